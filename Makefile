@@ -1,0 +1,75 @@
+# Sets up and runs everything; needs Python 3.10 or newer and nothing else.
+# Finished steps leave a stamp in .venv that depends on the lock files; an interrupted one leaves none.
+
+VENV := .venv
+BIN := $(VENV)/bin
+RUNTIME := $(VENV)/runtime.stamp
+DEV := $(VENV)/dev.stamp
+# A person sees pip's bars, a log does not.
+QUIET := $(shell [ -t 2 ] || echo --quiet)
+PIP := $(BIN)/python -m pip install $(QUIET) --disable-pip-version-check --no-deps --require-hashes
+UV_COMPILE := uv pip compile --quiet --universal --python-version 3.10 --generate-hashes \
+	--no-emit-index-url --no-header --no-annotate
+
+.PHONY: help run test lint format types lock clean livekit-server
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+
+help:
+	@echo 'make run     the agent in a room on this machine; no key, no account'
+	@echo 'make test    all tests (ARGS="-k name" for some)'
+	@echo 'make lint    style; make format mends what can be mended'
+	@echo 'make types   static types'
+	@echo 'make lock    new lock files (needs uv)'
+	@echo 'make clean   removes .venv and caches in this folder'
+
+run: $(RUNTIME) livekit-server
+	@exec $(BIN)/python runner.py $(ARGS)
+
+test: $(DEV) livekit-server
+	@echo '== tests'
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: $(DEV)
+	@echo '== style'
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+format: $(DEV)
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+types: $(DEV)
+	@echo '== types'
+	@$(BIN)/mypy .
+
+# Done when livekit-server is on PATH or in the user's cache.
+livekit-server: $(RUNTIME)
+	@$(BIN)/python -m playground.livekit_server --build-only
+
+# Always from an empty environment: what a stopped or older installation left behind is not trusted.
+$(RUNTIME): requirements.lock
+	@python=$$(sh .ci/python "$(PYTHON)") || exit 1; \
+	echo "== Python environment in $(VENV), from $$python"; \
+	"$$python" -m venv --clear $(VENV)
+	@echo '== packages of requirements.lock (some 500 MB)'
+	@$(PIP) -r requirements.lock
+	@touch $@
+
+# Until it is complete, the environment counts as not made at all.
+$(DEV): $(RUNTIME) requirements-dev.lock
+	@echo '== packages of requirements-dev.lock'
+	@mv $(RUNTIME) $(RUNTIME).waiting
+	@$(PIP) -r requirements-dev.lock
+	@mv $(RUNTIME).waiting $(RUNTIME)
+	@touch $@
+
+lock:
+	@command -v uv >/dev/null || { echo 'make lock needs uv: python3 -m pip install uv'; exit 1; }
+	$(UV_COMPILE) pyproject.toml -o requirements.lock
+	$(UV_COMPILE) pyproject.toml --group dev -o requirements-dev.lock
+	$(UV_COMPILE) playground/livekit_build/toolchain.in -o playground/livekit_build/toolchain.lock
+
+clean:
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,167 @@
+"""ApiSession: the conversation with the Voice Agent API, kept up across drops.
+
+In: frames of the person's sound. Out: the service's events (to the controller) and what became of the
+connection (to the taps). Sound is sent only after `session.ready` and never faster than real time. The
+reader hands each event to a channel that never makes it wait, so an interruption is never behind a
+reply's sound. An abnormal drop is resumed on the same host within the session's grace, else a fresh
+session takes over; what cannot be mended is raised as one typed error. Cancelled, it says
+`session.end` and waits a moment for `session.ended`, so that billing ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from random import Random
+from typing import TypeAlias
+
+import trio
+from attrs import define, field
+
+from actors.api.connection import Connection, Dialer, dial, open_connection
+from actors.api.pace import Pace
+from actors.api.retry import RetryPolicy
+from channels.bounded import Receiver, Sender
+from channels.happenings import ServiceComplained, SessionClosed, SessionLost, SessionStarted, Taps
+from channels.messages import ApiEvent, ConnectionBroke, MicrophoneFrame
+from channels.settings import ApiSettings
+from channels.sound import ms_of_bytes
+from channels.wire.events import ServerEvent, SessionEnded, SessionFailed, SessionReady
+from channels.wire.failures import Retry, ServiceError, ServiceFault, failure_of
+from channels.wire.messages import InputAudio, SessionEnd, SessionResume, SessionUpdate
+
+__all__ = ["ApiSession"]
+
+READY_WITHIN_S = 10.0
+"""The documentation calls no `session.ready` within 10 s a failure."""
+
+ENDED_WITHIN_S = 1.0
+"""How long Ctrl-C waits for `session.ended`; live it comes within some 100 ms."""
+
+_Part: TypeAlias = Callable[[Connection], Awaitable[None]]
+
+
+@define
+class ApiSession:
+    """Keeps one session with the service.
+
+    Raises (from `run`):
+        ServiceError: the service cannot be used; the subclass says what to do.
+    """
+
+    settings: ApiSettings
+    frames: Receiver[MicrophoneFrame]
+    events: Sender[ApiEvent]
+    taps: Taps
+    dialer: Dialer = dial
+    random: Random = field(factory=Random)
+    passed_by: int = field(default=0, init=False)
+    """Frames and fields of the service that this agent does not know."""
+    _session_id: str | None = field(default=None, init=False)
+    _policy: RetryPolicy = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._policy = RetryPolicy(self.random)
+
+    async def run(self) -> None:
+        """Talks until cancelled or until the service cannot be used any more."""
+        async with self.frames, self.events:
+            resume: str | None = None
+            while True:
+                failure = await self._talk(resume)
+                self.events.send_nowait(ConnectionBroke())
+                following = self._policy.failed(failure, trio.current_time())
+                if following is None:
+                    raise failure
+                self.taps.publish(SessionLost(str(failure), following.wait_s))
+                await trio.sleep(following.wait_s)
+                resume = self._session_id if following.resume else None
+
+    async def _talk(self, resume: str | None) -> ServiceError:
+        """One connection, from dialling to the failure that ended it."""
+        failure: ServiceError | None = None
+        async with trio.open_nursery() as websocket_nursery:
+            try:
+                async with open_connection(self.settings, self.dialer, websocket_nursery) as connection:
+                    try:
+                        failure = await self._converse(connection, resume)
+                    finally:
+                        self.passed_by += connection.reader.passed_by.total()
+            except ServiceError as error:
+                failure = error
+            websocket_nursery.cancel_scope.cancel()
+        assert failure is not None
+        return failure
+
+    async def _converse(self, connection: Connection, resume: str | None) -> ServiceError:
+        if resume is None:
+            await connection.send(SessionUpdate(self.settings.session.as_wire()))
+        else:
+            await connection.send(SessionResume(resume))
+        try:
+            await self._await_ready(connection)
+            self.taps.publish(SessionStarted(self._session_id or "", resumed=resume is not None))
+            return await self._exchange(connection)
+        except trio.Cancelled:
+            await self._end(connection)
+            raise
+
+    async def _await_ready(self, connection: Connection) -> None:
+        with trio.move_on_after(READY_WITHIN_S) as scope:
+            while True:
+                event = await connection.receive()
+                self._pass_on(event)
+                if isinstance(event, SessionReady):
+                    self._session_id = event.session_id
+                    self._policy.ready(trio.current_time())
+                    return
+        if scope.cancelled_caught:
+            raise ServiceFault(
+                f"the Voice Agent API did not say session.ready within {READY_WITHIN_S:.0f} s",
+                "try again; if it stays, check the session's configuration",
+            )
+
+    async def _exchange(self, connection: Connection) -> ServiceError:
+        failures: list[ServiceError] = []
+
+        async def until_failure(part: _Part, scope: trio.CancelScope) -> None:
+            try:
+                await part(connection)
+            except ServiceError as failure:
+                failures.append(failure)
+                scope.cancel()
+
+        async with trio.open_nursery() as nursery:
+            for part in (self._send_sound, self._receive_events, Connection.watch):
+                nursery.start_soon(until_failure, part, nursery.cancel_scope)
+        return failures[0]
+
+    async def _send_sound(self, connection: Connection) -> None:
+        pace = Pace()
+        async for frame in self.frames:
+            await trio.sleep_until(pace.pass_at(trio.current_time(), ms_of_bytes(len(frame.pcm))))
+            await connection.send(InputAudio(frame.pcm))
+
+    async def _receive_events(self, connection: Connection) -> None:
+        while True:
+            self._pass_on(await connection.receive())
+
+    def _pass_on(self, event: ServerEvent) -> None:
+        self.events.send_nowait(event)
+        if isinstance(event, SessionFailed):
+            said = failure_of(event.code or "internal_error", event.message, param=event.param)
+            if said.retry is Retry.NEVER:
+                self.taps.publish(ServiceComplained(event.code, event.message, said.mend))
+
+    async def _end(self, connection: Connection) -> None:
+        """Ends the session in good order, unless the connection is in no state for it."""
+        if connection.sending:
+            return
+        with trio.move_on_after(ENDED_WITHIN_S, shield=True):
+            try:
+                await connection.send(SessionEnd())
+                while not isinstance(await connection.receive(), SessionEnded):
+                    pass
+            except ServiceError:
+                self.taps.publish(SessionClosed(confirmed=False))
+            else:
+                self.taps.publish(SessionClosed(confirmed=True))

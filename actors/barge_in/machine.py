@@ -1,0 +1,234 @@
+"""The conversation as the controller sees it: a pure function over frozen values.
+
+`step(conversation, event)` returns the next conversation, the commands for the speaker and what is to
+be told to the taps. It does no I/O and asks no clock. It finds out which replies an event concerns,
+looks up the table for each, and keeps what was said so that it can tell what was heard.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+import attrs
+
+from actors.barge_in.table import LIVING, TABLE, Life, Order, Signal
+from channels.happenings import Happening, Interrupted, PersonSaid, ReplyBegan, ReplyEnded, ReplyOutcome
+from channels.messages import (
+    ApiEvent,
+    ConnectionBroke,
+    Cut,
+    Finish,
+    Finished,
+    Play,
+    Playing,
+    SpeakerCommand,
+    SpeakerReport,
+)
+from channels.wire.events import (
+    AgentTranscript,
+    AgentTranscriptDelta,
+    ReplyAudio,
+    ReplyDone,
+    ReplyStarted,
+    SessionReady,
+    SessionUpdated,
+    SpeechStarted,
+    UserTranscript,
+    UserTranscriptDelta,
+)
+
+__all__ = ["Conversation", "Outcome", "ReplyState", "step"]
+
+UNNAMED = "unnamed"
+"""The reply of sound that names none, before any reply was announced."""
+
+MOST_ENDED_REMEMBERED = 1024
+"""Replies whose late sound is known to be late: at one reply in three seconds, some fifty minutes of them."""
+
+
+@attrs.frozen
+class Word:
+    """A word of a reply and where its sound ends (ms from the reply's first sample)."""
+
+    text: str
+    end_ms: int | None
+
+
+@attrs.frozen
+class ReplyState:
+    """One reply."""
+
+    life: Life = Life.ARRIVING
+    audible: bool = False
+    """The speaker has begun to play it."""
+    words: tuple[Word, ...] = ()
+    text: str = ""
+    """The service's own final text; cut by its estimate if it was interrupted."""
+
+
+@attrs.frozen
+class Conversation:
+    """All that the controller knows."""
+
+    replies: Mapping[str, ReplyState] = attrs.field(factory=dict)
+    """Those that are not over, in the order of their first mention."""
+    ended: Mapping[str, Life] = attrs.field(factory=dict)
+    """How the latest ones ended, oldest first."""
+    newest: str = UNNAMED
+    session_id: str | None = None
+    interruptible: bool = True
+    """False while the session has `interrupt_response: false`."""
+    dropped_bytes: int = 0
+    """Sound of replies that were over when it came."""
+
+    def life(self, reply_id: str) -> Life | None:
+        """Where that reply is in its life; None if it is not known."""
+        reply = self.replies.get(reply_id)
+        return reply.life if reply else self.ended.get(reply_id)
+
+
+Outcome: TypeAlias = tuple[Conversation, list[SpeakerCommand], list[Happening]]
+
+
+def step(conversation: Conversation, event: ApiEvent | SpeakerReport) -> Outcome:
+    """What follows from an event: the next state, the commands, the happenings."""
+    turn = _Turn(conversation)
+    match event:
+        case SpeechStarted():
+            if conversation.interruptible:
+                turn.signal_living(Signal.INTERRUPTED)
+        case ReplyStarted(reply_id=reply_id):
+            turn.begin(reply_id)
+        case ReplyAudio(data=data, reply_id=reply_id):
+            turn.signal(conversation.newest if reply_id is None else reply_id, Signal.SOUND, sound=data)
+        case ReplyDone(reply_id=reply_id, status="interrupted"):
+            turn.signal(reply_id, Signal.INTERRUPTED)
+        case ReplyDone(reply_id=reply_id):
+            turn.signal(reply_id, Signal.COMPLETED)
+        case AgentTranscriptDelta(delta=delta, reply_id=reply_id, end_ms=end_ms):
+            turn.add_word(reply_id, Word(delta.strip(), end_ms))
+        case AgentTranscript(text=text, reply_id=reply_id):
+            turn.set_text(reply_id, text)
+        case Playing(reply_id=reply_id):
+            turn.note_audible(reply_id)
+        case Finished(reply_id=reply_id, played_ms=played_ms):
+            turn.signal(reply_id, Signal.FINISHED, played_ms=played_ms)
+        case SessionReady(session_id=session_id, config=config):
+            if session_id != conversation.session_id:
+                turn.signal_living(Signal.LEFT_OPEN)
+            turn.change(session_id=session_id, interruptible=_interruptible(config))
+        case SessionUpdated(config=config):
+            turn.change(interruptible=_interruptible(config))
+        case UserTranscriptDelta(text=text):
+            turn.happenings.append(PersonSaid(text, final=False))
+        case UserTranscript(text=text):
+            turn.happenings.append(PersonSaid(text, final=True))
+        case ConnectionBroke():
+            # A resumed session may go on with its reply; only a fresh one says that it will not.
+            pass
+        case _:
+            pass
+    return turn.conversation, turn.commands, turn.happenings
+
+
+class _Turn:
+    """One step in the making."""
+
+    def __init__(self, conversation: Conversation) -> None:
+        self.conversation = conversation
+        self.commands: list[SpeakerCommand] = []
+        self.happenings: list[Happening] = []
+
+    def change(self, **changes: Any) -> None:
+        self.conversation = attrs.evolve(self.conversation, **changes)
+
+    def begin(self, reply_id: str) -> None:
+        if self.conversation.life(reply_id) is not None:
+            return
+        self.signal_living(Signal.LEFT_OPEN)
+        self._put(reply_id, ReplyState())
+
+    def signal_living(self, signal: Signal) -> None:
+        for reply_id, reply in self.conversation.replies.items():
+            if reply.life in LIVING:
+                self.signal(reply_id, signal)
+
+    def signal(self, reply_id: str, signal: Signal, *, sound: bytes = b"", played_ms: float = 0) -> None:
+        before = self.conversation.life(reply_id)
+        if before is None and signal is Signal.FINISHED:
+            return
+        after, order = TABLE[before or Life.ARRIVING][signal]
+        match order:
+            case Order.PLAY:
+                self.commands.append(Play(reply_id, sound))
+            case Order.FINISH:
+                self.commands.append(Finish(reply_id))
+            case Order.CUT:
+                self.commands.append(Cut(reply_id))
+                self.happenings.append(Interrupted(reply_id))
+            case Order.DROP:
+                self.change(dropped_bytes=self.conversation.dropped_bytes + len(sound))
+            case Order.NOTHING:
+                pass
+        if after is before:
+            return
+        if before is None:
+            self._put(reply_id, ReplyState(after))
+        elif after in _OUTCOMES:
+            self._end(reply_id, after, played_ms)
+        else:
+            self._put(reply_id, attrs.evolve(self.conversation.replies[reply_id], life=after))
+
+    def add_word(self, reply_id: str, word: Word) -> None:
+        reply = self.conversation.replies.get(reply_id)
+        if reply is not None:
+            self._put(reply_id, attrs.evolve(reply, words=(*reply.words, word)))
+
+    def set_text(self, reply_id: str, text: str) -> None:
+        reply = self.conversation.replies.get(reply_id)
+        if reply is not None:
+            self._put(reply_id, attrs.evolve(reply, text=text))
+
+    def note_audible(self, reply_id: str) -> None:
+        reply = self.conversation.replies.get(reply_id)
+        if reply is not None and not reply.audible:
+            self._put(reply_id, attrs.evolve(reply, audible=True))
+            self.happenings.append(ReplyBegan(reply_id))
+
+    def _put(self, reply_id: str, reply: ReplyState) -> None:
+        new = reply_id not in self.conversation.replies
+        self.change(
+            replies={**self.conversation.replies, reply_id: reply},
+            newest=reply_id if new else self.conversation.newest,
+        )
+
+    def _end(self, reply_id: str, life: Life, played_ms: float) -> None:
+        others = dict(self.conversation.replies)
+        reply = others.pop(reply_id)
+        ended = {**self.conversation.ended, reply_id: life}
+        if len(ended) > MOST_ENDED_REMEMBERED:
+            del ended[next(iter(ended))]
+        self.change(replies=others, ended=ended)
+        heard = _heard_text(reply, life, played_ms)
+        self.happenings.append(ReplyEnded(reply_id, _OUTCOMES[life], round(played_ms), heard))
+
+
+_OUTCOMES = {
+    Life.PLAYED: ReplyOutcome.PLAYED,
+    Life.CUT: ReplyOutcome.CUT,
+    Life.ABANDONED: ReplyOutcome.ABANDONED,
+}
+
+
+def _heard_text(reply: ReplyState, life: Life, played_ms: float) -> str:
+    if life is Life.PLAYED and reply.text:
+        return reply.text
+    heard = [word.text for word in reply.words if word.end_ms is None or word.end_ms <= played_ms]
+    return " ".join(heard) if reply.words else reply.text if played_ms > 0 else ""
+
+
+def _interruptible(config: Mapping[str, Any]) -> bool:
+    audio_input = config.get("input")
+    detection = audio_input.get("turn_detection") if isinstance(audio_input, Mapping) else None
+    return not (isinstance(detection, Mapping) and detection.get("interrupt_response") is False)

@@ -1,0 +1,47 @@
+"""EventLog: tells a person, or a machine, what happens. A tap: it can be slow and nobody waits for it.
+
+Each happening becomes one structlog event named after its class, with its fields.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import Enum
+from typing import Any
+
+import attrs
+from structlog.typing import FilteringBoundLogger
+
+from channels.bounded import Receiver
+from channels.happenings import Happening, PersonSaid, RoomLost, ServiceComplained, SessionLost
+
+__all__ = ["EventLog"]
+
+
+@attrs.define
+class EventLog:
+    """Writes happenings to a structlog logger."""
+
+    happenings: Receiver[Happening]
+    log: FilteringBoundLogger
+
+    async def run(self) -> None:
+        """Logs until the happenings end."""
+        async with self.happenings:
+            async for happening in self.happenings:
+                self._write(happening)
+
+    def _write(self, happening: Happening) -> None:
+        fields = {name: _plain(value) for name, value in attrs.asdict(happening, recurse=False).items()}
+        match happening:
+            case PersonSaid(final=False):
+                write = self.log.debug
+            case RoomLost() | SessionLost() | ServiceComplained():
+                write = self.log.warning
+            case _:
+                write = self.log.info
+        write(re.sub(r"(?<!^)(?=[A-Z])", "_", type(happening).__name__).lower(), **fields)
+
+
+def _plain(value: Any) -> Any:
+    return value.value if isinstance(value, Enum) else value

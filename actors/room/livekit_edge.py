@@ -1,0 +1,297 @@
+"""The edge: LiveKit's asyncio SDK behind Trio-native ports. No other module imports asyncio or `livekit.rtc`.
+
+`livekit_edge()` opens one trio-asyncio loop and offers a `Room` to join and a `Loudspeaker` to speak
+with (`channels.ports`). The SDK's traps end here:
+
+- SDK callbacks run inside the asyncio loop: they hand what they carry to a bounded channel and return.
+- A cancelled `capture_frame` breaks the source for good, so a capture is shielded from cancellation.
+- `isconnected()` stays true and captures succeed while the server is gone: only events are believed.
+- An error text of the SDK may quote the URL with its token: such texts are never passed on.
+- Ending the loop with a capture in flight prints from Rust: the queue is cleared before it ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+import attrs
+import trio
+import trio_asyncio
+from livekit import rtc
+
+from channels.bounded import Channel, Full, Receiver, Sender
+from channels.errors import ChannelOverflow, EdgeFault, NotAllowedInRoom, RoomUnreachable
+from channels.ports import (
+    AudioTrackGone,
+    AudioTrackHeard,
+    Loudspeaker,
+    ParticipantCame,
+    ParticipantKind,
+    ParticipantWent,
+    Room,
+    RoomEvent,
+    RoomLeft,
+    RoomReconnected,
+    RoomReconnecting,
+    WhyLeft,
+)
+from channels.secret import Secret
+from channels.sound import SAMPLE_BYTES, SAMPLE_RATE_HZ, ms_of_bytes
+
+__all__ = ["LiveKitEdge", "livekit_edge"]
+
+TRACK_NAME = "agent-voice"
+
+_JOIN_WITHIN_S = 10.0
+_LEAVE_WITHIN_S = 1.5
+"""Leaving is polite, not needed: the server notices by itself. Ctrl-C has 3 s in all."""
+_CAPTURE_SLACK_S = 5.0
+_FRAMES_KEPT_MS = 1000
+
+_log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+_PEOPLE = (
+    rtc.ParticipantKind.PARTICIPANT_KIND_STANDARD,
+    rtc.ParticipantKind.PARTICIPANT_KIND_SIP,
+    rtc.ParticipantKind.PARTICIPANT_KIND_CONNECTOR,
+)
+
+_WHY_LEFT = {
+    rtc.DisconnectReason.DUPLICATE_IDENTITY: WhyLeft.REPLACED,
+    rtc.DisconnectReason.PARTICIPANT_REMOVED: WhyLeft.REMOVED,
+    rtc.DisconnectReason.ROOM_DELETED: WhyLeft.CLOSED,
+    rtc.DisconnectReason.ROOM_CLOSED: WhyLeft.CLOSED,
+}
+"""All other reasons mean that the connection was lost."""
+
+
+@attrs.frozen
+class LiveKitEdge:
+    """What the edge offers to the actors of one room."""
+
+    room: Room
+    loudspeaker: Loudspeaker
+
+
+@asynccontextmanager
+async def livekit_edge(*, queue_size_ms: int) -> AsyncIterator[LiveKitEdge]:
+    """Opens the SDK for one room.
+
+    Args:
+        queue_size_ms: the size of the agent track's queue.
+    """
+    async with trio_asyncio.open_loop() as loop:
+        source = rtc.AudioSource(SAMPLE_RATE_HZ, 1, queue_size_ms, loop=loop)
+        try:
+            yield LiveKitEdge(_LiveKitRoom(source, loop), _LiveKitLoudspeaker(source, queue_size_ms))
+        finally:
+            source.clear_queue()
+            await _politely(source.aclose, within_s=_LEAVE_WITHIN_S)
+
+
+async def _politely(farewell: Callable[[], Awaitable[T]], *, within_s: float) -> None:
+    """Leaves something clean even when cancelled; gives up after `within_s`."""
+    with trio.move_on_after(within_s, shield=True) as scope:
+        await trio_asyncio.aio_as_trio(farewell)()
+    if scope.cancelled_caught:
+        _log.debug("gave up after %.1f s: %s", within_s, farewell)
+
+
+class _LiveKitLoudspeaker:
+    """`Loudspeaker` over an `AudioSource`."""
+
+    def __init__(self, source: rtc.AudioSource, queue_size_ms: int) -> None:
+        self._source = source
+        self._queue_size_ms = queue_size_ms
+
+    async def capture(self, pcm: bytes) -> None:
+        frame = rtc.AudioFrame(pcm, SAMPLE_RATE_HZ, 1, len(pcm) // SAMPLE_BYTES)
+        longest_s = (self._queue_size_ms + ms_of_bytes(len(pcm))) / 1000 + _CAPTURE_SLACK_S
+        with trio.move_on_after(longest_s, shield=True) as scope:
+            try:
+                await trio_asyncio.aio_as_trio(self._source.capture_frame)(frame)
+            except Exception as error:  # the SDK raises bare Exception
+                raise EdgeFault(
+                    f"LiveKit's SDK refused the agent's sound ({error})",
+                    "restart the agent; report it if it returns",
+                ) from error
+        if scope.cancelled_caught:
+            raise EdgeFault(
+                f"LiveKit's SDK took no sound for {longest_s:.0f} s",
+                "restart the agent; report it if it returns",
+            )
+        await trio.lowlevel.checkpoint_if_cancelled()
+
+    def clear(self) -> None:
+        self._source.clear_queue()
+
+
+class _LiveKitRoom:
+    """`Room` over `rtc.Room`; a fresh one for each join, since a left room cannot be joined again."""
+
+    def __init__(self, source: rtc.AudioSource, loop: asyncio.AbstractEventLoop) -> None:
+        self._source = source
+        self._loop = loop
+
+    @asynccontextmanager
+    async def join(self, url: str, token: Secret) -> AsyncIterator[AsyncIterator[RoomEvent]]:
+        room = rtc.Room(loop=self._loop)
+        listener = _Listener(room, self._loop)
+        try:
+            await self._connect(room, url, token)
+            listener.greet_those_present()
+            track = rtc.LocalAudioTrack.create_audio_track(TRACK_NAME, self._source)
+            options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE)
+            try:
+                await trio_asyncio.aio_as_trio(room.local_participant.publish_track)(track, options)
+            except rtc.participant.PublishTrackError as error:
+                raise NotAllowedInRoom(
+                    "LiveKit refused the agent's audio track", "its token must allow publishing (can_publish)"
+                ) from error
+            yield listener.events()
+        finally:
+            listener.stop()
+            await _politely(room.disconnect, within_s=_LEAVE_WITHIN_S)
+
+    async def _connect(self, room: rtc.Room, url: str, token: Secret) -> None:
+        refusal: rtc.ConnectError | None = None
+        with trio.move_on_after(_JOIN_WITHIN_S) as scope:
+            try:
+                await trio_asyncio.aio_as_trio(room.connect)(url, token.reveal())
+            except rtc.ConnectError as error:
+                refusal = error
+        if scope.cancelled_caught:
+            raise RoomUnreachable(
+                f"LiveKit at {url} did not let the agent in within {_JOIN_WITHIN_S:.0f} s",
+                "check that UDP or TCP for media can reach it",
+            )
+        # Raised outside the handler, since the SDK's own text may quote the token.
+        if refusal is not None:
+            if any(mark in refusal.message for mark in ("401", "403", "unauthorized", "permission")):
+                raise NotAllowedInRoom(
+                    f"LiveKit at {url} refused the agent's token",
+                    "LIVEKIT_API_KEY and LIVEKIT_API_SECRET must be this server's, and the clocks must agree",
+                )
+            raise RoomUnreachable(
+                f"LiveKit at {url} cannot be reached", "check LIVEKIT_URL, and that the server runs"
+            )
+
+
+class _Listener:
+    """Turns the SDK's callbacks into `RoomEvent`s on a channel."""
+
+    def __init__(self, room: rtc.Room, loop: asyncio.AbstractEventLoop) -> None:
+        channel = Channel[RoomEvent](
+            "room events",
+            capacity=1024,
+            unit="events",
+            full=Full.FAIL,
+            because="an SDK callback cannot wait, and the room actor only passes events on",
+        )
+        self._room = room
+        self._loop = loop
+        self._send: Sender[RoomEvent] = channel.sender()
+        self._receive: Receiver[RoomEvent] = channel.receiver()
+        self._overflow: ChannelOverflow | None = None
+        self._present: set[str] = set()
+        room.on("participant_connected", self._on_participant)
+        room.on("participant_disconnected", self._on_participant_gone)
+        room.on("track_subscribed", self._on_track)
+        room.on("track_unsubscribed", self._on_track_gone)
+        room.on("reconnecting", lambda: self._tell(RoomReconnecting()))
+        room.on("reconnected", lambda: self._tell(RoomReconnected()))
+        room.on("disconnected", self._on_disconnected)
+
+    def greet_those_present(self) -> None:
+        for participant in self._room.remote_participants.values():
+            self._on_participant(participant)
+
+    async def events(self) -> AsyncIterator[RoomEvent]:
+        async with self._receive:
+            async for event in self._receive:
+                yield event
+                if isinstance(event, RoomLeft):
+                    return
+        if self._overflow is not None:
+            raise self._overflow
+
+    def stop(self) -> None:
+        self._send.close()
+        self._receive.close()
+
+    def _tell(self, event: RoomEvent) -> None:
+        # An exception in a callback would vanish in the SDK's log: it is kept for the reader instead.
+        try:
+            self._send.send_nowait(event)
+        except ChannelOverflow as overflow:
+            self._overflow = overflow
+            self._send.close()
+        except (trio.ClosedResourceError, trio.BrokenResourceError):
+            _log.debug("nobody listens to %s any more", event)
+
+    def _on_participant(self, participant: rtc.RemoteParticipant) -> None:
+        if participant.identity not in self._present:
+            self._present.add(participant.identity)
+            self._tell(ParticipantCame(participant.identity, _kind(participant)))
+
+    def _on_participant_gone(self, participant: rtc.RemoteParticipant) -> None:
+        self._present.discard(participant.identity)
+        self._tell(ParticipantWent(participant.identity))
+
+    def _on_track(
+        self, track: rtc.Track, _publication: rtc.RemoteTrackPublication, participant: rtc.RemoteParticipant
+    ) -> None:
+        if track.kind == rtc.TrackKind.KIND_AUDIO:
+            self._on_participant(participant)
+            self._tell(AudioTrackHeard(_LiveKitTrack(track, participant, self._loop)))
+
+    def _on_track_gone(
+        self, track: rtc.Track, _publication: rtc.RemoteTrackPublication, participant: rtc.RemoteParticipant
+    ) -> None:
+        if track.kind == rtc.TrackKind.KIND_AUDIO:
+            self._tell(AudioTrackGone(track.sid, participant.identity))
+
+    def _on_disconnected(self, reason: rtc.DisconnectReason.ValueType) -> None:
+        self._tell(RoomLeft(_WHY_LEFT.get(reason, WhyLeft.LOST), rtc.DisconnectReason.Name(reason)))
+
+
+def _kind(participant: rtc.RemoteParticipant) -> ParticipantKind:
+    return ParticipantKind.PERSON if participant.kind in _PEOPLE else ParticipantKind.MACHINE
+
+
+class _LiveKitTrack:
+    """`MicrophoneTrack` over a remote audio track."""
+
+    def __init__(
+        self, track: rtc.Track, participant: rtc.RemoteParticipant, loop: asyncio.AbstractEventLoop
+    ) -> None:
+        self._track = track
+        self._loop = loop
+        self.sid: str = track.sid
+        self.identity: str = participant.identity
+        self.kind = _kind(participant)
+
+    @asynccontextmanager
+    async def frames(self, frame_ms: int) -> AsyncIterator[AsyncIterator[bytes]]:
+        stream = rtc.AudioStream.from_track(
+            track=self._track,
+            loop=self._loop,
+            capacity=max(1, _FRAMES_KEPT_MS // frame_ms),
+            sample_rate=SAMPLE_RATE_HZ,
+            num_channels=1,
+            frame_size_ms=frame_ms,
+        )
+        try:
+            yield _pcm(stream)
+        finally:
+            await _politely(stream.aclose, within_s=_LEAVE_WITHIN_S)
+
+
+async def _pcm(stream: rtc.AudioStream) -> AsyncIterator[bytes]:
+    async for event in trio_asyncio.aio_as_trio(stream):
+        yield bytes(event.frame.data)

@@ -1,0 +1,94 @@
+"""SpeakerPump: plays what the controller wants to be heard, and tells it what was.
+
+In: `Play`, `Finish`, `Cut`. Out: `Playing` and `Finished` reports, and sound through the `Loudspeaker`
+port. The account is `playout.Playout`; this actor reads the clock, gives frames to the port while its
+queue has room, and empties it when something is cut. It never lets a capture wait for room, and when a
+cut falls into a capture that is under way it empties the queue once more, since that frame may have
+landed after the first time. Cancelled, it falls silent at once.
+"""
+
+from __future__ import annotations
+
+import math
+
+import trio
+from attrs import Factory, define, field
+
+from actors.speaker.playout import Frame, Playout
+from channels.bounded import Receiver, Sender
+from channels.messages import Cut, Finish, Play, Playing, SpeakerCommand, SpeakerReport
+from channels.ports import Loudspeaker
+from channels.settings import SpeakerSettings
+
+__all__ = ["SpeakerPump"]
+
+
+@define
+class SpeakerPump:
+    """Plays replies into the room.
+
+    Raises (from `run`):
+        EdgeFault: the room takes no sound.
+        BacklogOverflow: the service sends without end.
+    """
+
+    settings: SpeakerSettings
+    loudspeaker: Loudspeaker
+    commands: Receiver[SpeakerCommand]
+    reports: Sender[SpeakerReport]
+    playout: Playout = field(
+        default=Factory(lambda self: Playout(self.settings.queue_size_ms), takes_self=True), init=False
+    )
+    _cuts: int = field(default=0, init=False)
+    _news: trio.Event = field(factory=trio.Event, init=False)
+
+    async def run(self) -> None:
+        """Plays until the commands end."""
+        async with self.commands, self.reports, trio.open_nursery() as nursery:
+            nursery.start_soon(self._feed)
+            try:
+                async for command in self.commands:
+                    self._obey(command)
+                nursery.cancel_scope.cancel()
+            finally:
+                self.loudspeaker.clear()
+
+    def _obey(self, command: SpeakerCommand) -> None:
+        match command:
+            case Play(reply_id=reply_id, pcm=pcm):
+                self.playout.play(reply_id, pcm)
+            case Finish(reply_id=reply_id):
+                self.playout.finish(reply_id)
+            case Cut(reply_id=reply_id):
+                now = trio.current_time()
+                self._report(now)
+                must_clear, finished = self.playout.cut(reply_id, now)
+                if must_clear:
+                    self._cuts += 1
+                    self.loudspeaker.clear()
+                self.reports.send_nowait(finished)
+        self._news.set()
+
+    async def _feed(self) -> None:
+        while True:
+            now = trio.current_time()
+            self._report(now)
+            frame = self.playout.next_frame(now)
+            if frame is not None:
+                await self._capture(frame, now)
+                continue
+            self._news = trio.Event()
+            until = self.playout.next_change(now)
+            with trio.move_on_at(math.inf if until is None else until):
+                await self._news.wait()
+
+    async def _capture(self, frame: Frame, now: float) -> None:
+        cuts = self._cuts
+        self.reports.send_nowait(Playing(frame.reply_id, self.playout.played_ms(frame.reply_id, now)))
+        await self.loudspeaker.capture(frame.padded())
+        if self._cuts != cuts:
+            self.loudspeaker.clear()
+
+    def _report(self, now: float) -> None:
+        for report in self.playout.settle(now):
+            self.reports.send_nowait(report)

@@ -1,0 +1,213 @@
+"""Trio memory channels with a stated capacity, a stated rule for when they are full, and counters.
+
+A `Channel` is created in the wiring, hands out its ends (`sender()`, `receiver()`) to the actors and
+keeps none for itself: when every sender is closed, the receivers end, as in Trio. The rules:
+
+- `WAIT`: the sender waits for room (back-pressure). For messages that must arrive from a source that
+  may be slowed down.
+- `DROP_OLDEST`: the sender never waits; the oldest message gives way and is counted. For live sound,
+  where what is late is worthless.
+- `FAIL`: the sender never waits; a full channel raises `ChannelOverflow`. For control, which must
+  neither wait nor be lost: a full channel there means that an actor has stopped working.
+"""
+
+from __future__ import annotations
+
+import enum
+from types import TracebackType
+from typing import Generic, TypeVar
+
+import attrs
+import trio
+
+from channels.errors import ChannelOverflow
+
+__all__ = ["Channel", "ChannelStatistics", "Full", "Receiver", "Sender"]
+
+T = TypeVar("T")
+T_out = TypeVar("T_out", covariant=True)
+T_in = TypeVar("T_in", contravariant=True)
+
+
+class Full(enum.Enum):
+    """What a sender does when the channel is full."""
+
+    WAIT = "wait"
+    DROP_OLDEST = "drop oldest"
+    FAIL = "fail"
+
+
+@attrs.frozen
+class ChannelStatistics:
+    """What a channel has carried so far."""
+
+    name: str
+    capacity: int
+    """Messages."""
+    unit: str
+    """What one message is, e.g. "frames of 50 ms"."""
+    full: Full
+    passed: int
+    """Messages taken in, dropped ones included."""
+    dropped: int
+    depth: int
+    """Messages waiting now."""
+    deepest: int
+    """The most that ever waited."""
+
+
+class Channel(Generic[T]):
+    """One way from actor to actor.
+
+    Args:
+        name: how it is called in the log, in errors and in the drawing of the graph.
+        capacity: how many messages may wait.
+        unit: what one message is, e.g. "frames of 50 ms".
+        full: the rule for when it is full.
+        because: why this capacity and this rule.
+    """
+
+    def __init__(self, name: str, *, capacity: int, unit: str, full: Full, because: str) -> None:
+        if capacity < 1:
+            raise ValueError(f"channel {name!r}: a capacity of {capacity} holds nothing; give at least 1")
+        self.name = name
+        self.capacity = capacity
+        self.unit = unit
+        self.full = full
+        self.because = because
+        self.passed = 0
+        self.dropped = 0
+        self.deepest = 0
+        self._send, self._receive = trio.open_memory_channel[T](capacity)
+        self._sender_given = False
+        self._receiver_given = False
+
+    def sender(self) -> Sender[T]:
+        """An end to send into. The channel ends when every one that was given out is closed."""
+        end = self._send.clone() if self._sender_given else self._send
+        self._sender_given = True
+        return Sender(self, end)
+
+    def receiver(self) -> Receiver[T]:
+        """The end to receive from: a channel has one reader, so it is given out once."""
+        if self._receiver_given:
+            raise RuntimeError(f"the channel {self.name!r} has a reader already")
+        self._receiver_given = True
+        return Receiver(self._receive)
+
+    def statistics(self) -> ChannelStatistics:
+        """What it has carried so far."""
+        depth = self._send.statistics().current_buffer_used
+        return ChannelStatistics(
+            self.name, self.capacity, self.unit, self.full, self.passed, self.dropped, depth, self.deepest
+        )
+
+    def _count(self) -> None:
+        self.passed += 1
+        self.deepest = max(self.deepest, self._send.statistics().current_buffer_used)
+
+    def _make_room(self) -> None:
+        try:
+            self._receive.receive_nowait()
+        except trio.WouldBlock:
+            return
+        self.dropped += 1
+
+
+class Sender(Generic[T_in]):
+    """The end of a channel that an actor sends into."""
+
+    def __init__(self, channel: Channel[T_in], end: trio.MemorySendChannel[T_in]) -> None:
+        self._channel = channel
+        self._end = end
+
+    def send_nowait(self, message: T_in) -> None:
+        """Sends without waiting, by the channel's rule.
+
+        Raises:
+            ChannelOverflow: the channel is full and its rule is not `DROP_OLDEST`.
+            trio.BrokenResourceError: every receiver is closed.
+        """
+        try:
+            self._end.send_nowait(message)
+        except trio.WouldBlock:
+            channel = self._channel
+            if channel.full is not Full.DROP_OLDEST:
+                raise ChannelOverflow(
+                    f"the channel {channel.name!r} is full ({channel.capacity} {channel.unit})",
+                    f"the actor that reads it has stopped working, which is a fault of the agent "
+                    f"(this should not be: {channel.because})",
+                ) from None
+            channel._make_room()
+            self._end.send_nowait(message)
+        self._channel._count()
+
+    async def send(self, message: T_in) -> None:
+        """Sends by the channel's rule; with `WAIT` it waits for room. Always a checkpoint.
+
+        Raises:
+            ChannelOverflow, trio.BrokenResourceError: as `send_nowait`.
+        """
+        if self._channel.full is Full.WAIT:
+            await self._end.send(message)
+            self._channel._count()
+        else:
+            await trio.lowlevel.checkpoint()
+            self.send_nowait(message)
+
+    def close(self) -> None:
+        """Says that nothing more will come from this end. Closing twice is fine."""
+        self._end.close()
+
+    async def __aenter__(self) -> Sender[T_in]:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class Receiver(Generic[T_out]):
+    """The end of a channel that an actor receives from; `async for` ends when all senders closed."""
+
+    def __init__(self, end: trio.MemoryReceiveChannel[T_out]) -> None:
+        self._end = end
+
+    async def receive(self) -> T_out:
+        """The next message.
+
+        Raises:
+            trio.EndOfChannel: every sender is closed and nothing waits.
+        """
+        return await self._end.receive()
+
+    def receive_nowait(self) -> T_out:
+        """The next message, if one waits.
+
+        Raises:
+            trio.WouldBlock: none waits.
+            trio.EndOfChannel: every sender is closed and nothing waits.
+        """
+        return self._end.receive_nowait()
+
+    def close(self) -> None:
+        """Says that nothing more will be read at this end. Closing twice is fine."""
+        self._end.close()
+
+    def __aiter__(self) -> Receiver[T_out]:
+        return self
+
+    async def __anext__(self) -> T_out:
+        try:
+            return await self._end.receive()
+        except trio.EndOfChannel:
+            raise StopAsyncIteration from None
+
+    async def __aenter__(self) -> Receiver[T_out]:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,96 @@
+"""The ways in which an agent can fail, one class for each thing that a person can do about it.
+
+Every error carries what happened and the mend; its text is one line, fit to be shown as it is, and
+never contains a secret. Errors of the Voice Agent API live in `channels.wire.failures`, beside the
+table that maps the protocol's codes to them.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import trio
+
+if sys.version_info < (3, 11):
+    from exceptiongroup import BaseExceptionGroup
+
+__all__ = [
+    "BacklogOverflow",
+    "ChannelOverflow",
+    "EdgeFault",
+    "NotAllowedInRoom",
+    "PlaygroundFault",
+    "RoomEnded",
+    "RoomUnreachable",
+    "SettingsError",
+    "VoiceAgentError",
+    "reason_of",
+]
+
+
+class VoiceAgentError(Exception):
+    """Base of all errors that are shown to a person.
+
+    Args:
+        what: what happened, in one sentence without a full stop.
+        mend: what the person can do about it, in one sentence without a full stop.
+    """
+
+    def __init__(self, what: str, mend: str) -> None:
+        super().__init__(what, mend)
+        self.what = what
+        self.mend = mend
+
+    def __str__(self) -> str:
+        return f"{self.what}; {self.mend}"
+
+
+class SettingsError(VoiceAgentError):
+    """A setting is missing or malformed. The text names it and never quotes a secret."""
+
+
+class ChannelOverflow(VoiceAgentError):
+    """A channel with the rule `fail` was full: something that must not happen did."""
+
+
+class BacklogOverflow(VoiceAgentError):
+    """A reply is longer than the agent is ready to keep while it is being played."""
+
+
+class RoomUnreachable(VoiceAgentError):
+    """The LiveKit server does not answer, or went away and did not come back."""
+
+
+class NotAllowedInRoom(VoiceAgentError):
+    """The LiveKit server answered and refused the agent."""
+
+
+class RoomEnded(VoiceAgentError):
+    """The room was closed, or the agent was removed from it, while it was serving."""
+
+
+class EdgeFault(VoiceAgentError):
+    """LiveKit's SDK failed in a way that the agent cannot go on from."""
+
+
+class PlaygroundFault(VoiceAgentError):
+    """A part of the playground (LiveKit server, Voice Agent API server, speech) cannot run."""
+
+
+def reason_of(failure: BaseException) -> VoiceAgentError | None:
+    """The one error to show for a failed nursery.
+
+    When an actor fails, others may find their channels broken before they are cancelled: those are not
+    reasons. None if there is no error made for a person, or if there is any other error beside it, which
+    is then a fault of the program and must not be hidden.
+    """
+    leaves = list(_leaves(failure))
+    reasons = [leaf for leaf in leaves if isinstance(leaf, VoiceAgentError)]
+    followed = (VoiceAgentError, trio.BrokenResourceError, trio.ClosedResourceError, trio.Cancelled)
+    return reasons[0] if reasons and all(isinstance(leaf, followed) for leaf in leaves) else None
+
+
+def _leaves(failure: BaseException) -> list[BaseException]:
+    if isinstance(failure, BaseExceptionGroup):
+        return [leaf for part in failure.exceptions for leaf in _leaves(part)]
+    return [failure]

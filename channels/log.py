@@ -1,0 +1,62 @@
+"""How the log looks: structlog on stderr, for a person's eyes or as JSON lines.
+
+Warnings of libraries go the same way. An access token that a library quotes in a URL is blotted out.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from typing import Any, Literal, cast
+
+import structlog
+from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
+
+__all__ = ["LogFormat", "open_log"]
+
+LogFormat = Literal["text", "json"]
+
+_TOKEN = re.compile(r"(access_token=|token=|Bearer )[\w.~+/=-]+")
+
+
+def open_log(form: LogFormat, *, verbose: bool = False) -> FilteringBoundLogger:
+    """Sets the log up for the process and gives the logger of the runner."""
+    renderer: Processor = (
+        structlog.processors.JSONRenderer(ensure_ascii=False)
+        if form == "json"
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=20)
+    )
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(
+                fmt="iso" if form == "json" else "%H:%M:%S.%f", utc=form == "json"
+            ),
+            _blot_out,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG if verbose else logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+    log = cast(FilteringBoundLogger, structlog.get_logger())
+    logging.basicConfig(handlers=[_ToStructlog(log)], level=logging.WARNING, force=True)
+    return log
+
+
+def _blot_out(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    return {
+        name: _TOKEN.sub(r"\1•••", value) if isinstance(value, str) else value
+        for name, value in event.items()
+    }
+
+
+class _ToStructlog(logging.Handler):
+    def __init__(self, log: FilteringBoundLogger) -> None:
+        super().__init__()
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        fields: dict[str, Any] = {"library": record.name, "said": record.getMessage()}
+        self._log.log(record.levelno, "library", **fields)

@@ -1,0 +1,91 @@
+"""What the actors say to one another about the conversation.
+
+Named for what happened (`ConnectionBroke`, `Played`) or for what is wanted (`Play`, `Cut`). Sound is
+PCM16 mono 24 kHz in `bytes` and always knows its reply.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import attrs
+
+from channels.wire.events import ServerEvent
+
+__all__ = [
+    "ApiEvent",
+    "ConnectionBroke",
+    "Cut",
+    "Finish",
+    "Finished",
+    "MicrophoneFrame",
+    "Play",
+    "Playing",
+    "SpeakerCommand",
+    "SpeakerReport",
+]
+
+
+def _length(pcm: bytes) -> str:
+    return f"<{len(pcm)} bytes>"
+
+
+@attrs.frozen
+class MicrophoneFrame:
+    """Sound of a person, on its way to the service."""
+
+    pcm: bytes = attrs.field(repr=_length)
+
+
+@attrs.frozen
+class ConnectionBroke:
+    """The connection to the service is gone. What it had not yet sent of a reply may never come."""
+
+
+ApiEvent: TypeAlias = ServerEvent | ConnectionBroke
+"""What the session tells the controller."""
+
+
+@attrs.frozen
+class Play:
+    """Append this sound to what is to be played."""
+
+    reply_id: str
+    pcm: bytes = attrs.field(repr=_length)
+
+
+@attrs.frozen
+class Finish:
+    """No more sound of this reply is expected: report when the last of it has been played."""
+
+    reply_id: str
+
+
+@attrs.frozen
+class Cut:
+    """Silence now: nothing more of this reply is to be heard."""
+
+    reply_id: str
+
+
+SpeakerCommand: TypeAlias = Play | Finish | Cut
+
+
+@attrs.frozen
+class Playing:
+    """So much of a reply has been played by now; it never goes back."""
+
+    reply_id: str
+    played_ms: float
+
+
+@attrs.frozen
+class Finished:
+    """A reply has left the speaker for good: played to its end, or cut."""
+
+    reply_id: str
+    played_ms: float
+
+
+SpeakerReport: TypeAlias = Playing | Finished
+"""What the speaker tells the controller."""

@@ -1,0 +1,171 @@
+"""The outside as the actors see it: Trio-native ports, with the traps of the real thing left behind.
+
+The edge (`actors.room.livekit_edge`) implements them over LiveKit's SDK; tests implement them in
+virtual time. An actor never knows which one it was given.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol, TypeAlias
+
+import attrs
+
+from channels.secret import Secret
+
+__all__ = [
+    "AudioTrackGone",
+    "AudioTrackHeard",
+    "Loudspeaker",
+    "MicrophoneTrack",
+    "ParticipantCame",
+    "ParticipantKind",
+    "ParticipantWent",
+    "Room",
+    "RoomEvent",
+    "RoomLeft",
+    "RoomReconnected",
+    "RoomReconnecting",
+    "TrackEvent",
+    "WhyLeft",
+]
+
+
+class ParticipantKind(enum.Enum):
+    """Who is at the other end, as far as an agent cares."""
+
+    PERSON = "person"
+    """A standard participant or one who phones in by SIP: somebody to be listened to."""
+    MACHINE = "machine"
+    """Another agent, a recorder, an ingress: never listened to."""
+
+
+class MicrophoneTrack(Protocol):
+    """A remote participant's audio track."""
+
+    @property
+    def sid(self) -> str:
+        """The track's id in the room."""
+
+    @property
+    def identity(self) -> str:
+        """The identity of the participant who publishes it."""
+
+    @property
+    def kind(self) -> ParticipantKind:
+        """The kind of that participant."""
+
+    def frames(self, frame_ms: int) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        """Opens the track: its sound as PCM16 mono 24 kHz, `frame_ms` a frame, as it comes in.
+
+        The iterator ends when the track ends. Nothing queues up behind a slow reader: beyond one
+        second the oldest frame goes.
+        """
+
+
+class Loudspeaker(Protocol):
+    """The agent's own audio track: a small queue that the room drains in real time."""
+
+    async def capture(self, pcm: bytes) -> None:
+        """Appends sound (PCM16 mono 24 kHz) to the queue; waits while the queue is full.
+
+        Not interrupted by cancellation, for as long as the sound given is short.
+
+        Raises:
+            EdgeFault: the SDK refuses sound.
+        """
+
+    def clear(self) -> None:
+        """Empties the queue at once. Sound whose `capture` still waits is queued after this."""
+
+
+class WhyLeft(enum.Enum):
+    """Why the agent is no longer in the room."""
+
+    LOST = "lost"
+    """The server cannot be reached any more: joining again may help."""
+    CLOSED = "closed"
+    """The room was deleted or closed."""
+    REMOVED = "removed"
+    """Somebody with the right to do so removed the agent."""
+    REPLACED = "replaced"
+    """Another participant joined with the same identity. Joining again would throw that one out."""
+
+
+@attrs.frozen
+class ParticipantCame:
+    """A participant is in the room."""
+
+    identity: str
+    kind: ParticipantKind
+
+
+@attrs.frozen
+class ParticipantWent:
+    """A participant left the room."""
+
+    identity: str
+
+
+@attrs.frozen
+class AudioTrackHeard:
+    """An audio track of a remote participant can be listened to."""
+
+    track: MicrophoneTrack
+
+
+@attrs.frozen
+class AudioTrackGone:
+    """An audio track of a remote participant is no longer there."""
+
+    sid: str
+    identity: str
+
+
+@attrs.frozen
+class RoomReconnecting:
+    """The connection broke; the SDK tries to mend it."""
+
+
+@attrs.frozen
+class RoomReconnected:
+    """The connection is mended."""
+
+
+@attrs.frozen
+class RoomLeft:
+    """The agent is out of the room, and not because it asked to be."""
+
+    why: WhyLeft
+    detail: str
+
+
+RoomEvent: TypeAlias = (
+    ParticipantCame
+    | ParticipantWent
+    | AudioTrackHeard
+    | AudioTrackGone
+    | RoomReconnecting
+    | RoomReconnected
+    | RoomLeft
+)
+
+
+TrackEvent: TypeAlias = AudioTrackHeard | AudioTrackGone
+"""What the room tells the microphone pump."""
+
+
+class Room(Protocol):
+    """A way into one LiveKit room."""
+
+    def join(self, url: str, token: Secret) -> AbstractAsyncContextManager[AsyncIterator[RoomEvent]]:
+        """Joins, publishes the agent's track and gives what happens; leaves on the way out.
+
+        The iterator ends after `RoomLeft`. Participants and tracks that are already there come first.
+
+        Raises:
+            RoomUnreachable: nobody answers at the URL.
+            NotAllowedInRoom: the server refused the token.
+        """

@@ -1,0 +1,268 @@
+"""What a person can set, read from the environment and then from `.env`.
+
+Reading is all or nothing: every missing or malformed setting is reported in one go, each in one line
+that names it, says what was found (never a secret) and where to get a right one.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import attrs
+from dotenv import dotenv_values
+
+from channels.errors import SettingsError
+from channels.secret import Secret
+
+__all__ = [
+    "ACCOUNT_SETTINGS",
+    "DEFAULT_ROOM_NAME",
+    "DEFAULT_VOICE_AGENT_URL",
+    "ApiSettings",
+    "LiveKitSettings",
+    "SessionConfig",
+    "Settings",
+    "SpeakerSettings",
+    "read_environment",
+    "read_livekit_settings",
+    "read_settings",
+]
+
+DEFAULT_ROOM_NAME = "voice-agent-demo"
+DEFAULT_VOICE_AGENT_URL = "wss://agents.assemblyai.com/v1/ws"
+ACCOUNT_SETTINGS = ("LIVEKIT_URL", "LIVEKIT_API_KEY", "LIVEKIT_API_SECRET", "ASSEMBLYAI_API_KEY")
+
+_WHERE = {
+    "LIVEKIT_URL": "it is wss://<project>.livekit.cloud on LiveKit Cloud (Settings → Keys), "
+    "or your own server, e.g. ws://localhost:7880",
+    "LIVEKIT_API_KEY": "LiveKit Cloud shows it under Settings → Keys; your own server has it in its `keys`",
+    "LIVEKIT_API_SECRET": "LiveKit Cloud shows it once, under Settings → Keys, when the key is made",
+    "ASSEMBLYAI_API_KEY": "make one at https://www.assemblyai.com/dashboard/api-keys",
+    "ROOM_NAME": "choose any name, e.g. voice-agent-demo",
+    "VOICE_AGENT_URL": f"leave it out for {DEFAULT_VOICE_AGENT_URL}",
+    "QUEUE_SIZE_MS": "leave it out for 100",
+}
+
+
+@attrs.frozen
+class LiveKitSettings:
+    """A LiveKit server and the room in it."""
+
+    url: str
+    api_key: str
+    api_secret: Secret
+    room_name: str = DEFAULT_ROOM_NAME
+
+
+@attrs.frozen
+class SessionConfig:
+    """How the service shall behave. What is None is not sent, so that the service's default holds.
+
+    Turn detection is left out on purpose: sending it at all switches adaptive endpointing off.
+    """
+
+    system_prompt: str = (
+        "You are a friendly voice assistant in a live call. Answer in one or two short spoken sentences, "
+        "without lists or markup. If you did not understand, ask."
+    )
+    greeting: str | None = "Hi! I'm your voice assistant. How can I help?"
+    voice: str | None = None
+
+    def as_wire(self) -> dict[str, object]:
+        """The `session` object of the first `session.update`."""
+        session: dict[str, object] = {"system_prompt": self.system_prompt}
+        if self.greeting is not None:
+            session["greeting"] = self.greeting
+        if self.voice is not None:
+            session["output"] = {"voice": self.voice}
+        return session
+
+
+@attrs.frozen
+class ApiSettings:
+    """The Voice Agent API, and what is asked of it."""
+
+    url: str
+    api_key: Secret
+    session: SessionConfig = SessionConfig()
+
+
+@attrs.frozen
+class SpeakerSettings:
+    """How sound is given to the room.
+
+    `queue_size_ms` is how much of it lies in the SDK's queue: more bridges longer stalls of this
+    machine (up to 2000 for a jittery host), less is less to be called back on an interruption.
+    """
+
+    queue_size_ms: int = 100
+
+
+@attrs.frozen
+class Settings:
+    """All that one room needs."""
+
+    livekit: LiveKitSettings
+    api: ApiSettings
+    speaker: SpeakerSettings = SpeakerSettings()
+
+
+def read_environment(environ: Mapping[str, str], dotenv: Path) -> dict[str, str]:
+    """The settings as written: the environment, then the `.env` file. Empty means not set."""
+    written = dotenv_values(dotenv, interpolate=False) if dotenv.is_file() else {}
+    both = {
+        **{name: value for name, value in written.items() if value},
+        **{n: v for n, v in environ.items() if v},
+    }
+    return {name: both[name] for name in _WHERE if name in both and both[name].strip()}
+
+
+def read_settings(found: Mapping[str, str], warn: Callable[[str], None]) -> Settings:
+    """Checks what `read_environment` found.
+
+    Args:
+        found: names and values.
+        warn: is told what was mended on the way, one line at a time.
+
+    Raises:
+        SettingsError: something is missing or malformed; its text has one line for each.
+    """
+    reader = _Reader(found, warn)
+    livekit = _livekit(reader)
+    api_key = reader.read("ASSEMBLYAI_API_KEY", _key)
+    api_url = reader.read("VOICE_AGENT_URL", _voice_agent_url, DEFAULT_VOICE_AGENT_URL)
+    queue_size_ms = reader.read("QUEUE_SIZE_MS", _queue_size, "100")
+    reader.raise_problems()
+    return Settings(livekit, ApiSettings(api_url, Secret(api_key)), SpeakerSettings(int(queue_size_ms)))
+
+
+def read_livekit_settings(found: Mapping[str, str], warn: Callable[[str], None]) -> LiveKitSettings:
+    """As `read_settings`, for those who need the LiveKit server only.
+
+    Raises:
+        SettingsError: something is missing or malformed.
+    """
+    reader = _Reader(found, warn)
+    livekit = _livekit(reader)
+    reader.raise_problems()
+    return livekit
+
+
+class _Malformed(Exception):
+    """What is wrong with a value, in words that do not quote it if it is a secret."""
+
+
+class _Reader:
+    def __init__(self, found: Mapping[str, str], warn: Callable[[str], None]) -> None:
+        self._found = found
+        self._warn = warn
+        self.problems: list[SettingsError] = []
+
+    def read(self, name: str, check: Callable[[str], None], default: str | None = None) -> str:
+        value = self._found.get(name, default)
+        if value is None:
+            self.problems.append(SettingsError(f"{name} is not set", _WHERE[name]))
+            return ""
+        stripped = value.strip()
+        if stripped != value:
+            self._warn(f"{name} has white space around it, which was left out")
+        try:
+            check(stripped)
+        except _Malformed as wrong:
+            self.problems.append(SettingsError(f"{name} {wrong}", _WHERE[name]))
+        return stripped
+
+    def raise_problems(self) -> None:
+        if self.problems:
+            *others, last = self.problems
+            raise SettingsError("".join(f"{other}\n" for other in others) + last.what, last.mend)
+
+
+def _livekit(reader: _Reader) -> LiveKitSettings:
+    return LiveKitSettings(
+        url=reader.read("LIVEKIT_URL", _livekit_url),
+        api_key=reader.read("LIVEKIT_API_KEY", _key),
+        api_secret=Secret(reader.read("LIVEKIT_API_SECRET", _key)),
+        room_name=reader.read("ROOM_NAME", _room_name, DEFAULT_ROOM_NAME),
+    )
+
+
+def _key(value: str) -> None:
+    shape = f"(found {len(value)} characters)"
+    if any(character.isspace() for character in value):
+        raise _Malformed(f"has white space in the middle {shape}")
+    if not value.isascii() or not value.isprintable():
+        raise _Malformed(f"has characters that no key has {shape}")
+    if value[0] in "\"'<" or re.search(r"(?i)your[_-]?(api|key|secret)|changeme|xxxx", value):
+        raise _Malformed(f"is a placeholder, not a key {shape}")
+
+
+def _livekit_url(value: str) -> None:
+    parts = _split(value)
+    if parts.scheme not in ("ws", "wss", "http", "https"):
+        raise _Malformed(f"is not a ws:// or wss:// address (found {_shown(value)})")
+
+
+def _voice_agent_url(value: str) -> None:
+    parts = _split(value)
+    if parts.scheme not in ("ws", "wss"):
+        raise _Malformed(f"is not a ws:// or wss:// address (found {_shown(value)})")
+    if parts.scheme == "ws" and not _is_loopback(parts.hostname or ""):
+        raise _Malformed(
+            f"would send the key unencrypted over ws:// to another machine (found {_shown(value)})"
+        )
+    if parts.query or parts.fragment:
+        raise _Malformed(f"has a query, where only an address belongs (found {_shown(value)})")
+
+
+def _room_name(value: str) -> None:
+    if len(value) > 256 or not value.isprintable():
+        raise _Malformed(f"is not one line of up to 256 printable characters (found {len(value)} characters)")
+
+
+def _queue_size(value: str) -> None:
+    # 40 ms is two frames of the speaker; 2000 ms is the most that the article advises.
+    if not value.isascii() or not value.isdigit() or not 40 <= int(value) <= 2000:
+        raise _Malformed(f"is not a whole number of ms from 40 to 2000 (found {value[:20]!r})")
+
+
+def _split(value: str) -> _Parts:
+    try:
+        parts = urlsplit(value)
+        hostname, _ = parts.hostname, parts.port  # the port is checked when it is read
+    except ValueError:
+        raise _Malformed(f"is not an address (found {_shown(value)})") from None
+    if not hostname or any(character.isspace() for character in value):
+        raise _Malformed(f"is not an address (found {_shown(value)})")
+    if parts.username is not None or parts.password is not None:
+        raise _Malformed("has a user or a password in it, where only an address belongs")
+    return _Parts(parts.scheme, hostname, parts.query, parts.fragment)
+
+
+@attrs.frozen
+class _Parts:
+    scheme: str
+    hostname: str
+    query: str
+    fragment: str
+
+
+def _shown(value: str) -> str:
+    # What has no scheme may be a secret in the wrong line, and a query can carry a token.
+    if "://" not in value:
+        return f"{len(value)} characters without ://"
+    value = value.split("?")[0].split("#")[0]
+    return repr(value if len(value) <= 80 else value[:77] + "…")
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,168 @@
+"""Where the LiveKit server's binary is: on PATH, in the user's cache, or built into it now.
+
+In: the environment (PATH, XDG_CACHE_HOME or HOME, and what Go and pip need to reach their registries).
+Out: a path that can be executed. The name of a built one carries its version and a digest of the
+recipe, so that a changed recipe builds anew.
+
+A build works in `build/` beside the binary: Go's caches and, where none is installed, Go itself. An
+interrupted build leaves them, and the next one goes on from there; a finished one puts the binary in
+place by a rename and removes the rest (some 1.5 GB). A lock lets one process build at a time; the kernel
+frees it when its holder dies. The environment given to Go is made here, so that no setting of the
+user's (GOFLAGS, a workspace, another GOOS) changes what is built; only the ways to a proxy are kept.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import trio
+
+from playground.livekit_build.step import BuildFailed, Progress, Step
+from playground.livekit_build.toolchain import find_or_fetch_go
+
+__all__ = ["find_or_build"]
+
+_RECIPE = Path(__file__).parent
+_PACKAGE = "github.com/livekit/livekit-server/cmd/server"
+_WAYS_TO_A_PROXY = ("GOPROXY", "GOPRIVATE", "GONOPROXY", "GOINSECURE", "GOAUTH", "GOVCS")
+
+
+async def find_or_build(*, progress: Progress, environ: Mapping[str, str] | None = None) -> Path:
+    """The path of a LiveKit server; builds one first if there is none.
+
+    Args:
+        progress: is given a line now and then while something is fetched or built.
+        environ: the environment to look in and to build with, by default the process's own.
+
+    Raises:
+        BuildFailed: there is none and it cannot be built; the message says why and what to do.
+    """
+    environ = os.environ if environ is None else environ
+    installed = shutil.which("livekit-server", path=environ.get("PATH", ""))
+    if installed is not None:
+        return Path(installed)
+    version, oldest_go, digest = _recipe()
+    cache = _cache(environ)
+    binary = cache / f"livekit-server-{version}-{digest}"
+    if binary.exists():
+        return binary
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        async with _alone(cache / "build.lock", progress):
+            if not binary.exists():
+                await _build(binary, version, oldest_go, environ, progress)
+    except OSError as error:
+        raise BuildFailed(f"the LiveKit server cannot be built in {cache}", [str(error)]) from error
+    return binary
+
+
+async def _build(
+    binary: Path, version: str, oldest_go: tuple[int, int], environ: Mapping[str, str], progress: Progress
+) -> None:
+    began = trio.current_time()
+    folder = binary.parent / "build"
+    folder.mkdir(exist_ok=True)
+    progress(
+        f"LiveKit server {version} is neither on PATH nor in {binary.parent}: building it, once. "
+        "This takes minutes and 1.5 GB of room there, 60 MB when done; it can be interrupted."
+    )
+    go = await find_or_fetch_go(folder, oldest=oldest_go, environ=environ, progress=progress)
+    env = await _go_environment(go, folder, environ)
+    listed = await Step(
+        title="fetching the modules of the LiveKit server",
+        command=[str(go), "list", "-deps", _PACKAGE],
+        env=env,
+        cwd=_RECIPE,
+        counts=lambda line: line.startswith("go: downloading"),
+        unit="modules",
+    ).run(progress)
+    packages = sum(not line.startswith("go: ") for line in listed)
+    fresh = folder / "server"
+    await Step(
+        title="compiling the LiveKit server",
+        command=[str(go), "build", "-v", "-ldflags=-s -w", "-o", str(fresh), _PACKAGE],
+        env=env,
+        cwd=_RECIPE,
+        counts=lambda line: not line.startswith("go: "),
+        unit=f"of at most {packages} packages",
+    ).run(progress)
+    fresh.replace(binary)
+    # What cannot be removed costs room and nothing else.
+    await trio.to_thread.run_sync(lambda: shutil.rmtree(folder, ignore_errors=True))
+    progress(f"LiveKit server {version} built in {trio.current_time() - began:.0f} s: {binary}")
+
+
+async def _go_environment(go: Path, folder: Path, environ: Mapping[str, str]) -> dict[str, str]:
+    kept = {name: value for name, value in environ.items() if not name.startswith(("GO", "CGO_"))}
+    # Asked of Go and not read from `environ`: people set these with `go env -w` too.
+    told = await trio.run_process(
+        [str(go), "env", "-json", *_WAYS_TO_A_PROXY],
+        capture_stdout=True,
+        stderr=subprocess.DEVNULL,
+        check=False,
+        env={**environ, "GOTOOLCHAIN": "local", "GOWORK": "off", "GOFLAGS": ""},
+        cwd="/",
+    )
+    if told.returncode == 0:
+        kept |= {name: value for name, value in json.loads(told.stdout).items() if value}
+    return kept | {
+        "CGO_ENABLED": "0",
+        "GO111MODULE": "on",
+        "GOCACHE": str(folder / "go-build"),
+        "GOENV": "off",
+        # modcacherw: without it, the cache of modules cannot be removed.
+        "GOFLAGS": "-mod=readonly -modcacherw -trimpath -buildvcs=false",
+        "GOMODCACHE": str(folder / "go-mod"),
+        "GOPATH": str(folder / "go-path"),
+        "GOTELEMETRY": "off",
+        "GOTOOLCHAIN": "local",
+        "GOWORK": "off",
+    }
+
+
+def _recipe() -> tuple[str, tuple[int, int], str]:
+    """The server's version, the oldest Go that builds it, and a digest of the whole recipe."""
+    module = (_RECIPE / "go.mod").read_text()
+    version = re.search(r"livekit-server (v\S+)", module)
+    go = re.search(r"^go (\d+)\.(\d+)", module, re.MULTILINE)
+    assert version is not None
+    assert go is not None
+    digest = hashlib.sha256(module.encode() + (_RECIPE / "go.sum").read_bytes()).hexdigest()
+    return version[1], (int(go[1]), int(go[2])), digest[:8]
+
+
+def _cache(environ: Mapping[str, str]) -> Path:
+    folder = Path(environ.get("XDG_CACHE_HOME", ""))
+    # The XDG specification has relative paths ignored.
+    if not folder.is_absolute():
+        folder = Path(environ.get("HOME") or Path.home()) / ".cache"
+    return folder / "voice-agent"
+
+
+@asynccontextmanager
+async def _alone(path: Path, progress: Progress) -> AsyncIterator[None]:
+    """Holds the lock of the build; waits while another process does."""
+    held = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        waiting = False
+        while True:
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if not waiting:
+                    progress("another process is building the LiveKit server: waiting for it")
+                waiting = True
+                await trio.sleep(0.5)
+        yield
+    finally:
+        os.close(held)

@@ -1,0 +1,350 @@
+"""A real LiveKit server on this machine's loopback, for the time of a `with` block.
+
+`livekit_server()` finds or builds the binary, chooses free ports and fresh keys, and yields where to
+connect once the server answers. `ServerConfig` and `run_server()` are its two halves: a test that kills
+the server and starts the same one again runs the second half twice.
+
+The secret goes to the child in its environment, never on its command line; it gets nothing else of ours.
+The child leads a session of its own, so that Ctrl-C in a terminal reaches the agent only, which can then
+leave its room before the server stops. It is terminated at the end of the block, cancelled or not, and on
+Linux it dies with the process that started it. As a program, this module serves until Ctrl-C and prints
+the lines for `.env`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import attrs
+import trio
+
+from channels.errors import PlaygroundFault, SettingsError, VoiceAgentError
+from channels.secret import Secret
+from playground.livekit_build.binary import find_or_build
+from playground.livekit_build.step import Progress
+
+__all__ = [
+    "LiveKitServer",
+    "PortUnavailable",
+    "RunningServer",
+    "ServerConfig",
+    "ServerDied",
+    "livekit_server",
+    "run_server",
+]
+
+_HOST = "127.0.0.1"
+_DEFAULT_PORT = 7880
+_START_S = 20.0
+_POLL_S = 0.02
+# LiveKit waits for participants to leave at the first SIGTERM, and stops at once at the second.
+_STOPPING = ((signal.SIGTERM, 0.5), (signal.SIGTERM, 2.0), (signal.SIGKILL, 5.0))
+_LINES_TOLD = 3
+
+# Python, because the kernel's "kill me when my parent dies" is asked for by the child itself. The parent
+# in question is the *thread* that starts it: hence `subprocess` from Trio's thread and not Trio's own
+# `open_process`, which starts it from a worker thread that ends when idle.
+_TIED_TO_ITS_OWNER = """
+import ctypes, os, signal, sys
+ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+if os.getppid() == int(sys.argv[1]):
+    os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
+class PortUnavailable(PlaygroundFault):
+    """Something else listens on the port, or this user may not."""
+
+
+class ServerDied(PlaygroundFault):
+    """The LiveKit server ended by itself, or never answered.
+
+    Attributes:
+        output: the last lines of its log.
+    """
+
+    def __init__(self, what: str, log: Path) -> None:
+        lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
+        told = " | ".join(lines[-_LINES_TOLD:])
+        super().__init__(
+            f"{what}: {told}" if told else what,
+            "start it again, or set LIVEKIT_URL, LIVEKIT_API_KEY and LIVEKIT_API_SECRET "
+            "for a server that runs elsewhere",
+        )
+        self.output = "\n".join(lines[-20:])
+
+
+@attrs.frozen
+class LiveKitServer:
+    """Where a LiveKit server is, and the keys that make tokens for it."""
+
+    url: str
+    api_key: str
+    api_secret: Secret
+
+
+@attrs.frozen
+class ServerConfig:
+    """All that makes a server the same server after a restart."""
+
+    binary: Path
+    port: int
+    """TCP port of its HTTP and signalling; everything is on 127.0.0.1."""
+    udp_port: int
+    """UDP port of all its media."""
+    api_key: str
+    api_secret: Secret
+    log: Path
+    """The server's own log is appended here."""
+
+    @classmethod
+    def choose(
+        cls,
+        binary: Path,
+        log: Path,
+        *,
+        port: int | None = None,
+        api_key: str = "playground",
+        api_secret: Secret | None = None,
+    ) -> ServerConfig:
+        """Fills in free ports (`port` too, if None) and a secret of this run only.
+
+        Raises:
+            PortUnavailable: `port` was given and is not free.
+        """
+        return cls(
+            binary=binary,
+            port=_free_port(socket.SOCK_STREAM, port),
+            udp_port=_free_port(socket.SOCK_DGRAM),
+            api_key=api_key,
+            api_secret=Secret(secrets.token_urlsafe(32)) if api_secret is None else api_secret,
+            log=log,
+        )
+
+    @property
+    def server(self) -> LiveKitServer:
+        """What a client needs to know."""
+        return LiveKitServer(f"ws://{_HOST}:{self.port}", self.api_key, self.api_secret)
+
+    def environment(self) -> dict[str, str]:
+        """The child's whole environment; it holds the secret in clear."""
+        body = {
+            "port": self.port,
+            "bind_addresses": [_HOST],
+            "keys": {self.api_key: self.api_secret.reveal()},
+            "logging": {"json": False, "level": "info"},
+            "rtc": {
+                "node_ip": _HOST,
+                "use_external_ip": False,
+                "enable_loopback_candidate": True,
+                "interfaces": {"includes": ["lo" if sys.platform == "linux" else "lo0"]},
+                "udp_port": self.udp_port,
+                # Media over TCP would listen on every address of the machine, whatever is bound above.
+                "tcp_port": 0,
+                # With none, clients are told to ask public ones. Nobody needs to answer here; but at
+                # `udp_port` the server itself would, and no client could connect any more.
+                "stun_servers": [f"{_HOST}:3478"],
+            },
+        }
+        kept = {name: os.environ[name] for name in ("HOME", "LANG", "PATH", "TMPDIR") if name in os.environ}
+        return kept | {"LIVEKIT_CONFIG": json.dumps(body)}
+
+
+@attrs.frozen
+class RunningServer:
+    """A server that answers."""
+
+    config: ServerConfig
+    process: subprocess.Popen[bytes]
+
+    def kill(self) -> None:
+        """Ends it at once, as a crash would."""
+        self.process.kill()
+        self.process.wait()
+
+    async def wait(self) -> int:
+        """Waits until it ends, by whatever cause, and gives its exit code."""
+        # The system tells of a child's end by a signal only, which is not ours to take.
+        while (code := self.process.poll()) is None:  # noqa: ASYNC110
+            await trio.sleep(_POLL_S)
+        return code
+
+
+@asynccontextmanager
+async def livekit_server(*, port: int | None = None, progress: Progress) -> AsyncIterator[LiveKitServer]:
+    """Runs a LiveKit server on loopback for the time of the block.
+
+    Args:
+        port: of its HTTP and signalling; None has the system choose a free one.
+        progress: is given a line now and then while the server is being built.
+
+    Raises:
+        BuildFailed: there is no server on this machine and none can be built.
+        PortUnavailable: `port` is not free.
+        ServerDied: the server ended by itself, or did not answer, before the block began.
+    """
+    binary = await find_or_build(progress=progress)
+    with tempfile.TemporaryDirectory(prefix="livekit-server-") as folder:
+        config = ServerConfig.choose(binary, Path(folder) / "server.log", port=port)
+        async with run_server(config):
+            yield config.server
+
+
+@asynccontextmanager
+async def run_server(config: ServerConfig) -> AsyncIterator[RunningServer]:
+    """Runs the server that `config` describes for the time of the block.
+
+    On the way out, cancelled or not, it is terminated, then killed; within 8 seconds it is gone.
+
+    Raises:
+        PortUnavailable: one of its ports is not free.
+        ServerDied: it ended by itself, or did not answer within 20 seconds.
+    """
+    _free_port(socket.SOCK_STREAM, config.port)
+    _free_port(socket.SOCK_DGRAM, config.udp_port)
+    running = RunningServer(config, _start(config))
+    try:
+        with trio.move_on_after(_START_S):
+            while running.process.poll() is None and not await _answers(config.port):  # noqa: ASYNC110
+                await trio.sleep(_POLL_S)
+        if running.process.poll() is not None:
+            raise ServerDied("the LiveKit server did not start", config.log)
+        if not await _answers(config.port):
+            raise ServerDied(f"the LiveKit server did not answer within {_START_S:.0f} seconds", config.log)
+        yield running
+    finally:
+        with trio.CancelScope(shield=True):
+            for number, patience_s in _STOPPING:
+                if running.process.poll() is None:
+                    running.process.send_signal(number)
+                    with trio.move_on_after(patience_s):
+                        await running.wait()
+
+
+def _start(config: ServerConfig) -> subprocess.Popen[bytes]:
+    command = [str(config.binary)]
+    if sys.platform == "linux":
+        command = [sys.executable, "-I", "-S", "-c", _TIED_TO_ITS_OWNER, str(os.getpid()), *command]
+    with config.log.open("ab") as log:
+        try:
+            return subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=config.environment(),
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise ServerDied(f"{config.binary} cannot be started ({error.strerror})", config.log) from error
+
+
+async def _answers(port: int) -> bool:
+    try:
+        async with await trio.open_tcp_stream(_HOST, port) as stream:
+            await stream.send_all(b"GET / HTTP/1.0\r\n\r\n")
+            return b" 200 " in await stream.receive_some()
+    except (OSError, trio.BrokenResourceError):
+        return False
+
+
+def _free_port(kind: socket.SocketKind, port: int | None = None) -> int:
+    with socket.socket(socket.AF_INET, kind) as probe:
+        if kind is socket.SOCK_STREAM:
+            # As the server does it: connections of a killed predecessor do not count.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((_HOST, port or 0))
+        except OSError as error:
+            raise PortUnavailable(
+                f"port {port} on {_HOST} cannot be used ({os.strerror(error.errno or 0)})",
+                "end the program that listens there, or choose another port",
+            ) from error
+        chosen: int = probe.getsockname()[1]
+        return chosen
+
+
+def _keys(environ: Mapping[str, str]) -> tuple[str, Secret] | None:
+    key, secret = environ.get("LIVEKIT_API_KEY"), environ.get("LIVEKIT_API_SECRET")
+    if bool(key) != bool(secret):
+        raise SettingsError("only one of LIVEKIT_API_KEY and LIVEKIT_API_SECRET is set", "set both, or none")
+    return (key, Secret(secret)) if key and secret else None
+
+
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+async def _serve(port: int | None) -> None:
+    keys = _keys(os.environ)
+    binary = await find_or_build(progress=_tell)
+    with tempfile.TemporaryDirectory(prefix="livekit-server-") as folder:
+        config = ServerConfig.choose(binary, Path(folder) / "server.log", port=port)
+        if keys is not None:
+            config = attrs.evolve(config, api_key=keys[0], api_secret=keys[1])
+        async with run_server(config) as running:
+            print(f"LIVEKIT_URL={config.server.url}")
+            print(f"LIVEKIT_API_KEY={config.api_key}")
+            print(f"LIVEKIT_API_SECRET={config.api_secret.reveal()}", flush=True)
+            _tell(f"LiveKit server on {_HOST}:{config.port} until Ctrl-C, its log in {config.log}")
+            code = await running.wait()
+            raise ServerDied(f"the LiveKit server ended with code {code}", config.log)
+
+
+async def _build_only() -> None:
+    _tell(f"LiveKit server: {await find_or_build(progress=_tell)}")
+
+
+async def _until_signal(options: argparse.Namespace) -> int:
+    """Does what is asked; a signal ends it, without an error if it was to serve."""
+    code = 0
+    async with trio.open_nursery() as nursery:
+
+        async def end_on_signal() -> None:
+            nonlocal code
+            with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+                async for number in signals:
+                    code = 128 + number if options.build_only else 0
+                    nursery.cancel_scope.cancel()
+
+        nursery.start_soon(end_on_signal)
+        try:
+            await (_build_only() if options.build_only else _serve(options.port or None))
+        except VoiceAgentError as error:
+            _tell(f"{error}")
+            code = 1
+        nursery.cancel_scope.cancel()
+    return code
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; gives the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m playground.livekit_server",
+        description="Runs a LiveKit server on this machine's loopback until Ctrl-C, and prints the lines for "
+        ".env. Builds it first if livekit-server is not on PATH. LIVEKIT_API_KEY and LIVEKIT_API_SECRET of "
+        "the environment are used if set; the keys are of this run only otherwise.",
+    )
+    parser.add_argument(
+        "--port", type=int, default=_DEFAULT_PORT, help="TCP port, 0 for any free one (default: %(default)s)"
+    )
+    parser.add_argument("--build-only", action="store_true", help="find or build the server and end")
+    options = parser.parse_args(arguments)
+    if not 0 <= options.port <= 65535:
+        parser.error("--port is a number from 0 to 65535")
+    return trio.run(_until_signal, options)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,212 @@
+"""Runs the agent: the wiring of one room, and the command line.
+
+    python runner.py                          serve the room of .env; with nothing set, a room of this machine
+    python runner.py token --identity alice   print a token that lets alice into the room
+
+`serve_room` is the whole agent: read it from top to bottom to know who exists, which channel joins
+whom, and how full each may get.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from datetime import timedelta
+from pathlib import Path
+from typing import TypeAlias
+
+import trio
+from structlog.typing import FilteringBoundLogger
+
+from actors.api import ApiSession
+from actors.barge_in import BargeInController
+from actors.log import EventLog
+from actors.mic import MicPump
+from actors.room.actor import AGENT_IDENTITY, RoomActor, mint_token
+from actors.room.livekit_edge import LiveKitEdge, livekit_edge
+from actors.speaker import SpeakerPump
+from channels.bounded import Channel, Full
+from channels.errors import SettingsError, VoiceAgentError, reason_of
+from channels.happenings import Taps
+from channels.log import open_log
+from channels.messages import ApiEvent, MicrophoneFrame, SpeakerCommand, SpeakerReport
+from channels.ports import TrackEvent
+from channels.settings import (
+    ACCOUNT_SETTINGS,
+    DEFAULT_ROOM_NAME,
+    SessionConfig,
+    Settings,
+    read_environment,
+    read_livekit_settings,
+    read_settings,
+)
+
+if sys.version_info < (3, 11):
+    from exceptiongroup import BaseExceptionGroup
+
+Preparation: TypeAlias = Callable[[], AbstractAsyncContextManager[Settings]]
+
+CLIENT_TOKEN_LIFE = timedelta(hours=1)
+HOW_TO_JOIN = """
+The agent waits for you. Join its room with any LiveKit front end, for example
+https://agents-playground.livekit.io (choose "Manual"), with
+
+    URL    {url}
+    token  {token}
+
+Ctrl-C ends it.
+"""
+BYSTANDERS_LEAVE_WITHIN_S = 0.5
+
+
+async def serve_room(settings: Settings, edge: LiveKitEdge, taps: Taps) -> None:
+    """Serves one room until cancelled.
+
+    Raises:
+        VoiceAgentError: (perhaps in a group) the room or the service cannot be used any more.
+    """
+    tracks = Channel[TrackEvent](
+        "tracks",
+        capacity=256,
+        unit="tracks that came or went",
+        full=Full.FAIL,
+        because="the microphone pump takes them at once",
+    )
+    microphone = Channel[MicrophoneFrame](
+        "microphone",
+        capacity=4,
+        unit="frames of 50 ms",
+        full=Full.DROP_OLDEST,
+        because="200 ms bridge the jitter of a busy machine; older sound would only delay the conversation",
+    )
+    service = Channel[ApiEvent](
+        "service",
+        capacity=1024,
+        unit="events",
+        full=Full.FAIL,
+        because="the controller takes them at once, a reply that comes in a burst included",
+    )
+    orders = Channel[SpeakerCommand](
+        "orders",
+        capacity=1024,
+        unit="commands",
+        full=Full.FAIL,
+        because="the speaker takes them at once; what is to be played waits in its backlog, not here",
+    )
+    reports = Channel[SpeakerReport](
+        "reports",
+        capacity=1024,
+        unit="reports",
+        full=Full.FAIL,
+        because="the controller takes them at once; a frame makes two",
+    )
+
+    room = RoomActor(settings.livekit, edge.room, tracks.sender(), taps)
+    mic = MicPump(tracks.receiver(), microphone.sender(), taps)
+    api = ApiSession(settings.api, microphone.receiver(), service.sender(), taps)
+    controller = BargeInController(service.receiver(), reports.receiver(), orders.sender(), taps)
+    speaker = SpeakerPump(settings.speaker, edge.loudspeaker, orders.receiver(), reports.sender())
+
+    async with trio.open_nursery() as nursery:
+        for actor in (room, mic, api, controller, speaker):
+            nursery.start_soon(actor.run)
+
+
+async def serve(prepare: Preparation, log: FilteringBoundLogger) -> int:
+    """Serves until a signal comes or the room cannot be served any more; gives the exit code."""
+    async with trio.open_nursery() as bystanders:
+        stopping = trio.CancelScope()
+        bystanders.start_soon(_cancel_on_signal, stopping)
+        taps = Taps()
+        bystanders.start_soon(EventLog(taps.tap("log"), log).run)
+        failure: VoiceAgentError | None = None
+        try:
+            with stopping:
+                async with (
+                    prepare() as settings,
+                    livekit_edge(queue_size_ms=settings.speaker.queue_size_ms) as edge,
+                ):
+                    await serve_room(settings, edge, taps)
+        except (VoiceAgentError, BaseExceptionGroup) as error:
+            failure = reason_of(error)
+            if failure is None:
+                raise
+        finally:
+            taps.close()
+            bystanders.cancel_scope.deadline = trio.current_time() + BYSTANDERS_LEAVE_WITHIN_S
+    if failure is not None:
+        log.error("ended", why=failure.what, mend=failure.mend)
+        return 1
+    log.info("left")
+    return 0
+
+
+async def _cancel_on_signal(scope: trio.CancelScope) -> None:
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async for _ in signals:
+            scope.cancel()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; gives the exit code."""
+    options = _parse(arguments)
+    log = open_log(options.log, verbose=options.verbose)
+    found = read_environment(os.environ, Path(".env"))
+    try:
+        if options.command == "token":
+            return _print_token(found, options.identity, log)
+        if any(name in found for name in ACCOUNT_SETTINGS):
+            settings = read_settings(found, log.warning)
+            log.info(
+                "starting",
+                room=settings.livekit.room_name,
+                livekit=settings.livekit.url,
+                api=settings.api.url,
+            )
+            return trio.run(serve, lambda: nullcontext(settings), log)
+    except SettingsError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return trio.run(serve, lambda: _on_this_machine(found.get("ROOM_NAME", DEFAULT_ROOM_NAME), log), log)
+
+
+@asynccontextmanager
+async def _on_this_machine(room_name: str, log: FilteringBoundLogger) -> AsyncIterator[Settings]:
+    # Only those who run without an account load the speech models and the rest of the playground.
+    from playground.local import local_services
+
+    log.info("no account is set up, so everything runs on this machine")
+    async with local_services(room_name, lambda line: log.info(line), SessionConfig()) as settings:
+        token = mint_token(settings.livekit, "you", CLIENT_TOKEN_LIFE)
+        print(HOW_TO_JOIN.format(url=settings.livekit.url, token=token.reveal()), flush=True)
+        yield settings
+
+
+def _print_token(found: Mapping[str, str], identity: str, log: FilteringBoundLogger) -> int:
+    livekit = read_livekit_settings(found, log.warning)
+    if identity == AGENT_IDENTITY:
+        raise SettingsError(
+            f"--identity {identity} is the agent's own (it would be thrown out of its room)", "choose another"
+        )
+    print(mint_token(livekit, identity, CLIENT_TOKEN_LIFE).reveal())
+    return 0
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python runner.py", description="A voice agent in a LiveKit room.")
+    parser.add_argument(
+        "--log", choices=("text", "json"), default="text", help="how the log looks (default: text)"
+    )
+    parser.add_argument("--verbose", action="store_true", help="log partial transcripts too")
+    commands = parser.add_subparsers(dest="command", metavar="command")
+    token = commands.add_parser("token", help="print a token for a client of the room (valid for an hour)")
+    token.add_argument("--identity", required=True, help="the name of who joins with it")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

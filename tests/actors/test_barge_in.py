@@ -1,0 +1,342 @@
+"""The barge-in machine and the speaker's account, together, against any legal order of events.
+
+The state machine below is the service, the network and the room at once: it starts replies, sends their
+sound in chunks of any size, duplicates and delays what the protocol reference allows, interrupts, drops
+connections, and lets time pass. Each reply's samples carry the reply's own number, so that what the room
+heard can be told apart sample by sample. The model is far simpler than the thing: lists of bytes.
+"""
+
+from __future__ import annotations
+
+import hypothesis.strategies as st
+import pytest
+from attrs import define, field
+from hypothesis import settings
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    consumes,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+)
+
+from actors.barge_in.machine import Conversation, step
+from actors.barge_in.table import LIVING, TABLE, Life, Order, Signal
+from actors.speaker.playout import FRAME_MS, Playout
+from channels.happenings import ReplyEnded, ReplyOutcome
+from channels.messages import (
+    ApiEvent,
+    ConnectionBroke,
+    Cut,
+    Finish,
+    Finished,
+    Play,
+    SpeakerCommand,
+    SpeakerReport,
+)
+from channels.sound import bytes_of_ms
+from channels.wire.events import (
+    AgentTranscript,
+    AgentTranscriptDelta,
+    ReplyAudio,
+    ReplyDone,
+    ReplyStarted,
+    SessionReady,
+    SpeechStarted,
+    SpeechStopped,
+    Unrecognised,
+    UserTranscript,
+)
+from tests.actors.room_in_time import RoomQueue
+
+QUEUE_MS = 100
+
+
+def sound_of(number: int, samples: int) -> bytes:
+    """Samples that all carry a reply's number."""
+    return number.to_bytes(2, "little") * samples
+
+
+@define
+class Told:
+    """What the model knows of one reply: nothing but what was sent and when it was over."""
+
+    number: int
+    sent: int = 0
+    """Samples sent while the reply was neither cut nor over."""
+    done: bool = False
+    left_open: bool = False
+    """Another reply or a fresh session began before its end."""
+    cut: bool = False
+    heard_at_cut: int = 0
+    outcomes: list[ReplyOutcome] = field(factory=list)
+    reported_ms: float = 0.0
+
+
+class AConversation(RuleBasedStateMachine):
+    """Controller and speaker, driven by a service that does anything it may."""
+
+    replies = Bundle("replies")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 0.0
+        self.conversation = Conversation()
+        self.playout = Playout(QUEUE_MS)
+        self.room = RoomQueue(lambda: self.now)
+        self.told: dict[str, Told] = {}
+        self.sessions = 0
+        self.orders: list[SpeakerCommand] = []
+        """Commands on their way to the speaker."""
+        self.reports: list[SpeakerReport] = []
+        """Reports on their way to the controller."""
+
+    # How messages move. The channels keep their order but may lag behind one another.
+
+    def tell(self, event: ApiEvent | SpeakerReport) -> None:
+        self.conversation, orders, happenings = step(self.conversation, event)
+        self.orders += orders
+        for happening in happenings:
+            if isinstance(happening, ReplyEnded):
+                self.told[happening.reply_id].outcomes.append(happening.outcome)
+
+    def speaker_obeys(self) -> None:
+        while self.orders:
+            match self.orders.pop(0):
+                case Play(reply_id=reply_id, pcm=pcm):
+                    self.playout.play(reply_id, pcm)
+                case Finish(reply_id=reply_id):
+                    self.playout.finish(reply_id)
+                case Cut(reply_id=reply_id):
+                    self.reports += self.playout.settle(self.now)
+                    must_clear, finished = self.playout.cut(reply_id, self.now)
+                    if must_clear:
+                        self.room.clear()
+                    self.reports.append(finished)
+
+    def speaker_feeds(self) -> None:
+        self.reports += self.playout.settle(self.now)
+        while (frame := self.playout.next_frame(self.now)) is not None:
+            self.room.land(frame.padded())
+
+    def controller_hears_speaker(self) -> None:
+        while self.reports:
+            report = self.reports.pop(0)
+            told = self.told[report.reply_id]
+            if not (isinstance(report, Finished) and told.outcomes):
+                assert report.played_ms >= told.reported_ms, "what was played goes back"
+                told.reported_ms = report.played_ms
+            self.tell(report)
+
+    def all_catch_up(self) -> None:
+        self.speaker_obeys()
+        self.speaker_feeds()
+        self.controller_hears_speaker()
+        self.speaker_obeys()
+
+    def interrupt_all(self) -> None:
+        heard = self.room.hear()
+        for reply_id, told in self.told.items():
+            if not told.cut and not told.outcomes and self.conversation.life(reply_id) in LIVING:
+                told.cut = True
+                told.heard_at_cut = heard[told.number]
+
+    def send_sound(self, reply_id: str, event: ReplyAudio) -> None:
+        """A reply that is over, or that another one followed, has no more sound: what comes is not owed."""
+        told = self.told[reply_id]
+        if not (told.cut or told.done or told.left_open):
+            told.sent += len(event.data) // 2
+        self.tell(event)
+
+    def leave_open(self) -> None:
+        for told in self.told.values():
+            told.left_open = True
+
+    # What the service may do.
+
+    @initialize()
+    def session_begins(self) -> None:
+        self.sessions += 1
+        self.tell(SessionReady(f"sess_{self.sessions}"))
+
+    @rule(target=replies)
+    def reply_starts(self) -> str:
+        self.leave_open()
+        reply_id = f"resp_{len(self.told) + 1}"
+        self.told[reply_id] = Told(number=len(self.told) + 1)
+        self.tell(ReplyStarted(reply_id))
+        return reply_id
+
+    @rule(reply_id=replies, samples=st.integers(1, 24 * 400), late=st.booleans())
+    def sound_comes(self, reply_id: str, samples: int, late: bool) -> None:
+        """Of any length, at any pace: in real time, in bursts, or after the reply was cut or superseded."""
+        told = self.told[reply_id]
+        if late and not told.cut:
+            return
+        self.send_sound(reply_id, ReplyAudio(sound_of(told.number, samples), reply_id))
+
+    @rule(samples=st.integers(1, 24 * 100))
+    @precondition(lambda self: self.told)
+    def sound_comes_without_a_reply_id(self, samples: int) -> None:
+        newest = list(self.told)[-1]
+        self.send_sound(newest, ReplyAudio(sound_of(self.told[newest].number, samples), None))
+
+    @rule(reply_id=replies)
+    def word_comes(self, reply_id: str) -> None:
+        self.tell(AgentTranscriptDelta("word", reply_id, start_ms=0, end_ms=200))
+
+    @rule(reply_id=replies)
+    def reply_completes(self, reply_id: str) -> None:
+        """Perhaps for the second time."""
+        self.told[reply_id].done = True
+        self.tell(AgentTranscript("words", reply_id))
+        self.tell(ReplyDone(reply_id, "completed"))
+
+    @rule(reply_id=replies)
+    def reply_is_interrupted(self, reply_id: str) -> None:
+        """`reply.done{interrupted}` without, before or after `input.speech.started`."""
+        told = self.told[reply_id]
+        if self.conversation.life(reply_id) in LIVING and not told.cut:
+            told.cut = True
+            told.heard_at_cut = self.room.hear()[told.number]
+        self.tell(ReplyDone(reply_id, "interrupted"))
+        self.speaker_obeys()
+
+    @rule()
+    def person_speaks_over_the_agent(self) -> None:
+        self.interrupt_all()
+        self.tell(SpeechStarted())
+        self.speaker_obeys()
+
+    @rule()
+    def person_is_understood(self) -> None:
+        self.tell(SpeechStopped())
+        self.tell(UserTranscript("hello"))
+        self.tell(Unrecognised("later.event", "unknown event"))
+
+    @rule(same=st.booleans())
+    def connection_breaks(self, same: bool) -> None:
+        """And is resumed, or a fresh session takes over."""
+        self.tell(ConnectionBroke())
+        if not same:
+            self.sessions += 1
+            self.leave_open()
+        self.tell(SessionReady(f"sess_{self.sessions}"))
+
+    @rule(reply_id=consumes(replies))
+    def reply_is_never_mentioned_again(self, reply_id: str) -> None:
+        """Its end was lost; nothing may hang on it."""
+
+    # What time does.
+
+    @rule(ms=st.integers(1, 40), then=st.sampled_from(["all", "speaker", "controller", "none"]))
+    def time_passes(self, ms: int, then: str) -> None:
+        self.now += ms / 1000
+        if then in ("all", "speaker"):
+            self.speaker_obeys()
+            self.speaker_feeds()
+        if then in ("all", "controller"):
+            self.controller_hears_speaker()
+
+    @rule(frames=st.integers(1, 60))
+    def time_passes_smoothly(self, frames: int) -> None:
+        for _ in range(frames):
+            self.now += FRAME_MS / 1000
+            self.all_catch_up()
+
+    # What must always hold.
+
+    @invariant()
+    def nothing_of_a_cut_reply_is_heard_after_its_cut(self) -> None:
+        heard = self.room.hear()
+        for told in self.told.values():
+            if told.cut:
+                assert heard[told.number] == told.heard_at_cut
+
+    @invariant()
+    def nothing_is_heard_twice_or_before_it_was_sent(self) -> None:
+        heard = self.room.hear()
+        for told in self.told.values():
+            assert heard[told.number] <= told.sent
+
+    @invariant()
+    def each_reply_ends_at_most_once(self) -> None:
+        for told in self.told.values():
+            assert len(told.outcomes) <= 1
+            if told.cut and told.outcomes:
+                assert told.outcomes == [ReplyOutcome.CUT]
+
+    @invariant()
+    def what_is_said_to_be_played_was_heard(self) -> None:
+        heard = self.room.hear()
+        for reply_id, told in self.told.items():
+            reported = any(isinstance(r, Finished) and r.reply_id == reply_id for r in self.reports)
+            if self.conversation.life(reply_id) in LIVING and not reported:
+                played = bytes_of_ms(self.playout.played_ms(reply_id, self.now)) // 2
+                assert abs(played - heard[told.number]) <= 1
+
+    @invariant()
+    def little_is_beyond_recall(self) -> None:
+        assert self.room.waiting_ms() <= QUEUE_MS + 0.1
+
+    def teardown(self) -> None:
+        """The service falls silent and a fresh session begins: all that is left is heard, then it is over."""
+        self.sessions += 1
+        self.tell(SessionReady(f"sess_{self.sessions}"))
+        self.all_catch_up()
+        for _ in range(10_000):
+            if all(told.outcomes for told in self.told.values()):
+                break
+            self.now += FRAME_MS / 1000
+            self.all_catch_up()
+        self.now += 1
+        heard = self.room.hear()
+        for told in self.told.values():
+            assert len(told.outcomes) == 1, "every reply ends"
+            if not told.cut:
+                assert heard[told.number] == told.sent, "a reply that was not interrupted is heard whole"
+
+
+TestAConversation = AConversation.TestCase
+TestAConversation.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
+
+
+@pytest.mark.parametrize("life", Life)
+def test_every_signal_has_its_place_in_the_table(life: Life) -> None:
+    assert set(TABLE[life]) == set(Signal)
+
+
+@pytest.mark.parametrize("life", [life for life in Life if life in LIVING])
+def test_an_interruption_cuts_a_reply_wherever_it_is_in_its_life(life: Life) -> None:
+    assert TABLE[life][Signal.INTERRUPTED] == (Life.CUTTING, Order.CUT)
+
+
+@pytest.mark.parametrize("life", [life for life in Life if life not in LIVING])
+def test_sound_of_a_reply_that_is_cut_or_over_is_dropped(life: Life) -> None:
+    assert TABLE[life][Signal.SOUND] == (life, Order.DROP)
+
+
+def test_with_interrupt_response_off_the_person_does_not_cut_the_agent() -> None:
+    config = {"input": {"turn_detection": {"interrupt_response": False}}}
+    conversation, _, _ = step(Conversation(), SessionReady("sess_1", config))
+    conversation, _, _ = step(conversation, ReplyStarted("resp_1"))
+    conversation, orders, _ = step(conversation, SpeechStarted())
+    assert orders == []
+    conversation, orders, _ = step(conversation, ReplyDone("resp_1", "interrupted"))
+    assert orders == [Cut("resp_1")], "the service's own word still holds"
+
+
+def test_what_was_heard_of_a_cut_reply_ends_with_the_last_word_that_was_played() -> None:
+    conversation = Conversation()
+    for event in (
+        ReplyStarted("r"),
+        AgentTranscriptDelta("Our ", "r", start_ms=240, end_ms=380),
+        AgentTranscriptDelta("return ", "r", start_ms=380, end_ms=700),
+        AgentTranscriptDelta("policy", "r", start_ms=700, end_ms=1100),
+        SpeechStarted(),
+    ):
+        conversation, _, _ = step(conversation, event)
+    _, _, happenings = step(conversation, Finished("r", 820.0))
+    assert happenings == [ReplyEnded("r", ReplyOutcome.CUT, 820, "Our return")]

@@ -1,0 +1,38 @@
+"""What tests of all folders share: one real LiveKit server for the whole run."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from channels.secret import Secret
+from playground.livekit_server import LiveKitServer
+
+
+@pytest.fixture(scope="session")
+def livekit() -> Iterator[LiveKitServer]:
+    """A running LiveKit server on loopback, shared by all tests: each test takes a room name of its own.
+
+    It runs as the program that a person would start, since a fixture of Trio lives no longer than a test.
+    """
+    program = subprocess.Popen(
+        [sys.executable, "-m", "playground.livekit_server", "--port", "0"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert program.stdout is not None
+    try:
+        told = dict(program.stdout.readline().strip().partition("=")[::2] for _ in range(3))
+        assert "LIVEKIT_URL" in told, "the LiveKit server did not start: see its message above"
+        yield LiveKitServer(told["LIVEKIT_URL"], told["LIVEKIT_API_KEY"], Secret(told["LIVEKIT_API_SECRET"]))
+        program.send_signal(signal.SIGINT)
+        assert program.wait(timeout=10) == 0
+    finally:
+        program.kill()
+        program.wait()
+        program.stdout.close()
