@@ -118,26 +118,28 @@ async def serve_room(settings: Settings, edge: LiveKitEdge, taps: Taps) -> None:
 
 async def serve(prepare: Preparation, log: FilteringBoundLogger) -> int:
     """Serves until a signal comes or the room cannot be served any more; gives the exit code."""
-    async with trio.open_nursery() as bystanders:
+    failure: VoiceAgentError | None = None
+    async with trio.open_nursery() as signals:
         stopping = trio.CancelScope()
-        bystanders.start_soon(_cancel_on_signal, stopping)
-        taps = Taps()
-        bystanders.start_soon(EventLog(taps.tap("log"), log).run)
-        failure: VoiceAgentError | None = None
-        try:
-            with stopping:
-                async with (
-                    prepare() as settings,
-                    livekit_edge(queue_size_ms=settings.speaker.queue_size_ms) as edge,
-                ):
-                    await serve_room(settings, edge, taps)
-        except (VoiceAgentError, BaseExceptionGroup) as error:
-            failure = reason_of(error)
-            if failure is None:
-                raise
-        finally:
-            taps.close()
-            bystanders.cancel_scope.deadline = trio.current_time() + BYSTANDERS_LEAVE_WITHIN_S
+        signals.start_soon(_cancel_on_signal, stopping)
+        async with trio.open_nursery() as bystanders:
+            taps = Taps()
+            bystanders.start_soon(EventLog(taps.tap("log"), log).run)
+            try:
+                with stopping:
+                    async with (
+                        prepare() as settings,
+                        livekit_edge(queue_size_ms=settings.speaker.queue_size_ms) as edge,
+                    ):
+                        await serve_room(settings, edge, taps)
+            except (VoiceAgentError, BaseExceptionGroup) as error:
+                failure = reason_of(error)
+                if failure is None:
+                    raise
+            finally:
+                taps.close()
+                bystanders.cancel_scope.deadline = trio.current_time() + BYSTANDERS_LEAVE_WITHIN_S
+        signals.cancel_scope.cancel()
     if failure is not None:
         log.error("ended", why=failure.what, mend=failure.mend)
         return 1

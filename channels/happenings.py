@@ -2,12 +2,15 @@
 
 `Taps` is a channel with many readers, none of whom can hold up the conversation: each has a buffer of
 its own, and a slow one loses its oldest happenings, counted. Publishing never waits.
+
+`at` is in seconds on Trio's clock: good for differences, in virtual time too.
 """
 
 from __future__ import annotations
 
 import enum
-from typing import TypeAlias
+from collections.abc import Mapping
+from typing import Any, TypeAlias
 
 import attrs
 import trio
@@ -29,9 +32,16 @@ __all__ = [
     "RoomRestored",
     "ServiceComplained",
     "SessionClosed",
+    "SessionConfigured",
     "SessionLost",
     "SessionStarted",
+    "SoundStarted",
+    "SoundStopped",
     "Taps",
+    "TurnStarted",
+    "TurnStopped",
+    "TurnTimed",
+    "WordsHeard",
 ]
 
 
@@ -106,6 +116,7 @@ class ServiceComplained:
     code: str
     message: str
     mend: str
+    param: str | None = None
 
 
 @attrs.frozen
@@ -117,10 +128,49 @@ class PersonSaid:
 
 
 @attrs.frozen
+class SoundStarted:
+    """The person's first sound after a silence, as their microphone had it: long before any decision."""
+
+    at: float
+
+
+@attrs.frozen
+class SoundStopped:
+    """The person's last sound before a silence."""
+
+    at: float
+    """When the sound ended, not when that was known."""
+
+
+@attrs.frozen
+class TurnStarted:
+    """The service decided that the person speaks."""
+
+    at: float
+
+
+@attrs.frozen
+class TurnStopped:
+    """The service decided that the person has finished."""
+
+    at: float
+
+
+@attrs.frozen
 class ReplyBegan:
-    """The first sound of a reply was given to the room."""
+    """The first audible sound of a reply is being played."""
 
     reply_id: str
+    at: float
+
+
+@attrs.frozen
+class WordsHeard:
+    """More of a reply's words have been played."""
+
+    reply_id: str
+    text: str
+    """Only the new ones."""
 
 
 @attrs.frozen
@@ -128,6 +178,7 @@ class Interrupted:
     """The person spoke over the agent, or the service said so: silence from now on."""
 
     reply_id: str
+    at: float
 
 
 class ReplyOutcome(enum.Enum):
@@ -148,6 +199,28 @@ class ReplyEnded:
     heard_ms: int
     heard_text: str
     """The words whose sound was played; the whole text where the service gave no word times."""
+    at: float
+
+
+@attrs.frozen
+class TurnTimed:
+    """The two timers of a turn, measured where they are felt (ms; None: it did not happen)."""
+
+    turn: int
+    turn_latency_ms: int | None
+    """From the person's last sound to the first audible sound of the reply at the room."""
+    barge_in_ms: int | None
+    """From the person's first sound to the agent's silence."""
+    endpointing_ms: int | None
+    """Of the turn latency: from the person's last sound to the service's decision."""
+    reply: ReplyEnded
+
+
+@attrs.frozen
+class SessionConfigured:
+    """The service's resolved configuration, at the start and after each change that it accepted."""
+
+    config: Mapping[str, Any]
 
 
 Happening: TypeAlias = (
@@ -161,10 +234,17 @@ Happening: TypeAlias = (
     | SessionLost
     | SessionClosed
     | ServiceComplained
+    | SessionConfigured
+    | SoundStarted
+    | SoundStopped
+    | TurnStarted
+    | TurnStopped
     | PersonSaid
     | ReplyBegan
+    | WordsHeard
     | Interrupted
     | ReplyEnded
+    | TurnTimed
 )
 
 

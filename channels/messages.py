@@ -77,6 +77,8 @@ class Playing:
 
     reply_id: str
     played_ms: float
+    audible: bool
+    """False while all of it was the silence that replies begin with."""
 
 
 @attrs.frozen

@@ -14,6 +14,7 @@ from typing import Protocol, TypeAlias
 import attrs
 
 from channels.secret import Secret
+from channels.texts import RoomText
 
 __all__ = [
     "AudioTrackGone",
@@ -150,6 +151,7 @@ RoomEvent: TypeAlias = (
     | RoomReconnecting
     | RoomReconnected
     | RoomLeft
+    | RoomText
 )
 
 

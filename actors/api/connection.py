@@ -13,19 +13,24 @@ from typing import TypeAlias, cast
 from urllib.parse import urlsplit
 
 import trio
-from attrs import define, field
-from trio_websocket import (
-    ConnectionClosed,
-    ConnectionRejected,
-    HandshakeError,
-    WebSocketConnection,
-    wrap_client_stream,
-)
+from attrs import define, evolve, field
+from trio_websocket import ConnectionClosed, ConnectionRejected, WebSocketConnection, wrap_client_stream
 
+from channels.secret import Secret
 from channels.settings import ApiSettings
 from channels.wire.codec import EventReader, write_message
-from channels.wire.events import ServerEvent, SessionFailed
-from channels.wire.failures import ConnectionLost, ServiceError, ServiceFault, ServiceUnreachable, failure_of
+from channels.wire.events import ServerEvent, SessionEnded, SessionFailed, SessionReady, Unrecognised
+from channels.wire.failures import (
+    FAULT_MEND,
+    KEY_MEND,
+    NORMAL_CLOSE,
+    ConnectionLost,
+    KeyRefused,
+    ServiceError,
+    ServiceFault,
+    ServiceUnreachable,
+    failure_of,
+)
 from channels.wire.messages import ClientMessage
 
 __all__ = ["Connection", "Dialer", "dial", "open_connection"]
@@ -39,6 +44,7 @@ LARGEST_FRAME = 16 * 2**20
 OPEN_WITHIN_S = 10.0
 PING_EVERY_S = 5.0
 PONG_WITHIN_S = 10.0
+CLOSE_WITHIN_S = 1.0
 
 
 async def dial(url: str) -> trio.abc.Stream:
@@ -55,8 +61,11 @@ async def dial(url: str) -> trio.abc.Stream:
         )
         try:
             await stream.do_handshake()
-        except trio.BrokenResourceError as error:
-            raise OSError("the TLS handshake failed") from error
+        except BaseException as error:
+            await trio.aclose_forcefully(stream)
+            if isinstance(error, trio.BrokenResourceError):
+                raise OSError("the TLS handshake failed") from error
+            raise
         return stream
     return await trio.open_tcp_stream(host, parts.port or 80)
 
@@ -66,24 +75,24 @@ class Connection:
     """An open websocket."""
 
     _websocket: WebSocketConnection
-    reader: EventReader
-    last_error: SessionFailed | None = field(default=None, init=False)
-    """The `session.error` that came last, as long as nothing but a close can follow it."""
-    sending: bool = field(default=False, init=False)
-    """True also after a send was cancelled: the stream may end in half a frame then."""
+    _api_key: Secret
+    running: bool = False
+    """Whether the service has taken the key, here or on a connection before."""
+    reader: EventReader = field(factory=EventReader, init=False)
+    complaint: SessionFailed | None = field(default=None, init=False)
+    """The `session.error` that came last, as long as nothing but an end has followed it."""
+    _ended: bool = field(default=False, init=False)
 
     async def send(self, message: ClientMessage) -> None:
         """Sends one message.
 
         Raises:
-            ServiceError: the connection is closed; the error says why.
+            ServiceError: the connection is closed. `receive` knows better why, after what still waits there.
         """
-        self.sending = True
         try:
             await self._websocket.send_message(write_message(message))
         except ConnectionClosed as closed:
             raise self._failure(closed) from None
-        self.sending = False
 
     async def receive(self) -> ServerEvent:
         """The next event.
@@ -96,7 +105,18 @@ class Connection:
         except ConnectionClosed as closed:
             raise self._failure(closed) from None
         event = self.reader.read(frame)
-        self.last_error = event if isinstance(event, SessionFailed) else None
+        match event:
+            case SessionFailed(message=message):
+                # Nobody shall read the key in the log because the service repeats it.
+                event = evolve(event, message=message.replace(self._api_key.reveal(), str(self._api_key)))
+                self.complaint = event
+            case SessionEnded():
+                self._ended = True
+            case Unrecognised():
+                pass
+            case _:
+                self.complaint = None
+                self.running = self.running or isinstance(event, SessionReady)
         return event
 
     async def watch(self) -> None:
@@ -107,75 +127,129 @@ class Connection:
         """
         while True:
             await trio.sleep(PING_EVERY_S)
-            with trio.move_on_after(PONG_WITHIN_S) as scope:
+            with trio.move_on_after(PONG_WITHIN_S):
                 try:
                     await self._websocket.ping()
                 except ConnectionClosed:
-                    return  # the reader finds out why
-            if scope.cancelled_caught:
-                raise ConnectionLost(
-                    f"the Voice Agent API has not answered for {PONG_WITHIN_S:.0f} s", "check the network"
-                )
+                    await trio.sleep_forever()  # the reader finds out why, if it is not held up
+                continue
+            raise ConnectionLost(
+                f"the Voice Agent API has not answered for {PONG_WITHIN_S:.0f} s", "check the network"
+            )
 
     def _failure(self, closed: ConnectionClosed) -> ServiceError:
         close = closed.reason.code if closed.reason else None
-        error = self.last_error
-        if error is None:
-            return failure_of(None, close=close)
-        return failure_of(error.code or "internal_error", error.message, param=error.param, close=close)
+        if self.complaint is not None:
+            said = self.complaint
+            return failure_of(said.code, said.message, param=said.param, close=close, running=self.running)
+        return failure_of(None, close=NORMAL_CLOSE if self._ended else close, running=self.running)
 
 
 @asynccontextmanager
 async def open_connection(
-    settings: ApiSettings, dialer: Dialer, nursery: trio.Nursery
+    settings: ApiSettings, dialer: Dialer, nursery: trio.Nursery, *, running: bool = False
 ) -> AsyncIterator[Connection]:
     """Opens a websocket; closes it on the way out, within a second, whatever happened.
+
+    Until then it works even when its user is cancelled, so that the session can be ended in good order.
 
     Args:
         settings: the address and the key.
         dialer: opens the byte stream.
-        nursery: where the websocket's reader runs; it must outlive the connection.
+        nursery: where the websocket's reader runs.
+        running: whether this is to take up a session that the service has once accepted.
 
     Raises:
         ServiceUnreachable: nobody answers.
-        ServiceFault: what answers is not the Voice Agent API, or refuses the websocket.
+        ServiceFault: what answers is not the Voice Agent API.
+        KeyRefused: a gateway refuses the key, or it is none.
     """
+    key = settings.api_key.reveal()
+    if not key or not key.isascii() or not key.isprintable() or key != key.strip():
+        raise KeyRefused(f"the API key is none ({len(key)} characters)", KEY_MEND)
+    reader = _Reader(nursery)
+    stream: trio.abc.Stream | None = None
+    websocket: WebSocketConnection | None = None
+    try:
+        with trio.move_on_after(OPEN_WITHIN_S), reader.opening:
+            stream = await _dial(settings.url, dialer)
+            websocket = await _shake_hands(settings, stream, reader)
+        if websocket is None:
+            raise _refusal(settings.url, reader.failure)
+        yield Connection(websocket, settings.api_key, running)
+    finally:
+        if websocket is not None:
+            with trio.move_on_after(CLOSE_WITHIN_S, shield=True):
+                await websocket.aclose()
+        reader.alive.cancel()
+        if stream is not None:
+            # A websocket that the service has closed leaves its stream open.
+            with trio.CancelScope(shield=True):
+                await trio.aclose_forcefully(stream)
+
+
+@define
+class _Reader:
+    """A nursery for the one task of a websocket: its reader.
+
+    The reader outlives the cancellation of those who use it, until `alive` is cancelled; and when it ends
+    before the websocket is open (the peer hung up, or refused), those who open it need not wait for ever.
+    """
+
+    _nursery: trio.Nursery
+    opening: trio.CancelScope = field(factory=trio.CancelScope, init=False)
+    alive: trio.CancelScope = field(factory=lambda: trio.CancelScope(shield=True), init=False)
+    failure: Exception | None = field(default=None, init=False)
+
+    def start_soon(self, task: Callable[[], Awaitable[None]]) -> None:
+        self._nursery.start_soon(self._run, task)
+
+    async def _run(self, task: Callable[[], Awaitable[None]]) -> None:
+        try:
+            with self.alive:
+                await task()
+        except Exception as failure:  # what it says is said again by every use of the websocket
+            self.failure = failure
+        finally:
+            self.opening.cancel()
+
+
+async def _dial(url: str, dialer: Dialer) -> trio.abc.Stream:
+    try:
+        return await dialer(url)
+    except (OSError, UnicodeError, trio.BrokenResourceError) as error:
+        raise _unreachable(url) from error
+
+
+async def _shake_hands(
+    settings: ApiSettings, stream: trio.abc.Stream, reader: _Reader
+) -> WebSocketConnection:
     parts = urlsplit(settings.url)
     default_port = 443 if parts.scheme == "wss" else 80
     host = parts.netloc if parts.port != default_port else parts.hostname or ""
-    unreachable = ServiceUnreachable(
-        f"the Voice Agent API at {settings.url} cannot be reached", "check VOICE_AGENT_URL and the network"
+    return await wrap_client_stream(
+        # It takes any byte stream, and whatever starts its reader; its annotations are narrower.
+        cast(trio.Nursery, reader),
+        cast(trio.SocketStream, stream),
+        host,
+        parts.path or "/",
+        extra_headers=[(b"Authorization", b"Bearer " + settings.api_key.reveal().encode())],
+        max_message_size=LARGEST_FRAME,
     )
-    websocket: WebSocketConnection | None = None
-    stream: trio.abc.Stream | None = None
-    try:
-        with trio.move_on_after(OPEN_WITHIN_S):
-            stream = await dialer(settings.url)
-            websocket = await wrap_client_stream(
-                nursery,
-                # It takes any byte stream; its annotation is narrower than its documentation.
-                cast(trio.SocketStream, stream),
-                host,
-                parts.path or "/",
-                extra_headers=[(b"Authorization", b"Bearer " + settings.api_key.reveal().encode())],
-                max_message_size=LARGEST_FRAME,
-            )
-    except (OSError, trio.BrokenResourceError) as error:
-        raise unreachable from error
-    except ConnectionRejected as rejected:
-        raise ServiceFault(
-            f"{settings.url} answered HTTP {rejected.status_code} instead of opening a websocket",
-            "check VOICE_AGENT_URL: the path is /v1/ws",
-        ) from None
-    except (ConnectionClosed, HandshakeError):
-        raise unreachable from None
-    finally:
-        if websocket is None and stream is not None:
-            await trio.aclose_forcefully(stream)
-    if websocket is None:
-        raise unreachable
-    try:
-        yield Connection(websocket, EventReader())
-    finally:
-        with trio.move_on_after(1, shield=True):
-            await websocket.aclose()
+
+
+def _refusal(url: str, failure: Exception | None) -> ServiceError:
+    if not isinstance(failure, ConnectionRejected):
+        return _unreachable(url)
+    said = f"{url} answered HTTP {failure.status_code} instead of opening a websocket"
+    if failure.status_code in (401, 403):
+        return KeyRefused(said, KEY_MEND)
+    if failure.status_code == 429 or failure.status_code >= 500:
+        return ServiceFault(said, FAULT_MEND)
+    return ServiceFault(said, "check VOICE_AGENT_URL: the path is /v1/ws")
+
+
+def _unreachable(url: str) -> ServiceUnreachable:
+    return ServiceUnreachable(
+        f"the Voice Agent API at {url} cannot be reached", "check VOICE_AGENT_URL and the network"
+    )

@@ -20,8 +20,10 @@ class Pace:
     _due: float = field(default=float("-inf"), init=False)
     """When the next frame would be sent at exactly real time, in seconds."""
 
-    def pass_at(self, now: float, ms: float) -> float:
-        """When a frame of `ms` may be sent (seconds; not before `now`). It counts as sent then."""
-        at = max(now, self._due - self.slack_ms / 1000)
-        self._due = max(at, self._due) + ms / 1000
-        return at
+    def pass_at(self, now: float) -> float:
+        """When the next frame may be sent (seconds; not before `now`)."""
+        return max(now, self._due - self.slack_ms / 1000)
+
+    def passed(self, now: float, ms: float) -> None:
+        """A frame of `ms` has been sent, however long the sending took."""
+        self._due = max(now, self._due) + ms / 1000

@@ -10,6 +10,7 @@ session takes over; what cannot be mended is raised as one typed error. Cancelle
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Awaitable, Callable
 from random import Random
 from typing import TypeAlias
@@ -63,11 +64,13 @@ class ApiSession:
         self._policy = RetryPolicy(self.random)
 
     async def run(self) -> None:
-        """Talks until cancelled or until the service cannot be used any more."""
+        """Talks until the frames end, until cancelled, or until the service cannot be used any more."""
         async with self.frames, self.events:
             resume: str | None = None
             while True:
                 failure = await self._talk(resume)
+                if failure is None:
+                    return
                 self.events.send_nowait(ConnectionBroke())
                 following = self._policy.failed(failure, trio.current_time())
                 if following is None:
@@ -76,34 +79,39 @@ class ApiSession:
                 await trio.sleep(following.wait_s)
                 resume = self._session_id if following.resume else None
 
-    async def _talk(self, resume: str | None) -> ServiceError:
-        """One connection, from dialling to the failure that ended it."""
-        failure: ServiceError | None = None
-        async with trio.open_nursery() as websocket_nursery:
+    async def _talk(self, resume: str | None) -> ServiceError | None:
+        """One connection, from dialling to the failure that ended it; None: the frames have ended."""
+        running = resume is not None
+        async with trio.open_nursery() as nursery:
             try:
-                async with open_connection(self.settings, self.dialer, websocket_nursery) as connection:
+                async with open_connection(
+                    self.settings, self.dialer, nursery, running=running
+                ) as connection:
                     try:
-                        failure = await self._converse(connection, resume)
+                        return await self._converse(connection, resume)
                     finally:
                         self.passed_by += connection.reader.passed_by.total()
-            except ServiceError as error:
-                failure = error
-            websocket_nursery.cancel_scope.cancel()
-        assert failure is not None
-        return failure
+            except ServiceError as failure:
+                return failure
 
-    async def _converse(self, connection: Connection, resume: str | None) -> ServiceError:
-        if resume is None:
-            await connection.send(SessionUpdate(self.settings.session.as_wire()))
-        else:
-            await connection.send(SessionResume(resume))
+    async def _converse(self, connection: Connection, resume: str | None) -> ServiceError | None:
+        # A refusal may come before our first word: then the reader tells why.
+        with contextlib.suppress(ServiceError):
+            await connection.send(
+                SessionUpdate(self.settings.session.as_wire()) if resume is None else SessionResume(resume)
+            )
         try:
             await self._await_ready(connection)
             self.taps.publish(SessionStarted(self._session_id or "", resumed=resume is not None))
-            return await self._exchange(connection)
-        except trio.Cancelled:
+            failure = await self._exchange(connection)
+        except ServiceError:
+            raise
+        except BaseException:  # cancelled, alone or in a group, or a fault of ours: stop the billing
             await self._end(connection)
             raise
+        if failure is None:
+            await self._end(connection)
+        return failure
 
     async def _await_ready(self, connection: Connection) -> None:
         with trio.move_on_after(READY_WITHIN_S) as scope:
@@ -115,12 +123,16 @@ class ApiSession:
                     self._policy.ready(trio.current_time())
                     return
         if scope.cancelled_caught:
+            if connection.complaint is not None and connection.complaint.code:
+                said = connection.complaint
+                raise failure_of(said.code, said.message, param=said.param)
             raise ServiceFault(
                 f"the Voice Agent API did not say session.ready within {READY_WITHIN_S:.0f} s",
                 "try again; if it stays, check the session's configuration",
             )
 
-    async def _exchange(self, connection: Connection) -> ServiceError:
+    async def _exchange(self, connection: Connection) -> ServiceError | None:
+        """Until the connection fails, or the frames end (None)."""
         failures: list[ServiceError] = []
 
         async def until_failure(part: _Part, scope: trio.CancelScope) -> None:
@@ -128,18 +140,22 @@ class ApiSession:
                 await part(connection)
             except ServiceError as failure:
                 failures.append(failure)
-                scope.cancel()
+            scope.cancel()
 
         async with trio.open_nursery() as nursery:
             for part in (self._send_sound, self._receive_events, Connection.watch):
                 nursery.start_soon(until_failure, part, nursery.cancel_scope)
-        return failures[0]
+        return failures[0] if failures else None
 
     async def _send_sound(self, connection: Connection) -> None:
         pace = Pace()
         async for frame in self.frames:
-            await trio.sleep_until(pace.pass_at(trio.current_time(), ms_of_bytes(len(frame.pcm))))
-            await connection.send(InputAudio(frame.pcm))
+            await trio.sleep_until(pace.pass_at(trio.current_time()))
+            try:
+                await connection.send(InputAudio(frame.pcm))
+            except ServiceError:
+                await trio.sleep_forever()  # the reader finds out why
+            pace.passed(trio.current_time(), ms_of_bytes(len(frame.pcm)))
 
     async def _receive_events(self, connection: Connection) -> None:
         while True:
@@ -153,15 +169,11 @@ class ApiSession:
                 self.taps.publish(ServiceComplained(event.code, event.message, said.mend))
 
     async def _end(self, connection: Connection) -> None:
-        """Ends the session in good order, unless the connection is in no state for it."""
-        if connection.sending:
-            return
-        with trio.move_on_after(ENDED_WITHIN_S, shield=True):
-            try:
-                await connection.send(SessionEnd())
-                while not isinstance(await connection.receive(), SessionEnded):
-                    pass
-            except ServiceError:
-                self.taps.publish(SessionClosed(confirmed=False))
-            else:
-                self.taps.publish(SessionClosed(confirmed=True))
+        """Ends the session in good order, as far as the connection still allows it."""
+        confirmed = False
+        with trio.move_on_after(ENDED_WITHIN_S, shield=True), contextlib.suppress(ServiceError):
+            await connection.send(SessionEnd())
+            while not isinstance(await connection.receive(), SessionEnded):
+                pass
+            confirmed = True
+        self.taps.publish(SessionClosed(confirmed))

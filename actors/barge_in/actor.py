@@ -41,7 +41,7 @@ class BargeInController:
             self._take(report)
 
     def _take(self, event: ApiEvent | SpeakerReport) -> None:
-        self.conversation, commands, happenings = step(self.conversation, event)
+        self.conversation, commands, happenings = step(self.conversation, event, trio.current_time())
         for command in commands:
             self.commands.send_nowait(command)
         for happening in happenings:

@@ -1,7 +1,7 @@
 """The conversation as the controller sees it: a pure function over frozen values.
 
-`step(conversation, event)` returns the next conversation, the commands for the speaker and what is to
-be told to the taps. It does no I/O and asks no clock. It finds out which replies an event concerns,
+`step(conversation, event, now)` returns the next conversation, the commands for the speaker and what is
+to be told to the taps. It does no I/O and asks no clock. It finds out which replies an event concerns,
 looks up the table for each, and keeps what was said so that it can tell what was heard.
 """
 
@@ -13,7 +13,18 @@ from typing import Any, TypeAlias
 import attrs
 
 from actors.barge_in.table import LIVING, TABLE, Life, Order, Signal
-from channels.happenings import Happening, Interrupted, PersonSaid, ReplyBegan, ReplyEnded, ReplyOutcome
+from channels.happenings import (
+    Happening,
+    Interrupted,
+    PersonSaid,
+    ReplyBegan,
+    ReplyEnded,
+    ReplyOutcome,
+    SessionConfigured,
+    TurnStarted,
+    TurnStopped,
+    WordsHeard,
+)
 from channels.messages import (
     ApiEvent,
     ConnectionBroke,
@@ -34,6 +45,7 @@ from channels.wire.events import (
     SessionReady,
     SessionUpdated,
     SpeechStarted,
+    SpeechStopped,
     UserTranscript,
     UserTranscriptDelta,
 )
@@ -61,8 +73,10 @@ class ReplyState:
 
     life: Life = Life.ARRIVING
     audible: bool = False
-    """The speaker has begun to play it."""
+    """Some of it that is not silence has been played."""
     words: tuple[Word, ...] = ()
+    words_told: int = 0
+    """How many of them the taps know to be heard."""
     text: str = ""
     """The service's own final text; cut by its estimate if it was interrupted."""
 
@@ -91,13 +105,16 @@ class Conversation:
 Outcome: TypeAlias = tuple[Conversation, list[SpeakerCommand], list[Happening]]
 
 
-def step(conversation: Conversation, event: ApiEvent | SpeakerReport) -> Outcome:
-    """What follows from an event: the next state, the commands, the happenings."""
-    turn = _Turn(conversation)
+def step(conversation: Conversation, event: ApiEvent | SpeakerReport, now: float) -> Outcome:
+    """What follows from an event that comes at `now` (s): the next state, the commands, the happenings."""
+    turn = _Turn(conversation, now)
     match event:
         case SpeechStarted():
+            turn.happenings.append(TurnStarted(now))
             if conversation.interruptible:
                 turn.signal_living(Signal.INTERRUPTED)
+        case SpeechStopped():
+            turn.happenings.append(TurnStopped(now))
         case ReplyStarted(reply_id=reply_id):
             turn.begin(reply_id)
         case ReplyAudio(data=data, reply_id=reply_id):
@@ -110,16 +127,18 @@ def step(conversation: Conversation, event: ApiEvent | SpeakerReport) -> Outcome
             turn.add_word(reply_id, Word(delta.strip(), end_ms))
         case AgentTranscript(text=text, reply_id=reply_id):
             turn.set_text(reply_id, text)
-        case Playing(reply_id=reply_id):
-            turn.note_audible(reply_id)
+        case Playing(reply_id=reply_id, played_ms=played_ms, audible=audible):
+            turn.note_played(reply_id, played_ms, audible)
         case Finished(reply_id=reply_id, played_ms=played_ms):
             turn.signal(reply_id, Signal.FINISHED, played_ms=played_ms)
         case SessionReady(session_id=session_id, config=config):
             if session_id != conversation.session_id:
                 turn.signal_living(Signal.LEFT_OPEN)
             turn.change(session_id=session_id, interruptible=_interruptible(config))
+            turn.happenings.append(SessionConfigured(config))
         case SessionUpdated(config=config):
             turn.change(interruptible=_interruptible(config))
+            turn.happenings.append(SessionConfigured(config))
         case UserTranscriptDelta(text=text):
             turn.happenings.append(PersonSaid(text, final=False))
         case UserTranscript(text=text):
@@ -135,8 +154,9 @@ def step(conversation: Conversation, event: ApiEvent | SpeakerReport) -> Outcome
 class _Turn:
     """One step in the making."""
 
-    def __init__(self, conversation: Conversation) -> None:
+    def __init__(self, conversation: Conversation, now: float) -> None:
         self.conversation = conversation
+        self.now = now
         self.commands: list[SpeakerCommand] = []
         self.happenings: list[Happening] = []
 
@@ -166,7 +186,7 @@ class _Turn:
                 self.commands.append(Finish(reply_id))
             case Order.CUT:
                 self.commands.append(Cut(reply_id))
-                self.happenings.append(Interrupted(reply_id))
+                self.happenings.append(Interrupted(reply_id, self.now))
             case Order.DROP:
                 self.change(dropped_bytes=self.conversation.dropped_bytes + len(sound))
             case Order.NOTHING:
@@ -190,11 +210,21 @@ class _Turn:
         if reply is not None:
             self._put(reply_id, attrs.evolve(reply, text=text))
 
-    def note_audible(self, reply_id: str) -> None:
+    def note_played(self, reply_id: str, played_ms: float, audible: bool) -> None:
         reply = self.conversation.replies.get(reply_id)
-        if reply is not None and not reply.audible:
-            self._put(reply_id, attrs.evolve(reply, audible=True))
-            self.happenings.append(ReplyBegan(reply_id))
+        if reply is None:
+            return
+        if audible and not reply.audible:
+            self.happenings.append(ReplyBegan(reply_id, self.now))
+        told = _words_played(reply, played_ms)
+        if told > reply.words_told:
+            new = " ".join(word.text for word in reply.words[reply.words_told : told])
+            self.happenings.append(WordsHeard(reply_id, new))
+        if told > reply.words_told or audible != reply.audible:
+            self._put(
+                reply_id,
+                attrs.evolve(reply, audible=audible or reply.audible, words_told=max(told, reply.words_told)),
+            )
 
     def _put(self, reply_id: str, reply: ReplyState) -> None:
         new = reply_id not in self.conversation.replies
@@ -211,7 +241,7 @@ class _Turn:
             del ended[next(iter(ended))]
         self.change(replies=others, ended=ended)
         heard = _heard_text(reply, life, played_ms)
-        self.happenings.append(ReplyEnded(reply_id, _OUTCOMES[life], round(played_ms), heard))
+        self.happenings.append(ReplyEnded(reply_id, _OUTCOMES[life], round(played_ms), heard, self.now))
 
 
 _OUTCOMES = {
@@ -224,8 +254,19 @@ _OUTCOMES = {
 def _heard_text(reply: ReplyState, life: Life, played_ms: float) -> str:
     if life is Life.PLAYED and reply.text:
         return reply.text
-    heard = [word.text for word in reply.words if word.end_ms is None or word.end_ms <= played_ms]
-    return " ".join(heard) if reply.words else reply.text if played_ms > 0 else ""
+    if reply.words:
+        return " ".join(word.text for word in reply.words[: _words_played(reply, played_ms)])
+    return reply.text if played_ms > 0 else ""
+
+
+def _words_played(reply: ReplyState, played_ms: float) -> int:
+    """How many of the words, from the first on, have been played to their end."""
+    count = 0
+    for word in reply.words:
+        if word.end_ms is not None and word.end_ms > played_ms:
+            break
+        count += 1
+    return count
 
 
 def _interruptible(config: Mapping[str, Any]) -> bool:

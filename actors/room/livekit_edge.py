@@ -14,9 +14,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import attrs
 import trio
@@ -41,6 +41,7 @@ from channels.ports import (
 )
 from channels.secret import Secret
 from channels.sound import SAMPLE_BYTES, SAMPLE_RATE_HZ, ms_of_bytes
+from channels.texts import CHAT_TOPIC, CONFIGURE_METHOD, Asked, TextBoard, Typed
 
 __all__ = ["LiveKitEdge", "livekit_edge"]
 
@@ -51,6 +52,9 @@ _LEAVE_WITHIN_S = 1.5
 """Leaving is polite, not needed: the server notices by itself. Ctrl-C has 3 s in all."""
 _CAPTURE_SLACK_S = 5.0
 _FRAMES_KEPT_MS = 1000
+_SHOW_WITHIN_S = 2.0
+LONGEST_TEXT = 4000
+"""Characters of a typed message or of a call that are read; nobody types more in one go."""
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -76,6 +80,7 @@ class LiveKitEdge:
 
     room: Room
     loudspeaker: Loudspeaker
+    board: TextBoard
 
 
 @asynccontextmanager
@@ -88,7 +93,9 @@ async def livekit_edge(*, queue_size_ms: int) -> AsyncIterator[LiveKitEdge]:
     async with trio_asyncio.open_loop() as loop:
         source = rtc.AudioSource(SAMPLE_RATE_HZ, 1, queue_size_ms, loop=loop)
         try:
-            yield LiveKitEdge(_LiveKitRoom(source, loop), _LiveKitLoudspeaker(source, queue_size_ms))
+            board = _LiveKitBoard()
+            loudspeaker = _LiveKitLoudspeaker(source, queue_size_ms)
+            yield LiveKitEdge(_LiveKitRoom(source, loop, board), loudspeaker, board)
         finally:
             source.clear_queue()
             await _politely(source.aclose, within_s=_LEAVE_WITHIN_S)
@@ -134,27 +141,34 @@ class _LiveKitLoudspeaker:
 class _LiveKitRoom:
     """`Room` over `rtc.Room`; a fresh one for each join, since a left room cannot be joined again."""
 
-    def __init__(self, source: rtc.AudioSource, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, source: rtc.AudioSource, loop: asyncio.AbstractEventLoop, board: _LiveKitBoard
+    ) -> None:
         self._source = source
         self._loop = loop
+        self._board = board
 
     @asynccontextmanager
     async def join(self, url: str, token: Secret) -> AsyncIterator[AsyncIterator[RoomEvent]]:
         room = rtc.Room(loop=self._loop)
-        listener = _Listener(room, self._loop)
+        listener = _Listener(room, self._loop, self._board)
         try:
             await self._connect(room, url, token)
             listener.greet_those_present()
+            listener.take_calls()
             track = rtc.LocalAudioTrack.create_audio_track(TRACK_NAME, self._source)
             options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE)
+            publish = room.local_participant.publish_track
             try:
-                await trio_asyncio.aio_as_trio(room.local_participant.publish_track)(track, options)
+                publication = await trio_asyncio.aio_as_trio(publish)(track, options)
             except rtc.participant.PublishTrackError as error:
                 raise NotAllowedInRoom(
                     "LiveKit refused the agent's audio track", "its token must allow publishing (can_publish)"
                 ) from error
+            await self._board.hang_up_in(room, publication.sid)
             yield listener.events()
         finally:
+            self._board.take_down()
             listener.stop()
             await _politely(room.disconnect, within_s=_LEAVE_WITHIN_S)
 
@@ -185,7 +199,7 @@ class _LiveKitRoom:
 class _Listener:
     """Turns the SDK's callbacks into `RoomEvent`s on a channel."""
 
-    def __init__(self, room: rtc.Room, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, room: rtc.Room, loop: asyncio.AbstractEventLoop, board: _LiveKitBoard) -> None:
         channel = Channel[RoomEvent](
             "room events",
             capacity=1024,
@@ -199,6 +213,9 @@ class _Listener:
         self._receive: Receiver[RoomEvent] = channel.receiver()
         self._overflow: ChannelOverflow | None = None
         self._present: set[str] = set()
+        self._board = board
+        self._reading: set[asyncio.Task[None]] = set()
+        room.register_text_stream_handler(CHAT_TOPIC, self._on_text)
         room.on("participant_connected", self._on_participant)
         room.on("participant_disconnected", self._on_participant_gone)
         room.on("track_subscribed", self._on_track)
@@ -210,6 +227,10 @@ class _Listener:
     def greet_those_present(self) -> None:
         for participant in self._room.remote_participants.values():
             self._on_participant(participant)
+
+    def take_calls(self) -> None:
+        """RPC methods belong to the local participant, who exists only once the room is joined."""
+        self._room.local_participant.register_rpc_method(CONFIGURE_METHOD, self._on_call)
 
     async def events(self) -> AsyncIterator[RoomEvent]:
         async with self._receive:
@@ -256,6 +277,34 @@ class _Listener:
         if track.kind == rtc.TrackKind.KIND_AUDIO:
             self._tell(AudioTrackGone(track.sid, participant.identity))
 
+    def _on_text(self, reader: rtc.TextStreamReader, identity: str) -> None:
+        reading = self._loop.create_task(self._read_text(reader, identity))
+        self._reading.add(reading)
+        reading.add_done_callback(self._reading.discard)
+
+    async def _read_text(self, reader: rtc.TextStreamReader, identity: str) -> None:
+        text = ""
+        try:
+            async for chunk in reader:
+                text += chunk
+                if len(text) > LONGEST_TEXT:
+                    break
+        except rtc.StreamError:
+            return  # its sender went away before it was whole
+        finally:
+            reader.close()
+        self._tell(Typed(identity, text[:LONGEST_TEXT]))
+
+    async def _on_call(self, call: rtc.RpcInvocationData) -> str:
+        answer = self._board.expect_answer(call.request_id, self._loop)
+        self._tell(
+            Asked(call.request_id, call.caller_identity, CONFIGURE_METHOD, call.payload[:LONGEST_TEXT])
+        )
+        try:
+            return await asyncio.wait_for(answer, call.response_timeout)
+        finally:
+            self._board.forget_answer(call.request_id)
+
     def _on_disconnected(self, reason: rtc.DisconnectReason.ValueType) -> None:
         self._tell(RoomLeft(_WHY_LEFT.get(reason, WhyLeft.LOST), rtc.DisconnectReason.Name(reason)))
 
@@ -295,3 +344,86 @@ class _LiveKitTrack:
 async def _pcm(stream: rtc.AudioStream) -> AsyncIterator[bytes]:
     async for event in trio_asyncio.aio_as_trio(stream):
         yield bytes(event.frame.data)
+
+
+class _LiveKitBoard:
+    """`TextBoard` in whatever room the agent is in at the moment."""
+
+    def __init__(self) -> None:
+        self._room: rtc.Room | None = None
+        self._track_sid = ""
+        self._attributes: dict[str, str] = {}
+        self._answers: dict[str, asyncio.Future[str]] = {}
+
+    async def hang_up_in(self, room: rtc.Room, track_sid: str) -> None:
+        self._room, self._track_sid = room, track_sid
+        await self.set_attributes({})
+
+    def take_down(self) -> None:
+        self._room, self._track_sid = None, ""
+
+    def agent_track_sid(self) -> str:
+        return self._track_sid
+
+    async def set_attributes(self, attributes: Mapping[str, str]) -> None:
+        self._attributes.update(attributes)
+        if self._room is not None and self._attributes:
+            set_all = self._room.local_participant.set_attributes
+            await self._show(trio_asyncio.aio_as_trio(set_all), dict(self._attributes))
+
+    async def send_text(
+        self, topic: str, text: str, *, attributes: Mapping[str, str], sender_identity: str | None = None
+    ) -> None:
+        writer = await self.open_text(topic, attributes=attributes, sender_identity=sender_identity)
+        await writer.write(text)
+        await writer.aclose()
+
+    async def open_text(
+        self, topic: str, *, attributes: Mapping[str, str], sender_identity: str | None = None
+    ) -> _LiveKitTextWriter:
+        writer: rtc.TextStreamWriter | None = None
+        if self._room is not None:
+            writer = await self._show(
+                trio_asyncio.aio_as_trio(self._room.local_participant.stream_text),
+                topic=topic,
+                attributes=dict(attributes),
+                sender_identity=sender_identity,
+            )
+        return _LiveKitTextWriter(writer, self._show)
+
+    def answer(self, call_id: str, payload: str) -> None:
+        answer = self._answers.pop(call_id, None)
+        if answer is not None and not answer.done():
+            answer.set_result(payload)
+
+    def expect_answer(self, call_id: str, loop: asyncio.AbstractEventLoop) -> asyncio.Future[str]:
+        self._answers[call_id] = loop.create_future()
+        return self._answers[call_id]
+
+    def forget_answer(self, call_id: str) -> None:
+        self._answers.pop(call_id, None)
+
+    async def _show(self, show: Callable[..., Awaitable[T]], *arguments: Any, **options: Any) -> T | None:
+        """Shows something if the room can be reached; a room that is just going away is no error."""
+        with trio.move_on_after(_SHOW_WITHIN_S):
+            try:
+                return await show(*arguments, **options)
+            except Exception as error:  # the SDK raises a class of its own for each call, and bare ones
+                _log.debug("not shown (%s)", type(error).__name__)
+        return None
+
+
+class _LiveKitTextWriter:
+    """`TextWriter` over the SDK's."""
+
+    def __init__(self, writer: rtc.TextStreamWriter | None, show: Callable[..., Awaitable[Any]]) -> None:
+        self._writer = writer
+        self._show = show
+
+    async def write(self, text: str) -> None:
+        if self._writer is not None:
+            await self._show(trio_asyncio.aio_as_trio(self._writer.write), text)
+
+    async def aclose(self, attributes: Mapping[str, str] | None = None) -> None:
+        if self._writer is not None:
+            await self._show(trio_asyncio.aio_as_trio(self._writer.aclose), attributes=dict(attributes or {}))

@@ -18,7 +18,7 @@ from channels.errors import BacklogOverflow
 from channels.messages import Finished, Playing, SpeakerReport
 from channels.sound import SAMPLE_BYTES, bytes_of_ms, ms_of_bytes
 
-__all__ = ["FRAME_MS", "LEAD_MS", "LONGEST_BACKLOG_MS", "Frame", "Playout"]
+__all__ = ["AUDIBLE", "FRAME_MS", "LEAD_MS", "LONGEST_BACKLOG_MS", "Frame", "Playout"]
 
 FRAME_MS = 20
 """Sound goes to the room in frames of this length: two of the SDK's 10 ms steps."""
@@ -28,6 +28,9 @@ LEAD_MS = 40
 
 LONGEST_BACKLOG_MS = 10 * 60 * 1000
 """Ten minutes of sound, 29 MB: no spoken reply is that long, and beyond it something is wrong."""
+
+AUDIBLE = 300
+"""Of 32767, -41 dB: the silence that replies begin with is digital or nearly so; speech is far louder."""
 
 _STEP_BYTES = bytes_of_ms(10)
 """The SDK plays whole steps of 10 ms; the rest of a shorter one would wait for the next sound."""
@@ -59,12 +62,17 @@ class _Reply:
     """Bytes that went into the room's queue and were not taken back."""
     played: int = 0
     """Bytes that have left the room's queue."""
+    audible_from: int | None = None
+    """Bytes of silence that it begins with; None while it has been all silence."""
     finished: bool = False
     under_way: bool = False
     """It has lead enough to be played; False again when its sound runs out."""
 
     def exhausted(self) -> bool:
         return self.finished and len(self.backlog) < SAMPLE_BYTES
+
+    def audible_after(self, played: int) -> bool:
+        return self.audible_from is not None and played > self.audible_from
 
     def ready(self) -> bool:
         wanted = FRAME_MS if self.under_way else LEAD_MS
@@ -126,7 +134,7 @@ class Playout:
             reply = self._replies.get(frame.reply_id)
             if reply is not None:
                 reply.played += len(frame.pcm)
-                reports.append(Playing(frame.reply_id, ms_of_bytes(reply.played)))
+                reports.append(self._progress(frame.reply_id, reply, reply.played))
         for reply_id, reply in list(self._replies.items()):
             if reply.exhausted() and reply.played >= reply.given:
                 del self._replies[reply_id]
@@ -151,6 +159,8 @@ class Playout:
         length = min(bytes_of_ms(FRAME_MS), len(reply.backlog) // SAMPLE_BYTES * SAMPLE_BYTES)
         frame = Frame(reply_id, bytes(reply.backlog[:length]))
         del reply.backlog[:length]
+        if reply.audible_from is None and (offset := _first_audible(frame.pcm)) is not None:
+            reply.audible_from = reply.given + offset
         reply.given += length
         starts_at = max(now, self._dry_at)
         self._dry_at = starts_at + ms_of_bytes(len(frame.padded())) / 1000
@@ -178,6 +188,9 @@ class Playout:
         """How much sound lies in the room's queue."""
         return max(0.0, self._dry_at - now) * 1000
 
+    def _progress(self, reply_id: str, reply: _Reply, played: int) -> Playing:
+        return Playing(reply_id, ms_of_bytes(played), reply.audible_after(played))
+
     def _head(self) -> tuple[str, _Reply] | None:
         # Replies follow one another: the controller finishes one before it lets the next begin.
         return next(((key, reply) for key, reply in self._replies.items() if not reply.exhausted()), None)
@@ -201,6 +214,13 @@ class Playout:
             reply.backlog[:0] = unplayed
         self._queue.clear()
         self._dry_at = now
+
+
+def _first_audible(pcm: bytes) -> int | None:
+    """Bytes before the first sample that a person could hear."""
+    return next(
+        (2 * at for at, sample in enumerate(memoryview(pcm).cast("h")) if abs(sample) > AUDIBLE), None
+    )
 
 
 def _left(item: _InQueue, now: float) -> int:

@@ -16,7 +16,7 @@ from attrs import Factory, define, field
 
 from actors.speaker.playout import Frame, Playout
 from channels.bounded import Receiver, Sender
-from channels.messages import Cut, Finish, Play, Playing, SpeakerCommand, SpeakerReport
+from channels.messages import Cut, Finish, Play, SpeakerCommand, SpeakerReport
 from channels.ports import Loudspeaker
 from channels.settings import SpeakerSettings
 
@@ -75,16 +75,15 @@ class SpeakerPump:
             self._report(now)
             frame = self.playout.next_frame(now)
             if frame is not None:
-                await self._capture(frame, now)
+                await self._capture(frame)
                 continue
             self._news = trio.Event()
             until = self.playout.next_change(now)
             with trio.move_on_at(math.inf if until is None else until):
                 await self._news.wait()
 
-    async def _capture(self, frame: Frame, now: float) -> None:
+    async def _capture(self, frame: Frame) -> None:
         cuts = self._cuts
-        self.reports.send_nowait(Playing(frame.reply_id, self.playout.played_ms(frame.reply_id, now)))
         await self.loudspeaker.capture(frame.padded())
         if self._cuts != cuts:
             self.loudspeaker.clear()

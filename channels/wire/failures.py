@@ -12,6 +12,9 @@ from collections.abc import Mapping
 from channels.errors import VoiceAgentError
 
 __all__ = [
+    "FAULT_MEND",
+    "KEY_MEND",
+    "NORMAL_CLOSE",
     "ConfigurationRefused",
     "ConnectionLost",
     "KeyRefused",
@@ -93,14 +96,14 @@ class ConnectionLost(ServiceError):
     retry = Retry.RESUME
 
 
-_KEY = (
-    KeyRefused,
-    "check ASSEMBLYAI_API_KEY; make a new one at https://www.assemblyai.com/dashboard/api-keys",
-)
+KEY_MEND = "check ASSEMBLYAI_API_KEY; make a new one at https://www.assemblyai.com/dashboard/api-keys"
+FAULT_MEND = "try again; if it stays, see the service's status page"
+
+_KEY = (KeyRefused, KEY_MEND)
 _CONFIGURATION = (ConfigurationRefused, "correct the session's configuration")
 _MESSAGE = (MessageRefused, "this is a fault of the agent: please report it")
 _BUSY = (ServiceBusy, "wait, or end other sessions (an abandoned one counts for 30 s)")
-_FAULT = (ServiceFault, "try again; if it stays, see the service's status page")
+_FAULT = (ServiceFault, FAULT_MEND)
 _GONE = (SessionGone, "a fresh session takes over")
 
 _BY_CODE: Mapping[str, tuple[type[ServiceError], str]] = {
@@ -138,7 +141,12 @@ FAULT_CLOSE = 1011
 
 
 def failure_of(
-    code: str | None, message: str = "", *, param: str | None = None, close: int | None = None
+    code: str | None,
+    message: str = "",
+    *,
+    param: str | None = None,
+    close: int | None = None,
+    running: bool = False,
 ) -> ServiceError:
     """The error for a `session.error` code, a close code, or both.
 
@@ -147,19 +155,29 @@ def failure_of(
         message: the service's own words.
         param: the field that it names.
         close: the websocket's close code, if it closed.
+        running: whether the service has said `session.ready` before. A complaint that a session outlives
+            is then not why it breaks off, and a refusal is not one of the key.
     """
-    if code:
-        kind, mend = _BY_CODE.get(code.lower(), _FAULT)
-        where = f" at {param}" if param else ""
-        said = f": {message.rstrip('.')}" if message else ""
-        return kind(f"the Voice Agent API says {code.lower()}{where}{said}", mend)
+    kind, mend = _BY_CODE.get((code or "").strip().lower(), _FAULT)
+    said = f": {_one_line(message, 500).rstrip('.')}" if message else ""
+    if code and (not running or kind.retry is not Retry.NEVER or close == POLICY_CLOSE):
+        where = f" at {_one_line(param, 100)}" if param else ""
+        return kind(f"the Voice Agent API says {_one_line(code, 100).lower()}{where}{said}", mend)
     if close == NORMAL_CLOSE:
         return SessionClosedByService("the Voice Agent API ended the session", "a fresh session takes over")
+    if close == POLICY_CLOSE and running:
+        return SessionGone(f"the Voice Agent API ended the session (close 1008){said}", _GONE[1])
     if close == POLICY_CLOSE:
-        return KeyRefused("the Voice Agent API refused the connection (close 1008)", _KEY[1])
+        return KeyRefused(f"the Voice Agent API refused the connection (close 1008){said}", KEY_MEND)
     if close == FAULT_CLOSE:
-        return ServiceFault("the Voice Agent API failed (close 1011)", _FAULT[1])
+        return ServiceFault(f"the Voice Agent API failed (close 1011){said}", FAULT_MEND)
     return ConnectionLost(
         f"the connection to the Voice Agent API broke (close {close or 1006})",
         "check the network if it stays away",
     )
+
+
+def _one_line(text: str, longest: int) -> str:
+    # What another machine says is shown to a person: no line breaks, no escape sequences, no end of it.
+    words = " ".join("".join(c if c.isprintable() else " " for c in text[: 4 * longest]).split())
+    return words if len(words) <= longest else f"{words[:longest]}…"

@@ -96,7 +96,7 @@ class AConversation(RuleBasedStateMachine):
     # How messages move. The channels keep their order but may lag behind one another.
 
     def tell(self, event: ApiEvent | SpeakerReport) -> None:
-        self.conversation, orders, happenings = step(self.conversation, event)
+        self.conversation, orders, happenings = step(self.conversation, event, self.now)
         self.orders += orders
         for happening in happenings:
             if isinstance(happening, ReplyEnded):
@@ -320,11 +320,11 @@ def test_sound_of_a_reply_that_is_cut_or_over_is_dropped(life: Life) -> None:
 
 def test_with_interrupt_response_off_the_person_does_not_cut_the_agent() -> None:
     config = {"input": {"turn_detection": {"interrupt_response": False}}}
-    conversation, _, _ = step(Conversation(), SessionReady("sess_1", config))
-    conversation, _, _ = step(conversation, ReplyStarted("resp_1"))
-    conversation, orders, _ = step(conversation, SpeechStarted())
+    conversation, _, _ = step(Conversation(), SessionReady("sess_1", config), 0.0)
+    conversation, _, _ = step(conversation, ReplyStarted("resp_1"), 0.0)
+    conversation, orders, _ = step(conversation, SpeechStarted(), 0.0)
     assert orders == []
-    conversation, orders, _ = step(conversation, ReplyDone("resp_1", "interrupted"))
+    conversation, orders, _ = step(conversation, ReplyDone("resp_1", "interrupted"), 0.0)
     assert orders == [Cut("resp_1")], "the service's own word still holds"
 
 
@@ -337,6 +337,6 @@ def test_what_was_heard_of_a_cut_reply_ends_with_the_last_word_that_was_played()
         AgentTranscriptDelta("policy", "r", start_ms=700, end_ms=1100),
         SpeechStarted(),
     ):
-        conversation, _, _ = step(conversation, event)
-    _, _, happenings = step(conversation, Finished("r", 820.0))
-    assert happenings == [ReplyEnded("r", ReplyOutcome.CUT, 820, "Our return")]
+        conversation, _, _ = step(conversation, event, 0.0)
+    _, _, happenings = step(conversation, Finished("r", 820.0), 0.0)
+    assert happenings == [ReplyEnded("r", ReplyOutcome.CUT, 820, "Our return", at=0.0)]

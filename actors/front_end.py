@@ -1,0 +1,257 @@
+"""FrontEnd: shows the conversation to LiveKit's front ends, and takes what people type.
+
+In: happenings, and text out of the room. Out: attributes and text streams by the `TextBoard` port, in
+LiveKit's own conventions, and messages to the service. The agent's words are shown as they are heard,
+not as they are generated; its state follows from what the room has played. It is a tap: if the room is
+slow to take text, happenings are lost here, and the conversation goes on unharmed.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import trio
+from attrs import define, field
+
+from channels.bounded import Receiver, Sender
+from channels.happenings import (
+    Happening,
+    HeardBy,
+    Interrupted,
+    ParticipantJoined,
+    PersonSaid,
+    ReplyBegan,
+    ReplyEnded,
+    ServiceComplained,
+    SessionConfigured,
+    SessionLost,
+    SessionStarted,
+    TurnStarted,
+    TurnStopped,
+    TurnTimed,
+    WordsHeard,
+)
+from channels.texts import (
+    AGENT_STATE,
+    LISTENING_TO,
+    SESSION_TOPIC,
+    TRANSCRIPTION_TOPIC,
+    TURNS_TOPIC,
+    Asked,
+    RoomText,
+    TextBoard,
+    TextWriter,
+    Typed,
+)
+from channels.wire.messages import ClientMessage, ConversationMessage, ReplyCreate, SessionUpdate
+
+__all__ = ["FrontEnd"]
+
+THINKS_AT_MOST_S = 10.0
+"""A turn may have no answer (a cough, a mere "mm-hm"): after this the agent is shown to listen again."""
+
+ACCEPTED_WITHIN_S = 5.0
+
+LOCKED = {
+    "voice": "The service fixes the voice when a session starts.",
+    "greeting": "The greeting has been spoken.",
+}
+
+
+@define
+class FrontEnd:
+    """Keeps front ends informed.
+
+    Args:
+        happenings: a tap.
+        texts: what people type and ask for.
+        board: where it is shown.
+        requests: messages to the service.
+        configurable: whether people in the room may change the session. Only where everybody in the room
+            is the owner of the agent.
+    """
+
+    happenings: Receiver[Happening]
+    texts: Receiver[RoomText]
+    board: TextBoard
+    requests: Sender[ClientMessage]
+    configurable: bool = False
+    _state: str = field(default="", init=False)
+    _thinking_until: float = field(default=math.inf, init=False)
+    _listening_to: str = field(default="", init=False)
+    _person_segment: int = field(default=0, init=False)
+    _segments: dict[str, TextWriter] = field(factory=dict, init=False)
+    _audible: set[str] = field(factory=set, init=False)
+    """Replies of which something is being heard."""
+    _config: Mapping[str, Any] = field(factory=dict, init=False)
+    _asked: list[Asked] = field(factory=list, init=False)
+    """Changes that the service has not answered yet, oldest first."""
+
+    async def run(self) -> None:
+        """Shows until the happenings end."""
+        async with self.happenings, self.texts, self.requests, trio.open_nursery() as nursery:
+            await self._become("initializing")
+            nursery.start_soon(self._read_texts)
+            await self._show_happenings()
+            nursery.cancel_scope.cancel()
+
+    async def _show_happenings(self) -> None:
+        while True:
+            with trio.move_on_at(self._thinking_until):
+                try:
+                    happening = await self.happenings.receive()
+                except trio.EndOfChannel:
+                    return
+                await self._show(happening)
+                continue
+            await self._become("listening")
+
+    async def _show(self, happening: Happening) -> None:
+        match happening:
+            case SessionStarted() | TurnStarted() | Interrupted():
+                await self._become("listening")
+            case SessionLost():
+                await self._become("initializing")
+            case TurnStopped():
+                await self._become("thinking")
+            case HeardBy(identity=identity):
+                self._listening_to = identity or ""
+                await self.board.set_attributes({LISTENING_TO: self._listening_to})
+            case PersonSaid(text=text, final=final):
+                await self._show_person(text, final)
+            case ReplyBegan(reply_id=reply_id):
+                self._audible.add(reply_id)
+                await self._become("speaking")
+            case WordsHeard(reply_id=reply_id, text=text):
+                await (await self._segment(reply_id)).write(text + " ")
+            case ReplyEnded():
+                await self._show_end(happening)
+            case TurnTimed():
+                await self._show_turn(happening)
+            case SessionConfigured(config=config):
+                self._config = config
+                self._answer_asked({"accepted": True, "why": ""})
+                await self._show_session()
+            case ServiceComplained(message=message, mend=mend):
+                self._answer_asked({"accepted": False, "why": message or mend})
+            case ParticipantJoined():
+                await self._show_session()
+            case _:
+                pass
+
+    async def _become(self, state: str) -> None:
+        self._thinking_until = trio.current_time() + THINKS_AT_MOST_S if state == "thinking" else math.inf
+        if state != self._state:
+            self._state = state
+            await self.board.set_attributes({AGENT_STATE: state})
+
+    async def _show_person(self, text: str, final: bool) -> None:
+        await self.board.send_text(
+            TRANSCRIPTION_TOPIC,
+            text,
+            attributes=self._transcription(f"person-{self._person_segment}", final=final),
+            sender_identity=self._listening_to or None,
+        )
+        self._person_segment += final
+
+    async def _segment(self, reply_id: str) -> TextWriter:
+        writer = self._segments.get(reply_id)
+        if writer is None:
+            attributes = self._transcription(reply_id, final=False)
+            attributes["lk.transcribed_track_id"] = self.board.agent_track_sid()
+            writer = self._segments[reply_id] = await self.board.open_text(
+                TRANSCRIPTION_TOPIC, attributes=attributes
+            )
+        return writer
+
+    async def _show_end(self, ended: ReplyEnded) -> None:
+        self._audible.discard(ended.reply_id)
+        if self._state == "speaking" and not self._audible:
+            await self._become("listening")
+        if ended.reply_id not in self._segments:
+            if not ended.heard_text:
+                return
+            # No word had a time: all that is known to be heard is known only now.
+            await (await self._segment(ended.reply_id)).write(ended.heard_text)
+        writer = self._segments.pop(ended.reply_id)
+        await writer.aclose(self._transcription(ended.reply_id, final=True))
+
+    async def _show_turn(self, timed: TurnTimed) -> None:
+        turn = {
+            "turn": timed.turn,
+            "turn_latency_ms": timed.turn_latency_ms,
+            "endpointing_ms": timed.endpointing_ms,
+            "barge_in_ms": timed.barge_in_ms,
+            "reply_id": timed.reply.reply_id,
+            "outcome": timed.reply.outcome.value,
+            "heard_ms": timed.reply.heard_ms,
+            "heard_text": timed.reply.heard_text,
+        }
+        await self.board.send_text(TURNS_TOPIC, json.dumps(turn, ensure_ascii=False), attributes={})
+
+    async def _show_session(self) -> None:
+        if not self._config:
+            return
+        output = self._config.get("output")
+        session = {
+            "voice": output.get("voice") if isinstance(output, Mapping) else None,
+            "voices": None,
+            "profile": None,
+            "profiles": None,
+            "system_prompt": self._config.get("system_prompt", "") if self.configurable else "",
+            "locked": LOCKED
+            if self.configurable
+            else {**LOCKED, "system_prompt": "Only the operator of this agent may change it."},
+        }
+        await self.board.send_text(SESSION_TOPIC, json.dumps(session, ensure_ascii=False), attributes={})
+
+    async def _read_texts(self) -> None:
+        async for text in self.texts:
+            match text:
+                case Typed(text=typed):
+                    await self.requests.send(ConversationMessage("user", typed))
+                    await self.requests.send(
+                        ReplyCreate(f"The person typed this message, answer it: {typed}")
+                    )
+                case Asked():
+                    await self._take_change(text)
+
+    async def _take_change(self, asked: Asked) -> None:
+        refusal = self._refusal(asked)
+        if refusal is not None:
+            self.board.answer(asked.call_id, _answer({"accepted": False, "why": refusal}))
+            return
+        self._asked.append(asked)
+        await self.requests.send(SessionUpdate({"system_prompt": json.loads(asked.payload)["system_prompt"]}))
+
+    def _refusal(self, asked: Asked) -> str | None:
+        if not self.configurable:
+            return "Only the operator of this agent may change it."
+        try:
+            changes = json.loads(asked.payload)
+        except (ValueError, RecursionError):
+            return "The request is not JSON."
+        if not isinstance(changes, dict) or not changes:
+            return "The request names nothing to change."
+        for name in changes:
+            if name != "system_prompt":
+                return LOCKED.get(name, f"There is no setting called {name[:40]!r}.")
+        if not isinstance(changes["system_prompt"], str):
+            return "system_prompt is a text."
+        if len(self._asked) >= 8:
+            return "The service has not answered earlier changes yet; try again."
+        return None
+
+    def _answer_asked(self, answer: Mapping[str, object]) -> None:
+        if self._asked:
+            self.board.answer(self._asked.pop(0).call_id, _answer(answer))
+
+    def _transcription(self, segment: str, *, final: bool) -> dict[str, str]:
+        return {"lk.segment_id": segment, "lk.transcription_final": "true" if final else "false"}
+
+
+def _answer(content: Mapping[str, object]) -> str:
+    return json.dumps(content, ensure_ascii=False)

@@ -1,0 +1,299 @@
+"""How soon the agent falls silent when a person speaks over it, beside the article's loop and a floor.
+
+    .venv/bin/python -m bench.barge_in [--tries 30] [--json FILE]
+
+One run, one real LiveKit server, a scripted Voice Agent API server in this process, and a second
+participant in the room who listens: nothing is measured where it is not heard. Measured are
+
+- the floor: LiveKit's SDK alone, from `clear_queue()` to silence (`bench.bare_source`);
+- this agent, `python runner.py` as a process of its own;
+- the article's loop (`bench.article_worker`), a process too;
+
+the latter two with a reply that comes in real time and one that comes in a burst. The tries are dealt
+out to rounds, in which each program is started anew and the pacings alternate at random, so that a
+machine that is busy for a while is so for all. The moments of interruption are the same for each case and
+follow from the seed. The article's burst takes some 8 s a try and gets fewer of them.
+
+Everything is on loopback. All waiting is bounded, and what was started is stopped, also by Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from random import Random
+
+import attrs
+import trio
+
+from bench.heard import judge
+from bench.interruption import Conditions, Pacing, Stage, Try, interrupt, wait_for_quiet
+from bench.programs import AGENT, ARTICLE, BARE_SOURCE, environment, run_program
+from bench.report import Case, Machine, Report
+from bench.service import voice_agent_service
+from channels.errors import VoiceAgentError, reason_of
+from playground.livekit_build.binary import find_or_build
+from playground.livekit_server import LiveKitServer, livekit_server
+from tests.guest import Guest, join_as_guest
+
+if sys.version_info < (3, 11):
+    from exceptiongroup import BaseExceptionGroup
+
+__all__ = ["main"]
+
+_ROUNDS = 1
+_READY_WITHIN_S = 30.0
+_INTO_S = (1.0, 3.0)
+_FLOOR_INTO_S = (0.2, 0.6)
+"""The floor has a second of sound, and nothing but the moment within a 10 ms step to vary."""
+
+
+@attrs.frozen
+class Plan:
+    """What a run shall do."""
+
+    conditions: Conditions
+    tries: int
+    article_burst_tries: int
+    seed: int
+
+
+@attrs.define
+class Results:
+    """The tries so far, by case."""
+
+    floor: list[Try] = attrs.field(factory=list)
+    agent: dict[Pacing, list[Try]] = attrs.field(factory=lambda: {pacing: [] for pacing in Pacing})
+    article: dict[Pacing, list[Try]] = attrs.field(factory=lambda: {pacing: [] for pacing in Pacing})
+
+
+async def measure(plan: Plan, livekit: LiveKitServer) -> Results:
+    """Measures everything.
+
+    Raises:
+        ProgramFailed: a measured program does not do its part.
+    """
+    random = Random(plan.seed)
+    into_s = [random.uniform(*_INTO_S) for _ in range(plan.tries)]
+    floor_into_s = [random.uniform(*_FLOOR_INTO_S) for _ in range(plan.tries)]
+    results = Results()
+    for number in range(_ROUNDS):
+        _tell(f"round {number + 1} of {_ROUNDS}")
+        mine = floor_into_s[number::_ROUNDS]
+        if mine:
+            results.floor += await _measure_floor(livekit, mine, plan.conditions)
+        for command, kept, burst_tries in (
+            (AGENT, results.agent, plan.tries),
+            (ARTICLE, results.article, plan.article_burst_tries),
+        ):
+            jobs = [(Pacing.REAL_TIME, moment) for moment in into_s[number::_ROUNDS]]
+            jobs += [(Pacing.BURST, moment) for moment in into_s[:burst_tries][number::_ROUNDS]]
+            random.shuffle(jobs)
+            if jobs:
+                await _measure_agent(livekit, command, jobs, plan.conditions, kept)
+    return results
+
+
+async def _measure_floor(
+    livekit: LiveKitServer, into_s: Sequence[float], conditions: Conditions
+) -> list[Try]:
+    tries: list[Try] = []
+    async with _room(livekit) as (room_name, guest, folder):
+        env = environment(livekit, room_name)
+        async with run_program(BARE_SOURCE, env, folder, talks=True) as program:
+            if await program.answer(within_s=_READY_WITHIN_S) != "ready":
+                raise program.failure("it did not get ready")
+            for moment in into_s:
+                guest.heard.clear()
+                await program.tell("play")
+                try:
+                    first = await guest.hear_sound(within_s=_READY_WITHIN_S)
+                except trio.TooSlowError:
+                    raise program.failure("it was not heard") from None
+                await trio.sleep(first.at + moment - time.monotonic())
+                await program.tell("clear")
+                event_at = float(await program.answer(within_s=_READY_WITHIN_S))
+                with trio.move_on_after(conditions.cap_s) as cap:
+                    await guest.hear_silence(for_s=0.4, within_s=conditions.cap_s)
+                heard = judge(guest.heard, event_at)
+                tries.append(Try((event_at - first.at) * 1000, 1000, cap.cancelled_caught, heard))
+    return tries
+
+
+async def _measure_agent(
+    livekit: LiveKitServer,
+    command: Sequence[str],
+    jobs: Sequence[tuple[Pacing, float]],
+    conditions: Conditions,
+    kept: dict[Pacing, list[Try]],
+) -> None:
+    async with voice_agent_service() as service, _room(livekit) as (room_name, guest, folder):
+        env = environment(livekit, room_name, service.url)
+        async with run_program(command, env, folder) as program:
+            with trio.move_on_after(_READY_WITHIN_S) as patience:
+                await service.received.until("input.audio")
+            if patience.cancelled_caught:
+                raise program.failure(f"it sent no sound within {_READY_WITHIN_S:.0f} s")
+            stage = Stage(program, guest, service, conditions)
+            for number, (pacing, into_s) in enumerate(jobs):
+                await wait_for_quiet(stage)
+                kept[pacing].append(await interrupt(stage, pacing, f"reply-{number}", into_s))
+
+
+@asynccontextmanager
+async def _room(livekit: LiveKitServer) -> AsyncIterator[tuple[str, Guest, Path]]:
+    """A fresh room with the listener in it, whose microphone is open and silent, and a folder."""
+    room_name = f"bench-{secrets.token_hex(4)}"
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        async with join_as_guest(livekit, room_name) as guest, trio.open_nursery() as nursery:
+
+            async def keep_microphone_open() -> None:
+                while True:
+                    await guest.hush(10)
+
+            nursery.start_soon(keep_microphone_open)
+            yield room_name, guest, Path(folder)
+            nursery.cancel_scope.cancel()
+
+
+async def run(plan: Plan) -> Report:
+    """Starts the servers, measures, and gives the figures.
+
+    Raises:
+        VoiceAgentError: (perhaps in a group) something that it takes is not there or failed.
+    """
+    load_before = os.getloadavg()[0]
+    binary = await find_or_build(progress=_tell)
+    asked = await trio.run_process([str(binary), "--version"], capture_stdout=True, stderr=subprocess.DEVNULL)
+    began = time.monotonic()
+    async with livekit_server(progress=_tell) as livekit:
+        results = await measure(plan, livekit)
+    return Report(
+        machine=Machine.this(asked.stdout.decode().split()[-1]),
+        conditions=plan.conditions,
+        seed=plan.seed,
+        load_before=load_before,
+        lasted_s=time.monotonic() - began,
+        floor=Case("floor: clear_queue() alone", tuple(results.floor)),
+        cases=tuple(
+            (
+                Case(f"this agent, {pacing.value}", tuple(results.agent[pacing])),
+                Case(f"the article's loop, {pacing.value}", tuple(results.article[pacing])),
+            )
+            for pacing in Pacing
+        ),
+    )
+
+
+async def _until_signal(plan: Plan) -> Report | int:
+    """Runs; a signal ends it, with nothing reported: half a run is none."""
+    outcome: Report | int = 1
+    async with trio.open_nursery() as nursery:
+
+        async def end_on_signal() -> None:
+            nonlocal outcome
+            with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+                async for number in signals:
+                    outcome = 128 + number
+                    _tell("stopping")
+                    nursery.cancel_scope.cancel()
+
+        nursery.start_soon(end_on_signal)
+        try:
+            outcome = await run(plan)
+        except (VoiceAgentError, BaseExceptionGroup) as error:
+            reason = reason_of(error)
+            if reason is None:
+                raise
+            _tell(str(reason))
+        nursery.cancel_scope.cancel()
+    return outcome
+
+
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; gives the exit code."""
+    plan, path = _parse(arguments)
+    outcome = trio.run(_until_signal, plan)
+    if isinstance(outcome, int):
+        return outcome
+    print(outcome.as_text())
+    if path is not None:
+        path.write_text(json.dumps(outcome.as_json(), indent=1) + "\n")
+    return 0
+
+
+def _parse(arguments: Sequence[str] | None) -> tuple[Plan, Path | None]:
+    defaults = Conditions()
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.barge_in",
+        description="Measures the time from an interruption to silence at a listener: this agent, the "
+        "article's loop, and LiveKit's SDK alone. Takes about seven minutes with the defaults.",
+    )
+    parser.add_argument(
+        "--tries", type=_count, default=30, help="interruptions a case (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--article-burst-tries",
+        type=_count,
+        default=10,
+        help="of the article's loop with a reply in a burst, which takes some 8 s each (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--seed", type=int, default=1, help="of the moments of interruption (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--reply-s",
+        type=float,
+        default=defaults.reply_s,
+        help="length of a reply, at least 4 (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--chunk-ms", type=_count, default=defaults.chunk_ms, help="sound in one event (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--late-ms",
+        type=int,
+        default=defaults.late_ms,
+        help="sound of an interrupted reply that still comes, 0 for none (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--cap-s", type=float, default=defaults.cap_s, help="longest wait for silence (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="write all figures, each try's included, to a file"
+    )
+    options = parser.parse_args(arguments)
+    if not 4 <= options.reply_s <= 60:
+        parser.error("--reply-s is from 4 to 60")
+    if not 0 <= options.late_ms <= 1000:
+        parser.error("--late-ms is from 0 to 1000")
+    if not 1 <= options.cap_s <= 60:
+        parser.error("--cap-s is from 1 to 60")
+    conditions = Conditions(options.reply_s, options.chunk_ms, options.late_ms, options.cap_s)
+    burst_tries = min(options.tries, options.article_burst_tries)
+    return Plan(conditions, options.tries, burst_tries, options.seed), options.json
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if not 1 <= number <= 1000:
+        raise argparse.ArgumentTypeError("a number from 1 to 1000")
+    return number
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,135 @@
+"""The programs that are measured, each a process of its own, as a user would run it.
+
+A program gets the environment that it needs and nothing else of ours: no `.env`, no key of a real
+account, no proxy. It runs in a session of its own, so that Ctrl-C in a terminal reaches the bench only,
+which then stops it the way a person would: by SIGINT, and by SIGKILL if that does not help.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import trio
+
+from channels.errors import VoiceAgentError
+from playground.livekit_server import LiveKitServer
+
+__all__ = ["AGENT", "ARTICLE", "BARE_SOURCE", "Program", "ProgramFailed", "environment", "run_program"]
+
+_ROOT = Path(__file__).resolve().parent.parent
+
+AGENT: Sequence[str] = (sys.executable, str(_ROOT / "runner.py"))
+ARTICLE: Sequence[str] = (sys.executable, "-m", "bench.article_worker")
+BARE_SOURCE: Sequence[str] = (sys.executable, "-m", "bench.bare_source")
+
+_STOP_WITHIN_S = 5.0
+_LINES_TOLD = 5
+
+
+class ProgramFailed(VoiceAgentError):
+    """A measured program ended, or did not do its part; the text has the end of its log."""
+
+
+def environment(livekit: LiveKitServer, room_name: str, voice_agent_url: str = "") -> dict[str, str]:
+    """What a program needs to join a room, and to find the Voice Agent API."""
+    kept = {name: os.environ[name] for name in ("HOME", "LANG", "PATH", "TMPDIR") if name in os.environ}
+    return kept | {
+        "PYTHONPATH": str(_ROOT),
+        "LIVEKIT_URL": livekit.url,
+        "LIVEKIT_API_KEY": livekit.api_key,
+        "LIVEKIT_API_SECRET": livekit.api_secret.reveal(),
+        "ROOM_NAME": room_name,
+        "ASSEMBLYAI_API_KEY": "the-bench-checks-no-key",
+        "VOICE_AGENT_URL": voice_agent_url,
+    }
+
+
+class Program:
+    """A running program."""
+
+    def __init__(self, process: trio.Process, log: Path) -> None:
+        self._process = process
+        self._log = log
+        self._unread = b""
+
+    def check(self) -> None:
+        """Makes sure that it still runs.
+
+        Raises:
+            ProgramFailed: it has ended.
+        """
+        if self._process.poll() is not None:
+            raise self.failure(f"it ended with code {self._process.returncode}")
+
+    def failure(self, what: str) -> ProgramFailed:
+        """The error for something that it did not do, with the end of its log."""
+        lines = self._log.read_text(errors="replace").splitlines()[-_LINES_TOLD:]
+        told = " | ".join(line.strip() for line in lines if line.strip())
+        name = Path(str(self._process.args[-1])).name
+        return ProgramFailed(f"{name}: {what}", f"see the end of its log: {told or 'it is empty'}")
+
+    async def tell(self, line: str) -> None:
+        """Writes a line to its standard input."""
+        assert self._process.stdin is not None
+        await self._process.stdin.send_all(line.encode() + b"\n")
+
+    async def answer(self, *, within_s: float) -> str:
+        """The next line of its standard output.
+
+        Raises:
+            ProgramFailed: none came.
+        """
+        assert self._process.stdout is not None
+        with trio.move_on_after(within_s):
+            while b"\n" not in self._unread:
+                more = await self._process.stdout.receive_some()
+                if not more:
+                    break
+                self._unread += more
+        line, end, self._unread = self._unread.partition(b"\n")
+        if not end:
+            raise self.failure("it does not answer")
+        return line.decode()
+
+
+@asynccontextmanager
+async def run_program(
+    command: Sequence[str], env: Mapping[str, str], folder: Path, *, talks: bool = False
+) -> AsyncIterator[Program]:
+    """Runs a program for the time of the block.
+
+    Args:
+        command: what to run.
+        env: its whole environment.
+        folder: an empty folder to run in; its log goes there too.
+        talks: its standard input and output are read and written with `tell` and `answer`.
+    """
+    log = folder / "program.log"
+    with log.open("ab") as out:
+        process = await trio.lowlevel.open_process(
+            list(command),
+            stdin=subprocess.PIPE if talks else subprocess.DEVNULL,
+            stdout=subprocess.PIPE if talks else out,
+            stderr=out,
+            env=dict(env),
+            cwd=folder,
+            start_new_session=True,
+        )
+    try:
+        yield Program(process, log)
+    finally:
+        with trio.CancelScope(shield=True):
+            for number in (signal.SIGINT, signal.SIGKILL):
+                if process.poll() is None:
+                    process.send_signal(number)
+                    with trio.move_on_after(_STOP_WITHIN_S):
+                        await process.wait()
+            for pipe in (process.stdin, process.stdout):
+                if pipe is not None:
+                    await pipe.aclose()

@@ -1,0 +1,96 @@
+"""Text in the room: what the agent shows to front ends, and what people type or ask for.
+
+The topics and attributes are LiveKit's own where LiveKit has a name for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol, TypeAlias
+
+import attrs
+
+__all__ = [
+    "AGENT_STATE",
+    "CHAT_TOPIC",
+    "CONFIGURE_METHOD",
+    "LISTENING_TO",
+    "SESSION_TOPIC",
+    "TRANSCRIPTION_TOPIC",
+    "TURNS_TOPIC",
+    "Asked",
+    "RoomText",
+    "TextBoard",
+    "TextWriter",
+    "Typed",
+]
+
+AGENT_STATE = "lk.agent.state"
+"""Participant attribute: initializing, idle, listening, thinking or speaking."""
+
+TRANSCRIPTION_TOPIC = "lk.transcription"
+CHAT_TOPIC = "lk.chat"
+
+LISTENING_TO = "voice-agent.listening_to"
+"""Participant attribute of ours: the identity whose microphone the agent hears, or empty."""
+
+TURNS_TOPIC = "voice-agent.turns"
+"""Text stream of ours: one JSON object for each reply that ended."""
+
+SESSION_TOPIC = "voice-agent.session"
+"""Text stream of ours: the session's configuration, as one JSON object."""
+
+CONFIGURE_METHOD = "voice-agent.configure"
+"""RPC method of ours: change what the protocol lets one change in mid-call."""
+
+
+@attrs.frozen
+class Typed:
+    """Somebody typed a message into the room's chat."""
+
+    identity: str
+    text: str = attrs.field(repr=False)
+
+
+@attrs.frozen
+class Asked:
+    """Somebody called an RPC method of the agent; it is answered by `TextBoard.answer`."""
+
+    call_id: str
+    identity: str
+    method: str
+    payload: str = attrs.field(repr=False)
+
+
+RoomText: TypeAlias = Typed | Asked
+
+
+class TextWriter(Protocol):
+    """A text stream that is being written."""
+
+    async def write(self, text: str) -> None:
+        """Appends to it. Without effect once the room is lost."""
+
+    async def aclose(self, attributes: Mapping[str, str] | None = None) -> None:
+        """Ends it, with last attributes. Without effect once the room is lost."""
+
+
+class TextBoard(Protocol):
+    """Where the agent writes for front ends. Nothing here raises while the room is away: it is only shown."""
+
+    async def set_attributes(self, attributes: Mapping[str, str]) -> None:
+        """Sets attributes of the agent's participant; they are set again after a rejoin."""
+
+    async def send_text(
+        self, topic: str, text: str, *, attributes: Mapping[str, str], sender_identity: str | None = None
+    ) -> None:
+        """Sends one whole text stream; `sender_identity` is whose words they are."""
+
+    async def open_text(self, topic: str, *, attributes: Mapping[str, str]) -> TextWriter:
+        """Begins a text stream that is written bit by bit."""
+
+    def answer(self, call_id: str, payload: str) -> None:
+        """Answers an RPC call; one that nobody waits for any more is forgotten."""
+
+    def agent_track_sid(self) -> str:
+        """The id of the agent's own track in the room; empty while it is away."""

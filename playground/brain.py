@@ -1,0 +1,102 @@
+"""What the playground's agent thinks: little, and it says so.
+
+A brain is asked with what was understood and answers sentence by sentence, so that the first can be
+spoken while the next is thought of. `EchoBrain` repeats, tells the time and the date, and says who it is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncGenerator, Callable
+from datetime import datetime
+from typing import Protocol
+
+import attrs
+
+from playground.sentences import sentences
+
+__all__ = ["Brain", "EchoBrain", "reply_text"]
+
+NAME = "the playground's stand-in agent"
+
+
+class Brain(Protocol):
+    """Answers one session. It is used by one reply at a time."""
+
+    def answer(self, heard: str) -> AsyncGenerator[str, None]:
+        """The answer to a person's turn, sentence by sentence (an async generator).
+
+        A person who interrupts ends the iteration early: what was not asked for was not said.
+        """
+
+    def instruct(self, instructions: str) -> AsyncGenerator[str, None]:
+        """What to say now, by instructions of the application and not of the person."""
+
+    def remember(self, role: str, content: str) -> None:
+        """Adds to the conversation what nobody said aloud: `role` is `user` or `system`."""
+
+    def heard_of_me(self, text: str, *, interrupted: bool) -> None:
+        """What the person heard of the last answer, as far as the server can tell."""
+
+    def prompt(self, system_prompt: str) -> None:
+        """The system prompt, from the next turn on."""
+
+
+@attrs.define
+class EchoBrain:
+    """Repeats what it understood.
+
+    Args:
+        now: gives the local time.
+    """
+
+    _now: Callable[[], datetime] = datetime.now
+
+    async def answer(self, heard: str) -> AsyncGenerator[str, None]:
+        """Repeats it, or answers one of the few questions it knows."""
+        for sentence in sentences(reply_text(heard, self._now())):
+            yield sentence
+
+    async def instruct(self, instructions: str) -> AsyncGenerator[str, None]:
+        """Says honestly what it was told to do: there is no model here to do it."""
+        text = instructions.strip()
+        said = f"I was asked to do this: {text}" if text else "I was asked to say something."
+        for sentence in sentences(said):
+            yield sentence
+
+    def remember(self, role: str, content: str) -> None:
+        """Forgets it: nothing here would use it."""
+
+    def heard_of_me(self, text: str, *, interrupted: bool) -> None:
+        """Forgets it."""
+
+    def prompt(self, system_prompt: str) -> None:
+        """Forgets it."""
+
+
+_TIME = re.compile(r"\bwhat(?:'s| is)? (?:the )?time\b|\btime is it\b", re.IGNORECASE)
+_DATE = re.compile(r"\bwhat(?:'s| is)? (?:the date|day|today)|\bwhich day\b|\bdate is it\b", re.IGNORECASE)
+_WHO = re.compile(r"\bwho are you\b|\byour name\b|\bwhat are you\b", re.IGNORECASE)
+_WORD = re.compile(r"\w")
+
+
+def reply_text(heard: str, now: datetime, name: str = NAME) -> str:
+    """What to say to what was understood. Pure.
+
+    Args:
+        heard: the person's turn.
+        now: the local time.
+        name: who the agent says it is.
+    """
+    heard = " ".join(heard.split())
+    if not _WORD.search(heard):
+        return "I only caught a sound, and no words."
+    if _TIME.search(heard):
+        return f"It is {now:%H:%M}."
+    if _DATE.search(heard):
+        return f"Today is {now:%A}, {now.day} {now:%B %Y}."
+    if _WHO.search(heard):
+        return f"I am {name}. I have no language model: I repeat what I understand."
+    if len(heard.split()) == 1 and len(heard.strip(".,!?")) < 3:
+        return f"I only caught {heard}"
+    return f"You said: {heard}"

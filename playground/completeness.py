@@ -1,0 +1,44 @@
+"""Whether words that were followed by silence are a finished sentence, or somebody is looking for a word.
+
+The recogniser puts a full stop or a question mark behind almost anything, so punctuation decides only
+where it says "more to come" (a comma, a dash, dots). Otherwise the last word decides: nobody ends on
+"the", "because" or "um", and few on "of" or "is" unless it is a question. A wrong "unfinished" costs a
+second of waiting, a wrong "finished" cuts somebody off, so a word that seldom ends a sentence waits.
+"""
+
+from __future__ import annotations
+
+import re
+
+__all__ = ["finished"]
+
+_NEVER_LAST = re.compile(
+    r"""\b(?:
+    um+ | uh+m* | er+m* | ehm | hm+ | mm+                                                   # fillers
+    | and | or | but | nor | because | since | although | though | while | unless | until   # conjunctions
+    | whether | if | than | so\ that | such\ as | in\ order\ to
+    | an? | the | my | your | our | their | every | its                                     # determiners
+    | \w+'(?:m|re|ve|ll) | (?:he|she|it|that|there|what|who|let)'s | gonna | wanna
+    )$""",
+    re.VERBOSE,
+)
+_SELDOM_LAST = re.compile(
+    r"""\b(?:
+    of | at | from | with | into | onto | between | during | without | against | towards    # prepositions
+    | via | per | (?:like|want|need|going|have|try|trying|how)\ to
+    | is | are | am | was | were | be | been | very | really | quite | actually | maybe | perhaps
+    | please | you\ know | (?:kind|sort)\ of | i\ (?:think|mean|guess|need|want|would\ like|was\ wondering)
+    )$""",
+    re.VERBOSE,
+)
+"""They can end a question ("Where are you from?", "Really?", "One more, please?")."""
+_MORE_TO_COME = (",", "-", "\u2013", "\u2014", "\u2026", "...", ":", ";")
+
+
+def finished(text: str) -> bool:
+    """Whether `text` can be the whole of what somebody wanted to say. Nothing at all (a cough) can."""
+    text = text.strip().lower().replace("\u2019", "'")
+    if text.endswith(_MORE_TO_COME):
+        return False
+    words = " ".join(re.findall(r"[a-z0-9']+", text))
+    return not _NEVER_LAST.search(words) and (text.endswith("?") or not _SELDOM_LAST.search(words))

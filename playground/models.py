@@ -1,0 +1,58 @@
+"""Finds the model files that ship inside installed wheels, and opens them with onnxruntime.
+
+The wheels of Silero and Moonshine carry their models as data beside Python code that wants PyTorch or a
+sound card. Neither is needed: `wheel_file` locates a package without running any of its code.
+Sessions run on the thread that calls them (one intra-op thread, no pool to spin), so the number of busy
+cores is the number of worker threads that the callers allow, and nothing else.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+from channels.errors import PlaygroundFault
+
+__all__ = ["open_model", "wheel_file"]
+
+_MEND = "install the project's dependencies again (uv sync)"
+
+
+def wheel_file(package: str, inside: str) -> Path:
+    """Where a data file of an installed package lies.
+
+    Raises:
+        PlaygroundFault: the package or the file is not there.
+    """
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.origin is None:
+        raise PlaygroundFault(f"the package {package!r} is not installed", _MEND)
+    path = Path(spec.origin).parent / inside
+    if not path.is_file():
+        raise PlaygroundFault(f"the installed {package!r} has no file {inside!r}", _MEND)
+    return path
+
+
+def open_model(model: Path | bytes) -> Any:
+    """Opens an ONNX (or ORT format) model; gives an `onnxruntime.InferenceSession`.
+
+    Sessions may be run from several threads at once.
+    """
+    runtime = _onnxruntime()
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 3  # errors: the models' unused initialisers are no news to anybody
+    source = model if isinstance(model, bytes) else str(model)
+    return runtime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+
+
+@functools.cache
+def _onnxruntime() -> Any:
+    # Imported late: a quarter of a second that a process without speech need not spend.
+    import onnxruntime
+
+    return onnxruntime

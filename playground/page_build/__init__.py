@@ -1,0 +1,6 @@
+"""What the page needs from npm, for a machine where it has not been fetched yet.
+
+`package.json` names one release of livekit-client and `package-lock.json` the checksum of each package;
+`toolchain.lock` names the wheel that ships Node.js, for a machine without npm. `client` finds or installs,
+`node` finds or fetches npm. As a program (`python -m playground.page_build`) it does so and ends.
+"""

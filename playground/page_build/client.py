@@ -1,0 +1,111 @@
+"""Where livekit-client is, the one thing that the page does not bring itself: in the user's cache, or put there now.
+
+In: the environment (XDG_CACHE_HOME or HOME, PATH, and what npm and pip need to reach their registries).
+Out: the path of one JavaScript module, which browsers load as it is. The name of its folder carries the
+version and a digest of the recipe, so that a changed recipe installs anew.
+
+`npm ci` checks every package against `package-lock.json` and runs no script of any. It works in
+`page-build/` beside the final place; the module is put in place by a rename and the rest removed. An
+interrupted set-up leaves Node.js (where it had to be fetched) and npm's own cache, and the next one goes
+on from there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+import trio
+
+from channels.errors import PlaygroundFault
+from playground.livekit_build.step import BuildFailed, Progress, Step
+from playground.page_build.node import find_or_fetch_npm
+from playground.user_cache import alone, user_cache
+
+__all__ = ["ClientMissing", "find_or_install"]
+
+_RECIPE = Path(__file__).parent
+_PACKAGE = "livekit-client"
+_MODULE = "livekit-client.esm.mjs"
+# The map is what makes a browser's developer tools readable; the licence belongs to the code.
+_KEPT = (f"dist/{_MODULE}", f"dist/{_MODULE}.map", "LICENSE")
+
+
+class ClientMissing(PlaygroundFault):
+    """livekit-client is not on this machine and cannot be fetched, so there is no page."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what, "get online and start again (it goes on where it was)")
+
+
+async def find_or_install(*, progress: Progress, environ: Mapping[str, str] | None = None) -> Path:
+    """The path of the module `livekit-client`; fetches it first if it is not there.
+
+    Args:
+        progress: is given a line now and then while something is fetched.
+        environ: the environment to look in and to fetch with, by default the process's own.
+
+    Raises:
+        ClientMissing: it is not there and cannot be fetched; the message says why.
+    """
+    environ = os.environ if environ is None else environ
+    version, digest = _recipe()
+    cache = user_cache(environ)
+    home = cache / f"{_PACKAGE}-{version}-{digest}"
+    if not home.exists():
+        try:
+            cache.mkdir(parents=True, exist_ok=True)
+            async with alone(cache / "page-build.lock", f"fetching {_PACKAGE}", progress):
+                if not home.exists():
+                    await _install(home, environ, progress)
+        except BuildFailed as failure:
+            raise ClientMissing(failure.what) from failure
+        except OSError as error:
+            raise ClientMissing(f"{_PACKAGE} cannot be put into {cache} ({error})") from error
+    return home / _MODULE
+
+
+async def _install(home: Path, environ: Mapping[str, str], progress: Progress) -> None:
+    began = trio.current_time()
+    work = home.parent / "page-build"
+    work.mkdir(exist_ok=True)
+    npm = await find_or_fetch_npm(work, environ=environ, progress=progress)
+    for name in ("package.json", "package-lock.json"):
+        shutil.copy(_RECIPE / name, work)
+    await Step(
+        title=f"fetching {home.name.rpartition('-')[0]} for the page, with npm",
+        command=[
+            *(*npm.command, "ci", "--ignore-scripts", "--omit=dev", "--omit=optional", "--omit=peer"),
+            # A person's settings for other projects; an engine is what a package would need in Node.js.
+            *("--no-audit", "--no-fund", "--no-engine-strict", "--no-update-notifier"),
+            "--loglevel=http",
+        ],
+        env=npm.env,
+        cwd=work,
+        counts=lambda line: " http fetch " in line,
+        unit="requests",
+    ).run(progress)
+    partial = work / "partial"
+    await trio.to_thread.run_sync(_keep, work / "node_modules" / _PACKAGE, partial)
+    partial.rename(home)
+    # What cannot be removed costs room and nothing else.
+    await trio.to_thread.run_sync(lambda: shutil.rmtree(work, ignore_errors=True))
+    progress(f"{home.name.rpartition('-')[0]} fetched in {trio.current_time() - began:.0f} s: {home}")
+
+
+def _keep(package: Path, partial: Path) -> None:
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir()
+    for name in _KEPT:
+        shutil.copy(package / name, partial)
+
+
+def _recipe() -> tuple[str, str]:
+    """The version of livekit-client and a digest of the whole recipe."""
+    version = json.loads((_RECIPE / "package.json").read_text())["dependencies"][_PACKAGE]
+    digest = hashlib.sha256((_RECIPE / "package-lock.json").read_bytes()).hexdigest()
+    return version, digest[:8]

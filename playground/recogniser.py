@@ -1,0 +1,176 @@
+"""Words out of sound: Moonshine tiny-en (MIT, inside the wheel of moonshine-voice) on plain onnxruntime.
+
+Moonshine is an encoder over raw 16 kHz samples and a decoder that writes one token after the other, with a
+cache of what it attended to. It needs no spectrogram and no padding to 30 s, so that its cost follows the
+length of the sound: cheap enough to run again and again while somebody speaks.
+
+Two bounds keep it sane. A decoder can fall into a loop ("the the the"): it may write only so many tokens
+a second of sound. Its attention grows with the length: sound longer than `LONGEST_PIECE_MS` is cut at its
+quietest moments and the pieces are recognised one by one. Where the cuts fall depends only on what came
+before them, so a growing utterance is cut in the same places each time and the pieces that are complete
+come from a cache.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import threading
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from playground.models import open_model, wheel_file
+
+__all__ = ["LONGEST_PIECE_MS", "SAMPLE_RATE_HZ", "Recogniser", "pieces"]
+
+SAMPLE_RATE_HZ = 16_000
+"""What Moonshine hears; `playground.vad` resamples to the same rate."""
+
+LONGEST_PIECE_MS = 15_000
+"""Moonshine was trained on segments of 4 to 30 s (its paper, section 3.2); half of that stays quick (a run
+of 15 s takes about 250 ms) and costs no accuracy in our measurements."""
+
+_SHORTEST_MS = 100
+"""Below this the encoder's convolutions have nothing to chew on, and nobody has said a word."""
+
+_TOKENS_PER_S = 6.5
+"""Moonshine's own bound (its model card, `token_limit_factor`)."""
+_TOKENS_SPARE = 4
+"""A very short, very fast answer may exceed the rate by a few tokens."""
+
+_QUIET_MS = 160
+"""The length of the quietest moment that is looked for: a breath between two words."""
+
+_LAYERS, _HEADS, _HEAD_SIZE = 6, 8, 36
+"""Of tiny-en's decoder; the cache has two tensors a layer for itself and two for the encoder."""
+_START_TOKEN, _END_TOKEN = 1, 2
+
+_Samples = npt.NDArray[np.int16]
+
+
+class Recogniser:
+    """Turns speech into text. Blocking; safe to call from several threads at once."""
+
+    def __init__(self) -> None:
+        """Loads nothing yet: see `warm`."""
+        self._recognise = functools.lru_cache(maxsize=32)(self._decode)
+
+    def warm(self) -> None:
+        """Loads the model and runs it once, so that the first words are not late. About half a second."""
+        self._decode(bytes(SAMPLE_RATE_HZ))
+
+    def transcribe(self, pcm: bytes) -> str:
+        """What is said in `pcm` (PCM16 mono **16 kHz**, any length), with punctuation; "" for nothing.
+
+        Raises:
+            PlaygroundFault: the model is not installed.
+        """
+        texts = [self._recognise(piece) for piece in pieces(pcm)]
+        return " ".join(text for text in texts if text)
+
+    def _decode(self, pcm: bytes) -> str:
+        samples = np.frombuffer(pcm, np.int16).astype(np.float32) / 32768
+        if len(samples) < SAMPLE_RATE_HZ * _SHORTEST_MS // 1000:
+            return ""
+        encoder, decoder, vocabulary = _model()
+        sound = samples[np.newaxis]
+        mask = np.ones(sound.shape, np.int64)  # in samples for both: the decoder's graph thins it out itself
+        (seen,) = encoder.run(None, {"input_values": sound, "attention_mask": mask})
+        most = math.ceil(len(samples) / SAMPLE_RATE_HZ * _TOKENS_PER_S) + _TOKENS_SPARE
+        return _text([vocabulary[token] for token in _tokens(decoder, seen, mask, most)])
+
+
+def pieces(pcm: bytes) -> list[bytes]:
+    """Cuts long sound at its quietest moments; gives pieces of at most `LONGEST_PIECE_MS`.
+
+    Each cut lies in the second half of the longest piece that would be allowed, so that no piece but the
+    last is shorter than half of it.
+    """
+    samples = np.frombuffer(pcm[: len(pcm) // 2 * 2], np.int16)
+    longest = LONGEST_PIECE_MS * SAMPLE_RATE_HZ // 1000
+    cut: list[bytes] = []
+    while len(samples) > longest:
+        at = longest // 2 + _quietest(samples[longest // 2 : longest])
+        cut.append(samples[:at].tobytes())
+        samples = samples[at:]
+    return [*cut, samples.tobytes()]
+
+
+def _quietest(samples: _Samples) -> int:
+    """The sample in the middle of the quietest `_QUIET_MS`."""
+    width = _QUIET_MS * SAMPLE_RATE_HZ // 1000
+    energy = np.concatenate([[0.0], np.cumsum(samples.astype(np.float64) ** 2)])
+    return int(np.argmin(energy[width:] - energy[:-width])) + width // 2
+
+
+def _tokens(decoder: Any, seen: npt.NDArray[np.float32], mask: npt.NDArray[np.int64], most: int) -> list[int]:
+    """Greedy decoding: the likeliest token each time, until the end token or `most` of them."""
+    nothing = np.zeros((1, _HEADS, 0, _HEAD_SIZE), np.float32)
+    kinds = [
+        f"{layer}.{side}.{part}"
+        for layer in range(_LAYERS)
+        for side in ("decoder", "encoder")
+        for part in ("key", "value")
+    ]
+    cache = {f"past_key_values.{kind}": nothing for kind in kinds}
+    token, tokens = _START_TOKEN, list[int]()
+    while len(tokens) < most:
+        logits, *present = decoder.run(
+            None,
+            {
+                "input_ids": np.array([[token]], np.int64),
+                "encoder_hidden_states": seen,
+                "encoder_attention_mask": mask,
+                "use_cache_branch": np.array([bool(tokens)]),
+                **cache,
+            },
+        )
+        token = int(np.argmax(logits[0, -1]))
+        if token == _END_TOKEN:
+            break
+        for kind, tensor in zip(kinds, present, strict=True):
+            # What the decoder attended to in the sound is computed in the first step only.
+            if "decoder" in kind or not tokens:
+                cache[f"past_key_values.{kind}"] = tensor
+        tokens.append(token)
+    return tokens
+
+
+def _text(parts: list[bytes]) -> str:
+    """Joins the bytes of tokens; control tokens (`<s>`, `<unk>`, …) say nothing."""
+    spoken = b"".join(part for part in parts if not (part.startswith(b"<") and part.endswith(b">")))
+    return spoken.decode("utf-8", "replace").replace("\u2581", " ").strip()
+
+
+_loading = threading.Lock()
+
+
+def _model() -> tuple[Any, Any, list[bytes]]:
+    with _loading:  # two threads that come first together would otherwise load it twice
+        return _load()
+
+
+@functools.cache
+def _load() -> tuple[Any, Any, list[bytes]]:
+    encoder, decoder, tokenizer = (
+        wheel_file("moonshine_voice", f"assets/tiny-en/{name}")
+        for name in ("encoder_model.ort", "decoder_model_merged.ort", "tokenizer.bin")
+    )
+    return open_model(encoder), open_model(decoder), _vocabulary(tokenizer.read_bytes())
+
+
+def _vocabulary(data: bytes) -> list[bytes]:
+    """The tokens in order. Each is preceded by its length: a byte, or two (low seven bits first)."""
+    tokens: list[bytes] = []
+    at = 0
+    while at < len(data):
+        length = data[at]
+        at += 1
+        if length >= 128:
+            length = length - 128 + data[at] * 128
+            at += 1
+        tokens.append(data[at : at + length])
+        at += length
+    return tokens

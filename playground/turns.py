@@ -1,0 +1,268 @@
+"""When somebody begins to speak, pauses, and has ended: a pure state machine over judged windows of sound.
+
+No input or output, no clock: the only time is the number of windows heard (32 ms each), so the same sound
+gives the same events at any speed. A window is LOUD (at or above the threshold), LOW (0.15 or more below
+it, Silero's own hysteresis) or FAINT (between). Two loud windows in a row make speech; one is a click.
+
+    state      LOUD        FAINT       LOW         meaning
+    QUIET      RISING      QUIET       QUIET       nobody speaks
+    RISING     SPEAKING    QUIET       QUIET       one loud window: a click, or the first of a word
+    SPEAKING   SPEAKING    SPEAKING    PAUSING     a turn is open and somebody speaks
+    PAUSING    STIRRING    PAUSING     PAUSING     a turn is open and nobody speaks: silence is counted
+    STIRRING   SPEAKING    PAUSING     PAUSING     one loud window in a pause; counted as silence so far
+
+While PAUSING, the silence leads to `Lull` (the moment to begin recognising), `Pause` (`min_silence`: a
+candidate for the end; the owner may say `end_turn()`) and `EndOfTurn` (`max_silence`). Speech that
+resumes before the end belongs to the same turn. Every turn has one `Onset` and one `EndOfTurn`.
+"""
+
+from __future__ import annotations
+
+import collections
+import enum
+from collections.abc import Callable
+from typing import Any, NoReturn, TypeAlias
+
+import attrs
+
+from channels.errors import SettingsError
+from playground.vad import WINDOW_MS, Window
+
+__all__ = [
+    "ADAPTIVE",
+    "EndOfTurn",
+    "Lull",
+    "Onset",
+    "Pause",
+    "TurnDetection",
+    "TurnDetector",
+    "TurnEvent",
+]
+
+
+_Validator: TypeAlias = Callable[[object, "attrs.Attribute[Any]", object], None]
+
+
+def _refuse(field: attrs.Attribute[Any], value: object, allowed: str) -> NoReturn:
+    raise SettingsError(f"turn_detection.{field.name} is {value!r}", f"give {allowed}")
+
+
+def _ms_up_to(most: int) -> _Validator:
+    def check(_: object, field: attrs.Attribute[Any], value: object) -> None:
+        if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= most:
+            _refuse(field, value, f"a whole number from 0 to {most} ms")
+
+    return check
+
+
+def _fraction(_: object, field: attrs.Attribute[Any], value: object) -> None:
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value <= 1:
+        _refuse(field, value, "a number from 0 to 1")
+
+
+def _yes_or_no(_: object, field: attrs.Attribute[Any], value: object) -> None:
+    if not isinstance(value, bool):
+        _refuse(field, value, "true or false")
+
+
+@attrs.frozen
+class TurnDetection:
+    """The protocol's `session.input.turn_detection`, with everything that was left out filled in.
+
+    The defaults are the ones of the service's schema, which hold as soon as a client sends the object
+    (protocol reference 5.2). For a client that sends none, use `ADAPTIVE`.
+
+    Raises:
+        SettingsError: a value is out of its range; the text names setting, value and range.
+    """
+
+    vad_threshold: float = attrs.field(default=0.5, validator=_fraction)
+    """Probability from which a window counts as speech; higher ignores more noise."""
+    min_silence: int = attrs.field(default=1000, validator=_ms_up_to(60_000))
+    """Silence (ms) after which a turn ends if its words are a finished sentence."""
+    max_silence: int = attrs.field(default=3000, validator=_ms_up_to(60_000))
+    """Silence (ms) after which a turn ends in any case. A ceiling: below `min_silence` it wins."""
+    interruption_delay: int = attrs.field(default=500, validator=_ms_up_to(1000))
+    """Speech (ms, pauses not counted) before the onset is told. 500 is the service's value in its default
+    transcription mode, `balanced`; in `min_latency` it is 0."""
+    interrupt_response: bool = attrs.field(default=True, validator=_yes_or_no)
+    """Whether speech cuts a reply. For the owner; the detector does not look at it."""
+
+
+ADAPTIVE = TurnDetection(min_silence=500, max_silence=1600)
+"""What holds where the client sets nothing, in place of the service's adaptive endpointing.
+
+`min_silence` 500 ms: pauses inside a sentence are mostly shorter (in read and conversational speech the
+bulk lies under 500 ms: Campione & Véronis, "A large-scale multilingual study of silent pause duration",
+2002), and the older documentation of the service had 600. `max_silence` 1,600 ms: its older
+documentation had 1,500; rounded up to whole windows of 32 ms. What makes it adaptive is that the words
+choose between the two.
+"""
+
+_HYSTERESIS = 0.15
+"""Silero's own (`neg_threshold` in its utils): below the threshold by this much, speech is over."""
+_LOWEST = 0.01
+"""Silero's own floor for the lower threshold."""
+
+_BEFORE = 320 // WINDOW_MS
+"""Windows kept from before the first loud one: the soft beginning of a word (320 ms, measured)."""
+_AFTER = 192 // WINDOW_MS
+"""Windows kept from behind the last one of speech: the soft end of a word."""
+_LULL = _AFTER + 1
+"""Silence at which all that will be recognised is there. Well before `min_silence` in any sane setting."""
+
+_LONG = 120_000 // WINDOW_MS
+"""Two minutes. From here on the first lull ends the turn …"""
+_TOO_LONG = 180_000 // WINDOW_MS
+"""… and three minutes end it at once: somebody left a radio on, and memory is not endless (6 MB here)."""
+
+
+@attrs.frozen
+class Onset:
+    """Speech has lasted `interruption_delay`."""
+
+    brief: bool
+    """It has not, but the turn ends: told just before `EndOfTurn`. A "yes", or a cough."""
+
+
+@attrs.frozen
+class Lull:
+    """Speech has just stopped; the utterance is complete if it does not resume."""
+
+    utterance: bytes = attrs.field(repr=False)
+    """The turn's sound so far, a little silence around it included: PCM16 mono 16 kHz."""
+
+
+@attrs.frozen
+class Pause:
+    """Silence has lasted `min_silence`: perhaps the end."""
+
+    utterance: bytes = attrs.field(repr=False)
+    """As in `Lull`."""
+
+
+@attrs.frozen
+class EndOfTurn:
+    """The turn is over."""
+
+    utterance: bytes = attrs.field(repr=False)
+    """As in `Lull`."""
+
+
+TurnEvent: TypeAlias = Onset | Lull | Pause | EndOfTurn
+
+
+class _State(enum.Enum):
+    QUIET = enum.auto()
+    RISING = enum.auto()
+    SPEAKING = enum.auto()
+    PAUSING = enum.auto()
+    STIRRING = enum.auto()
+
+
+class _Level(enum.Enum):
+    LOUD = enum.auto()
+    FAINT = enum.auto()
+    LOW = enum.auto()
+
+
+_NEXT = {
+    state: dict(zip(_Level, following, strict=True))
+    for state, *following in (
+        # state          LOUD             FAINT            LOW
+        (_State.QUIET, _State.RISING, _State.QUIET, _State.QUIET),
+        (_State.RISING, _State.SPEAKING, _State.QUIET, _State.QUIET),
+        (_State.SPEAKING, _State.SPEAKING, _State.SPEAKING, _State.PAUSING),
+        (_State.PAUSING, _State.STIRRING, _State.PAUSING, _State.PAUSING),
+        (_State.STIRRING, _State.SPEAKING, _State.PAUSING, _State.PAUSING),
+    )
+}
+
+
+class TurnDetector:
+    """Hears windows, tells events. See the module's table."""
+
+    def __init__(self, detection: TurnDetection = ADAPTIVE) -> None:
+        """Begins in silence."""
+        self.detection = detection
+        """May be replaced at any time; holds from the next window on, inside a turn as well."""
+        self._state = _State.QUIET
+        self._before: collections.deque[Window] = collections.deque(maxlen=_BEFORE + 2)
+        self._begin()
+
+    def _begin(self) -> None:
+        self._heard: list[Window] = []
+        self._spoken = 0
+        self._silence = 0
+        self._announced = self._lulled = self._paused = False
+
+    @property
+    def speaking(self) -> bool:
+        """Somebody speaks at this moment, as far as is known."""
+        return self._state is _State.SPEAKING
+
+    @property
+    def turn_ms(self) -> int:
+        """How long the open turn has lasted, the sound from before its onset included; 0: none is open."""
+        return len(self._heard) * WINDOW_MS
+
+    def utterance(self) -> bytes:
+        """The open turn's sound so far (PCM16 mono 16 kHz), without the silence that trails behind it."""
+        surplus = max(0, self._silence - _AFTER)
+        return b"".join(window.pcm for window in self._heard[: len(self._heard) - surplus])
+
+    def hear(self, window: Window) -> list[TurnEvent]:
+        """Takes the next window; gives what follows from it, in order."""
+        was, self._state = self._state, _NEXT[self._state][self._level(window.probability)]
+        if was in (_State.QUIET, _State.RISING):
+            self._before.append(window)
+            if self._state is not _State.SPEAKING:
+                return []
+            self._heard = list(self._before)
+        else:
+            self._heard.append(window)
+        return self._speech(was) if self._state is _State.SPEAKING else self._pause()
+
+    def end_turn(self) -> list[TurnEvent]:
+        """Ends the open turn, whatever the silence; gives what follows, or nothing if none is open."""
+        if not self._heard:
+            return []
+        events: list[TurnEvent] = [] if self._announced else [Onset(brief=True)]
+        events.append(EndOfTurn(self.utterance()))
+        self._state = _State.QUIET
+        self._before.clear()  # what was said in this turn must not open the next one
+        self._begin()
+        return events
+
+    def _level(self, probability: float) -> _Level:
+        threshold = self.detection.vad_threshold
+        if probability >= threshold:
+            return _Level.LOUD
+        return _Level.LOW if probability < max(threshold - _HYSTERESIS, _LOWEST) else _Level.FAINT
+
+    def _speech(self, was: _State) -> list[TurnEvent]:
+        self._spoken += 1 if was is _State.SPEAKING else 2  # the loud window before it was speech, too
+        self._silence = 0
+        self._lulled = self._paused = False
+        events: list[TurnEvent] = []
+        if not self._announced and self._spoken * WINDOW_MS >= self.detection.interruption_delay:
+            self._announced = True
+            events.append(Onset(brief=False))
+        return events + self.end_turn() if len(self._heard) >= _TOO_LONG else events
+
+    def _pause(self) -> list[TurnEvent]:
+        self._silence += 1
+        if self._state is _State.STIRRING:
+            return []  # decided by the next window, 32 ms from now
+        silence_ms = self._silence * WINDOW_MS
+        shortest = min(self.detection.min_silence, self.detection.max_silence)
+        events: list[TurnEvent] = []
+        if not self._lulled and (self._silence >= _LULL or silence_ms >= shortest):
+            self._lulled = True
+            events.append(Lull(self.utterance()))
+        if not self._paused and silence_ms >= shortest:
+            self._paused = True
+            events.append(Pause(self.utterance()))
+        if silence_ms >= self.detection.max_silence or (self._lulled and len(self._heard) >= _LONG):
+            events += self.end_turn()
+        return events

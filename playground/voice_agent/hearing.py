@@ -1,0 +1,112 @@
+"""From the client's frames to what was said: decoding, the rate limit, and the ears behind a channel.
+
+Sound waits for the ears in a channel that drops its oldest frames: what is twenty seconds late is no
+conversation any more. Nothing here makes the session wait.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+import trio
+
+from channels.bounded import Channel, Full, Sender
+from channels.sound import bytes_of_ms
+from channels.wire.events import SessionFailed
+from playground.ears import HearingEvent
+from playground.turns import ADAPTIVE, TurnDetection
+from playground.voice_agent.session_config import InputConfig
+from playground.voice_agent.sound_io import BadAudio, RateGate, Uplink
+from playground.voice_agent.speech import Ears, Speech
+
+__all__ = ["Hearing", "turn_detection"]
+
+_DELAYS_MS = {"min_latency": 0, "balanced": 500, "max_accuracy": 500}
+"""`interruption_delay` where it is not set (reference, 5.2)."""
+_PIECE_BYTES = bytes_of_ms(50)
+_PIECES = 400
+
+
+def turn_detection(config: InputConfig, endpointing_ms: Mapping[str, int] | None) -> TurnDetection:
+    """When turns begin and end under a configuration. Pure.
+
+    `min_silence` or `max_silence`, once set, end the adaptive mode: the schema's default takes the place
+    of the other one. Otherwise it is `endpointing_ms` of the transcription mode, or the ears' own
+    adaptive rule if there is none.
+    """
+    mode = config.transcription_mode or "balanced"
+    set_by_client: dict[str, Any] = {
+        name: value
+        for name, value in (config.turn_detection or {}).items()
+        if name in ("vad_threshold", "min_silence", "max_silence", "interruption_delay", "interrupt_response")
+    }
+    if set_by_client.keys() & {"min_silence", "max_silence"}:
+        base = TurnDetection()
+    elif endpointing_ms is None:
+        base = ADAPTIVE
+    else:
+        base = TurnDetection(min_silence=endpointing_ms[mode], max_silence=endpointing_ms[mode])
+    return attrs.evolve(base, **({"interruption_delay": _DELAYS_MS[mode]} | set_by_client))
+
+
+class Hearing:
+    """The hearing of one session.
+
+    Args:
+        config: the input as the first update has it: its format stays.
+        detection: when turns begin and end.
+        watch_rate: whether sound faster than real time is dropped.
+    """
+
+    def __init__(self, config: InputConfig, detection: TurnDetection, *, watch_rate: bool) -> None:
+        self._uplink = Uplink(config.format)
+        self._detection = detection
+        self._gate = RateGate() if watch_rate else None
+        self._complained_s: float | None = None
+        self._ears: Ears | None = None
+        channel = Channel[bytes](
+            "to the ears",
+            capacity=_PIECES,
+            unit="pieces of at most 50 ms, 20 s in all",
+            full=Full.DROP_OLDEST,
+            because="the client must not wait for a recogniser",
+        )
+        self._sender = channel.sender()
+        self._receiver = channel.receiver()
+
+    async def run(self, speech: Speech, heard: Sender[HearingEvent]) -> None:
+        """Hears until it is cancelled."""
+        self._ears = speech.ears(self._receiver, heard, self._detection)
+        await self._ears.run()
+
+    def configure(self, detection: TurnDetection) -> None:
+        """Other settings from now on."""
+        self._detection = detection
+        if self._ears is not None:
+            self._ears.configure(detection)
+
+    def take(self, audio: bytes) -> SessionFailed | None:
+        """Takes a frame; gives the complaint if there is something wrong with it."""
+        lasts_ms = self._uplink.duration_ms(audio)
+        if self._gate is not None and not self._gate.admits(lasts_ms, trio.current_time()):
+            return self._too_fast()
+        try:
+            pcm = self._uplink.decode(audio)
+        except BadAudio:
+            return SessionFailed("invalid_audio", "Invalid audio data")
+        # In pieces, since a channel counts messages, and a frame may be a second long.
+        for start in range(0, len(pcm), _PIECE_BYTES):
+            self._sender.send_nowait(pcm[start : start + _PIECE_BYTES])
+        return None
+
+    def _too_fast(self) -> SessionFailed | None:
+        # Once a second: an answer to each of a thousand frames helps nobody.
+        now_s = trio.current_time()
+        if self._complained_s is not None and now_s - self._complained_s < 1.0:
+            return None
+        self._complained_s = now_s
+        return SessionFailed(
+            "audio_rate_violation", "Audio comes faster than real time; the excess is dropped"
+        )

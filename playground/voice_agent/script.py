@@ -1,0 +1,250 @@
+"""A server that says what it is told to: a sequence of steps instead of a voice agent, for tests.
+
+A script is a list of connections, each a list of steps, played one after another. In a file it is JSON
+lines in the way of the protocol reference's examples: `t` in seconds, `d` the direction, and
+
+    {"t": 0.0, "d": ">", "m": {"type": "session.update"}}     wait until the client has sent this
+    {"t": 0.5, "d": "<", "m": {"type": "session.ready", …}}   send this, 0.5 s after the line before
+    {"t": 0.6, "d": "<", "close": 1000}                       close; 1006 resets the socket instead
+    {"t": 0.7, "d": "<", "raw": "no JSON"}                    send this text, whatever it is
+    {"t": 0.8, "d": "<", "stall": 5}                          read nothing for 5 s
+    {"t": 9.0, "d": ">", "upgrade": {}}                       the next connection starts here
+
+An expected message matches if all fields that the line names are equal; others that come before it
+are passed by. A client's own times are not checked: a delay counts from the line before. When the
+steps are played, the connection stays open, and a `session.end` is answered.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import attrs
+import trio
+
+from channels.errors import PlaygroundFault
+from channels.wire.events import ServerEvent, SessionEnded
+from channels.wire.messages import ClientMessage, SessionEnd
+from playground.voice_agent.connection import Connection, ConnectionGone, Goodbye, RawFrame, Reset
+
+__all__ = [
+    "Close",
+    "Drop",
+    "Expect",
+    "Script",
+    "ScriptPlayer",
+    "Send",
+    "SendRaw",
+    "Stall",
+    "Step",
+    "Wait",
+    "read_script",
+]
+
+
+@attrs.frozen
+class Send:
+    """Sends an event; a mapping is sent as it is, with a timestamp if it has none."""
+
+    event: ServerEvent | Mapping[str, Any]
+
+
+@attrs.frozen
+class SendRaw:
+    """Sends a text frame as it is."""
+
+    text: str
+
+
+@attrs.frozen
+class Expect:
+    """Waits until the client sends a message of this type with these fields.
+
+    If none comes `within_s`, the connection is closed with 1011 and the miss is noted.
+    """
+
+    type: str
+    fields: Mapping[str, Any] = attrs.field(factory=dict)
+    within_s: float = 30.0
+
+
+@attrs.frozen
+class Wait:
+    """Lets time pass."""
+
+    seconds: float
+
+
+@attrs.frozen
+class Stall:
+    """Reads nothing from the socket for a while, as a server that hangs."""
+
+    seconds: float
+
+
+@attrs.frozen
+class Close:
+    """Closes the WebSocket."""
+
+    code: int = 1000
+    reason: str = ""
+
+
+@attrs.frozen
+class Drop:
+    """Ends the connection with no close frame; over TCP by a reset."""
+
+
+Step: TypeAlias = Send | SendRaw | Expect | Wait | Stall | Close | Drop
+
+
+def _connections(given: Iterable[Step] | Iterable[Iterable[Step]]) -> tuple[tuple[Step, ...], ...]:
+    steps = list(given)
+    if all(isinstance(step, Step) for step in steps):
+        return (tuple(steps),)  # type: ignore[arg-type]
+    return tuple(tuple(connection) for connection in steps)  # type: ignore[arg-type]
+
+
+@attrs.frozen
+class Script:
+    """Steps for each connection in turn; a list of steps is a script of one connection."""
+
+    connections: tuple[tuple[Step, ...], ...] = attrs.field(converter=_connections)
+
+
+def read_script(path: str | Path) -> Script:
+    """Reads a script from a file of JSON lines.
+
+    Raises:
+        PlaygroundFault: the file is missing, or a line is none of the above; the text names the line.
+    """
+    try:
+        lines = Path(path).read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        what = f"the script {path} cannot be read ({error})"
+        raise PlaygroundFault(what, "give the path of a script") from error
+    connections: list[list[Step]] = [[]]
+    before_s: float | None = None
+    for number, line in enumerate(lines, 1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        try:
+            content = json.loads(line)
+            at_s = float(content.get("t", before_s or 0.0))
+            if "upgrade" in content:
+                if connections[-1]:
+                    connections.append([])
+                before_s = at_s
+                continue
+            step = _step(content)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise PlaygroundFault(
+                f"line {number} of the script {path} is none that a script knows",
+                "see the head of playground/voice_agent/script.py for what a line may be",
+            ) from error
+        if before_s is not None and not isinstance(step, Expect) and at_s > before_s:
+            connections[-1].append(Wait(at_s - before_s))
+        before_s = at_s
+        connections[-1].append(step)
+    return Script(connections)
+
+
+def _step(content: Mapping[str, Any]) -> Step:
+    match content:
+        case {"d": ">", "m": {"type": str(kind), **fields}}:
+            within_s = float(content.get("within", 30.0))
+            return Expect(kind, {str(name): value for name, value in fields.items()}, within_s)
+        case {"d": "<", "m": dict(event)}:
+            return Send(event)
+        case {"d": "<", "raw": str(text)}:
+            return SendRaw(text)
+        case {"d": "<", "close": 1006}:
+            return Drop()
+        case {"d": "<", "close": int(code)}:
+            return Close(code, str(content.get("reason", "")))
+        case {"d": "<", "stall": int(seconds) | float(seconds)}:
+            return Stall(float(seconds))
+        case _:
+            raise ValueError("not a step")
+
+
+class ScriptPlayer:
+    """Plays a script on the connections of one server.
+
+    Attributes:
+        missed: expectations that were not met, with the number of their connection.
+        played: how many connections have played all their steps.
+    """
+
+    def __init__(self, script: Script) -> None:
+        self.missed: list[tuple[int, Expect]] = []
+        self.played = 0
+        self._connections = iter(script.connections)
+
+    async def play(self, connection: Connection) -> None:
+        """Plays the next connection's steps, then listens until the client is gone."""
+        steps = next(self._connections, None)
+        if steps is None:
+            await connection.send(Goodbye(1011, "the script has no more connections"))
+            return
+        unmet: Expect | None = None
+        started = trio.current_time()
+        try:
+            for step in steps:
+                unmet = step if isinstance(step, Expect) else None
+                await self._take(step, connection)
+        except _Over:
+            if unmet is not None:
+                self.missed.append((connection.number, unmet))
+            return
+        except ConnectionGone:
+            return
+        self.played += 1
+        async for message in connection.messages:
+            if isinstance(message, SessionEnd):
+                lasted = trio.current_time() - started
+                await connection.send(SessionEnded(session_duration_seconds=lasted), Goodbye(1000))
+
+    async def _take(self, step: Step, connection: Connection) -> None:
+        match step:
+            case Send(event=event):
+                if isinstance(event, Mapping):
+                    await connection.send(RawFrame(json.dumps({"timestamp": connection.clock(), **event})))
+                else:
+                    await connection.send(event)
+            case SendRaw(text=text):
+                await connection.send(RawFrame(text))
+            case Wait(seconds=seconds):
+                await trio.sleep(seconds)
+            case Stall(seconds=seconds):
+                connection.stop_reading()
+                await trio.sleep(seconds)
+                connection.read_on()
+            case Expect():
+                await self._await_message(step, connection)
+            case Close(code=code, reason=reason):
+                await connection.send(Goodbye(code, reason))
+            case Drop():
+                await connection.send(Reset())
+
+    async def _await_message(self, expected: Expect, connection: Connection) -> None:
+        with trio.move_on_after(expected.within_s):
+            async for message in connection.messages:
+                if _meets(message, expected):
+                    return
+            raise _Over
+        await connection.send(Goodbye(1011, f"the script expected {expected.type}"[:120]))
+        raise _Over
+
+
+class _Over(Exception):
+    """What was expected did not come."""
+
+
+def _meets(message: ClientMessage, expected: Expect) -> bool:
+    return message.type == expected.type and all(
+        getattr(message, name, None) == value for name, value in expected.fields.items()
+    )

@@ -1,0 +1,158 @@
+"""When to resume, when to start afresh, when to give up: the rule alone, without any connection."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from actors.api.retry import GIVE_UP_AFTER_S, RESUME_WITHIN_S, START_WITHIN_S, Next, RetryPolicy
+from channels.wire.failures import (
+    ConfigurationRefused,
+    ConnectionLost,
+    KeyRefused,
+    MessageRefused,
+    ServiceBusy,
+    ServiceError,
+    ServiceFault,
+    ServiceUnreachable,
+    SessionClosedByService,
+    SessionGone,
+)
+
+NEVER_AGAIN = (KeyRefused, ConfigurationRefused, MessageRefused)
+AFRESH = (SessionGone, SessionClosedByService)
+LATER = (ServiceBusy, ServiceFault, ServiceUnreachable)
+LONGEST_WAIT_S = 6.25
+
+failures = st.sampled_from([*NEVER_AGAIN, *AFRESH, *LATER, ConnectionLost])
+
+
+def failure(kind: type[ServiceError]) -> ServiceError:
+    return kind("it failed", "do something")
+
+
+@pytest.mark.parametrize("kind", NEVER_AGAIN)
+def test_what_trying_again_cannot_mend_is_not_tried_again(kind: type[ServiceError]) -> None:
+    policy = RetryPolicy(Random(1))
+    policy.ready(0.0)
+    assert policy.failed(failure(kind), 100.0) is None
+
+
+@pytest.mark.parametrize("kind", [ConnectionLost, *LATER])
+def test_a_connection_that_breaks_is_resumed_within_a_third_of_a_second(kind: type[ServiceError]) -> None:
+    policy = RetryPolicy(Random(1))
+    policy.ready(0.0)
+    following = policy.failed(failure(kind), 100.0)
+    assert following is not None
+    assert following.resume
+    assert following.wait_s <= 0.3125
+
+
+@pytest.mark.parametrize("kind", AFRESH)
+def test_a_session_that_the_service_has_ended_is_followed_by_a_fresh_one_at_once(
+    kind: type[ServiceError],
+) -> None:
+    policy = RetryPolicy(Random(1))
+    policy.ready(0.0)
+    assert policy.failed(failure(kind), 100.0) == Next(0.0, resume=False)
+
+
+@pytest.mark.parametrize("kind", [ConnectionLost, *AFRESH, *LATER])
+def test_what_was_never_ready_is_not_resumed(kind: type[ServiceError]) -> None:
+    following = RetryPolicy(Random(1)).failed(failure(kind), 0.0)
+    assert following is not None
+    assert not following.resume
+
+
+def test_a_refused_resume_is_followed_by_a_fresh_session() -> None:
+    policy = RetryPolicy(Random(1))
+    policy.ready(0.0)
+    first = policy.failed(failure(ConnectionLost), 100.0)
+    assert first is not None
+    assert first.resume
+    second = policy.failed(failure(SessionGone), 100.5)
+    assert second is not None
+    assert not second.resume
+
+
+def test_a_session_that_ran_ten_seconds_earns_patience_anew() -> None:
+    policy = RetryPolicy(Random(1))
+    now = 0.0
+    for _ in range(1000):
+        policy.ready(now)
+        now += 10.1
+        following = policy.failed(failure(ConnectionLost), now)
+        assert following is not None
+        assert following.wait_s <= 0.3125
+        now += following.wait_s
+
+
+@given(
+    st.lists(st.tuples(failures, st.booleans(), st.floats(0, 9.9)), min_size=60, max_size=60), st.integers()
+)
+def test_a_service_that_never_stays_for_ten_seconds_is_given_up_after_a_minute(
+    tries: list[tuple[type[ServiceError], bool, float]], seed: int
+) -> None:
+    policy = RetryPolicy(Random(seed))
+    first_failed_at: float | None = None
+    now = 0.0
+    for kind, gets_ready, lasts_s in tries:
+        if gets_ready:
+            policy.ready(now)
+        now += lasts_s
+        first_failed_at = now if first_failed_at is None else first_failed_at
+        following = policy.failed(failure(kind), now)
+        if following is None:
+            return
+        assert 0 <= following.wait_s <= LONGEST_WAIT_S
+        now += following.wait_s
+        assert now - first_failed_at <= GIVE_UP_AFTER_S
+    # A try that takes no time at all is a wait of its own, so 60 are more than a minute holds.
+    raise AssertionError("it never gives up")
+
+
+@given(st.lists(failures, min_size=40, max_size=40), st.integers())
+def test_a_service_that_was_never_ready_is_given_up_after_ten_seconds(
+    kinds: list[type[ServiceError]], seed: int
+) -> None:
+    policy = RetryPolicy(Random(seed))
+    now = 0.0
+    for kind in kinds:
+        following = policy.failed(failure(kind), now)
+        if following is None:
+            return
+        now += following.wait_s
+        assert now <= START_WITHIN_S
+    raise AssertionError("it never gives up")
+
+
+@given(st.lists(st.tuples(failures, st.floats(0, 9.9)), max_size=50), st.integers())
+def test_a_session_is_resumed_only_as_long_as_the_service_can_still_have_it(
+    tries: list[tuple[type[ServiceError], float]], seed: int
+) -> None:
+    policy = RetryPolicy(Random(seed))
+    policy.ready(0.0)
+    broke_at = now = 5.0
+    following = policy.failed(failure(ConnectionLost), now)
+    for kind, takes_s in tries:
+        if following is None:
+            return
+        now += following.wait_s
+        assert not following.resume or now - broke_at <= RESUME_WITHIN_S
+        now += takes_s
+        following = policy.failed(failure(kind), now)
+
+
+def test_many_agents_that_lost_their_service_at_once_do_not_come_back_at_once() -> None:
+    waits = set()
+    for seed in range(100):
+        policy = RetryPolicy(Random(seed))
+        policy.ready(0.0)
+        following = policy.failed(failure(ConnectionLost), 100.0)
+        assert following is not None
+        waits.add(following.wait_s)
+    assert len(waits) == 100
+    assert max(waits) - min(waits) > 0.05

@@ -1,0 +1,147 @@
+"""A person talks with the agent: `python runner.py`, the real LiveKit server, the real websocket, real sound.
+
+The service is the playground's, with real ears and a real voice, so what comes back is speech that can be
+understood again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import attrs
+import pytest
+import trio
+
+from channels.wire.events import ReplyDone, SpeechStarted
+from channels.wire.messages import InputAudio, SessionEnd, SessionResume, SessionUpdate
+from playground.livekit_server import LiveKitServer
+from playground.recogniser import Recogniser
+from playground.voice_agent_api import Burst, Pacing, RealTime, ServerOptions, VoiceAgentServer, voice_agent_server
+from tests.agent_process import AgentProcess, run_agent, settings_for
+from tests.guest import Guest, join_as_guest
+from tests.speech import at_16_khz, spoken, word_errors
+
+pytestmark = [pytest.mark.server, pytest.mark.slow]
+
+LONG_SENTENCE = (
+    "Please repeat after me. The old lighthouse keeper climbed the narrow stairs every evening, lit the great "
+    "lamp, wrote the weather into his book, and watched the ships until the morning came."
+)
+
+
+@attrs.frozen
+class Call:
+    """A conversation that can be listened to."""
+
+    agent: AgentProcess
+    guest: Guest
+    service: VoiceAgentServer
+
+    def sent(self, kind: type) -> list[float]:
+        """When the service sent events of a kind, by Trio's clock."""
+        return [entry.at_s for entry in self.service.sent if isinstance(entry.what, kind)]
+
+    def received(self, kind: type) -> int:
+        """How many messages of a kind the service received."""
+        return sum(isinstance(entry.what, kind) for entry in self.service.received)
+
+
+@asynccontextmanager
+async def call(livekit: LiveKitServer, room_name: str, pacing: Pacing) -> AsyncIterator[Call]:
+    options = ServerOptions(pacing=pacing, endpointing_ms=None)
+    async with (
+        voice_agent_server(options) as service,
+        run_agent(settings_for(livekit, service.url, room_name)) as agent,
+        join_as_guest(livekit, room_name) as guest,
+        trio.open_nursery() as nursery,
+    ):
+        await guest.hear_sound(within_s=60)  # the greeting; models may have to be loaded first
+        await guest.hear_silence(for_s=0.8, within_s=20)
+        yield Call(agent, guest, service)
+        nursery.cancel_scope.cancel()
+
+
+async def say_and_listen(guest: Guest, pcm: bytes) -> bytes:
+    """Says something and returns what is heard until it is silent again."""
+    await guest.say(pcm)
+    ended = time.monotonic()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(guest.hush, 60)
+        await guest.hear_sound(within_s=20, since=ended)
+        await guest.hear_silence(for_s=1.0, within_s=60)
+        nursery.cancel_scope.cancel()
+    return guest.sound_since(ended)
+
+
+async def words_in(pcm: bytes) -> str:
+    return await trio.to_thread.run_sync(lambda: Recogniser().transcribe(at_16_khz(pcm)))
+
+
+@pytest.mark.parametrize("pacing", [RealTime(), Burst()], ids=["real time", "burst"])
+async def test_a_person_is_answered_by_voice_and_talks_over_the_answer(
+    livekit: LiveKitServer, pacing: Pacing
+) -> None:
+    async with call(livekit, f"talk-{type(pacing).__name__}", pacing) as talk:
+        said = "The weather is very nice today."
+        answer = await words_in(await say_and_listen(talk.guest, spoken(said)))
+        assert word_errors(f"You said: {said}", answer) < 0.35, f"the answer is speech with these words: {answer}"
+
+        await talk.guest.say(spoken(LONG_SENTENCE))
+        asked = time.monotonic()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(talk.guest.hush, 60)
+            await talk.guest.hear_sound(within_s=20, since=asked)
+            nursery.cancel_scope.cancel()
+        await talk.guest.hush(1.5)
+        decisions = len(talk.sent(SpeechStarted))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(talk.guest.say, spoken("No, stop it please, I have heard enough of that story now."))
+            with trio.fail_after(10):
+                while len(talk.sent(SpeechStarted)) == decisions:
+                    await trio.sleep(0.01)
+            # Silence while the person still speaks, and for longer than any pause between words.
+            await talk.guest.hear_silence(for_s=1.0, within_s=2.5)
+        await talk.agent.prints("outcome=cut", within_s=2)
+
+
+async def test_a_dropped_websocket_gives_the_conversation_back(livekit: LiveKitServer) -> None:
+    async with call(livekit, "dropped-websocket", RealTime()) as talk:
+        await talk.guest.say(spoken(LONG_SENTENCE))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(talk.guest.hush, 60)
+            await talk.guest.hear_sound(within_s=20, since=time.monotonic())
+            await talk.service.drop_connections()
+            await talk.agent.prints("resumed=True", within_s=10)
+            await talk.guest.hear_silence(for_s=0.8, within_s=20)
+            nursery.cancel_scope.cancel()
+        answer = await words_in(await say_and_listen(talk.guest, spoken("Are you still there?")))
+        assert "still there" in answer.lower()
+        assert talk.received(SessionUpdate) == 1
+        assert talk.received(SessionResume) == 1
+
+
+async def test_ctrl_c_in_the_middle_of_a_reply_leaves_cleanly(livekit: LiveKitServer) -> None:
+    async with call(livekit, "ctrl-c", RealTime()) as talk:
+        await talk.guest.say(spoken(LONG_SENTENCE))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(talk.guest.hush, 60)
+            await talk.guest.hear_sound(within_s=20, since=time.monotonic())
+            took_s = await talk.agent.leave()
+            nursery.cancel_scope.cancel()
+        assert talk.agent.process.returncode == 0
+        assert took_s < 3
+        assert "Traceback" not in talk.agent.printed
+        assert talk.received(SessionEnd) == 1, "the session was ended, so that it stops costing"
+
+
+async def test_sound_reaches_the_service_only_when_it_listens_and_in_real_time(livekit: LiveKitServer) -> None:
+    async with call(livekit, "pace", RealTime()) as talk:
+        await talk.guest.hush(3)
+        sounds = [entry for entry in talk.service.received if isinstance(entry.what, InputAudio)]
+        ready_at = min(talk.sent(ReplyDone)[0], sounds[0].at_s)
+        heard_ms = sum(len(entry.what.audio) for entry in sounds if isinstance(entry.what, InputAudio)) / 48
+        passed_ms = (sounds[-1].at_s - ready_at) * 1000
+        assert heard_ms <= passed_ms + 150
+        assert heard_ms >= passed_ms * 0.8, "the microphone is sent without gaps, silence too"

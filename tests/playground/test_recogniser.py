@@ -1,0 +1,100 @@
+"""Words out of sound: people and synthetic voices, noise, and speech of any length."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from playground.completeness import finished
+from playground.recogniser import LONGEST_PIECE_MS, Recogniser, pieces
+from tests.speech import PEOPLE, at_16_khz, noise, people, silence, spoken, word_errors
+
+
+@pytest.fixture(scope="module")
+def recogniser() -> Recogniser:
+    made = Recogniser()
+    made.warm()
+    return made
+
+
+@pytest.mark.parametrize("who", PEOPLE)
+def test_people_are_understood(recogniser: Recogniser, who: str) -> None:
+    assert word_errors(PEOPLE[who], recogniser.transcribe(at_16_khz(people(who)))) < 0.05
+
+
+def test_nothing_is_heard_in_nothing(recogniser: Recogniser) -> None:
+    assert recogniser.transcribe(b"") == ""
+    assert recogniser.transcribe(bytes(99)) == ""
+    assert recogniser.transcribe(at_16_khz(silence(50))) == ""
+
+
+def test_noise_does_not_make_it_talk_on_and_on(recogniser: Recogniser) -> None:
+    for seed in range(3):
+        assert len(recogniser.transcribe(at_16_khz(noise(5000, 0.1, seed))).split()) < 5 * 7
+
+
+def test_an_odd_byte_at_the_end_does_no_harm(recogniser: Recogniser) -> None:
+    sound = at_16_khz(spoken("Good morning, everybody."))
+    assert recogniser.transcribe(sound + b"\x01") == recogniser.transcribe(sound)
+
+
+def test_long_speech_is_split_at_pauses_and_nothing_is_lost() -> None:
+    sound = at_16_khz(people("two_cities"))
+    cut = pieces(sound)
+    assert b"".join(cut) == sound
+    assert all(len(piece) <= LONGEST_PIECE_MS * 32 for piece in cut)
+    assert all(len(piece) >= LONGEST_PIECE_MS * 32 // 2 for piece in cut[:-1])
+
+
+def test_a_growing_utterance_is_cut_in_the_same_places() -> None:
+    sound = at_16_khz(people("two_cities"))
+    whole = pieces(sound)
+    for seconds in (20, 30, 40):
+        part = pieces(sound[: seconds * 32_000])
+        assert part[:-1] == whole[: len(part) - 1]
+
+
+def test_many_may_ask_at_once(recogniser: Recogniser) -> None:
+    texts = ["The library opens at nine.", "Where did you put the car keys?", "I forgot my umbrella again."]
+    sounds = [at_16_khz(spoken(text)) for text in texts]
+    alone = [recogniser.transcribe(sound) for sound in sounds]
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(Recogniser().transcribe, sounds * 3)) == alone * 3
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "Yes.",
+        "What is the weather like?",
+        "Where are you from?",
+        "Really?",
+        "I like it here.",
+        "Thank you",
+        "It is 5.",
+    ],
+)
+def test_a_finished_sentence(text: str) -> None:
+    assert finished(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I would like to, um,",
+        "I would like to, um.",
+        "Can you tell me the.",
+        "I went there because.",
+        "Well, I think\u2026",
+        "My name is",
+        "It\u2019s.",
+        "I was wondering",
+        "So first -",
+        "Can you send it to my?",
+        "And?",
+    ],
+)
+def test_a_sentence_that_waits_for_its_end(text: str) -> None:
+    assert not finished(text)

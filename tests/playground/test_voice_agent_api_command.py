@@ -1,0 +1,116 @@
+"""The program: its first line, its port, its end. Real processes, real TCP."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.error import HTTPError
+from urllib.parse import urlsplit
+from urllib.request import Request, urlopen
+
+import pytest
+import trio
+from trio_websocket import open_websocket_url
+
+from playground.voice_agent_api import ServerOptions, ToneSpeech, VoiceAgentServer, main, voice_agent_server
+
+PROGRAM = [sys.executable, "-m", "playground.voice_agent_api"]
+
+
+@contextmanager
+def running(*arguments: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """The program and the first line that it prints."""
+    program = subprocess.Popen(
+        [*PROGRAM, "--port", "0", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert program.stdout is not None
+    assert program.stderr is not None
+    with program.stdout, program.stderr:
+        try:
+            yield program.stdout.readline().strip(), program
+        finally:
+            program.kill()
+            program.wait()
+
+
+def http_url(url: str, path: str) -> str:
+    return f"http://{urlsplit(url).netloc}{path}"
+
+
+def test_its_first_line_is_its_url_and_ctrl_c_ends_it_without_a_word() -> None:
+    with running("--tones") as (url, program):
+        parts = urlsplit(url)
+        assert (parts.scheme, parts.hostname, parts.path) == ("ws", "127.0.0.1", "/v1/ws")
+        key = {"Authorization": "Bearer any"}
+        with urlopen(Request(http_url(url, "/v1/token?expires_in_seconds=60"), headers=key)) as answer:
+            assert json.load(answer)["expires_in_seconds"] == 60
+        with pytest.raises(HTTPError, match="404"):
+            urlopen(http_url(url, "/"))
+        program.send_signal(signal.SIGINT)
+        rest, errors = program.communicate(timeout=10)
+        assert (program.returncode, rest, errors) == (0, "", "")
+
+
+def test_it_can_be_ended_while_its_models_load() -> None:
+    with running() as (url, program):
+        assert url.startswith("ws://127.0.0.1:")
+        program.send_signal(signal.SIGINT)
+        _, errors = program.communicate(timeout=20)
+        assert (program.returncode, errors) == (0, "")
+
+
+def test_a_port_that_is_taken_is_named_in_one_line() -> None:
+    with running("--tones") as (url, _):
+        port = urlsplit(url).port
+        second = subprocess.run(
+            [*PROGRAM, "--tones", "--port", str(port)], capture_output=True, text=True, timeout=30
+        )
+        assert second.returncode == 2
+        assert second.stdout == ""
+        assert str(port) in second.stderr
+        assert "--port" in second.stderr
+        assert second.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--pacing", "0x"], ["--pacing", "fast"], ["--chunk-ms", "0"], ["--personality", "mine"]]
+)
+def test_an_argument_that_makes_no_sense_is_refused(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    assert arguments[0] in capsys.readouterr().err
+
+
+def test_a_script_that_is_missing_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--script", "/no/such/file"]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+async def test_a_script_is_played_over_real_tcp(tmp_path: Path) -> None:
+    script = tmp_path / "script.jsonl"
+    script.write_text(
+        '{"d":"<","m":{"type":"session.ready","session_id":"sess_1"}}\n{"d":"<","close":1000}\n'
+    )
+    with running("--script", str(script)) as (url, _), trio.fail_after(20):
+        async with open_websocket_url(url, extra_headers=[(b"authorization", b"Bearer k")]) as ws:
+            assert json.loads(await ws.get_message())["session_id"] == "sess_1"
+
+
+async def test_a_server_in_a_test_has_a_port_of_its_own_and_gives_it_back() -> None:
+    options = ServerOptions(speech=ToneSpeech, start_ms=0)
+    async with voice_agent_server(options) as server:
+        port = urlsplit(server.url).port
+        assert port
+        async with open_websocket_url(server.url, extra_headers=[(b"authorization", b"Bearer k")]) as ws:
+            await ws.send_message('{"type":"session.update","session":{}}')
+            assert json.loads(await ws.get_message())["type"] == "session.updated"
+    async with voice_agent_server(options, port) as again:
+        assert isinstance(again, VoiceAgentServer)
