@@ -10,6 +10,7 @@ whom, and how full each may get.
 from __future__ import annotations
 
 import argparse
+import functools
 import os
 import signal
 import sys
@@ -17,23 +18,26 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from datetime import timedelta
 from pathlib import Path
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import trio
 from structlog.typing import FilteringBoundLogger
 
 from actors.api import ApiSession
 from actors.barge_in import BargeInController
+from actors.front_end import FrontEnd
 from actors.log import EventLog
 from actors.mic import MicPump
+from actors.onset import OnsetDetector
 from actors.room.actor import AGENT_IDENTITY, RoomActor, mint_token
 from actors.room.livekit_edge import LiveKitEdge, livekit_edge
 from actors.speaker import SpeakerPump
+from actors.timers import TurnTimer
 from channels.bounded import Channel, Full
 from channels.errors import SettingsError, VoiceAgentError, reason_of
-from channels.happenings import Taps
+from channels.happenings import BystanderFailed, Taps
 from channels.log import open_log
-from channels.messages import ApiEvent, MicrophoneFrame, SpeakerCommand, SpeakerReport
+from channels.messages import ApiEvent, MicrophoneFrame, PersonCame, SpeakerCommand, SpeakerReport
 from channels.ports import TrackEvent
 from channels.settings import (
     ACCOUNT_SETTINGS,
@@ -44,6 +48,9 @@ from channels.settings import (
     read_livekit_settings,
     read_settings,
 )
+from channels.texts import RoomText
+from channels.wire.messages import ClientMessage
+from playground.vad import WINDOW_MS, Vad
 
 if sys.version_info < (3, 11):
     from exceptiongroup import BaseExceptionGroup
@@ -63,8 +70,16 @@ Ctrl-C ends it.
 BYSTANDERS_LEAVE_WITHIN_S = 0.5
 
 
-async def serve_room(settings: Settings, edge: LiveKitEdge, taps: Taps) -> None:
+async def serve_room(
+    settings: Settings, edge: LiveKitEdge, taps: Taps, *, configurable: bool = False
+) -> None:
     """Serves one room until cancelled.
+
+    Args:
+        settings: of this room.
+        edge: LiveKit.
+        taps: are told what happens.
+        configurable: whether people in the room may change the session.
 
     Raises:
         VoiceAgentError: (perhaps in a group) the room or the service cannot be used any more.
@@ -76,6 +91,16 @@ async def serve_room(settings: Settings, edge: LiveKitEdge, taps: Taps) -> None:
         full=Full.FAIL,
         because="the microphone pump takes them at once",
     )
+    people = Channel[PersonCame](
+        "people", capacity=1, unit="people", full=Full.DROP_OLDEST, because="the first is all that matters"
+    )
+    texts = Channel[RoomText](
+        "texts",
+        capacity=32,
+        unit="messages typed",
+        full=Full.DROP_OLDEST,
+        because="somebody who floods the chat must not stop the conversation",
+    )
     microphone = Channel[MicrophoneFrame](
         "microphone",
         capacity=4,
@@ -83,12 +108,26 @@ async def serve_room(settings: Settings, edge: LiveKitEdge, taps: Taps) -> None:
         full=Full.DROP_OLDEST,
         because="200 ms bridge the jitter of a busy machine; older sound would only delay the conversation",
     )
+    onset = Channel[MicrophoneFrame](
+        "onset",
+        capacity=20,
+        unit="frames of 50 ms",
+        full=Full.DROP_OLDEST,
+        because="it only measures: a second bridges the loading of its model",
+    )
     service = Channel[ApiEvent](
         "service",
         capacity=1024,
         unit="events",
         full=Full.FAIL,
         because="the controller takes them at once, a reply that comes in a burst included",
+    )
+    requests = Channel[ClientMessage](
+        "requests",
+        capacity=16,
+        unit="messages to the service",
+        full=Full.WAIT,
+        because="whoever asks for something can wait until the service has been told",
     )
     orders = Channel[SpeakerCommand](
         "orders",
@@ -102,21 +141,51 @@ async def serve_room(settings: Settings, edge: LiveKitEdge, taps: Taps) -> None:
         capacity=1024,
         unit="reports",
         full=Full.FAIL,
-        because="the controller takes them at once; a frame makes two",
+        because="the controller takes them at once; a frame makes one",
     )
 
-    room = RoomActor(settings.livekit, edge.room, tracks.sender(), taps)
-    mic = MicPump(tracks.receiver(), microphone.sender(), taps)
-    api = ApiSession(settings.api, microphone.receiver(), service.sender(), taps)
-    controller = BargeInController(service.receiver(), reports.receiver(), orders.sender(), taps)
-    speaker = SpeakerPump(settings.speaker, edge.loudspeaker, orders.receiver(), reports.sender())
-
+    conversation = (
+        RoomActor(settings.livekit, edge.room, tracks.sender(), people.sender(), texts.sender(), taps),
+        MicPump(tracks.receiver(), microphone.sender(), onset.sender(), taps),
+        ApiSession(
+            settings.api,
+            microphone.receiver(),
+            people.receiver(),
+            requests.receiver(),
+            service.sender(),
+            taps,
+        ),
+        BargeInController(service.receiver(), reports.receiver(), orders.sender(), taps),
+        SpeakerPump(settings.speaker, edge.loudspeaker, orders.receiver(), reports.sender()),
+    )
+    bystanders = (
+        OnsetDetector(onset.receiver(), taps, Vad, WINDOW_MS),
+        TurnTimer(taps.tap("timers"), taps),
+        FrontEnd(taps.tap("front end"), texts.receiver(), edge.board, requests.sender(), configurable),
+    )
     async with trio.open_nursery() as nursery:
-        for actor in (room, mic, api, controller, speaker):
+        for actor in conversation:
             nursery.start_soon(actor.run)
+        for bystander in bystanders:
+            nursery.start_soon(_run_bystander, bystander, taps)
 
 
-async def serve(prepare: Preparation, log: FilteringBoundLogger) -> int:
+class Actor(Protocol):
+    """Anything that runs."""
+
+    async def run(self) -> None:
+        """Runs until its input ends."""
+
+
+async def _run_bystander(actor: Actor, taps: Taps) -> None:
+    """An actor that only watches must never touch the conversation, whatever is wrong with it."""
+    try:
+        await actor.run()
+    except Exception as error:
+        taps.publish(BystanderFailed(type(actor).__name__, repr(error)))
+
+
+async def serve(prepare: Preparation, log: FilteringBoundLogger, *, configurable: bool = False) -> int:
     """Serves until a signal comes or the room cannot be served any more; gives the exit code."""
     failure: VoiceAgentError | None = None
     async with trio.open_nursery() as signals:
@@ -131,7 +200,7 @@ async def serve(prepare: Preparation, log: FilteringBoundLogger) -> int:
                         prepare() as settings,
                         livekit_edge(queue_size_ms=settings.speaker.queue_size_ms) as edge,
                     ):
-                        await serve_room(settings, edge, taps)
+                        await serve_room(settings, edge, taps, configurable=configurable)
             except (VoiceAgentError, BaseExceptionGroup) as error:
                 failure = reason_of(error)
                 if failure is None:
@@ -173,7 +242,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SettingsError as error:
         print(error, file=sys.stderr)
         return 2
-    return trio.run(serve, lambda: _on_this_machine(found.get("ROOM_NAME", DEFAULT_ROOM_NAME), log), log)
+    room_name = found.get("ROOM_NAME", DEFAULT_ROOM_NAME)
+    # On one's own machine everybody in the room is the owner of the agent.
+    run = functools.partial(serve, lambda: _on_this_machine(room_name, log), log, configurable=True)
+    return trio.run(run)
 
 
 @asynccontextmanager

@@ -82,6 +82,7 @@ class FrontEnd:
     _state: str = field(default="", init=False)
     _thinking_until: float = field(default=math.inf, init=False)
     _listening_to: str = field(default="", init=False)
+    _track_sid: str = field(default="", init=False)
     _person_segment: int = field(default=0, init=False)
     _segments: dict[str, TextWriter] = field(factory=dict, init=False)
     _audible: set[str] = field(factory=set, init=False)
@@ -117,8 +118,8 @@ class FrontEnd:
                 await self._become("initializing")
             case TurnStopped():
                 await self._become("thinking")
-            case HeardBy(identity=identity):
-                self._listening_to = identity or ""
+            case HeardBy(identity=identity, track_sid=track_sid):
+                self._listening_to, self._track_sid = identity or "", track_sid
                 await self.board.set_attributes({LISTENING_TO: self._listening_to})
             case PersonSaid(text=text, final=final):
                 await self._show_person(text, final)
@@ -152,7 +153,9 @@ class FrontEnd:
         await self.board.send_text(
             TRANSCRIPTION_TOPIC,
             text,
-            attributes=self._transcription(f"person-{self._person_segment}", final=final),
+            attributes=self._transcription(
+                f"person-{self._person_segment}", final=final, track_sid=self._track_sid
+            ),
             sender_identity=self._listening_to or None,
         )
         self._person_segment += final
@@ -160,8 +163,7 @@ class FrontEnd:
     async def _segment(self, reply_id: str) -> TextWriter:
         writer = self._segments.get(reply_id)
         if writer is None:
-            attributes = self._transcription(reply_id, final=False)
-            attributes["lk.transcribed_track_id"] = self.board.agent_track_sid()
+            attributes = self._transcription(reply_id, final=False, track_sid=self.board.agent_track_sid())
             writer = self._segments[reply_id] = await self.board.open_text(
                 TRANSCRIPTION_TOPIC, attributes=attributes
             )
@@ -177,7 +179,9 @@ class FrontEnd:
             # No word had a time: all that is known to be heard is known only now.
             await (await self._segment(ended.reply_id)).write(ended.heard_text)
         writer = self._segments.pop(ended.reply_id)
-        await writer.aclose(self._transcription(ended.reply_id, final=True))
+        await writer.aclose(
+            self._transcription(ended.reply_id, final=True, track_sid=self.board.agent_track_sid())
+        )
 
     async def _show_turn(self, timed: TurnTimed) -> None:
         turn = {
@@ -249,8 +253,12 @@ class FrontEnd:
         if self._asked:
             self.board.answer(self._asked.pop(0).call_id, _answer(answer))
 
-    def _transcription(self, segment: str, *, final: bool) -> dict[str, str]:
-        return {"lk.segment_id": segment, "lk.transcription_final": "true" if final else "false"}
+    def _transcription(self, segment: str, *, final: bool, track_sid: str) -> dict[str, str]:
+        return {
+            "lk.segment_id": segment,
+            "lk.transcription_final": "true" if final else "false",
+            "lk.transcribed_track_id": track_sid,
+        }
 
 
 def _answer(content: Mapping[str, object]) -> str:

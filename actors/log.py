@@ -13,7 +13,20 @@ import attrs
 from structlog.typing import FilteringBoundLogger
 
 from channels.bounded import Receiver
-from channels.happenings import Happening, PersonSaid, RoomLost, ServiceComplained, SessionLost
+from channels.happenings import (
+    Happening,
+    PersonSaid,
+    RoomLost,
+    ServiceComplained,
+    SessionConfigured,
+    SessionLost,
+    SoundStarted,
+    SoundStopped,
+    TurnStarted,
+    TurnStopped,
+    TurnTimed,
+    WordsHeard,
+)
 
 __all__ = ["EventLog"]
 
@@ -33,8 +46,15 @@ class EventLog:
 
     def _write(self, happening: Happening) -> None:
         fields = {name: _plain(value) for name, value in attrs.asdict(happening, recurse=False).items()}
+        fields.pop("at", None)  # the log has its own clock
+        if isinstance(happening, TurnTimed):
+            fields["reply"] = happening.reply.reply_id
         match happening:
-            case PersonSaid(final=False):
+            case (
+                PersonSaid(final=False) | WordsHeard() | SoundStarted() | SoundStopped() | SessionConfigured()
+            ):
+                write = self.log.debug
+            case TurnStarted() | TurnStopped():
                 write = self.log.debug
             case RoomLost() | SessionLost() | ServiceComplained():
                 write = self.log.warning

@@ -1,11 +1,14 @@
 """MicPump: the sound of one person, on its way to the service.
 
-In: the audio tracks of the room. Out: 50 ms frames on a channel that drops its oldest, so that live
-sound never queues up. One person is listened to: the first; when that person's track ends, the next
-who is there. Machines (other agents, recorders) are never listened to. Cancelled, it closes the track.
+In: the audio tracks of the room. Out: 50 ms frames, to the service and to the onset detector, on channels
+that drop their oldest, so that live sound never queues up. One person is listened to: the first; when that
+person's track ends, the next who is there. Machines (other agents, recorders) are never listened to.
+Cancelled, it closes the track.
 """
 
 from __future__ import annotations
+
+import contextlib
 
 import trio
 from attrs import define, field
@@ -27,6 +30,7 @@ class MicPump:
 
     tracks: Receiver[TrackEvent]
     frames: Sender[MicrophoneFrame]
+    onset: Sender[MicrophoneFrame]
     taps: Taps
     _waiting: dict[str, MicrophoneTrack] = field(factory=dict, init=False)
     _current: str | None = field(default=None, init=False)
@@ -34,7 +38,7 @@ class MicPump:
 
     async def run(self) -> None:
         """Pumps until the tracks' channel ends."""
-        async with self.tracks, self.frames, trio.open_nursery() as nursery:
+        async with self.tracks, self.frames, self.onset, trio.open_nursery() as nursery:
             async for event in self.tracks:
                 match event:
                     case AudioTrackHeard(track=track):
@@ -57,11 +61,15 @@ class MicPump:
         nursery.start_soon(self._listen, track, nursery)
 
     async def _listen(self, track: MicrophoneTrack, nursery: trio.Nursery) -> None:
-        self.taps.publish(HeardBy(track.identity))
+        self.taps.publish(HeardBy(track.identity, track.sid))
         with self._listening:
             async with track.frames(FRAME_MS) as frames:
                 async for pcm in frames:
-                    self.frames.send_nowait(MicrophoneFrame(pcm))
+                    frame = MicrophoneFrame(pcm)
+                    self.frames.send_nowait(frame)
+                    # The onset detector only watches: when it is gone, the conversation goes on.
+                    with contextlib.suppress(trio.BrokenResourceError):
+                        self.onset.send_nowait(frame)
         self._current = None
         self.taps.publish(HeardBy(None))
         self._listen_to_next(nursery)

@@ -7,7 +7,7 @@ row begin a sound and a pause ends it. Nothing waits for it: it only measures.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import trio
@@ -18,7 +18,7 @@ from channels.happenings import Happening, SoundStarted, SoundStopped, Taps
 from channels.messages import MicrophoneFrame
 from channels.sound import ms_of_bytes
 
-__all__ = ["Judge", "OnsetDetector", "Onsets"]
+__all__ = ["Judge", "Judged", "OnsetDetector", "Onsets"]
 
 ON = 0.5
 """Probability from which a window is voiced; twice in a row begins a sound (as measured: 88 ms median)."""
@@ -30,13 +30,19 @@ PAUSE_MS = 300.0
 """Silence of this length ends a sound: longer than the stops within words, shorter than endpointing."""
 
 
+class Judged(Protocol):
+    """A window of sound, judged."""
+
+    @property
+    def probability(self) -> float:
+        """That somebody speaks in it, 0 to 1."""
+
+
 class Judge(Protocol):
-    """A voice activity detector: sound in, one probability for each window that is complete."""
+    """A voice activity detector."""
 
-    window_ms: float
-
-    def probabilities(self, pcm: bytes) -> list[float]:
-        """Takes PCM16 mono 24 kHz of any length."""
+    def feed(self, pcm: bytes) -> Sequence[Judged]:
+        """Takes PCM16 mono 24 kHz of any length; gives the windows that are complete."""
 
 
 @define
@@ -69,23 +75,25 @@ class OnsetDetector:
 
     Args:
         load: makes the judge; called in a thread, since a model has to be read.
+        window_ms: the length of its windows.
     """
 
     frames: Receiver[MicrophoneFrame]
     taps: Taps
     load: Callable[[], Judge]
+    window_ms: float
 
     async def run(self) -> None:
         """Listens until the frames end."""
         async with self.frames:
             judge = await trio.to_thread.run_sync(self.load, abandon_on_cancel=True)
-            onsets = Onsets(judge.window_ms)
+            onsets = Onsets(self.window_ms)
             unjudged_ms = 0.0
             async for frame in self.frames:
                 now = trio.current_time()
                 unjudged_ms += ms_of_bytes(len(frame.pcm))
-                for probability in judge.probabilities(frame.pcm):
-                    unjudged_ms -= judge.window_ms
-                    happening = onsets.take(probability, now - unjudged_ms / 1000)
+                for window in judge.feed(frame.pcm):
+                    unjudged_ms -= self.window_ms
+                    happening = onsets.take(window.probability, now - unjudged_ms / 1000)
                     if happening is not None:
                         self.taps.publish(happening)

@@ -17,6 +17,7 @@ import base64
 import contextlib
 import json
 import os
+from collections.abc import Awaitable, Callable
 
 import aiohttp
 from livekit import api, rtc
@@ -69,7 +70,7 @@ async def bridge(microphone: rtc.Track, source: rtc.AudioSource) -> None:
                 event = json.loads(message.data)
                 kind = event["type"]
                 if kind == "session.ready" and forwarding is None:
-                    forwarding = asyncio.create_task(forward(microphone, ws))
+                    forwarding = asyncio.create_task(forward(microphone, ws.send_json))
                 elif kind == "reply.audio":
                     pcm = base64.b64decode(event["data"])
                     await source.capture_frame(rtc.AudioFrame(pcm, SAMPLE_RATE_HZ, 1, len(pcm) // 2))
@@ -82,12 +83,12 @@ async def bridge(microphone: rtc.Track, source: rtc.AudioSource) -> None:
                 forwarding.cancel()
 
 
-async def forward(microphone: rtc.Track, ws: aiohttp.ClientWebSocketResponse) -> None:
+async def forward(microphone: rtc.Track, send: Callable[[dict[str, str]], Awaitable[None]]) -> None:
     """Sends a microphone's sound as it comes."""
     stream = rtc.AudioStream.from_track(track=microphone, sample_rate=SAMPLE_RATE_HZ, num_channels=1)
     async for event in stream:
         sound = base64.b64encode(bytes(event.frame.data)).decode("ascii")
-        await ws.send_json({"type": "input.audio", "audio": sound})
+        await send({"type": "input.audio", "audio": sound})
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """LiveKit's SDK alone, as the floor: no agent can fall silent sooner than `clear_queue()` lets it.
 
 In: commands on standard input, a line each. `play` fills the queue of an otherwise idle `AudioSource`
-with a second of sound, so that no capture waits; `clear` empties it and answers with the
+with all the sound of a try at once, so that no capture waits; `clear` empties it and answers with the
 `time.monotonic()` at which it was called, which all processes of a machine share. It says `ready` once
 it has published, and ends with its input.
 """
@@ -9,7 +9,6 @@ it has published, and ends with its input.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import sys
 import time
@@ -21,8 +20,8 @@ from channels.sound import SAMPLE_BYTES, SAMPLE_RATE_HZ
 
 __all__ = ["SOUND_MS", "main"]
 
-SOUND_MS = 1000
-"""The default size of the SDK's queue: a frame of this length goes in at once."""
+SOUND_MS = 4000
+"""More than the longest time to an interruption; the queue is made to hold it all."""
 
 
 async def main() -> None:
@@ -56,9 +55,9 @@ async def main() -> None:
 
 
 async def _next_line() -> str:
-    return (await asyncio.to_thread(sys.stdin.readline)).strip()
+    line: str = await asyncio.to_thread(sys.stdin.readline)
+    return line.strip()
 
 
 if __name__ == "__main__":
-    with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(main())
+    asyncio.run(main())

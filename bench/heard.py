@@ -11,6 +11,7 @@ all in these figures; the last three take some 50 ms, whatever the agent does.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import attrs
 
@@ -24,6 +25,9 @@ _SILENCE_MS = 30
 
 _STILL_PLAYING_S = 0.06
 """Frames of a reply that is being played come every 10 ms, in a busy machine several at a time."""
+
+_CLICK_FRAMES = 2
+"""The first and the last frames of a sound have no pitch of their own: click, then the echo of the codec."""
 
 
 @attrs.frozen
@@ -43,7 +47,7 @@ class Heard:
     stall_ms: float
     """The widest gap between two arrivals around the event: how far the listener itself can be wrong."""
     playing: bool
-    """The reply was audible when the event was sent. If not, there was nothing to fall silent."""
+    """The reply was audible when the event was sent, and not in a hole."""
 
 
 def judge(frames: Sequence[HeardFrame], event_at: float) -> Heard:
@@ -53,7 +57,7 @@ def judge(frames: Sequence[HeardFrame], event_at: float) -> Heard:
         frames: all that the listener heard, from before the reply's first sound on.
         event_at: when the sending of the event began (`time.monotonic()`).
     """
-    sounds = [(frame.at, _pitch(frame)) for frame in frames]
+    sounds = list(zip([frame.at for frame in frames], _pitches(frames), strict=True))
     first = next((number for number, (_, pitch) in enumerate(sounds) if pitch), len(sounds))
     before = [(at, pitch) for at, pitch in sounds[first:] if at < event_at]
     after = [(at, pitch) for at, pitch in sounds if at >= event_at]
@@ -66,16 +70,20 @@ def judge(frames: Sequence[HeardFrame], event_at: float) -> Heard:
         again_ms=sum(number >= silent_from for number in of_reply) * HEARD_FRAME_MS,
         late_ms=sum(pitch == LATE_HZ for _, pitch in after) * HEARD_FRAME_MS,
         holes_ms=sum(pitch is None for _, pitch in before) * HEARD_FRAME_MS,
-        stall_ms=max((later - at for at, later in zip(around, around[1:], strict=False)), default=0.0) * 1000,
+        stall_ms=max((later - at for at, later in pairwise(around)), default=0.0) * 1000,
         playing=any(pitch is not None and at > event_at - _STILL_PLAYING_S for at, pitch in before),
     )
 
 
-def _pitch(frame: HeardFrame) -> int | None:
-    """The pitch that is louder in a frame; None if the frame is silent."""
-    if not frame.audible:
-        return None
-    return max(REPLY_HZ, LATE_HZ, key=lambda hz: loudness_at(frame.pcm, hz))
+def _pitches(frames: Sequence[HeardFrame]) -> list[int | None]:
+    """The pitch that has more power in and around each frame; None where the frame is silent."""
+    reply, late = ([loudness_at(frame.pcm, hz) ** 2 for frame in frames] for hz in (REPLY_HZ, LATE_HZ))
+    pitches: list[int | None] = []
+    for number, frame in enumerate(frames):
+        around = slice(max(0, number - _CLICK_FRAMES), number + _CLICK_FRAMES + 1)
+        louder = REPLY_HZ if sum(reply[around]) >= sum(late[around]) else LATE_HZ
+        pitches.append(louder if frame.audible else None)
+    return pitches
 
 
 def _first_silence(audible: Sequence[bool]) -> int:

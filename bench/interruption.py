@@ -20,20 +20,21 @@ import trio
 
 from bench.heard import Heard, judge
 from bench.pitch import LATE_HZ, REPLY_HZ, tone
-from bench.programs import Program, ProgramFailed
+from bench.programs import Program
 from channels.sound import bytes_of_ms
 from channels.wire.events import AgentTranscript, ReplyAudio, ReplyDone, ReplyStarted, SpeechStarted
 from playground.voice_agent_api import VoiceAgentServer
 from tests.guest import Guest
 
-__all__ = ["Conditions", "Pacing", "Stage", "Try", "interrupt", "wait_for_quiet"]
+__all__ = ["QUIET_S", "Conditions", "Pacing", "Stage", "Try", "interrupt"]
+
+QUIET_S = 0.3
+"""A try is over when so much silence was heard: four times a sound's way to the listener (75 ms)."""
 
 _HEARD_WITHIN_S = 5.0
-_LATE_AFTER_S = 0.4
+_LATE_AFTER_S = 0.3
 """The later part of the late sound comes when any flush is over, and falls on a silent line."""
-_QUIET_S = 0.4
-"""Longer than the way of a sound to the listener (75 ms) by so much that a busy machine adds nothing."""
-_QUIET_WITHIN_S = 30.0
+_SILENT_WITHIN_S = 30.0
 
 
 class Pacing(enum.Enum):
@@ -51,7 +52,7 @@ class Conditions:
     chunk_ms: int = 10
     """Sound in one `reply.audio`: 10 ms were recorded from the live service."""
     late_ms: int = 200
-    """Sound sent after the interruption: a chunk at once, the rest 0.4 s later."""
+    """Sound sent after the interruption: a chunk at once, the rest 0.3 s later."""
     cap_s: float = 12.0
     """A try ends so long after the event, silent or not."""
 
@@ -89,10 +90,9 @@ async def interrupt(stage: Stage, pacing: Pacing, reply_id: str, into_s: float) 
         into_s: from the reply's first audible sound to the interruption, in seconds.
 
     Raises:
-        ProgramFailed: the agent is gone, or did not say the reply.
+        ProgramFailed: the agent lost the service, did not say the reply, or never stops.
     """
     guest, program, conditions = stage.guest, stage.program, stage.conditions
-    program.check()
     if stage.service.connections != 1:
         raise program.failure(f"it has {stage.service.connections} connections to the service instead of one")
     reply = _chunks(tone(REPLY_HZ, conditions.reply_s * 1000), conditions.chunk_ms)
@@ -109,25 +109,20 @@ async def interrupt(stage: Stage, pacing: Pacing, reply_id: str, into_s: float) 
         event_at = time.monotonic()
         with trio.move_on_after(conditions.cap_s) as cap:
             await mouth.be_interrupted(tone(LATE_HZ, conditions.late_ms), conditions.chunk_ms)
-            await guest.hear_silence(for_s=_QUIET_S, within_s=conditions.cap_s)
+            await guest.hear_silence(for_s=QUIET_S, within_s=conditions.cap_s)
+    heard = judge(guest.heard, event_at)
+    if cap.cancelled_caught:
+        # The next try shall owe nothing to this one.
+        try:
+            await guest.hear_silence(for_s=QUIET_S, within_s=_SILENT_WITHIN_S)
+        except trio.TooSlowError:
+            raise program.failure(f"{reply_id} went on for {_SILENT_WITHIN_S:.0f} s after the cap") from None
     return Try(
         into_ms=(event_at - first.at) * 1000,
         sent_ms=mouth.chunks_sent * conditions.chunk_ms,
         at_cap=cap.cancelled_caught,
-        heard=judge(guest.heard, event_at),
+        heard=heard,
     )
-
-
-async def wait_for_quiet(stage: Stage) -> None:
-    """Waits until nothing is heard any more, so that a try owes nothing to the one before.
-
-    Raises:
-        ProgramFailed: it speaks on and on.
-    """
-    try:
-        await stage.guest.hear_silence(for_s=_QUIET_S, within_s=_QUIET_WITHIN_S)
-    except trio.TooSlowError:
-        raise stage.program.failure(f"it was not silent within {_QUIET_WITHIN_S:.0f} s") from None
 
 
 class _Mouth:

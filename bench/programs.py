@@ -2,7 +2,8 @@
 
 A program gets the environment that it needs and nothing else of ours: no `.env`, no key of a real
 account, no proxy. It runs in a session of its own, so that Ctrl-C in a terminal reaches the bench only,
-which then stops it the way a person would: by SIGINT, and by SIGKILL if that does not help.
+which then stops it the way a person would: by SIGINT, or by the end of the input of one that reads
+commands, and by SIGKILL if that does not help.
 """
 
 from __future__ import annotations
@@ -53,26 +54,25 @@ def environment(livekit: LiveKitServer, room_name: str, voice_agent_url: str = "
 class Program:
     """A running program."""
 
-    def __init__(self, process: trio.Process, log: Path) -> None:
+    def __init__(self, name: str, process: trio.Process, log: Path) -> None:
+        self._name = name
         self._process = process
         self._log = log
         self._unread = b""
 
-    def check(self) -> None:
-        """Makes sure that it still runs.
+    async def watch(self) -> None:
+        """Waits for what must not happen.
 
         Raises:
             ProgramFailed: it has ended.
         """
-        if self._process.poll() is not None:
-            raise self.failure(f"it ended with code {self._process.returncode}")
+        raise self.failure(f"it ended by itself, with code {await self._process.wait()}")
 
     def failure(self, what: str) -> ProgramFailed:
         """The error for something that it did not do, with the end of its log."""
         lines = self._log.read_text(errors="replace").splitlines()[-_LINES_TOLD:]
         told = " | ".join(line.strip() for line in lines if line.strip())
-        name = Path(str(self._process.args[-1])).name
-        return ProgramFailed(f"{name}: {what}", f"see the end of its log: {told or 'it is empty'}")
+        return ProgramFailed(f"{self._name}: {what}", f"see the end of its log: {told or 'it is empty'}")
 
     async def tell(self, line: str) -> None:
         """Writes a line to its standard input."""
@@ -109,6 +109,9 @@ async def run_program(
         env: its whole environment.
         folder: an empty folder to run in; its log goes there too.
         talks: its standard input and output are read and written with `tell` and `answer`.
+
+    Raises:
+        ProgramFailed: (in a group) it ended before the block did.
     """
     log = folder / "program.log"
     with log.open("ab") as out:
@@ -122,14 +125,21 @@ async def run_program(
             start_new_session=True,
         )
     try:
-        yield Program(process, log)
+        async with trio.open_nursery() as nursery:
+            program = Program(Path(command[-1]).name, process, log)
+            nursery.start_soon(program.watch)
+            yield program
+            nursery.cancel_scope.cancel()
     finally:
         with trio.CancelScope(shield=True):
-            for number in (signal.SIGINT, signal.SIGKILL):
-                if process.poll() is None:
-                    process.send_signal(number)
-                    with trio.move_on_after(_STOP_WITHIN_S):
-                        await process.wait()
-            for pipe in (process.stdin, process.stdout):
-                if pipe is not None:
-                    await pipe.aclose()
+            if process.stdin is not None:
+                await process.stdin.aclose()
+            elif process.poll() is None:
+                process.send_signal(signal.SIGINT)
+            with trio.move_on_after(_STOP_WITHIN_S):
+                await process.wait()
+            if process.poll() is None:
+                process.kill()
+                await process.wait()
+            if process.stdout is not None:
+                await process.stdout.aclose()

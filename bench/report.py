@@ -61,7 +61,7 @@ class Case:
     @property
     def counted(self) -> list[Try]:
         """Those in which there was something to interrupt."""
-        return [one for one in self.tries if one.heard.playing]
+        return [one for one in self.tries if one.heard.playing or one.heard.reply_ms]
 
     def silence_ms(self, percent: float) -> float:
         """A percentile of the time to silence."""
@@ -140,8 +140,8 @@ class Report:
             f"  machine     {machine.cores} cores, {machine.processor}, {machine.system}; "
             f"load {self.load_before:.2f} before the run",
             f"  versions    Python {machine.python}, {packages}, LiveKit server {machine.livekit_server}",
-            f"  conditions  a reply of {conditions.reply_s:g} s in chunks of {conditions.chunk_ms} ms, interrupted "
-            f"1 to 3 s after its first sound; {conditions.late_ms} ms of it still come after that",
+            f"  conditions  a reply of {conditions.reply_s:g} s in chunks of {conditions.chunk_ms} ms, "
+            f"interrupted 1 to 3 s after its first sound; {conditions.late_ms} ms of it come even after that",
             f"  run         seed {self.seed}, {self.lasted_s:.0f} s",
         ]
 
@@ -169,14 +169,16 @@ class Report:
         stall = max(case.figures()["listener_stall_max"] for case in every)
         notes = [
             "  silence     from the sending of the event to the arrival of the reply's last audible 10 ms",
-            "  heard       sound of the interrupted reply that arrived after the event; again: after a first silence",
+            "  heard       sound of the interrupted reply that came after the event; again: after a silence",
             "  late        sound heard that the service sent after the interruption; it should be 0",
             "  holes       silence in the reply between its first sound and the event",
             f"  cap         tries that were not silent {self.conditions.cap_s:g} s after the event",
             f"  listener    the widest gap between two of its 10 ms frames around an event: {stall:.0f} ms",
         ]
         if left_out:
-            notes.append(f"  left out    {left_out} tries: the reply was not audible when the event was sent")
+            notes.append(
+                f"  left out    {left_out} tries: the reply had fallen silent by itself before the event"
+            )
         return notes
 
 

@@ -31,8 +31,8 @@ _SLOW_CLIENT_S = 60.0
 @asynccontextmanager
 async def voice_agent_service() -> AsyncIterator[VoiceAgentServer]:
     """Runs a service for one client while the block does."""
-    script = Script([[Expect("session.update"), Send(SessionReady("sess_bench"))]])
-    server = VoiceAgentServer(ServerOptions(script=script, record=64, slow_client_s=_SLOW_CLIENT_S))
+    start: list[Expect | Send] = [Expect("session.update"), Send(SessionReady("sess_bench"))]
+    server = VoiceAgentServer(ServerOptions(script=Script(start), record=64, slow_client_s=_SLOW_CLIENT_S))
     listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
     for listener in listeners:
         listener.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, _SEGMENT_BYTES)

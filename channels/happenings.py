@@ -18,6 +18,7 @@ import trio
 from channels.bounded import Channel, ChannelStatistics, Full, Receiver, Sender
 
 __all__ = [
+    "BystanderFailed",
     "Happening",
     "HeardBy",
     "Interrupted",
@@ -84,6 +85,8 @@ class HeardBy:
     """Whose microphone the agent listens to from now on; None: nobody's."""
 
     identity: str | None
+    track_sid: str = ""
+    """The id of that microphone's track."""
 
 
 @attrs.frozen
@@ -217,6 +220,14 @@ class TurnTimed:
 
 
 @attrs.frozen
+class BystanderFailed:
+    """An actor that only watches has crashed; the conversation goes on without it."""
+
+    actor: str
+    why: str
+
+
+@attrs.frozen
 class SessionConfigured:
     """The service's resolved configuration, at the start and after each change that it accepted."""
 
@@ -245,6 +256,7 @@ Happening: TypeAlias = (
     | Interrupted
     | ReplyEnded
     | TurnTimed
+    | BystanderFailed
 )
 
 

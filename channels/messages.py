@@ -19,6 +19,7 @@ __all__ = [
     "Finish",
     "Finished",
     "MicrophoneFrame",
+    "PersonCame",
     "Play",
     "Playing",
     "SpeakerCommand",
@@ -40,6 +41,13 @@ class MicrophoneFrame:
 @attrs.frozen
 class ConnectionBroke:
     """The connection to the service is gone. What it had not yet sent of a reply may never come."""
+
+
+@attrs.frozen
+class PersonCame:
+    """Somebody is in the room to talk with."""
+
+    identity: str
 
 
 ApiEvent: TypeAlias = ServerEvent | ConnectionBroke

@@ -2,8 +2,8 @@
 
 Each chunk of sound is judged in windows of 32 ms (`vad`), a state machine makes turns of them (`turns`),
 and a recogniser in a worker thread makes words of the turn (`recogniser`). While somebody speaks, the turn
-so far is recognised again after every half second of new sound, one run at a time. When they stop, the
-whole of it is recognised at once, ahead of the decision: when the silence has lasted `min_silence` its
+so far is recognised again with every half second or more of new sound, one run at a time. When they stop,
+the whole of it is recognised at once, ahead of the decision: when the silence has lasted `min_silence` its
 words are there and say whether the sentence is finished. If so, the turn ends; if not, at `max_silence`.
 
 Time is sound: at a candidate end the next window waits until the words are known, so a slow recogniser
@@ -21,13 +21,16 @@ import trio
 from channels.bounded import Receiver, Sender
 from channels.sound import bytes_of_ms
 from playground.completeness import finished
+from playground.recogniser import LONGEST_PIECE_MS
 from playground.turns import ADAPTIVE, EndOfTurn, Lull, Onset, Pause, TurnDetection, TurnDetector, TurnEvent
 from playground.vad import Vad
 
 __all__ = ["Ears", "HearingEvent", "PartialWords", "SpeechOnset", "Transcriber", "TurnEnded"]
 
 _PARTIAL_EVERY_MS = 480
-"""New sound between two runs of the recogniser while somebody speaks: one or two words."""
+"""New sound between two runs of the recogniser while somebody speaks: one or two words …"""
+_PARTIAL_SHARE = 8
+"""… and at least this fraction of what a run has to go through, so that it takes about a third of a core."""
 
 _SLICE_BYTES = bytes_of_ms(256)
 """Sound that is judged without a checkpoint in between: 8 windows, about 1 ms of work."""
@@ -147,7 +150,8 @@ class Ears:
 
     def _ask_for_words(self, nursery: trio.Nursery) -> None:
         turn_ms = self._detector.turn_ms
-        due = turn_ms - self._turn.asked_ms >= _PARTIAL_EVERY_MS
+        every_ms = max(_PARTIAL_EVERY_MS, min(turn_ms, LONGEST_PIECE_MS) // _PARTIAL_SHARE)
+        due = turn_ms - self._turn.asked_ms >= every_ms
         if due and self._turn.begun and self._detector.speaking and not self._scribe.busy:
             self._turn.asked_ms = turn_ms
             nursery.start_soon(self._show, self._turn, self._detector.utterance())

@@ -6,16 +6,19 @@ It speaks what it is given, at real time, and keeps every 10 ms of what it hears
 
 from __future__ import annotations
 
+import asyncio
 import time
 from array import array
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import cast
 
 import attrs
 import trio
 import trio_asyncio
 from livekit import api, rtc
 
+from actors.room.livekit_edge import TolerantLoop
 from channels.sound import SAMPLE_RATE_HZ, bytes_of_ms
 from playground.livekit_server import LiveKitServer
 
@@ -131,7 +134,9 @@ async def join_as_guest(
     )
     async with trio_asyncio.open_loop() as loop, trio.open_nursery() as nursery:
         room = rtc.Room(loop=loop)
-        source = rtc.AudioSource(SAMPLE_RATE_HZ, 1, 400, loop=loop)
+        source = rtc.AudioSource(
+            SAMPLE_RATE_HZ, 1, 400, loop=cast(asyncio.AbstractEventLoop, TolerantLoop(loop))
+        )
         guest = Guest(room, source)
         tracks_in, tracks_out = trio.open_memory_channel[rtc.Track](16)
 

@@ -55,13 +55,12 @@ class RetryPolicy:
             if now - self._ready_at >= STEADY_AFTER_S:
                 self._failing_since, self._backoff = None, Backoff(self.random)
             self._broke_at, self._ready_at = now, None
+        first = self._failing_since is None
         if self._failing_since is None:
             self._failing_since = now
         if failure.retry is Retry.NEVER:
             return None
-        wait_s = (
-            0.0 if failure.retry is Retry.FRESH and self._failing_since == now else self._backoff.next_s()
-        )
+        wait_s = 0.0 if failure.retry is Retry.FRESH and first else self._backoff.next_s()
         patience_s = GIVE_UP_AFTER_S if self._ever_ready else START_WITHIN_S
         if now + wait_s - self._failing_since > patience_s:
             return None

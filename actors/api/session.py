@@ -1,11 +1,12 @@
 """ApiSession: the conversation with the Voice Agent API, kept up across drops.
 
-In: frames of the person's sound. Out: the service's events (to the controller) and what became of the
-connection (to the taps). Sound is sent only after `session.ready` and never faster than real time. The
-reader hands each event to a channel that never makes it wait, so an interruption is never behind a
-reply's sound. An abnormal drop is resumed on the same host within the session's grace, else a fresh
-session takes over; what cannot be mended is raised as one typed error. Cancelled, it says
-`session.end` and waits a moment for `session.ended`, so that billing ends.
+In: frames of the person's sound, and messages that others want to be sent. It begins when somebody is in
+the room, so that nobody pays for an empty one and the greeting is heard. Out: the service's events (to the
+controller) and what became of the connection (to the taps). Sound is sent only after `session.ready` and
+never faster than real time. The reader hands each event to a channel that never makes it wait, so an
+interruption is never behind a reply's sound. An abnormal drop is resumed on the same host within the
+session's grace, else a fresh session takes over; what cannot be mended is raised as one typed error.
+Cancelled, it says `session.end` and waits a moment for `session.ended`, so that billing ends.
 """
 
 from __future__ import annotations
@@ -23,12 +24,12 @@ from actors.api.pace import Pace
 from actors.api.retry import RetryPolicy
 from channels.bounded import Receiver, Sender
 from channels.happenings import ServiceComplained, SessionClosed, SessionLost, SessionStarted, Taps
-from channels.messages import ApiEvent, ConnectionBroke, MicrophoneFrame
+from channels.messages import ApiEvent, ConnectionBroke, MicrophoneFrame, PersonCame
 from channels.settings import ApiSettings
 from channels.sound import ms_of_bytes
 from channels.wire.events import ServerEvent, SessionEnded, SessionFailed, SessionReady
 from channels.wire.failures import Retry, ServiceError, ServiceFault, failure_of
-from channels.wire.messages import InputAudio, SessionEnd, SessionResume, SessionUpdate
+from channels.wire.messages import ClientMessage, InputAudio, SessionEnd, SessionResume, SessionUpdate
 
 __all__ = ["ApiSession"]
 
@@ -51,6 +52,8 @@ class ApiSession:
 
     settings: ApiSettings
     frames: Receiver[MicrophoneFrame]
+    people: Receiver[PersonCame]
+    requests: Receiver[ClientMessage]
     events: Sender[ApiEvent]
     taps: Taps
     dialer: Dialer = dial
@@ -65,7 +68,9 @@ class ApiSession:
 
     async def run(self) -> None:
         """Talks until the frames end, until cancelled, or until the service cannot be used any more."""
-        async with self.frames, self.events:
+        async with self.frames, self.people, self.requests, self.events:
+            if not await self._somebody_came():
+                return
             resume: str | None = None
             while True:
                 failure = await self._talk(resume)
@@ -78,6 +83,13 @@ class ApiSession:
                 self.taps.publish(SessionLost(str(failure), following.wait_s))
                 await trio.sleep(following.wait_s)
                 resume = self._session_id if following.resume else None
+
+    async def _somebody_came(self) -> bool:
+        try:
+            await self.people.receive()
+        except trio.EndOfChannel:
+            return False
+        return True
 
     async def _talk(self, resume: str | None) -> ServiceError | None:
         """One connection, from dialling to the failure that ended it; None: the frames have ended."""
@@ -143,7 +155,7 @@ class ApiSession:
             scope.cancel()
 
         async with trio.open_nursery() as nursery:
-            for part in (self._send_sound, self._receive_events, Connection.watch):
+            for part in (self._send_sound, self._send_requests, self._receive_events, Connection.watch):
                 nursery.start_soon(until_failure, part, nursery.cancel_scope)
         return failures[0] if failures else None
 
@@ -156,6 +168,13 @@ class ApiSession:
             except ServiceError:
                 await trio.sleep_forever()  # the reader finds out why
             pace.passed(trio.current_time(), ms_of_bytes(len(frame.pcm)))
+
+    async def _send_requests(self, connection: Connection) -> None:
+        with contextlib.suppress(ServiceError):
+            async for request in self.requests:
+                await connection.send(request)
+        # The sound goes on without requests; why a send failed is for the reader to find out.
+        await trio.sleep_forever()
 
     async def _receive_events(self, connection: Connection) -> None:
         while True:

@@ -1,13 +1,15 @@
 """RoomActor: keeps the agent in its room.
 
-In: nothing but the `Room` port. Out: the audio tracks of people (to the microphone pump) and what
-happens in the room (to the taps). It mints a token for each join: this room only, short-lived. When
-the server goes away for good it joins again, with backoff, for as long as a person would wait; when
-the agent was thrown out it ends with one line. Cancelled, it leaves the room cleanly.
+In: nothing but the `Room` port. Out: the audio tracks of people (to the microphone pump), who came (to the
+session, which begins then), what people typed, and what happens in the room (to the taps). It mints a token
+for each join: this room only, short-lived. When the server goes away for good it joins again, with backoff,
+for as long as a person would wait; when the agent was thrown out it ends with one line. Cancelled, it
+leaves the room cleanly.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from random import Random
@@ -20,10 +22,12 @@ from channels.backoff import Backoff
 from channels.bounded import Sender
 from channels.errors import RoomEnded, RoomUnreachable
 from channels.happenings import ParticipantJoined, ParticipantLeft, RoomJoined, RoomLost, RoomRestored, Taps
+from channels.messages import PersonCame
 from channels.ports import (
     AudioTrackGone,
     AudioTrackHeard,
     ParticipantCame,
+    ParticipantKind,
     ParticipantWent,
     Room,
     RoomEvent,
@@ -35,6 +39,7 @@ from channels.ports import (
 )
 from channels.secret import Secret
 from channels.settings import LiveKitSettings
+from channels.texts import Asked, RoomText, Typed
 
 __all__ = ["AGENT_IDENTITY", "RoomActor", "mint_token"]
 
@@ -46,6 +51,9 @@ _TOKEN_LIFE = timedelta(minutes=10)
 _REJOIN_FOR_S = 60.0
 """On top of the SDK's own 25 s of reconnecting (measured)."""
 
+_STEADY_AFTER_S = 10.0
+"""A room that keeps the agent for less has not come back: joining it again at once, for ever, helps nobody."""
+
 _ENDED = {
     WhyLeft.CLOSED: ("the room was closed", "start the agent again to open it anew"),
     WhyLeft.REMOVED: ("the agent was removed from the room", "start it again if that was a mistake"),
@@ -56,11 +64,27 @@ _ENDED = {
 }
 
 
-def mint_token(settings: LiveKitSettings, identity: str, life: timedelta = _TOKEN_LIFE) -> Secret:
-    """A token that lets `identity` into the one room of the settings: to speak, to listen, no more."""
-    grants = api.VideoGrants(room_join=True, room=settings.room_name, can_publish=True, can_subscribe=True)
+def mint_token(settings: LiveKitSettings, identity: str, life: timedelta) -> Secret:
+    """A client's token: it lets `identity` into the one room of the settings, to speak and to listen."""
+    return Secret(_token(settings, identity, life, _grants(settings)).to_jwt())
+
+
+def _mint_agent_token(settings: LiveKitSettings) -> Secret:
+    # The attributes and the kind are how LiveKit's front ends find an agent and its state.
+    grants = _grants(settings)
+    grants.can_update_own_metadata = True
+    return Secret(_token(settings, AGENT_IDENTITY, _TOKEN_LIFE, grants).with_kind("agent").to_jwt())
+
+
+def _grants(settings: LiveKitSettings) -> api.VideoGrants:
+    return api.VideoGrants(room_join=True, room=settings.room_name, can_publish=True, can_subscribe=True)
+
+
+def _token(
+    settings: LiveKitSettings, identity: str, life: timedelta, grants: api.VideoGrants
+) -> api.AccessToken:
     token = api.AccessToken(settings.api_key, settings.api_secret.reveal())
-    return Secret(token.with_identity(identity).with_ttl(life).with_grants(grants).to_jwt())
+    return token.with_identity(identity).with_ttl(life).with_grants(grants)
 
 
 @define
@@ -75,32 +99,39 @@ class RoomActor:
     settings: LiveKitSettings
     room: Room
     tracks: Sender[TrackEvent]
+    people: Sender[PersonCame]
+    texts: Sender[RoomText]
     taps: Taps
     random: Random = field(factory=Random)
 
     async def run(self) -> None:
         """Joins and stays until cancelled or thrown out."""
-        async with self.tracks:
+        async with self.tracks, self.people, self.texts:
             await self._stay(rejoined=False)
-            lost_at = trio.current_time()
-            backoff = Backoff(self.random)
+            lost_at, backoff = trio.current_time(), Backoff(self.random)
             while True:
+                joining_at = trio.current_time()
+                unreachable: RoomUnreachable | None = None
                 try:
                     await self._stay(rejoined=True)
-                    lost_at, backoff = trio.current_time(), Backoff(self.random)
-                except RoomUnreachable as unreachable:
-                    wait_s = backoff.next_s()
-                    if trio.current_time() + wait_s - lost_at > _REJOIN_FOR_S:
-                        raise RoomUnreachable(
-                            f"LiveKit at {self.settings.url} went away and did not come back",
-                            "start the agent again when it runs",
-                        ) from unreachable
-                    self.taps.publish(RoomLost(f"cannot join yet, next try in {wait_s:.1f} s"))
-                    await trio.sleep(wait_s)
+                except RoomUnreachable as error:
+                    unreachable = error
+                now = trio.current_time()
+                if unreachable is None and now - joining_at >= _STEADY_AFTER_S:
+                    lost_at, backoff = now, Backoff(self.random)
+                    continue
+                wait_s = backoff.next_s()
+                if now + wait_s - lost_at > _REJOIN_FOR_S:
+                    raise RoomUnreachable(
+                        f"LiveKit at {self.settings.url} went away and did not come back",
+                        "start the agent again when it runs",
+                    ) from unreachable
+                self.taps.publish(RoomLost(f"cannot join yet, next try in {wait_s:.1f} s"))
+                await trio.sleep(wait_s)
 
     async def _stay(self, *, rejoined: bool) -> None:
         """Returns when the connection is lost for good."""
-        token = mint_token(self.settings, AGENT_IDENTITY)
+        token = _mint_agent_token(self.settings)
         async with self.room.join(self.settings.url, token) as events:
             self.taps.publish(RoomJoined(self.settings.room_name, rejoined))
             left = await self._attend(events)
@@ -119,14 +150,18 @@ class RoomActor:
                     case AudioTrackGone(sid=sid):
                         if heard.pop(sid, None):
                             self.tracks.send_nowait(event)
-                    case ParticipantCame(identity=identity):
+                    case ParticipantCame(identity=identity, kind=kind):
                         self.taps.publish(ParticipantJoined(identity))
+                        if kind is ParticipantKind.PERSON:
+                            self.people.send_nowait(PersonCame(identity))
                     case ParticipantWent(identity=identity):
                         self.taps.publish(ParticipantLeft(identity))
                     case RoomReconnecting():
                         self.taps.publish(RoomLost("LiveKit reconnects"))
                     case RoomReconnected():
                         self.taps.publish(RoomRestored())
+                    case Typed() | Asked():
+                        self._pass_on_text(event)
                     case RoomLeft():
                         return event
         finally:
@@ -134,6 +169,11 @@ class RoomActor:
             for gone in heard.values():
                 self._forget(gone)
         return RoomLeft(WhyLeft.LOST, "the SDK ended its events")
+
+    def _pass_on_text(self, text: RoomText) -> None:
+        # Whoever reads what is typed only watches: when it is gone, the conversation goes on.
+        with contextlib.suppress(trio.BrokenResourceError):
+            self.texts.send_nowait(text)
 
     def _forget(self, gone: AudioTrackHeard) -> None:
         try:

@@ -7,6 +7,7 @@ with (`channels.ports`). The SDK's traps end here:
 - A cancelled `capture_frame` breaks the source for good, so a capture is shielded from cancellation.
 - `isconnected()` stays true and captures succeed while the server is gone: only events are believed.
 - An error text of the SDK may quote the URL with its token: such texts are never passed on.
+- On a busy machine `AudioSource` computes a negative delay, which asyncio takes and trio-asyncio does not.
 - Ending the loop with a capture in flight prints from Rust: the queue is cleared before it ends.
 """
 
@@ -16,7 +17,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import attrs
 import trio
@@ -43,7 +44,7 @@ from channels.secret import Secret
 from channels.sound import SAMPLE_BYTES, SAMPLE_RATE_HZ, ms_of_bytes
 from channels.texts import CHAT_TOPIC, CONFIGURE_METHOD, Asked, TextBoard, Typed
 
-__all__ = ["LiveKitEdge", "livekit_edge"]
+__all__ = ["LiveKitEdge", "TolerantLoop", "livekit_edge"]
 
 TRACK_NAME = "agent-voice"
 
@@ -91,7 +92,8 @@ async def livekit_edge(*, queue_size_ms: int) -> AsyncIterator[LiveKitEdge]:
         queue_size_ms: the size of the agent track's queue.
     """
     async with trio_asyncio.open_loop() as loop:
-        source = rtc.AudioSource(SAMPLE_RATE_HZ, 1, queue_size_ms, loop=loop)
+        tolerant = cast(asyncio.AbstractEventLoop, TolerantLoop(loop))
+        source = rtc.AudioSource(SAMPLE_RATE_HZ, 1, queue_size_ms, loop=tolerant)
         try:
             board = _LiveKitBoard()
             loudspeaker = _LiveKitLoudspeaker(source, queue_size_ms)
@@ -99,6 +101,19 @@ async def livekit_edge(*, queue_size_ms: int) -> AsyncIterator[LiveKitEdge]:
         finally:
             source.clear_queue()
             await _politely(source.aclose, within_s=_LEAVE_WITHIN_S)
+
+
+class TolerantLoop:
+    """The event loop, with asyncio's own leniency about delays."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._loop, name)
+
+    def call_later(self, delay: float, callback: Callable[..., object], *arguments: Any) -> object:
+        return self._loop.call_later(max(0.0, delay), callback, *arguments)
 
 
 async def _politely(farewell: Callable[[], Awaitable[T]], *, within_s: float) -> None:

@@ -1,1 +1,14 @@
-"""The playground's Voice Agent API server, in parts. `playground.voice_agent_api` puts them together."""
+"""The playground's Voice Agent API server, in parts. `playground.voice_agent_api` is the door to it.
+
+    server      listens, answers plain HTTP, makes WebSockets      front_door, accounts, connection, record
+    host        admits clients, runs the sessions they begin       reception, registry
+    session     one session's actor and its inbox                  session_config, arrivals, outlet
+    hearing     from frames to what was said                       sound_io, g711
+    conversation, mouth, replies    who speaks when, and how
+    speech      what is needed of ears and voices                  local_speech (real), tones (for tests)
+    script      plays a given sequence instead of all that
+    options     every switch
+
+Pure, without socket or clock: reception, session_config (with field_rules, tool_declaration), g711, and
+the small machines `Timeline` (what was heard) and `RateGate` (how fast sound may come).
+"""

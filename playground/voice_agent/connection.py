@@ -245,6 +245,6 @@ class Connection:
 
 async def abort(stream: trio.abc.Stream) -> None:
     """Ends a stream at once; over TCP by a reset, so that even what is on the way is lost."""
-    if isinstance(stream, trio.SocketStream):
+    if isinstance(stream, trio.SocketStream) and stream.socket.fileno() != -1:
         stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     await trio.aclose_forcefully(stream)

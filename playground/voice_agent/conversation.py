@@ -164,7 +164,7 @@ class Conversation:
             self._brief = True  # too short to interrupt by its sound: its words will decide
             return
         self._turn = _id("msg")
-        if reply is None or not detection.get("interrupt_response", True):
+        if not detection.get("interrupt_response", True):
             await self._outlet.send(SpeechStarted())
             return
         stopped = await self._mouth.stop()

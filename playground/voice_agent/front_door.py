@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -91,7 +92,9 @@ async def read_head(stream: trio.abc.Stream) -> Caller | Answer | None:
             try:
                 event = http.next_event()
             except h11.RemoteProtocolError as error:
-                return Answer(error.error_status_hint, {"detail": str(error)})
+                # Not the error's own text: it quotes the line, and the line may hold a key.
+                status = error.error_status_hint
+                return Answer(status, {"detail": HTTPStatus(status).phrase})
             if isinstance(event, h11.Request):
                 try:
                     return _caller(event, bytes(read))

@@ -8,7 +8,7 @@ means "by personality"; the properties at the end of `ServerOptions` give what h
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import attrs
@@ -123,12 +123,17 @@ def _modes() -> Mapping[str, int]:
     return {"min_latency": 1300, "balanced": 1950, "max_accuracy": 3200}
 
 
+def _has_every_mode(_: object, __: object, value: Mapping[str, int]) -> None:
+    if not value.keys() >= _modes().keys():
+        raise ValueError(f"endpointing_ms needs all of {', '.join(_modes())}")
+
+
 @attrs.frozen
 class ServerOptions:
     """All of it. Times in ms or s as the name says."""
 
     personality: Personality = attrs.field(default=Personality.LIVE, converter=Personality)
-    keys: tuple[Secret, ...] | None = attrs.field(default=None, repr=False)
+    keys: Collection[Secret] | None = attrs.field(default=None, repr=False)
     """API keys that are let in; None: any that is not blank."""
     script: Script | None = None
     """Play this instead of being a voice agent; see `playground.voice_agent.script`."""
@@ -152,7 +157,9 @@ class ServerOptions:
     """`transcript.agent.delta`: a sentence's words at once (recorded), or each with its sound."""
     done_after: Literal["sent", "played"] = "sent"
     """`reply.done` after the last chunk, or when its sound would have been played in real time."""
-    endpointing_ms: Mapping[str, int] | None = attrs.field(factory=_modes)
+    endpointing_ms: Mapping[str, int] | None = attrs.field(
+        factory=_modes, validator=attrs.validators.optional(_has_every_mode)
+    )
     """Silence that ends a turn, for each `transcription_mode`; None: what the ears think best."""
 
     # The session.
@@ -160,8 +167,8 @@ class ServerOptions:
     """From the first `session.update` to `session.updated`: 400 to 670 were recorded."""
     ready_gap_ms: int = 17
     """From `session.updated` to `session.ready`."""
-    session_s: float = 3595.0
-    """How far `expires_at` lies ahead."""
+    session_s: float | None = None
+    """How far `expires_at` lies ahead: 3,595 were recorded, 10,800 are documented."""
     enforce_session_end: bool | None = None
     """End the session at `expires_at`: no recording does, the documentation does."""
     first_updated: bool | None = None
@@ -198,6 +205,13 @@ class ServerOptions:
     def docs(self) -> bool:
         """Whether the documentation's personality holds."""
         return self.personality is Personality.DOCS
+
+    @property
+    def lasts_s(self) -> float:
+        """How long a session lasts, or says it does."""
+        if self.session_s is None:
+            return 10_800.0 if self.docs else 3595.0
+        return self.session_s
 
     @property
     def sends_first_updated(self) -> bool:

@@ -24,6 +24,7 @@ class Outlet:
 
     def __init__(self, *, keep: bool) -> None:
         self._connection: Connection | None = None
+        self._catching_up = False
         self._missed: deque[Outgoing] | None = deque(maxlen=_MOST_KEPT) if keep else None
 
     @property
@@ -31,11 +32,23 @@ class Outlet:
         """Who is there."""
         return self._connection
 
-    async def attach(self, connection: Connection) -> None:
-        """Sends to this connection from now on; one that was attached is closed."""
-        before, self._connection = self._connection, connection
-        if before is not None:
-            await before.dismiss(Goodbye(1008, "the session was taken up elsewhere"))
+    async def attach(self, connection: Connection, *first: Outgoing) -> None:
+        """Sends to this connection from now on: `first`, then what was missed, then what comes.
+
+        A connection that was attached until now is closed.
+        """
+        if self._connection is not None:
+            await self._connection.dismiss(Goodbye(1008, "the session was taken up elsewhere"))
+        # What somebody else sends meanwhile waits behind what was missed.
+        self._connection, self._catching_up = connection, self._missed is not None
+        try:
+            await connection.send(*first)
+            while self._missed:
+                await connection.send(self._missed.popleft())
+        except ConnectionGone:
+            return  # its end is on the way as a message of its own
+        finally:
+            self._catching_up = False
 
     def detach(self, connection: Connection) -> bool:
         """Forgets the connection; false if it was replaced already."""
@@ -46,21 +59,13 @@ class Outlet:
 
     async def send(self, *events: Outgoing) -> None:
         """Sends, if anybody is there; waits while the client is behind."""
-        if self._connection is not None:
-            try:
-                await self._connection.send(*events)
-            except ConnectionGone:
-                # Its end is on the way as a message of its own.
-                self._keep(events)
-        else:
+        if self._connection is None or self._catching_up:
             self._keep(events)
-
-    async def replay(self) -> None:
-        """Sends what was missed."""
-        missed = list(self._missed or ())
-        if self._missed is not None:
-            self._missed.clear()
-        await self.send(*missed)
+            return
+        try:
+            await self._connection.send(*events)
+        except ConnectionGone:
+            self._keep(events)  # its end is on the way as a message of its own
 
     def _keep(self, events: tuple[Outgoing, ...]) -> None:
         if self._missed is not None:

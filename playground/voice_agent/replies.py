@@ -124,15 +124,11 @@ class Reply:
     _words: list[_Placed] = attrs.field(factory=list, init=False)
 
     async def run(self) -> None:
-        """Says it all.
-
-        Raises:
-            ConnectionGone, or whatever `send` raises.
-        """
+        """Says it all. Raises what the voice, the brain or `send` raise."""
         faults = self._options.faults
         await trio.sleep(self._delay_ms / 1000)
-        self._started = True
         await self._send(ReplyStarted(self.reply_id, self.item_id))
+        self._started = True
         if faults.unknown_event:
             await self._send(RawFrame('{"type":"reply.mood","mood":"calm"}'))
         if faults.http_tool_call:
@@ -149,10 +145,13 @@ class Reply:
             await trio.sleep(self.timeline.left_s(trio.current_time()))
         else:
             await trio.sleep_until(self._due_s())
+        # Whoever interrupts now is too late, even if the client is slow to take these two: every reply
+        # that was started is ended, once. A client that takes nothing is closed, which ends the wait.
         self.done = True
-        if not faults.silent_replies:
-            await self._send(AgentTranscript(self.text, self.reply_id, self.item_id, interrupted=False))
-        await self._send(ReplyDone(self.reply_id, "completed"))
+        with trio.CancelScope(shield=True):
+            if not faults.silent_replies:
+                await self._send(AgentTranscript(self.text, self.reply_id, self.item_id, interrupted=False))
+            await self._send(ReplyDone(self.reply_id, "completed"))
 
     @property
     def text(self) -> str:

@@ -41,7 +41,7 @@ from playground.brain import Brain
 from playground.ears import HearingEvent, PartialWords, SpeechOnset, TurnEnded
 from playground.voice_agent.accounts import Accounts, Admission
 from playground.voice_agent.arrivals import Arrival, Came, Deadline, Inject, Prepared, Went
-from playground.voice_agent.connection import Connection, Goodbye, RawFrame
+from playground.voice_agent.connection import Connection, Goodbye, Outgoing, RawFrame
 from playground.voice_agent.conversation import Conversation
 from playground.voice_agent.hearing import Hearing, turn_detection
 from playground.voice_agent.mouth import Mouth, ReplyOver
@@ -193,7 +193,7 @@ class Session:
             await self._outlet.send(SessionUpdated(self._echo()))
         await trio.sleep(self._options.ready_gap_ms / 1000)
         now_s = trio.current_time()
-        lasts_s = min(self._options.session_s, self._cap_s or self._options.session_s)
+        lasts_s = min(self._options.lasts_s, self._cap_s or math.inf)
         self._expires_at = round(self._clock() + lasts_s)
         if self._options.ends_session:
             self._deadlines[Deadline.EXPIRY] = now_s + lasts_s
@@ -204,7 +204,7 @@ class Session:
             lambda: self._config, self._brain, prepared.voice, mouth, self._outlet, self._options
         )
         nursery.start_soon(self._hearing.run, prepared.speech, self._heard)
-        await self._ready(self._echo())
+        await self._outlet.send(*self._ready(self._echo()))
         self._conversation.greet()
 
     async def _handle(self, arrival: Arrival) -> None:
@@ -248,17 +248,16 @@ class Session:
 
     async def _welcome(self, connection: Connection) -> None:
         resumed = self._outlet.connection is not None or Deadline.GRACE in self._deadlines
-        await self._outlet.attach(connection)
         self._deadlines.pop(Deadline.GRACE, None)
         if not resumed or self._conversation is None:
+            await self._outlet.attach(connection)
             return
         policy = self._options.resume
         if not policy.pending_tools_answerable:
             self._conversation.forget_calls()
         if policy.new_token:
             self._resume_token = ""
-        await self._ready(self._echo() if policy.echo_config else {})
-        await self._outlet.replay()
+        await self._outlet.attach(connection, *self._ready(self._echo() if policy.echo_config else {}))
         if policy.repeat_greeting:
             self._conversation.greet()
 
@@ -269,12 +268,12 @@ class Session:
         if self._conversation is not None and self._options.resume.reply_in_flight == "drop":
             await self._conversation.drop_reply()
 
-    async def _ready(self, config: dict[str, Any]) -> None:
+    def _ready(self, config: dict[str, Any]) -> list[Outgoing]:
         if not self._resume_token:
-            self._resume_token = self._accounts.resume_token(self.owner, self.id, self._options.session_s)
-        await self._outlet.send(SessionReady(self.id, config, self._expires_at, self._resume_token))
-        if self._options.faults.unknown_event:
-            await self._outlet.send(RawFrame('{"type":"session.mood","mood":"calm"}'))
+            self._resume_token = self._accounts.resume_token(self.owner, self.id, self._options.lasts_s)
+        ready = SessionReady(self.id, config, self._expires_at, self._resume_token)
+        unknown = RawFrame('{"type":"session.mood","mood":"calm"}')
+        return [ready, unknown] if self._options.faults.unknown_event else [ready]
 
     async def _update(self, session: Mapping[str, Any]) -> None:
         options = self._options

@@ -19,8 +19,15 @@ from channels.wire.events import (
     SessionReady,
     SpeechStarted,
 )
-from playground.voice_agent_api import Script, Send, SendRaw, ServerOptions, Wait
-from tests.actors.test_api_support import KEY, START, conversation
+from channels.wire.messages import (
+    ClientMessage,
+    ConversationMessage,
+    InputAudio,
+    ReplyCreate,
+    SessionUpdate,
+)
+from playground.voice_agent_api import Drop, Script, Send, SendRaw, ServerOptions, Wait
+from tests.actors.test_api_support import KEY, RESUME, START, conversation
 
 TEN_MS = bytes(480)
 
@@ -133,3 +140,43 @@ async def test_it_is_told_once_that_the_session_began(autojump_clock: MockClock)
     async with conversation([*START, *reply(10), Send(SpeechStarted())]) as talk:
         await talk.until(SpeechStarted)
         assert len(talk.happened(SessionStarted)) == 1
+
+
+async def test_what_others_ask_for_reaches_the_service_in_order_and_at_once(
+    autojump_clock: MockClock,
+) -> None:
+    asked: list[ClientMessage] = [
+        ConversationMessage("user", "hello"),
+        ReplyCreate(),
+        SessionUpdate({"system_prompt": "Be brief."}),
+    ]
+    async with conversation(START) as talk:
+        await talk.until(SessionStarted)
+        await trio.sleep(1)
+        for request in asked:
+            await talk.requests.send(request)
+        await trio.sleep(1)
+        received = list(talk.server.received)[1:]
+        assert [entry.what for entry in received] == asked
+        assert {entry.at_s for entry in received} == {1.0}
+
+
+async def test_what_others_ask_for_while_the_connection_is_away_is_sent_when_it_is_back(
+    autojump_clock: MockClock,
+) -> None:
+    async with conversation([*START, Wait(21), Drop()], RESUME) as talk:
+        await trio.sleep(21.1)
+        await talk.requests.send(ReplyCreate())
+        await talk.until(SessionStarted, 2)
+        await trio.sleep(1)
+        assert [entry.connection for entry in talk.sent(ReplyCreate)] == [2]
+
+
+async def test_the_person_goes_on_being_heard_when_those_who_ask_for_things_are_gone(
+    autojump_clock: MockClock,
+) -> None:
+    async with conversation(START) as talk:
+        await talk.until(SessionStarted)
+        talk.requests.close()
+        await talk.speak_for(3)
+        assert len(talk.sent(InputAudio)) == 60

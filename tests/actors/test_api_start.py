@@ -10,7 +10,7 @@ from trio.testing import MockClock
 
 from actors.api.connection import dial
 from channels.happenings import ServiceComplained, SessionLost, SessionStarted
-from channels.messages import ConnectionBroke
+from channels.messages import ConnectionBroke, PersonCame
 from channels.secret import Secret
 from channels.settings import SessionConfig
 from channels.wire.events import SessionFailed, SessionReady, SessionUpdated, SpeechStarted, Unrecognised
@@ -64,6 +64,32 @@ async def test_what_was_not_configured_is_not_sent_so_that_the_services_defaults
         await talk.until(SessionStarted)
         (update,) = talk.sent(SessionUpdate)
         assert set(update.what.session) == {"system_prompt"}
+
+
+async def test_nobody_pays_for_an_empty_room(autojump_clock: MockClock) -> None:
+    async with conversation(START, empty_room=True) as talk:
+        await trio.sleep(3600)
+        assert talk.network.dialled == []
+        talk.people.send_nowait(PersonCame("alice"))
+        await talk.until(SessionStarted)
+        assert trio.current_time() == 3600
+
+
+async def test_a_room_that_ends_before_anybody_came_is_no_error(autojump_clock: MockClock) -> None:
+    async with conversation(START, empty_room=True) as talk:
+        talk.people.close()
+        assert await talk.over(within_s=1) is None
+        assert talk.network.dialled == []
+        assert talk.events_ended
+
+
+async def test_a_second_person_begins_no_second_session(autojump_clock: MockClock) -> None:
+    async with conversation(START) as talk:
+        await talk.until(SessionStarted)
+        for number in range(100):
+            talk.people.send_nowait(PersonCame(f"guest {number}"))
+            await trio.sleep(1)
+        assert len(talk.network.dialled) == 1
 
 
 async def test_the_configured_address_is_dialled(autojump_clock: MockClock) -> None:

@@ -14,18 +14,19 @@ from typing import Any, TypeVar
 
 import attrs
 import trio
-from trio.testing import MockClock, memory_stream_pair
+from trio.testing import MockClock, memory_stream_pair, wait_all_tasks_blocked
 
 from actors.api import ApiSession
 from actors.api.connection import Dialer
 from channels.bounded import Channel, ChannelStatistics, Full, Receiver, Sender
 from channels.errors import reason_of
 from channels.happenings import Happening, Taps
-from channels.messages import ApiEvent, MicrophoneFrame
+from channels.messages import ApiEvent, MicrophoneFrame, PersonCame
 from channels.secret import Secret
 from channels.settings import ApiSettings, SessionConfig
 from channels.sound import bytes_of_ms
 from channels.wire.events import SessionReady
+from channels.wire.messages import ClientMessage
 from playground.voice_agent.record import Entry
 from playground.voice_agent_api import (
     Expect,
@@ -145,6 +146,8 @@ class Conversation:
     server: VoiceAgentServer
     network: Network
     microphone: Sender[MicrophoneFrame]
+    people: Sender[PersonCame]
+    requests: Sender[ClientMessage]
     service: Channel[ApiEvent]
     events: list[ApiEvent] = attrs.field(factory=list)
     events_at: list[float] = attrs.field(factory=list)
@@ -213,6 +216,7 @@ class Conversation:
         """Waits until the session's `run` has ended; gives the one reason that a person is shown."""
         with trio.fail_after(within_s):
             await self._over.wait()
+        await wait_all_tasks_blocked()
         return None if self.failure is None else reason_of(self.failure) or self.failure
 
     async def stop(self) -> float:
@@ -254,6 +258,7 @@ async def conversation(
     down: bool = False,
     url: str = URL,
     dialer: Dialer | None = None,
+    empty_room: bool = False,
     seed: int = 1,
 ) -> AsyncIterator[Conversation]:
     """A session against a server that plays these steps, one list for each connection.
@@ -269,6 +274,7 @@ async def conversation(
         down: nobody answers.
         url: what is dialled.
         dialer: dials, in place of the network of the test.
+        empty_room: nobody is there yet.
         seed: of the jitter.
     """
     if options is None:
@@ -280,6 +286,19 @@ async def conversation(
     service = Channel[ApiEvent](
         "service", capacity=capacity, unit="events", full=Full.FAIL, because="as in the wiring"
     )
+    people = Channel[PersonCame](
+        "people", capacity=1, unit="people", full=Full.DROP_OLDEST, because="as in the wiring"
+    )
+    people.sender().send_nowait(PersonCame("alice"))
+    requests = Channel[ClientMessage](
+        "requests", capacity=16, unit="messages", full=Full.WAIT, because="as in the wiring"
+    )
+    people = Channel[PersonCame](
+        "people", capacity=1, unit="people", full=Full.DROP_OLDEST, because="as in the wiring"
+    )
+    requests = Channel[ClientMessage](
+        "requests", capacity=16, unit="messages", full=Full.WAIT, because="as in the wiring"
+    )
     taps = Taps()
     happenings = taps.tap("test", capacity=100_000)
     events = service.receiver()
@@ -288,12 +307,16 @@ async def conversation(
         session = ApiSession(
             ApiSettings(url, Secret(key), config or SessionConfig()),
             frames.receiver(),
+            people.receiver(),
+            requests.receiver(),
             service.sender(),
             taps,
             dialer or network.dial,
             Random(seed),
         )
-        talk = Conversation(server, network, frames.sender(), service)
+        talk = Conversation(server, network, frames.sender(), people.sender(), requests.sender(), service)
+        if not empty_room:
+            talk.people.send_nowait(PersonCame("alice"))
         nursery.start_soon(talk.take_happenings, happenings)
         if not deaf:
             nursery.start_soon(talk.take_events, events)

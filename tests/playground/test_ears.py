@@ -8,12 +8,13 @@ import time
 import attrs
 import pytest
 import trio
+import trio.testing
 
 from channels.bounded import Channel, Full
 from playground.ears import Ears, HearingEvent, PartialWords, SpeechOnset, Transcriber, TurnEnded
 from playground.recogniser import Recogniser
 from playground.turns import ADAPTIVE, TurnDetection
-from tests.speech import noise, silence, spoken, word_errors
+from tests.speech import PEOPLE, noise, people, silence, spoken, word_errors
 
 RECOGNISER = Recogniser()
 
@@ -66,6 +67,14 @@ async def test_a_sentence_is_one_turn_with_its_words() -> None:
     assert events[0] == SpeechOnset(brief=False)
     assert len(turns(events)) == 1
     assert word_errors(text, turns(events)[0]) == 0
+
+
+# The man of "beckett" says two words at a time, and each is a turn: alone, "fail again" is misheard as
+# "fair again" and "fail" as "fale", where the recogniser gets all right when it hears the ten seconds whole.
+@pytest.mark.parametrize(("who", "wrong_words"), [("two_cities", 0.08), ("beckett", 2 / 12)])
+async def test_what_people_say_is_heard_whole(who: str, wrong_words: float) -> None:
+    events = await hear(people(who), silence(2500))
+    assert word_errors(PEOPLE[who], " ".join(turns(events))) <= wrong_words
 
 
 async def test_two_sentences_with_a_pause_between_are_two_turns() -> None:
@@ -217,7 +226,7 @@ async def test_the_words_are_there_when_the_turn_is_decided() -> None:
             async for event in (ended := made.heard.receiver()):
                 if isinstance(event, TurnEnded):
                     break
-            assert trio.current_time() - before < 0.05
+            assert trio.current_time() - before < 0.09
             assert slow.calls == calls
         ended.close()
 
@@ -228,9 +237,10 @@ async def test_when_cancelled_it_closes_both_channels() -> None:
         nursery.start_soon(made.ears.run)
         microphone = made.audio.sender()
         await microphone.send(spoken("Please call my sister.") + silence(400))
-        with trio.fail_after(0.15):
-            await trio.sleep(0.05)
-            nursery.cancel_scope.cancel()
+        await trio.sleep(0.05)
+        cancelled = trio.current_time()
+        nursery.cancel_scope.cancel()
+    assert trio.current_time() - cancelled < 0.1
     with pytest.raises(trio.BrokenResourceError):
         await microphone.send(b"")
     microphone.close()

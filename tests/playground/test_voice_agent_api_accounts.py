@@ -196,3 +196,8 @@ async def test_keys_and_tokens_are_in_no_log_and_no_record(
     seen = caplog.text + repr(server.options) + repr(list(server.sent)) + repr(list(server.received))
     assert "secret-key" not in seen
     assert ready["resume_token"] not in seen
+
+
+async def test_a_malformed_header_is_not_quoted_back(autojump_clock: trio.testing.MockClock) -> None:
+    request = b"GET /v1/token HTTP/1.1\r\nHost: x\r\nAuthorization : Bearer my-secret\r\n\r\n"
+    assert await asked(a_server(), request) == (400, {"detail": "Bad Request"})

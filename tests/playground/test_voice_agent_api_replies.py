@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
 import trio
 
 from channels.sound import bytes_of_ms
+from channels.wire.events import AgentTranscript, ReplyDone
+from playground.brain import EchoBrain
 from playground.ears import SpeechOnset, TurnEnded
 from playground.voice_agent.conversation import is_back_channel
-from playground.voice_agent.replies import Timeline
+from playground.voice_agent.mouth import Mouth
+from playground.voice_agent.replies import Reply, Timeline
+from playground.voice_agent.session_config import AudioFormat
+from playground.voice_agent.sound_io import Downlink
+from playground.voice_agent.tones import HummingVoice
 from playground.voice_agent_api import (
     Burst,
     Faults,
@@ -383,3 +390,42 @@ def test_a_pause_in_sending_is_not_counted_as_heard() -> None:
     timeline.send(1000, now_s=0.0)
     timeline.send(1000, now_s=10.0)
     assert timeline.heard_ms(10.5) == pytest.approx(1500)
+
+
+async def test_a_reply_whose_last_events_wait_for_a_slow_client_is_ended_once_all_the_same(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    sent: list[Any] = []
+
+    async def send(event: Any) -> None:
+        if isinstance(event, AgentTranscript):
+            await trio.sleep(5)
+        sent.append(event)
+
+    async def say() -> AsyncGenerator[str, None]:
+        yield "Hello."
+
+    async def told(_: object) -> None:
+        await trio.lowlevel.checkpoint()
+
+    async with trio.open_nursery() as nursery:
+        mouth = Mouth(nursery, told, EchoBrain().heard_of_me)
+        speech = HummingVoice(), Downlink(AudioFormat())
+        reply = Reply("r", "i", "turn", say(), *speech, lambda: None, ServerOptions(pacing=Burst()), send)
+        mouth.say(reply)
+        await trio.sleep(1)
+        assert await mouth.stop() is None
+        assert trio.current_time() == 5
+    assert [type(event) for event in sent[-2:]] == [AgentTranscript, ReplyDone]
+    assert reply.cut(trio.current_time()) == ()
+
+
+async def test_a_reply_that_was_stopped_before_it_started_is_known_to_nobody(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    server = a_server(preamble_ms=1000)
+    async with calling(server) as caller:
+        await caller.start(greeting="Hello.")
+        await server.interrupt_now()
+        await trio.sleep(5)
+    assert caller.types[2:] == ["input.speech.started"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import trio
 
@@ -237,3 +238,21 @@ async def test_a_session_whose_client_went_before_it_was_ready_can_be_taken_up_b
         await dropped(server, first, 31)
         assert server.sessions == 0
     assert server.crashes == 0
+
+
+async def test_what_was_missed_comes_before_what_comes_now(autojump_clock: trio.testing.MockClock) -> None:
+    ramp = np.repeat(np.arange(1, 301, dtype="<i2"), 24 * 100).tobytes()  # 30 s; each 100 ms its own number
+    policy = ResumePolicy(reply_in_flight="continue", replay_missed=True)
+    server = a_server(canned_reply=ramp, chunk_ms=100, leading_silence_ms=0, resume=policy)
+    async with calling(server) as first:
+        ready = await first.start(greeting="Hello.")
+        await first.until("reply.audio", 5)
+        await dropped(server, first, 20)
+        async with calling(server) as second:
+            await second.send("session.resume", session_id=ready["session_id"])
+            await second.until("reply.done")
+    numbers = np.frombuffer(first.sound() + second.sound(), "<i2")[:: 24 * 100]
+    assert second.types[0] == "session.ready"
+    assert (np.diff(numbers) >= 1).all()
+    assert numbers[-1] == 300
+    assert len(numbers) >= 299
