@@ -70,6 +70,75 @@ Ctrl-C ends it.
 BYSTANDERS_LEAVE_WITHIN_S = 0.5
 
 
+class Channels:
+    """What joins the actors of one room: how full each may get, what happens then, and why."""
+
+    def __init__(self) -> None:
+        self.tracks = Channel[TrackEvent](
+            "tracks",
+            capacity=256,
+            unit="tracks that came or went",
+            full=Full.FAIL,
+            because="the microphone pump takes them at once",
+        )
+        self.people = Channel[PersonCame](
+            "people",
+            capacity=1,
+            unit="people who came",
+            full=Full.DROP_OLDEST,
+            because="that anybody came is all that matters",
+        )
+        self.texts = Channel[RoomText](
+            "texts",
+            capacity=32,
+            unit="messages typed",
+            full=Full.DROP_OLDEST,
+            because="somebody who floods the chat must not stop the conversation",
+        )
+        self.microphone = Channel[MicrophoneFrame](
+            "microphone",
+            capacity=4,
+            unit="frames of 50 ms",
+            full=Full.DROP_OLDEST,
+            because="200 ms bridge the jitter of a busy machine; older sound would only delay the talk",
+        )
+        self.onset = Channel[MicrophoneFrame](
+            "onset",
+            capacity=20,
+            unit="frames of 50 ms",
+            full=Full.DROP_OLDEST,
+            because="it only measures; a second bridges the loading of its model",
+        )
+        self.service = Channel[ApiEvent](
+            "service",
+            capacity=1024,
+            unit="events",
+            full=Full.FAIL,
+            because="the controller takes them at once, a reply that comes in a burst included",
+        )
+        self.requests = Channel[ClientMessage](
+            "requests",
+            capacity=16,
+            unit="messages to the service",
+            full=Full.WAIT,
+            because="whoever asks for something can wait until the service has been told",
+        )
+        self.orders = Channel[SpeakerCommand](
+            "orders",
+            capacity=1024,
+            unit="commands",
+            full=Full.FAIL,
+            because="the speaker takes them at once; what is to be played waits in its backlog, not here",
+        )
+        self.reports = Channel[SpeakerReport](
+            "reports",
+            capacity=1024,
+            unit="reports",
+            full=Full.FAIL,
+            because="the controller takes them at once; a frame makes one",
+        )
+
+
 async def serve_room(
     settings: Settings, edge: LiveKitEdge, taps: Taps, *, configurable: bool = False
 ) -> None:
@@ -84,84 +153,25 @@ async def serve_room(
     Raises:
         VoiceAgentError: (perhaps in a group) the room or the service cannot be used any more.
     """
-    tracks = Channel[TrackEvent](
-        "tracks",
-        capacity=256,
-        unit="tracks that came or went",
-        full=Full.FAIL,
-        because="the microphone pump takes them at once",
-    )
-    people = Channel[PersonCame](
-        "people", capacity=1, unit="people", full=Full.DROP_OLDEST, because="the first is all that matters"
-    )
-    texts = Channel[RoomText](
-        "texts",
-        capacity=32,
-        unit="messages typed",
-        full=Full.DROP_OLDEST,
-        because="somebody who floods the chat must not stop the conversation",
-    )
-    microphone = Channel[MicrophoneFrame](
-        "microphone",
-        capacity=4,
-        unit="frames of 50 ms",
-        full=Full.DROP_OLDEST,
-        because="200 ms bridge the jitter of a busy machine; older sound would only delay the conversation",
-    )
-    onset = Channel[MicrophoneFrame](
-        "onset",
-        capacity=20,
-        unit="frames of 50 ms",
-        full=Full.DROP_OLDEST,
-        because="it only measures: a second bridges the loading of its model",
-    )
-    service = Channel[ApiEvent](
-        "service",
-        capacity=1024,
-        unit="events",
-        full=Full.FAIL,
-        because="the controller takes them at once, a reply that comes in a burst included",
-    )
-    requests = Channel[ClientMessage](
-        "requests",
-        capacity=16,
-        unit="messages to the service",
-        full=Full.WAIT,
-        because="whoever asks for something can wait until the service has been told",
-    )
-    orders = Channel[SpeakerCommand](
-        "orders",
-        capacity=1024,
-        unit="commands",
-        full=Full.FAIL,
-        because="the speaker takes them at once; what is to be played waits in its backlog, not here",
-    )
-    reports = Channel[SpeakerReport](
-        "reports",
-        capacity=1024,
-        unit="reports",
-        full=Full.FAIL,
-        because="the controller takes them at once; a frame makes one",
-    )
-
+    c = Channels()
     conversation = (
-        RoomActor(settings.livekit, edge.room, tracks.sender(), people.sender(), texts.sender(), taps),
-        MicPump(tracks.receiver(), microphone.sender(), onset.sender(), taps),
+        RoomActor(settings.livekit, edge.room, c.tracks.sender(), c.people.sender(), c.texts.sender(), taps),
+        MicPump(c.tracks.receiver(), c.microphone.sender(), c.onset.sender(), taps),
         ApiSession(
             settings.api,
-            microphone.receiver(),
-            people.receiver(),
-            requests.receiver(),
-            service.sender(),
+            c.microphone.receiver(),
+            c.people.receiver(),
+            c.requests.receiver(),
+            c.service.sender(),
             taps,
         ),
-        BargeInController(service.receiver(), reports.receiver(), orders.sender(), taps),
-        SpeakerPump(settings.speaker, edge.loudspeaker, orders.receiver(), reports.sender()),
+        BargeInController(c.service.receiver(), c.reports.receiver(), c.orders.sender(), taps),
+        SpeakerPump(settings.speaker, edge.loudspeaker, c.orders.receiver(), c.reports.sender()),
     )
     bystanders = (
-        OnsetDetector(onset.receiver(), taps, Vad, WINDOW_MS),
+        OnsetDetector(c.onset.receiver(), taps, Vad, WINDOW_MS),
         TurnTimer(taps.tap("timers"), taps),
-        FrontEnd(taps.tap("front end"), texts.receiver(), edge.board, requests.sender(), configurable),
+        FrontEnd(taps.tap("front end"), c.texts.receiver(), edge.board, c.requests.sender(), configurable),
     )
     async with trio.open_nursery() as nursery:
         for actor in conversation:

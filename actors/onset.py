@@ -86,7 +86,8 @@ class OnsetDetector:
     async def run(self) -> None:
         """Listens until the frames end."""
         async with self.frames:
-            judge = await trio.to_thread.run_sync(self.load, abandon_on_cancel=True)
+            # Not abandoned when cancelled: native code in a thread that outlives its process aborts it.
+            judge = await trio.to_thread.run_sync(self.load)
             onsets = Onsets(self.window_ms)
             unjudged_ms = 0.0
             async for frame in self.frames:

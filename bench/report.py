@@ -97,7 +97,9 @@ class Report:
     conditions: Conditions
     seed: int
     load_before: float
-    """Processes that wanted to run in the minute before: what else the machine did."""
+    """Processes that wanted to run, over the minute before: what else the machine did."""
+    load_after: float
+    """The same over the run's last minute, the run included: some 0.7 if it was alone."""
     lasted_s: float
     floor: Case
     cases: tuple[tuple[Case, Case], ...]
@@ -111,6 +113,7 @@ class Report:
             "conditions": attrs.asdict(self.conditions),
             "seed": self.seed,
             "load_before": self.load_before,
+            "load_after": self.load_after,
             "lasted_s": round(self.lasted_s, 1),
             "cases": {
                 case.name: {
@@ -138,7 +141,7 @@ class Report:
             "Barge-in: from the service's event to silence at a listener in the room",
             "",
             f"  machine     {machine.cores} cores, {machine.processor}, {machine.system}; "
-            f"load {self.load_before:.2f} before the run",
+            f"load {self.load_before:.1f} before the run, {self.load_after:.1f} at its end",
             f"  versions    Python {machine.python}, {packages}, LiveKit server {machine.livekit_server}",
             f"  conditions  a reply of {conditions.reply_s:g} s in chunks of {conditions.chunk_ms} ms, "
             f"interrupted 1 to 3 s after its first sound; {conditions.late_ms} ms of it come even after that",
@@ -176,9 +179,7 @@ class Report:
             f"  listener    the widest gap between two of its 10 ms frames around an event: {stall:.0f} ms",
         ]
         if left_out:
-            notes.append(
-                f"  left out    {left_out} tries: the reply had fallen silent by itself before the event"
-            )
+            notes.append(f"  left out    {left_out} tries: the reply had fallen silent before the event")
         return notes
 
 

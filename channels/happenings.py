@@ -279,11 +279,11 @@ class Taps:
         return channel.receiver()
 
     def publish(self, happening: Happening) -> None:
-        """Tells every tap. Never waits; a tap whose reader is gone is forgotten."""
+        """Tells every tap. Never waits; a tap that is closed, or whose reader is gone, is forgotten."""
         for tap in list(self._taps):
             try:
                 tap[1].send_nowait(happening)
-            except trio.BrokenResourceError:
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
                 self._taps.remove(tap)
 
     def close(self) -> None:

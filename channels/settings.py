@@ -112,13 +112,18 @@ class Settings:
 
 
 def read_environment(environ: Mapping[str, str], dotenv: Path) -> dict[str, str]:
-    """The settings as written: the environment, then the `.env` file. Empty means not set."""
-    written = dotenv_values(dotenv, interpolate=False) if dotenv.is_file() else {}
-    both = {
-        **{name: value for name, value in written.items() if value},
-        **{n: v for n, v in environ.items() if v},
-    }
-    return {name: both[name] for name in _WHERE if name in both and both[name].strip()}
+    """The settings as written: the environment, then the `.env` file. Empty or blank means not set.
+
+    Raises:
+        SettingsError: the file is there and cannot be read.
+    """
+    try:
+        written = dotenv_values(dotenv, interpolate=False) if dotenv.is_file() else {}
+    except (OSError, UnicodeError):
+        raise SettingsError(f"{dotenv} cannot be read", "save it as plain text in UTF-8") from None
+    # What is blank in the environment does not hide what the file says.
+    both = [(name, value) for source in (written, environ) for name, value in source.items()]
+    return {name: value for name, value in both if name in _WHERE and value and value.strip()}
 
 
 def read_settings(found: Mapping[str, str], warn: Callable[[str], None]) -> Settings:
@@ -163,7 +168,7 @@ class _Reader:
         self.problems: list[SettingsError] = []
 
     def read(self, name: str, check: Callable[[str], None], default: str | None = None) -> str:
-        value = self._found.get(name, default)
+        value = self._found.get(name, "") if self._found.get(name, "").strip() else default
         if value is None:
             self.problems.append(SettingsError(f"{name} is not set", _WHERE[name]))
             return ""
@@ -211,12 +216,10 @@ def _voice_agent_url(value: str) -> None:
     parts = _split(value)
     if parts.scheme not in ("ws", "wss"):
         raise _Malformed(f"is not a ws:// or wss:// address (found {_shown(value)})")
-    if parts.scheme == "ws" and not _is_loopback(parts.hostname or ""):
+    if parts.scheme == "ws" and not _is_loopback(parts.hostname):
         raise _Malformed(
             f"would send the key unencrypted over ws:// to another machine (found {_shown(value)})"
         )
-    if parts.query or parts.fragment:
-        raise _Malformed(f"has a query, where only an address belongs (found {_shown(value)})")
 
 
 def _room_name(value: str) -> None:
@@ -226,8 +229,9 @@ def _room_name(value: str) -> None:
 
 def _queue_size(value: str) -> None:
     # 40 ms is two frames of the speaker; 2000 ms is the most that the article advises.
-    if not value.isascii() or not value.isdigit() or not 40 <= int(value) <= 2000:
-        raise _Malformed(f"is not a whole number of ms from 40 to 2000 (found {value[:20]!r})")
+    if not re.fullmatch("[0-9]{2,4}", value) or not 40 <= int(value) <= 2000:
+        found = repr(value) if len(value) <= 8 else f"{len(value)} characters"
+        raise _Malformed(f"is not a whole number of ms from 40 to 2000 (found {found})")
 
 
 def _split(value: str) -> _Parts:
@@ -240,21 +244,23 @@ def _split(value: str) -> _Parts:
         raise _Malformed(f"is not an address (found {_shown(value)})")
     if parts.username is not None or parts.password is not None:
         raise _Malformed("has a user or a password in it, where only an address belongs")
-    return _Parts(parts.scheme, hostname, parts.query, parts.fragment)
+    if parts.query or parts.fragment:
+        raise _Malformed(f"has a query, where only an address belongs (found {_shown(value)})")
+    return _Parts(parts.scheme, hostname)
 
 
 @attrs.frozen
 class _Parts:
     scheme: str
     hostname: str
-    query: str
-    fragment: str
 
 
 def _shown(value: str) -> str:
     # What has no scheme may be a secret in the wrong line, and a query can carry a token.
     if "://" not in value:
         return f"{len(value)} characters without ://"
+    if "@" in value:
+        return f"{len(value)} characters with an @"
     value = value.split("?")[0].split("#")[0]
     return repr(value if len(value) <= 80 else value[:77] + "…")
 

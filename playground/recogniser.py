@@ -29,7 +29,7 @@ SAMPLE_RATE_HZ = 16_000
 """What Moonshine hears; `playground.vad` resamples to the same rate."""
 
 LONGEST_PIECE_MS = 12_000
-"""Moonshine is made for segments of up to 30 s. Measured on 44 s of a person reading: 2.5 % wrong words in
+"""Moonshine is made for segments of up to 30 s. Measured on 44 s of one person reading: 2.5 % wrong words in
 pieces of up to 20 s, 3.4 % with 12 and 15, 5.9 % with 8 and 10; a piece takes about 35 ms a second of it."""
 
 _SHORTEST_MS = 100

@@ -92,11 +92,9 @@ class TurnDetection:
 ADAPTIVE = TurnDetection(min_silence=500, max_silence=1600)
 """What holds where the client sets nothing, in place of the service's adaptive endpointing.
 
-`min_silence` 500 ms: pauses inside a sentence are mostly shorter (in read and conversational speech the
-bulk lies under 500 ms: Campione & Véronis, "A large-scale multilingual study of silent pause duration",
-2002), and the older documentation of the service had 600. `max_silence` 1,600 ms: its older
-documentation had 1,500; rounded up to whole windows of 32 ms. What makes it adaptive is that the words
-choose between the two.
+Both are choices, near what the service's older documentation gave (600 and 1,500 ms): `min_silence` is
+shorter because somebody whose words are unfinished is not held to it, `max_silence` is 1,500 ms and
+100 more for a person who thinks. What makes it adaptive is that the words choose between the two.
 """
 
 _HYSTERESIS = 0.15

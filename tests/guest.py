@@ -19,6 +19,7 @@ import trio_asyncio
 from livekit import api, rtc
 
 from actors.room.livekit_edge import TolerantLoop
+from channels.secret import Secret
 from channels.sound import SAMPLE_RATE_HZ, bytes_of_ms
 from playground.livekit_server import LiveKitServer
 
@@ -121,16 +122,29 @@ class Guest:
         return b"".join(f.pcm for f in self.heard if since <= f.at < until)
 
 
+def _token(livekit: LiveKitServer, room_name: str, identity: str) -> Secret:
+    token = api.AccessToken(livekit.api_key, livekit.api_secret.reveal()).with_identity(identity)
+    return Secret(token.with_grants(api.VideoGrants(room_join=True, room=room_name)).to_jwt())
+
+
 @asynccontextmanager
 async def join_as_guest(
-    livekit: LiveKitServer, room_name: str, identity: str = "alice", *, publish: bool = True
+    livekit: LiveKitServer | tuple[str, Secret],
+    room_name: str,
+    identity: str = "alice",
+    *,
+    publish: bool = True,
 ) -> AsyncIterator[Guest]:
-    """Joins a room of a real server, listens to everybody in it, and opens a microphone."""
-    token = (
-        api.AccessToken(livekit.api_key, livekit.api_secret.reveal())
-        .with_identity(identity)
-        .with_grants(api.VideoGrants(room_join=True, room=room_name))
-        .to_jwt()
+    """Joins a room of a real server, listens to everybody in it, and opens a microphone.
+
+    Args:
+        livekit: the server, or the URL and the token that somebody was given.
+        room_name: not needed with a token.
+        identity: not needed with a token.
+        publish: whether to open a microphone.
+    """
+    url, token = (
+        livekit if isinstance(livekit, tuple) else (livekit.url, _token(livekit, room_name, identity))
     )
     async with trio_asyncio.open_loop() as loop, trio.open_nursery() as nursery:
         room = rtc.Room(loop=loop)
@@ -161,7 +175,7 @@ async def join_as_guest(
                 nursery.start_soon(listen, track)
 
         room.on("track_subscribed", on_track)
-        await trio_asyncio.aio_as_trio(room.connect)(livekit.url, token)
+        await trio_asyncio.aio_as_trio(room.connect)(url, token.reveal())
         nursery.start_soon(listen_to_all)
         if publish:
             track = rtc.LocalAudioTrack.create_audio_track("microphone", source)

@@ -24,6 +24,8 @@ __all__ = ["BadMessage", "EventReader", "read_message", "write_event", "write_me
 _MOST_NAMES_COUNTED = 64
 """A hostile peer can invent names without end; beyond this many they share one counter."""
 
+_LONGEST_NAME = 120
+
 
 class BadMessage(Exception):
     """A client's frame that a server must answer with `session.error`.
@@ -105,10 +107,10 @@ class EventReader:
 
     def _unrecognised(self, counted_as: str, kind: str, why: str) -> Unrecognised:
         self._count(counted_as)
-        return Unrecognised(kind, why)
+        return Unrecognised(kind[:_LONGEST_NAME], why)
 
     def _count(self, name: str) -> None:
-        name = name[:120]
+        name = name[:_LONGEST_NAME]
         known = name in self.passed_by or len(self.passed_by) < _MOST_NAMES_COUNTED
         self.passed_by[name if known else "others"] += 1
 
@@ -128,7 +130,7 @@ def read_message(frame: str | bytes) -> ClientMessage:
         raise BadMessage("invalid_format", "Invalid JSON format.")
     message_class = MESSAGES.get(kind)
     if message_class is None:
-        raise BadMessage("invalid_format", f"Unknown message type: {kind[:120]}")
+        raise BadMessage("invalid_format", f"Unknown message type: {kind[:_LONGEST_NAME]}")
     values: dict[str, Any] = {}
     for name, field in _FIELDS[message_class].items():
         if name not in content:

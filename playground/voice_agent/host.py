@@ -49,6 +49,7 @@ class Host:
         self._clock = clock
         self._speech: Speech | None = None
         self._loading = trio.Lock()
+        self._loaded = False
 
     async def take_in(self, connection: Connection, admission: Admission, nursery: trio.Nursery) -> None:
         """Talks with a client until it is gone.
@@ -116,10 +117,16 @@ class Host:
         """
         async with self._loading:
             if self._speech is None:
-                speech = _local_speech() if self._options.speech is None else self._options.speech()
-                await speech.load()
-                self._speech = speech
+                self._speech = _local_speech() if self._options.speech is None else self._options.speech()
+            if not self._loaded:
+                await self._speech.load()
+                self._loaded = True
         return self._speech
+
+    async def aclose(self) -> None:
+        """Waits until nothing of the speech runs any more; no session may be left."""
+        if self._speech is not None:
+            await self._speech.aclose()
 
 
 async def _pump(connection: Connection, session: Session) -> None:

@@ -24,12 +24,22 @@ from playground.voices import Voice as LocalVoice
 __all__ = ["LocalSpeech"]
 
 
+_VOICES = 4
+"""Sentences that are synthesised at once, in all sessions together."""
+_LAST_WORDS_S = 10.0
+"""Longer than anything here takes: loading the models on a busy machine."""
+
+
 @attrs.frozen
 class _ThreadedVoice:
     voice: LocalVoice
+    limiter: trio.CapacityLimiter
 
     async def say(self, text: str) -> Utterance:
-        return await trio.to_thread.run_sync(self.voice.say, text, abandon_on_cancel=True)
+        # Abandoned, since an interruption must not wait for a sentence that nobody will hear.
+        return await trio.to_thread.run_sync(
+            self.voice.say, text, limiter=self.limiter, abandon_on_cancel=True
+        )
 
 
 class LocalSpeech:
@@ -37,7 +47,8 @@ class LocalSpeech:
 
     def __init__(self) -> None:
         self._recogniser = Recogniser()
-        self._limiter = trio.CapacityLimiter(1)
+        self._hearing = trio.CapacityLimiter(1)
+        self._speaking = trio.CapacityLimiter(_VOICES)
 
     async def load(self) -> None:
         """Reads the models: one to two seconds.
@@ -46,14 +57,25 @@ class LocalSpeech:
             PlaygroundFault: a model is not installed.
         """
         for load in (self._recogniser.warm, warm):
-            await trio.to_thread.run_sync(load, abandon_on_cancel=True)
+            await trio.to_thread.run_sync(load, limiter=self._speaking, abandon_on_cancel=True)
+
+    async def aclose(self) -> None:
+        """Waits for the threads that were abandoned: the interpreter must not end under native code.
+
+        Comes back after ten seconds in any case, also when cancelled.
+        """
+        with trio.CancelScope(shield=True, deadline=trio.current_time() + _LAST_WORDS_S):
+            # A thread holds its limiter's token until it is done, whether anybody waits for it or not.
+            for limiter in (self._hearing, self._speaking):
+                for _ in range(int(limiter.total_tokens)):
+                    await limiter.acquire_on_behalf_of(object())
 
     def ears(self, audio: Receiver[bytes], heard: Sender[HearingEvent], detection: TurnDetection) -> Ears:
         """Ears with the shared recogniser."""
-        return RecognisingEars(audio, heard, self._recogniser, detection, limiter=self._limiter)
+        return RecognisingEars(audio, heard, self._recogniser, detection, limiter=self._hearing)
 
     def voice(self, name: str) -> Voice:
         """The voice of that name, or its stand-in."""
         if name not in VOICES:
             name = list(VOICES)[zlib.crc32(name.encode()) % len(VOICES)]
-        return _ThreadedVoice(voice(name))
+        return _ThreadedVoice(voice(name), self._speaking)

@@ -107,14 +107,17 @@ class VoiceAgentServer:
         listeners = await open_listeners(where) if isinstance(where, int) else where
         task_status.started(self.bind(listeners))
         fault: PlaygroundFault | None = None
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(trio.serve_listeners, self.serve_stream, list(listeners))
-            if self.script is None:
-                try:
-                    await self._host.speech()
-                except PlaygroundFault as error:
-                    fault = error
-                    nursery.cancel_scope.cancel()
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(trio.serve_listeners, self.serve_stream, list(listeners))
+                if self.script is None:
+                    try:
+                        await self._host.speech()
+                    except PlaygroundFault as error:
+                        fault = error
+                        nursery.cancel_scope.cancel()
+        finally:
+            await self._host.aclose()
         if fault is not None:
             raise fault
 

@@ -78,6 +78,9 @@ class Speech(Protocol):
             PlaygroundFault: the models are not there.
         """
 
+    async def aclose(self) -> None:
+        """Comes back when nothing of it runs any more: a process that ends before may crash."""
+
     def ears(self, audio: Receiver[bytes], heard: Sender[HearingEvent], detection: TurnDetection) -> Ears:
         """Ears for sound in PCM16 mono 24 kHz, frames of any length."""
 

@@ -154,6 +154,9 @@ class ToneSpeech:
         """Nothing to load."""
         await trio.lowlevel.checkpoint()
 
+    async def aclose(self) -> None:
+        """Nothing runs."""
+
     def ears(self, audio: Receiver[bytes], heard: Sender[HearingEvent], detection: TurnDetection) -> Ears:
         """Ears that hear whatever is loud."""
         return LoudnessEars(audio, heard, detection)

@@ -6,6 +6,7 @@ understood again.
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,7 +19,14 @@ from channels.wire.events import ReplyDone, SpeechStarted
 from channels.wire.messages import InputAudio, SessionEnd, SessionResume, SessionUpdate
 from playground.livekit_server import LiveKitServer
 from playground.recogniser import Recogniser
-from playground.voice_agent_api import Burst, Pacing, RealTime, ServerOptions, VoiceAgentServer, voice_agent_server
+from playground.voice_agent_api import (
+    Burst,
+    Pacing,
+    RealTime,
+    ServerOptions,
+    VoiceAgentServer,
+    voice_agent_server,
+)
 from tests.agent_process import AgentProcess, run_agent, settings_for
 from tests.guest import Guest, join_as_guest
 from tests.speech import at_16_khz, spoken, word_errors
@@ -26,8 +34,8 @@ from tests.speech import at_16_khz, spoken, word_errors
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 
 LONG_SENTENCE = (
-    "Please repeat after me. The old lighthouse keeper climbed the narrow stairs every evening, lit the great "
-    "lamp, wrote the weather into his book, and watched the ships until the morning came."
+    "Please repeat after me. The old lighthouse keeper climbed the narrow stairs every evening, lit the "
+    "great lamp, wrote the weather into his book, and watched the ships until the morning came."
 )
 
 
@@ -42,6 +50,14 @@ class Call:
     def sent(self, kind: type) -> list[float]:
         """When the service sent events of a kind, by Trio's clock."""
         return [entry.at_s for entry in self.service.sent if isinstance(entry.what, kind)]
+
+    async def sends(self, kind: type, count: int, *, within_s: float) -> None:
+        """Waits until the service has sent so many events of a kind."""
+        with trio.fail_after(within_s):
+            for _ in itertools.repeat(None):
+                if len(self.sent(kind)) >= count:
+                    return
+                await trio.sleep(0.01)
 
     def received(self, kind: type) -> int:
         """How many messages of a kind the service received."""
@@ -86,7 +102,9 @@ async def test_a_person_is_answered_by_voice_and_talks_over_the_answer(
     async with call(livekit, f"talk-{type(pacing).__name__}", pacing) as talk:
         said = "The weather is very nice today."
         answer = await words_in(await say_and_listen(talk.guest, spoken(said)))
-        assert word_errors(f"You said: {said}", answer) < 0.35, f"the answer is speech with these words: {answer}"
+        assert word_errors(f"You said: {said}", answer) < 0.35, (
+            f"the answer is speech with these words: {answer}"
+        )
 
         await talk.guest.say(spoken(LONG_SENTENCE))
         asked = time.monotonic()
@@ -97,7 +115,9 @@ async def test_a_person_is_answered_by_voice_and_talks_over_the_answer(
         await talk.guest.hush(1.5)
         decisions = len(talk.sent(SpeechStarted))
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(talk.guest.say, spoken("No, stop it please, I have heard enough of that story now."))
+            nursery.start_soon(
+                talk.guest.say, spoken("No, stop it please, I have heard enough of that story now.")
+            )
             with trio.fail_after(10):
                 while len(talk.sent(SpeechStarted)) == decisions:
                     await trio.sleep(0.01)
@@ -136,7 +156,9 @@ async def test_ctrl_c_in_the_middle_of_a_reply_leaves_cleanly(livekit: LiveKitSe
         assert talk.received(SessionEnd) == 1, "the session was ended, so that it stops costing"
 
 
-async def test_sound_reaches_the_service_only_when_it_listens_and_in_real_time(livekit: LiveKitServer) -> None:
+async def test_sound_reaches_the_service_only_when_it_listens_and_in_real_time(
+    livekit: LiveKitServer,
+) -> None:
     async with call(livekit, "pace", RealTime()) as talk:
         await talk.guest.hush(3)
         sounds = [entry for entry in talk.service.received if isinstance(entry.what, InputAudio)]

@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -56,9 +57,11 @@ def test_its_first_line_is_its_url_and_ctrl_c_ends_it_without_a_word() -> None:
         assert (program.returncode, rest, errors) == (0, "", "")
 
 
-def test_it_can_be_ended_while_its_models_load() -> None:
+@pytest.mark.parametrize("after_s", [0.0, 0.3, 0.6])
+def test_it_can_be_ended_while_its_models_load(after_s: float) -> None:
     with running() as (url, program):
         assert url.startswith("ws://127.0.0.1:")
+        time.sleep(after_s)
         program.send_signal(signal.SIGINT)
         _, errors = program.communicate(timeout=20)
         assert (program.returncode, errors) == (0, "")

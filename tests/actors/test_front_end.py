@@ -1,0 +1,280 @@
+"""What any LiveKit front end sees of the conversation, and what it may change."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+from attrs import define, field
+
+from actors.front_end import THINKS_AT_MOST_S, FrontEnd
+from channels.bounded import Channel, Full, Receiver, Sender
+from channels.happenings import (
+    HeardBy,
+    Interrupted,
+    ParticipantJoined,
+    PersonSaid,
+    ReplyBegan,
+    ReplyEnded,
+    ReplyOutcome,
+    ServiceComplained,
+    SessionConfigured,
+    SessionStarted,
+    Taps,
+    TurnStarted,
+    TurnStopped,
+    TurnTimed,
+    WordsHeard,
+)
+from channels.texts import (
+    AGENT_STATE,
+    CONFIGURE_METHOD,
+    LISTENING_TO,
+    SESSION_TOPIC,
+    TURNS_TOPIC,
+    Asked,
+    RoomText,
+    Typed,
+)
+from channels.wire.messages import ClientMessage, ConversationMessage, ReplyCreate, SessionUpdate
+
+
+@define
+class Stream:
+    """A text stream as a front end gets it."""
+
+    topic: str
+    sender: str | None
+    attributes: dict[str, str]
+    text: str = ""
+    closed: bool = False
+
+    async def write(self, text: str) -> None:
+        assert not self.closed
+        self.text += text
+
+    async def aclose(self, attributes: Mapping[str, str] | None = None) -> None:
+        self.closed = True
+        self.attributes.update(attributes or {})
+
+    @property
+    def final(self) -> bool:
+        return self.attributes["lk.transcription_final"] == "true"
+
+
+@define
+class Board:
+    """A room that remembers what was shown in it."""
+
+    states: list[str] = field(factory=list)
+    attributes: dict[str, str] = field(factory=dict)
+    streams: list[Stream] = field(factory=list)
+    answers: dict[str, Any] = field(factory=dict)
+
+    async def set_attributes(self, attributes: Mapping[str, str]) -> None:
+        self.attributes.update(attributes)
+        if AGENT_STATE in attributes:
+            self.states.append(attributes[AGENT_STATE])
+
+    async def send_text(
+        self, topic: str, text: str, *, attributes: Mapping[str, str], sender_identity: str | None = None
+    ) -> None:
+        self.streams.append(Stream(topic, sender_identity, dict(attributes), text, closed=True))
+
+    async def open_text(self, topic: str, *, attributes: Mapping[str, str]) -> Stream:
+        self.streams.append(Stream(topic, None, dict(attributes)))
+        return self.streams[-1]
+
+    def answer(self, call_id: str, payload: str) -> None:
+        self.answers[call_id] = json.loads(payload)
+
+    def agent_track_sid(self) -> str:
+        return "TR_agent"
+
+    def shown(self, topic: str) -> list[Any]:
+        """The JSON objects on a topic."""
+        return [json.loads(stream.text) for stream in self.streams if stream.topic == topic]
+
+    def captions(self) -> list[Stream]:
+        return [stream for stream in self.streams if stream.topic == "lk.transcription"]
+
+
+@define
+class Scene:
+    board: Board
+    taps: Taps
+    texts: Sender[RoomText]
+    requests: Receiver[ClientMessage]
+
+    async def happens(self, *happenings: Any) -> None:
+        for happening in happenings:
+            self.taps.publish(happening)
+            await trio.testing.wait_all_tasks_blocked()
+
+
+@asynccontextmanager
+async def scene(*, configurable: bool = True) -> AsyncIterator[Scene]:
+    texts = Channel[RoomText]("texts", capacity=8, unit="texts", full=Full.DROP_OLDEST, because="test")
+    requests = Channel[ClientMessage]("requests", capacity=8, unit="messages", full=Full.WAIT, because="test")
+    taps, board = Taps(), Board()
+    front_end = FrontEnd(taps.tap("test"), texts.receiver(), board, requests.sender(), configurable)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(front_end.run)
+        yield Scene(board, taps, texts.sender(), requests.receiver())
+        nursery.cancel_scope.cancel()
+
+
+def over(outcome: ReplyOutcome, heard: str, reply_id: str = "r") -> ReplyEnded:
+    return ReplyEnded(reply_id, outcome, 700, heard, at=9.0)
+
+
+CONFIG = {"system_prompt": "Be kind.", "output": {"voice": "alba"}}
+
+
+async def test_the_state_follows_the_conversation(autojump_clock: trio.testing.MockClock) -> None:
+    async with scene() as play:
+        await play.happens(
+            SessionStarted("s", resumed=False),
+            TurnStarted(1.0),
+            TurnStopped(2.0),
+            ReplyBegan("r", 2.5),
+            over(ReplyOutcome.PLAYED, "Hello."),
+            TurnStopped(5.0),
+            ReplyBegan("q", 5.5),
+            Interrupted("q", 6.0),
+        )
+        assert play.board.states == [
+            "initializing",
+            "listening",
+            "thinking",
+            "speaking",
+            "listening",
+            "thinking",
+            "speaking",
+            "listening",
+        ]
+
+
+async def test_the_agent_does_not_think_for_ever(autojump_clock: trio.testing.MockClock) -> None:
+    async with scene() as play:
+        await play.happens(SessionStarted("s", resumed=False), TurnStopped(0.0))
+        assert play.board.states[-1] == "thinking"
+        await trio.sleep(THINKS_AT_MOST_S + 0.1)
+        assert play.board.states[-1] == "listening"
+
+
+async def test_the_caption_of_an_interrupted_reply_ends_with_what_was_heard() -> None:
+    async with scene() as play:
+        await play.happens(ReplyBegan("r", 1.0), WordsHeard("r", "Our return"), WordsHeard("r", "policy"))
+        (caption,) = play.board.captions()
+        assert (caption.text, caption.closed, caption.final) == ("Our return policy ", False, False)
+        await play.happens(Interrupted("r", 2.0), over(ReplyOutcome.CUT, "Our return policy"))
+        assert (caption.text.strip(), caption.closed, caption.final) == ("Our return policy", True, True)
+        assert caption.attributes["lk.segment_id"] == "r"
+        assert caption.attributes["lk.transcribed_track_id"] == "TR_agent"
+
+
+async def test_a_service_without_word_times_still_gives_a_caption_of_what_was_heard() -> None:
+    async with scene() as play:
+        await play.happens(ReplyBegan("r", 1.0), over(ReplyOutcome.PLAYED, "All of it."))
+        (caption,) = play.board.captions()
+        assert (caption.text, caption.final) == ("All of it.", True)
+
+
+async def test_the_persons_words_are_shown_as_the_persons_and_replace_one_another() -> None:
+    async with scene() as play:
+        await play.happens(
+            HeardBy("alice", "TR_mic"),
+            PersonSaid("what", final=False),
+            PersonSaid("what time", final=True),
+            PersonSaid("thanks", final=True),
+        )
+        first, second, third = play.board.captions()
+        assert play.board.attributes[LISTENING_TO] == "alice"
+        assert [caption.sender for caption in (first, second, third)] == ["alice"] * 3
+        assert first.attributes["lk.segment_id"] == second.attributes["lk.segment_id"]
+        assert second.attributes["lk.segment_id"] != third.attributes["lk.segment_id"]
+        assert [caption.final for caption in (first, second, third)] == [False, True, True]
+        assert first.attributes["lk.transcribed_track_id"] == "TR_mic"
+
+
+async def test_each_turn_is_shown_with_its_timers() -> None:
+    async with scene() as play:
+        await play.happens(TurnTimed(3, 950, None, 600, over(ReplyOutcome.PLAYED, "Yes.")))
+        assert play.board.shown(TURNS_TOPIC) == [
+            {
+                "turn": 3,
+                "turn_latency_ms": 950,
+                "endpointing_ms": 600,
+                "barge_in_ms": None,
+                "reply_id": "r",
+                "outcome": "played",
+                "heard_ms": 700,
+                "heard_text": "Yes.",
+            }
+        ]
+
+
+async def test_what_is_typed_is_answered() -> None:
+    async with scene() as play:
+        play.texts.send_nowait(Typed("alice", "What is the time?"))
+        assert await play.requests.receive() == ConversationMessage("user", "What is the time?")
+        asked = await play.requests.receive()
+        assert isinstance(asked, ReplyCreate)
+        assert "What is the time?" in (asked.instructions or "")
+
+
+def change(payload: str, call_id: str = "1") -> Asked:
+    return Asked(call_id, "alice", CONFIGURE_METHOD, payload)
+
+
+async def test_the_prompt_can_be_changed_in_mid_call_and_the_answer_is_the_services() -> None:
+    async with scene() as play:
+        await play.happens(SessionConfigured(CONFIG), ParticipantJoined("alice"))
+        play.texts.send_nowait(change('{"system_prompt": "Be brief."}'))
+        assert await play.requests.receive() == SessionUpdate({"system_prompt": "Be brief."})
+        assert play.board.answers == {}
+        await play.happens(SessionConfigured({**CONFIG, "system_prompt": "Be brief."}))
+        assert play.board.answers == {"1": {"accepted": True, "why": ""}}
+        assert play.board.shown(SESSION_TOPIC)[-1]["system_prompt"] == "Be brief."
+
+
+async def test_a_change_that_the_service_refuses_is_refused_in_its_words() -> None:
+    async with scene() as play:
+        play.texts.send_nowait(change('{"system_prompt": "x"}'))
+        await play.requests.receive()
+        await play.happens(ServiceComplained("invalid_value", "Too short", "mend"))
+        assert play.board.answers == {"1": {"accepted": False, "why": "Too short"}}
+
+
+@pytest.mark.parametrize(
+    ("payload", "why"),
+    [
+        ('{"voice": "eve"}', "The service fixes the voice"),
+        ('{"colour": "red"}', "no setting called 'colour'"),
+        ('{"system_prompt": 5}', "is a text"),
+        ("{}", "nothing to change"),
+        ("no JSON", "not JSON"),
+        ("[" * 4000, "not JSON"),
+    ],
+)
+async def test_what_cannot_be_changed_is_refused_with_the_reason(payload: str, why: str) -> None:
+    async with scene() as play:
+        play.texts.send_nowait(change(payload))
+        await trio.testing.wait_all_tasks_blocked()
+        assert play.board.answers["1"]["accepted"] is False
+        assert why in play.board.answers["1"]["why"]
+
+
+async def test_a_stranger_in_the_room_neither_sees_nor_changes_the_prompt() -> None:
+    async with scene(configurable=False) as play:
+        await play.happens(SessionConfigured(CONFIG))
+        assert play.board.shown(SESSION_TOPIC)[-1]["system_prompt"] == ""
+        play.texts.send_nowait(change('{"system_prompt": "Give everything away."}'))
+        await trio.testing.wait_all_tasks_blocked()
+        assert play.board.answers["1"]["accepted"] is False

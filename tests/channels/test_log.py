@@ -1,0 +1,85 @@
+"""The log: for a person or a machine, on stderr, and with the tokens of libraries blotted out."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
+from channels.log import open_log
+from channels.secret import Secret
+
+TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhZ2VudCJ9.c2lnbmF0dXJlLV8"
+
+
+@pytest.fixture(autouse=True)
+def _leave_the_log_as_it_was() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
+
+
+def test_as_json_every_line_is_an_object_with_a_level_and_a_time(capsys: pytest.CaptureFixture[str]) -> None:
+    log = open_log("json")
+    log.info("started", room="tea")
+    log.warning("lost", why='with "quotes" and\nlines and ü')
+    logging.getLogger("livekit").warning("a library says %s", "hello")
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    lines = [json.loads(line) for line in captured.err.splitlines()]
+    assert [line["event"] for line in lines] == ["started", "lost", "library"]
+    assert [line["level"] for line in lines] == ["info", "warning", "warning"]
+    assert all(line["timestamp"].endswith("Z") for line in lines)
+    assert lines[1]["why"] == 'with "quotes" and\nlines and ü'
+    assert lines[2]["said"] == "a library says hello"
+
+
+def test_as_text_every_event_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    log = open_log("text")
+    log.info("started", room="tea")
+    log.warning("lost", why="two\nlines")
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert len(captured.err.splitlines()) == 2
+    assert "\x1b" not in captured.err
+
+
+def test_what_is_for_those_who_ask_for_more_is_left_out_unless_they_do(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    open_log("json").debug("partial")
+    assert capsys.readouterr().err == ""
+    open_log("json", verbose=True).debug("partial")
+    assert "partial" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+@pytest.mark.parametrize(
+    "said",
+    [
+        f"connecting to wss://x.livekit.cloud/rtc?access_token={TOKEN}&auto_subscribe=1",
+        f"GET /v1/ws?token={TOKEN}",
+        f"Authorization: Bearer {TOKEN}",
+    ],
+)
+def test_a_token_that_a_library_quotes_is_blotted_out(
+    capsys: pytest.CaptureFixture[str], form: str, said: str
+) -> None:
+    log = open_log("json" if form == "json" else "text")
+    logging.getLogger("livekit").error(said)
+    log.warning("lost", why=said)
+    shown = capsys.readouterr().err
+    assert TOKEN not in shown
+    assert TOKEN.split(".")[2] not in shown
+    assert shown.count("•••") == 2
+
+
+def test_a_secret_that_is_logged_by_mistake_is_dots(capsys: pytest.CaptureFixture[str]) -> None:
+    open_log("text").info("started", key=Secret(TOKEN))
+    assert TOKEN not in capsys.readouterr().err
