@@ -21,11 +21,13 @@ from pathlib import Path
 from typing import Protocol, TypeAlias
 
 import trio
+from rich.console import Console
 from structlog.typing import FilteringBoundLogger
 
 from actors.api import ApiSession
 from actors.barge_in import BargeInController
 from actors.front_end import FrontEnd
+from actors.live_line import LiveLine
 from actors.log import EventLog
 from actors.mic import MicPump
 from actors.onset import OnsetDetector
@@ -33,7 +35,7 @@ from actors.room.actor import AGENT_IDENTITY, RoomActor, mint_token
 from actors.room.livekit_edge import LiveKitEdge, livekit_edge
 from actors.speaker import SpeakerPump
 from actors.timers import TurnTimer
-from channels.bounded import Channel, Full
+from channels.bounded import Channel, ChannelStatistics, Full
 from channels.errors import SettingsError, VoiceAgentError, reason_of
 from channels.happenings import BystanderFailed, Taps
 from channels.log import open_log
@@ -138,9 +140,18 @@ class Channels:
             because="the controller takes them at once; a frame makes one",
         )
 
+    def statistics(self) -> list[ChannelStatistics]:
+        """What each has carried so far."""
+        return [channel.statistics() for channel in vars(self).values()]
+
 
 async def serve_room(
-    settings: Settings, edge: LiveKitEdge, taps: Taps, *, configurable: bool = False
+    settings: Settings,
+    edge: LiveKitEdge,
+    taps: Taps,
+    *,
+    configurable: bool = False,
+    terminal: Console | None = None,
 ) -> None:
     """Serves one room until cancelled.
 
@@ -149,6 +160,7 @@ async def serve_room(
         edge: LiveKit.
         taps: are told what happens.
         configurable: whether people in the room may change the session.
+        terminal: where a live line is drawn.
 
     Raises:
         VoiceAgentError: (perhaps in a group) the room or the service cannot be used any more.
@@ -168,11 +180,14 @@ async def serve_room(
         BargeInController(c.service.receiver(), c.reports.receiver(), c.orders.sender(), taps),
         SpeakerPump(settings.speaker, edge.loudspeaker, c.orders.receiver(), c.reports.sender()),
     )
-    bystanders = (
+    bystanders: list[Actor] = [
         OnsetDetector(c.onset.receiver(), taps, Vad, WINDOW_MS),
         TurnTimer(taps.tap("timers"), taps),
         FrontEnd(taps.tap("front end"), c.texts.receiver(), edge.board, c.requests.sender(), configurable),
-    )
+    ]
+    if terminal is not None:
+        name = settings.livekit.room_name
+        bystanders.append(LiveLine(name, taps.tap("live line"), c.statistics, terminal))
     async with trio.open_nursery() as nursery:
         for actor in conversation:
             nursery.start_soon(actor.run)
@@ -195,7 +210,13 @@ async def _run_bystander(actor: Actor, taps: Taps) -> None:
         taps.publish(BystanderFailed(type(actor).__name__, repr(error)))
 
 
-async def serve(prepare: Preparation, log: FilteringBoundLogger, *, configurable: bool = False) -> int:
+async def serve(
+    prepare: Preparation,
+    log: FilteringBoundLogger,
+    *,
+    configurable: bool = False,
+    terminal: Console | None = None,
+) -> int:
     """Serves until a signal comes or the room cannot be served any more; gives the exit code."""
     failure: VoiceAgentError | None = None
     async with trio.open_nursery() as signals:
@@ -210,7 +231,7 @@ async def serve(prepare: Preparation, log: FilteringBoundLogger, *, configurable
                         prepare() as settings,
                         livekit_edge(queue_size_ms=settings.speaker.queue_size_ms) as edge,
                     ):
-                        await serve_room(settings, edge, taps, configurable=configurable)
+                        await serve_room(settings, edge, taps, configurable=configurable, terminal=terminal)
             except (VoiceAgentError, BaseExceptionGroup) as error:
                 failure = reason_of(error)
                 if failure is None:
@@ -236,6 +257,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; gives the exit code."""
     options = _parse(arguments)
     log = open_log(options.log, verbose=options.verbose)
+    terminal = Console(stderr=True) if options.log == "text" and sys.stderr.isatty() else None
     found = read_environment(os.environ, Path(".env"))
     try:
         if options.command == "token":
@@ -248,14 +270,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 livekit=settings.livekit.url,
                 api=settings.api.url,
             )
-            return trio.run(serve, lambda: nullcontext(settings), log)
+            return trio.run(functools.partial(serve, lambda: nullcontext(settings), log, terminal=terminal))
     except SettingsError as error:
         print(error, file=sys.stderr)
         return 2
     room_name = found.get("ROOM_NAME", DEFAULT_ROOM_NAME)
     # On one's own machine everybody in the room is the owner of the agent.
-    run = functools.partial(serve, lambda: _on_this_machine(room_name, log), log, configurable=True)
-    return trio.run(run)
+    here = functools.partial(_on_this_machine, room_name, log)
+    return trio.run(functools.partial(serve, here, log, configurable=True, terminal=terminal))
 
 
 @asynccontextmanager

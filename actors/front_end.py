@@ -9,28 +9,22 @@ slow to take text, happenings are lost here, and the conversation goes on unharm
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from typing import Any
 
 import trio
 from attrs import define, field
 
+from channels.agent_state import AgentState, StateKeeper
 from channels.bounded import Receiver, Sender
 from channels.happenings import (
     Happening,
     HeardBy,
-    Interrupted,
     ParticipantJoined,
     PersonSaid,
-    ReplyBegan,
     ReplyEnded,
     ServiceComplained,
     SessionConfigured,
-    SessionLost,
-    SessionStarted,
-    TurnStarted,
-    TurnStopped,
     TurnTimed,
     WordsHeard,
 )
@@ -49,9 +43,6 @@ from channels.texts import (
 from channels.wire.messages import ClientMessage, ConversationMessage, ReplyCreate, SessionUpdate
 
 __all__ = ["FrontEnd"]
-
-THINKS_AT_MOST_S = 10.0
-"""A turn may have no answer (a cough, a mere "mm-hm"): after this the agent is shown to listen again."""
 
 ACCEPTED_WITHIN_S = 5.0
 
@@ -79,14 +70,12 @@ class FrontEnd:
     board: TextBoard
     requests: Sender[ClientMessage]
     configurable: bool = False
-    _state: str = field(default="", init=False)
-    _thinking_until: float = field(default=math.inf, init=False)
+    _keeper: StateKeeper = field(factory=StateKeeper, init=False)
+    _shown_state: AgentState | None = field(default=None, init=False)
     _listening_to: str = field(default="", init=False)
     _track_sid: str = field(default="", init=False)
     _person_segment: int = field(default=0, init=False)
     _segments: dict[str, TextWriter] = field(factory=dict, init=False)
-    _audible: set[str] = field(factory=set, init=False)
-    """Replies of which something is being heard."""
     _config: Mapping[str, Any] = field(factory=dict, init=False)
     _asked: list[Asked] = field(factory=list, init=False)
     """Changes that the service has not answered yet, oldest first."""
@@ -94,38 +83,33 @@ class FrontEnd:
     async def run(self) -> None:
         """Shows until the happenings end."""
         async with self.happenings, self.texts, self.requests, trio.open_nursery() as nursery:
-            await self._become("initializing")
+            await self._show_state(self._keeper.state)
             nursery.start_soon(self._read_texts)
             await self._show_happenings()
             nursery.cancel_scope.cancel()
 
     async def _show_happenings(self) -> None:
         while True:
-            with trio.move_on_at(self._thinking_until):
+            happening: Happening | None = None
+            with trio.move_on_at(self._keeper.thinking_until):
                 try:
                     happening = await self.happenings.receive()
                 except trio.EndOfChannel:
                     return
+            now = trio.current_time()
+            if happening is None:
+                await self._show_state(self._keeper.pass_time(now))
+            else:
+                await self._show_state(self._keeper.take(happening, now))
                 await self._show(happening)
-                continue
-            await self._become("listening")
 
     async def _show(self, happening: Happening) -> None:
         match happening:
-            case SessionStarted() | TurnStarted() | Interrupted():
-                await self._become("listening")
-            case SessionLost():
-                await self._become("initializing")
-            case TurnStopped():
-                await self._become("thinking")
             case HeardBy(identity=identity, track_sid=track_sid):
                 self._listening_to, self._track_sid = identity or "", track_sid
                 await self.board.set_attributes({LISTENING_TO: self._listening_to})
             case PersonSaid(text=text, final=final):
                 await self._show_person(text, final)
-            case ReplyBegan(reply_id=reply_id):
-                self._audible.add(reply_id)
-                await self._become("speaking")
             case WordsHeard(reply_id=reply_id, text=text):
                 await (await self._segment(reply_id)).write(text + " ")
             case ReplyEnded():
@@ -143,11 +127,10 @@ class FrontEnd:
             case _:
                 pass
 
-    async def _become(self, state: str) -> None:
-        self._thinking_until = trio.current_time() + THINKS_AT_MOST_S if state == "thinking" else math.inf
-        if state != self._state:
-            self._state = state
-            await self.board.set_attributes({AGENT_STATE: state})
+    async def _show_state(self, state: AgentState) -> None:
+        if state is not self._shown_state:
+            self._shown_state = state
+            await self.board.set_attributes({AGENT_STATE: state.value})
 
     async def _show_person(self, text: str, final: bool) -> None:
         await self.board.send_text(
@@ -170,9 +153,6 @@ class FrontEnd:
         return writer
 
     async def _show_end(self, ended: ReplyEnded) -> None:
-        self._audible.discard(ended.reply_id)
-        if self._state == "speaking" and not self._audible:
-            await self._become("listening")
         if ended.reply_id not in self._segments:
             if not ended.heard_text:
                 return

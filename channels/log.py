@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from typing import Any, Literal, cast
+from typing import Any, Literal, TextIO, cast
 
 import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
@@ -37,7 +37,7 @@ def open_log(form: LogFormat, *, verbose: bool = False) -> FilteringBoundLogger:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG if verbose else logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast(TextIO, _StandardError())),
         cache_logger_on_first_use=False,
     )
     log = cast(FilteringBoundLogger, structlog.get_logger())
@@ -50,6 +50,16 @@ def _blot_out(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDi
         name: _TOKEN.sub(r"\1•••", value) if isinstance(value, str) else value
         for name, value in event.items()
     }
+
+
+class _StandardError:
+    """`sys.stderr` as it is at the moment of writing: a live line puts something else in its place."""
+
+    def write(self, text: str) -> int:
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
 
 
 class _ToStructlog(logging.Handler):

@@ -20,7 +20,7 @@ from livekit import api
 
 from channels.backoff import Backoff
 from channels.bounded import Sender
-from channels.errors import RoomEnded, RoomUnreachable
+from channels.errors import RoomEnded, RoomUnreachable, SettingsError
 from channels.happenings import ParticipantJoined, ParticipantLeft, RoomJoined, RoomLost, RoomRestored, Taps
 from channels.messages import PersonCame
 from channels.ports import (
@@ -52,7 +52,7 @@ _REJOIN_FOR_S = 60.0
 """On top of the SDK's own 25 s of reconnecting (measured)."""
 
 _STEADY_AFTER_S = 10.0
-"""A room that keeps the agent for less has not come back: joining it again at once, for ever, helps nobody."""
+"""A room that keeps the agent for less has not come back: joining it again and again helps nobody."""
 
 _ENDED = {
     WhyLeft.CLOSED: ("the room was closed", "start the agent again to open it anew"),
@@ -65,7 +65,13 @@ _ENDED = {
 
 
 def mint_token(settings: LiveKitSettings, identity: str, life: timedelta) -> Secret:
-    """A client's token: it lets `identity` into the one room of the settings, to speak and to listen."""
+    """A client's token: it lets `identity` into the one room of the settings, to speak and to listen.
+
+    Raises:
+        SettingsError: the identity is no name.
+    """
+    if not identity.strip():
+        raise SettingsError("the identity is empty", "give the name of who joins, e.g. --identity alice")
     return Secret(_token(settings, identity, life, _grants(settings)).to_jwt())
 
 

@@ -113,6 +113,7 @@ class TolerantLoop:
         return getattr(self._loop, name)
 
     def call_later(self, delay: float, callback: Callable[..., object], *arguments: Any) -> object:
+        """As asyncio's: a negative delay (s) is none."""
         return self._loop.call_later(max(0.0, delay), callback, *arguments)
 
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from trio.testing import MockClock
 from trio_websocket import wrap_server_stream
 
-from channels.happenings import ServiceComplained, SessionLost, SessionStarted
+from actors.api.connection import dial
+from channels.happenings import ServiceComplained, SessionClosed, SessionLost, SessionStarted
 from channels.messages import ConnectionBroke
 from channels.wire.events import ReplyDone, SessionEnded, SessionFailed, SpeechStarted, UserTranscript
 from channels.wire.failures import (
@@ -25,7 +26,18 @@ from channels.wire.failures import (
     SessionClosedByService,
 )
 from channels.wire.messages import InputAudio, SessionResume, SessionUpdate
-from playground.voice_agent_api import Close, Drop, Expect, Send, SendRaw, Stall, Wait
+from playground.voice_agent_api import (
+    Close,
+    Drop,
+    Expect,
+    Script,
+    Send,
+    SendRaw,
+    ServerOptions,
+    Stall,
+    Wait,
+    voice_agent_server,
+)
 from tests.actors.test_api_support import (
     RESUME,
     START,
@@ -405,6 +417,24 @@ async def test_a_broken_stream_of_frames_is_a_drop_and_not_a_crash(
     async with conversation(answer=peer) as talk:
         await talk.until(ReplyDone)
         assert len(talk.happened(SessionLost)) == 1
+
+
+async def test_over_a_real_socket_a_reset_is_resumed_and_the_session_ended_in_good_order() -> None:
+    script = Script([START, RESUME])
+    with trio.fail_after(60):
+        async with voice_agent_server(ServerOptions(script=script)) as server:
+            async with conversation(url=server.url, dialer=dial) as talk:
+                await talk.until(SessionStarted)
+                talk.speak()
+                await server.received.until("input.audio")
+                await server.drop_connections()
+                await talk.until(SessionStarted, 2)
+                talk.speak()
+                await server.received.until("input.audio", 2)
+                await talk.stop()
+                assert talk.happened(SessionStarted)[1].resumed
+                assert talk.happened(SessionClosed) == [SessionClosed(confirmed=True)]
+            assert server.crashes == 0
 
 
 async def test_the_last_error_is_the_one_that_is_shown(autojump_clock: MockClock) -> None:
