@@ -14,10 +14,11 @@ import functools
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from datetime import timedelta
 from pathlib import Path
+from random import Random
 from typing import Protocol, TypeAlias
 
 import trio
@@ -25,12 +26,13 @@ from rich.console import Console
 from structlog.typing import FilteringBoundLogger
 
 from actors.api import ApiSession
+from actors.api.connection import Dialer, dial
 from actors.barge_in import BargeInController
 from actors.front_end import FrontEnd
 from actors.live_line import LiveLine
 from actors.log import EventLog
 from actors.mic import MicPump
-from actors.onset import OnsetDetector
+from actors.onset import Judge, OnsetDetector
 from actors.room.actor import AGENT_IDENTITY, RoomActor, mint_token
 from actors.room.livekit_edge import LiveKitEdge, livekit_edge
 from actors.speaker import SpeakerPump
@@ -70,6 +72,11 @@ https://agents-playground.livekit.io (choose "Manual"), with
 Ctrl-C ends it.
 """
 BYSTANDERS_LEAVE_WITHIN_S = 0.5
+
+
+async def _load_vad() -> Judge:
+    # Not abandoned when cancelled: native code in a thread that outlives its process aborts it.
+    return await trio.to_thread.run_sync(Vad)
 
 
 class Channels:
@@ -150,6 +157,9 @@ async def serve_room(
     edge: LiveKitEdge,
     taps: Taps,
     *,
+    dialer: Dialer = dial,
+    load_judge: Callable[[], Awaitable[Judge]] = _load_vad,
+    random: Random | None = None,
     configurable: bool = False,
     terminal: Console | None = None,
 ) -> None:
@@ -159,15 +169,26 @@ async def serve_room(
         settings: of this room.
         edge: LiveKit.
         taps: are told what happens.
+        dialer: opens the way to the Voice Agent API.
+        load_judge: makes the voice activity detector.
+        random: for jitter.
         configurable: whether people in the room may change the session.
         terminal: where a live line is drawn.
 
     Raises:
         VoiceAgentError: (perhaps in a group) the room or the service cannot be used any more.
     """
-    c = Channels()
+    c, random = Channels(), random or Random()
     conversation = (
-        RoomActor(settings.livekit, edge.room, c.tracks.sender(), c.people.sender(), c.texts.sender(), taps),
+        RoomActor(
+            settings.livekit,
+            edge.room,
+            c.tracks.sender(),
+            c.people.sender(),
+            c.texts.sender(),
+            taps,
+            random,
+        ),
         MicPump(c.tracks.receiver(), c.microphone.sender(), c.onset.sender(), taps),
         ApiSession(
             settings.api,
@@ -176,12 +197,14 @@ async def serve_room(
             c.requests.receiver(),
             c.service.sender(),
             taps,
+            dialer,
+            random,
         ),
         BargeInController(c.service.receiver(), c.reports.receiver(), c.orders.sender(), taps),
         SpeakerPump(settings.speaker, edge.loudspeaker, c.orders.receiver(), c.reports.sender()),
     )
     bystanders: list[Actor] = [
-        OnsetDetector(c.onset.receiver(), taps, Vad, WINDOW_MS),
+        OnsetDetector(c.onset.receiver(), taps, load_judge, WINDOW_MS),
         TurnTimer(taps.tap("timers"), taps),
         FrontEnd(taps.tap("front end"), c.texts.receiver(), edge.board, c.requests.sender(), configurable),
     ]

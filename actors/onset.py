@@ -7,7 +7,7 @@ row begin a sound and a pause ends it. Nothing waits for it: it only measures.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 import trio
@@ -74,20 +74,19 @@ class OnsetDetector:
     """Listens to the person's microphone for its beginnings and ends.
 
     Args:
-        load: makes the judge; called in a thread, since a model has to be read.
+        load: makes the judge.
         window_ms: the length of its windows.
     """
 
     frames: Receiver[MicrophoneFrame]
     taps: Taps
-    load: Callable[[], Judge]
+    load: Callable[[], Awaitable[Judge]]
     window_ms: float
 
     async def run(self) -> None:
         """Listens until the frames end."""
         async with self.frames:
-            # Not abandoned when cancelled: native code in a thread that outlives its process aborts it.
-            judge = await trio.to_thread.run_sync(self.load)
+            judge = await self.load()
             onsets = Onsets(self.window_ms)
             unjudged_ms = 0.0
             async for frame in self.frames:

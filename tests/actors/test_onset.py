@@ -24,10 +24,13 @@ async def happenings_of(pcm: bytes) -> list[Happening]:
     taps = Taps()
     tap = taps.tap("test")
     sender = frames.sender()
-    judge = Vad()
+
+    async def load() -> Vad:
+        return Vad()
+
     step = bytes_of_ms(FRAME_MS)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(OnsetDetector(frames.receiver(), taps, lambda: judge, WINDOW_MS).run)
+        nursery.start_soon(OnsetDetector(frames.receiver(), taps, load, WINDOW_MS).run)
         await trio.testing.wait_all_tasks_blocked()
         start = trio.current_time()
         for number in range(len(pcm) // step):
