@@ -39,7 +39,7 @@ from actors.speaker import SpeakerPump
 from actors.timers import TurnTimer
 from channels.bounded import Channel, ChannelStatistics, Full
 from channels.errors import SettingsError, VoiceAgentError, reason_of
-from channels.happenings import BystanderFailed, Taps
+from channels.happenings import BystanderFailed, SoundStarted, SoundStopped, Taps
 from channels.log import open_log
 from channels.messages import ApiEvent, MicrophoneFrame, PersonCame, SpeakerCommand, SpeakerReport
 from channels.ports import TrackEvent
@@ -116,7 +116,14 @@ class Channels:
             capacity=20,
             unit="frames of 50 ms",
             full=Full.DROP_OLDEST,
-            because="it only measures; a second bridges the loading of its model",
+            because="a second bridges the loading of its model; an older onset is none",
+        )
+        self.sounds = Channel[SoundStarted | SoundStopped](
+            "sounds",
+            capacity=64,
+            unit="beginnings and ends of sounds",
+            full=Full.FAIL,
+            because="the controller takes them at once",
         )
         self.service = Channel[ApiEvent](
             "service",
@@ -200,11 +207,18 @@ async def serve_room(
             dialer,
             random,
         ),
-        BargeInController(c.service.receiver(), c.reports.receiver(), c.orders.sender(), taps),
+        BargeInController(
+            settings.hold,
+            c.service.receiver(),
+            c.sounds.receiver(),
+            c.reports.receiver(),
+            c.orders.sender(),
+            taps,
+        ),
         SpeakerPump(settings.speaker, edge.loudspeaker, c.orders.receiver(), c.reports.sender()),
     )
     bystanders: list[Actor] = [
-        OnsetDetector(c.onset.receiver(), taps, load_judge, WINDOW_MS),
+        OnsetDetector(c.onset.receiver(), c.sounds.sender(), taps, load_judge, WINDOW_MS),
         TurnTimer(taps.tap("timers"), taps),
         FrontEnd(taps.tap("front end"), c.texts.receiver(), edge.board, c.requests.sender(), configurable),
     ]

@@ -2,7 +2,8 @@
 
 In: the same 50 ms frames that go to the service. Out: `SoundStarted` and `SoundStopped`, with the times of
 the sound itself rather than of the decision. A voice activity detector judges; two voiced windows in a
-row begin a sound and a pause ends it. Nothing waits for it: it only measures.
+row begin a sound and a pause ends it. The controller holds the voice for it, the taps measure with it;
+nothing waits for it, and without it the conversation goes on, decided by the service alone.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from typing import Protocol
 import trio
 from attrs import define, field
 
-from channels.bounded import Receiver
-from channels.happenings import Happening, SoundStarted, SoundStopped, Taps
+from channels.bounded import Receiver, Sender
+from channels.happenings import SoundStarted, SoundStopped, Taps
 from channels.messages import MicrophoneFrame
 from channels.sound import ms_of_bytes
 
@@ -54,7 +55,7 @@ class Onsets:
     _silent_ms: float = field(default=0.0, init=False)
     _sounding: bool = field(default=False, init=False)
 
-    def take(self, probability: float, ends_at: float) -> Happening | None:
+    def take(self, probability: float, ends_at: float) -> SoundStarted | SoundStopped | None:
         """What a window that ends at `ends_at` (s) begins or ends, if anything."""
         if self._sounding:
             self._silent_ms = self._silent_ms + self.window_ms if probability < OFF else 0.0
@@ -79,13 +80,14 @@ class OnsetDetector:
     """
 
     frames: Receiver[MicrophoneFrame]
+    sounds: Sender[SoundStarted | SoundStopped]
     taps: Taps
     load: Callable[[], Awaitable[Judge]]
     window_ms: float
 
     async def run(self) -> None:
         """Listens until the frames end."""
-        async with self.frames:
+        async with self.frames, self.sounds:
             judge = await self.load()
             onsets = Onsets(self.window_ms)
             unjudged_ms = 0.0
@@ -97,3 +99,4 @@ class OnsetDetector:
                     happening = onsets.take(window.probability, now - unjudged_ms / 1000)
                     if happening is not None:
                         self.taps.publish(happening)
+                        self.sounds.send_nowait(happening)

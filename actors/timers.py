@@ -20,6 +20,8 @@ from channels.happenings import (
     Taps,
     TurnStopped,
     TurnTimed,
+    VoiceHeld,
+    VoiceResumed,
 )
 
 __all__ = ["Stopwatch", "TurnTimer"]
@@ -41,21 +43,31 @@ class Stopwatch:
     _sound_ended: float | None = field(default=None, init=False)
     """None while the person makes a sound, and once a reply has answered it."""
     _decided: float | None = field(default=None, init=False)
+    _held: float | None = field(default=None, init=False)
+    """When the voice was held, while it is."""
     _replies: dict[str, _Reply] = field(factory=dict, init=False)
 
     def take(self, happening: Happening) -> TurnTimed | None:
         """The timers, if this happening ends a reply."""
         match happening:
             case SoundStarted(at=at):
-                self._sound_began, self._sound_ended, self._decided = at, None, None
+                if self._held is None:
+                    self._sound_began = at
+                self._sound_ended, self._decided = None, None
             case SoundStopped(at=at):
                 self._sound_ended = at
             case TurnStopped(at=at):
                 self._decided = at
             case ReplyBegan(reply_id=reply_id, at=at):
+                self._held = None
                 self._replies[reply_id] = self._answered(at)
+            case VoiceHeld(at=at):
+                self._held = at
+            case VoiceResumed():
+                self._held = None
             case Interrupted(reply_id=reply_id, at=at):
-                self._cut(reply_id, at)
+                # A held voice was silent long before it was cut.
+                self._cut(reply_id, at if self._held is None else self._held)
             case ReplyEnded():
                 return self._timed(happening)
             case _:

@@ -283,6 +283,8 @@ def _parse(arguments: Sequence[str] | None) -> tuple[Plan, Path | None]:
         parser.error("--late-ms is from 0 to 1000")
     if not 1 <= options.cap_s <= 60:
         parser.error("--cap-s is from 1 to 60")
+    if options.json is not None and not options.json.parent.is_dir():
+        parser.error(f"--json: there is no folder {options.json.parent}")
     conditions = Conditions(options.reply_s, options.chunk_ms, options.late_ms, options.cap_s)
     burst_tries = min(options.tries, options.article_burst_tries)
     return Plan(conditions, options.tries, burst_tries, options.seed), options.json

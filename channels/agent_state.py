@@ -19,6 +19,8 @@ from channels.happenings import (
     SessionStarted,
     TurnStarted,
     TurnStopped,
+    VoiceHeld,
+    VoiceResumed,
 )
 
 __all__ = ["THINKS_AT_MOST_S", "AgentState", "StateKeeper"]
@@ -59,6 +61,10 @@ class StateKeeper:
                 self._become(AgentState.THINKING, now)
             case ReplyBegan(reply_id=reply_id):
                 self._audible.add(reply_id)
+                self._become(AgentState.SPEAKING, now)
+            case VoiceHeld():
+                self._become(AgentState.LISTENING, now)
+            case VoiceResumed() if self._audible:
                 self._become(AgentState.SPEAKING, now)
             case Interrupted(reply_id=reply_id) | ReplyEnded(reply_id=reply_id):
                 self._audible.discard(reply_id)

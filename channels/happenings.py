@@ -42,6 +42,8 @@ __all__ = [
     "TurnStarted",
     "TurnStopped",
     "TurnTimed",
+    "VoiceHeld",
+    "VoiceResumed",
     "WordsHeard",
 ]
 
@@ -184,6 +186,21 @@ class Interrupted:
     at: float
 
 
+@attrs.frozen
+class VoiceHeld:
+    """The person made a sound: the voice waits for what the service says of it."""
+
+    at: float
+
+
+@attrs.frozen
+class VoiceResumed:
+    """It was no interruption: the voice goes on."""
+
+    at: float
+    held_ms: int
+
+
 class ReplyOutcome(enum.Enum):
     """How a reply ended: exactly one of these."""
 
@@ -253,6 +270,8 @@ Happening: TypeAlias = (
     | PersonSaid
     | ReplyBegan
     | WordsHeard
+    | VoiceHeld
+    | VoiceResumed
     | Interrupted
     | ReplyEnded
     | TurnTimed

@@ -18,10 +18,12 @@ __all__ = [
     "Cut",
     "Finish",
     "Finished",
+    "Hold",
     "MicrophoneFrame",
     "PersonCame",
     "Play",
     "Playing",
+    "Resume",
     "SpeakerCommand",
     "SpeakerReport",
 ]
@@ -76,7 +78,22 @@ class Cut:
     reply_id: str
 
 
-SpeakerCommand: TypeAlias = Play | Finish | Cut
+@attrs.frozen
+class Hold:
+    """Be silent until told otherwise; lose nothing."""
+
+
+@attrs.frozen
+class Resume:
+    """Go on. A reply that was held in the middle of a word goes back to the word's beginning."""
+
+    reply_id: str | None = None
+    """The reply to go back in; None: go on exactly where the voice was held."""
+    from_ms: float = 0.0
+    """Its place to go on from, if that is a little before the place where it was held."""
+
+
+SpeakerCommand: TypeAlias = Play | Finish | Cut | Hold | Resume
 
 
 @attrs.frozen

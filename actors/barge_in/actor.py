@@ -1,8 +1,8 @@
 """BargeInController: decides what of the service's sound is heard.
 
-In: the session's events and the speaker's reports. Out: commands to the speaker, happenings to the
-taps. The decisions are `machine.step`; this actor only moves messages, and waits for nothing but the
-next one, so that an interruption is never behind anything slower than memory.
+In: the session's events, the person's first and last sounds, and the speaker's reports. Out: commands to
+the speaker, happenings to the taps. The decisions are `machine.step`; this actor only moves messages, and
+waits for nothing but the next one, so that an interruption is never behind anything slower than memory.
 """
 
 from __future__ import annotations
@@ -10,10 +10,12 @@ from __future__ import annotations
 import trio
 from attrs import define, field
 
-from actors.barge_in.machine import Conversation, step
+from actors.barge_in.floor import FloorState
+from actors.barge_in.machine import Conversation, Event, TimePassed, step
 from channels.bounded import Receiver, Sender
-from channels.happenings import Taps
+from channels.happenings import SoundStarted, SoundStopped, Taps
 from channels.messages import ApiEvent, SpeakerCommand, SpeakerReport
+from channels.settings import HoldSettings
 
 __all__ = ["BargeInController"]
 
@@ -22,27 +24,48 @@ __all__ = ["BargeInController"]
 class BargeInController:
     """The thin actor around the barge-in machine."""
 
+    settings: HoldSettings
     events: Receiver[ApiEvent]
+    sounds: Receiver[SoundStarted | SoundStopped]
     reports: Receiver[SpeakerReport]
     commands: Sender[SpeakerCommand]
     taps: Taps
-    conversation: Conversation = field(factory=Conversation, init=False)
+    conversation: Conversation = field(init=False)
+    _deadline_moved: trio.Event = field(factory=trio.Event, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.conversation = Conversation(floor=FloorState(self.settings))
 
     async def run(self) -> None:
         """Decides until the session's events end."""
-        async with self.events, self.reports, self.commands, trio.open_nursery() as nursery:
-            nursery.start_soon(self._hear_speaker)
+        async with self.events, self.sounds, self.reports, self.commands, trio.open_nursery() as nursery:
+            nursery.start_soon(self._take_all, self.sounds)
+            nursery.start_soon(self._take_all, self.reports)
+            nursery.start_soon(self._watch_deadline)
             async for event in self.events:
                 self._take(event)
             nursery.cancel_scope.cancel()
 
-    async def _hear_speaker(self) -> None:
-        async for report in self.reports:
-            self._take(report)
+    async def _take_all(
+        self, messages: Receiver[SoundStarted | SoundStopped] | Receiver[SpeakerReport]
+    ) -> None:
+        async for message in messages:
+            self._take(message)
 
-    def _take(self, event: ApiEvent | SpeakerReport) -> None:
+    async def _watch_deadline(self) -> None:
+        while True:
+            with trio.move_on_at(self.conversation.floor.deadline):
+                await self._deadline_moved.wait()
+                continue
+            self._take(TimePassed())
+
+    def _take(self, event: Event) -> None:
+        deadline = self.conversation.floor.deadline
         self.conversation, commands, happenings = step(self.conversation, event, trio.current_time())
         for command in commands:
             self.commands.send_nowait(command)
         for happening in happenings:
             self.taps.publish(happening)
+        if self.conversation.floor.deadline != deadline:
+            self._deadline_moved.set()
+            self._deadline_moved = trio.Event()

@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 
 import attrs
 
+from actors.barge_in.floor import Floor, FloorOrder, FloorSignal, FloorState
 from actors.barge_in.table import LIVING, TABLE, Life, Order, Signal
 from channels.happenings import (
     Happening,
@@ -21,8 +22,12 @@ from channels.happenings import (
     ReplyEnded,
     ReplyOutcome,
     SessionConfigured,
+    SoundStarted,
+    SoundStopped,
     TurnStarted,
     TurnStopped,
+    VoiceHeld,
+    VoiceResumed,
     WordsHeard,
 )
 from channels.messages import (
@@ -31,11 +36,14 @@ from channels.messages import (
     Cut,
     Finish,
     Finished,
+    Hold,
     Play,
     Playing,
+    Resume,
     SpeakerCommand,
     SpeakerReport,
 )
+from channels.settings import HoldSettings
 from channels.wire.events import (
     AgentTranscript,
     AgentTranscriptDelta,
@@ -50,7 +58,7 @@ from channels.wire.events import (
     UserTranscriptDelta,
 )
 
-__all__ = ["Conversation", "Outcome", "ReplyState", "step"]
+__all__ = ["Conversation", "Event", "Outcome", "ReplyState", "TimePassed", "step"]
 
 UNNAMED = "unnamed"
 """The reply of sound that names none, before any reply was announced."""
@@ -61,9 +69,10 @@ MOST_ENDED_REMEMBERED = 1024
 
 @attrs.frozen
 class Word:
-    """A word of a reply and where its sound ends (ms from the reply's first sample)."""
+    """A word of a reply and the place of its sound (ms from the reply's first sample)."""
 
     text: str
+    start_ms: int | None
     end_ms: int | None
 
 
@@ -93,8 +102,16 @@ class Conversation:
     session_id: str | None = None
     interruptible: bool = True
     """False while the session has `interrupt_response: false`."""
+    floor: FloorState = attrs.field(factory=lambda: FloorState(HoldSettings()))
+    playing: tuple[str, float] | None = None
+    """The reply that was played last, and how many ms of it."""
     dropped_bytes: int = 0
     """Sound of replies that were over when it came."""
+
+    def may_hold(self) -> bool:
+        """Whether a sound of the person may hold the voice: there must be a voice, and trust in the sound."""
+        speaks = any(reply.life in LIVING for reply in self.replies.values())
+        return self.floor.floor is not Floor.FREE or (speaks and self.interruptible and self.floor.believes())
 
     def life(self, reply_id: str) -> Life | None:
         """Where that reply is in its life; None if it is not known."""
@@ -102,10 +119,16 @@ class Conversation:
         return reply.life if reply else self.ended.get(reply_id)
 
 
+@attrs.frozen
+class TimePassed:
+    """The floor's deadline may be over."""
+
+
+Event: TypeAlias = ApiEvent | SpeakerReport | SoundStarted | SoundStopped | TimePassed
 Outcome: TypeAlias = tuple[Conversation, list[SpeakerCommand], list[Happening]]
 
 
-def step(conversation: Conversation, event: ApiEvent | SpeakerReport, now: float) -> Outcome:
+def step(conversation: Conversation, event: Event, now: float) -> Outcome:
     """What follows from an event that comes at `now` (s): the next state, the commands, the happenings."""
     turn = _Turn(conversation, now)
     match event:
@@ -113,6 +136,15 @@ def step(conversation: Conversation, event: ApiEvent | SpeakerReport, now: float
             turn.happenings.append(TurnStarted(now))
             if conversation.interruptible:
                 turn.signal_living(Signal.INTERRUPTED)
+                turn.signal_floor(FloorSignal.DECIDED)
+        case SoundStarted():
+            if conversation.may_hold():
+                turn.signal_floor(FloorSignal.SOUND)
+        case SoundStopped():
+            turn.signal_floor(FloorSignal.SILENCE)
+        case TimePassed():
+            if now >= conversation.floor.deadline:
+                turn.signal_floor(FloorSignal.DEADLINE)
         case SpeechStopped():
             turn.happenings.append(TurnStopped(now))
         case ReplyStarted(reply_id=reply_id):
@@ -121,10 +153,11 @@ def step(conversation: Conversation, event: ApiEvent | SpeakerReport, now: float
             turn.signal(conversation.newest if reply_id is None else reply_id, Signal.SOUND, sound=data)
         case ReplyDone(reply_id=reply_id, status="interrupted"):
             turn.signal(reply_id, Signal.INTERRUPTED)
+            turn.signal_floor(FloorSignal.DECIDED)
         case ReplyDone(reply_id=reply_id):
             turn.signal(reply_id, Signal.COMPLETED)
-        case AgentTranscriptDelta(delta=delta, reply_id=reply_id, end_ms=end_ms):
-            turn.add_word(reply_id, Word(delta.strip(), end_ms))
+        case AgentTranscriptDelta(delta=delta, reply_id=reply_id, start_ms=start_ms, end_ms=end_ms):
+            turn.add_word(reply_id, Word(delta.strip(), start_ms, end_ms))
         case AgentTranscript(text=text, reply_id=reply_id):
             turn.set_text(reply_id, text)
         case Playing(reply_id=reply_id, played_ms=played_ms, audible=audible):
@@ -162,6 +195,37 @@ class _Turn:
 
     def change(self, **changes: Any) -> None:
         self.conversation = attrs.evolve(self.conversation, **changes)
+
+    def signal_floor(self, signal: FloorSignal) -> None:
+        floor, order = self.conversation.floor.take(signal, self.now)
+        self.change(floor=floor)
+        match order:
+            case FloorOrder.HOLD:
+                self.commands.append(Hold())
+                self.happenings.append(VoiceHeld(self.now))
+            case FloorOrder.RESUME if signal is FloorSignal.DECIDED:
+                # What was held is cut; the speaker is freed for what comes next.
+                self.commands.append(Resume())
+            case FloorOrder.RESUME:
+                self.commands.append(self._resume())
+                held_ms = round((self.now - floor.held_at) * 1000)
+                self.happenings.append(VoiceResumed(self.now, held_ms))
+            case FloorOrder.NOTHING:
+                pass
+
+    def _resume(self) -> Resume:
+        if self.conversation.playing is None:
+            return Resume()
+        reply_id, played_ms = self.conversation.playing
+        reply = self.conversation.replies.get(reply_id)
+        for word in reply.words if reply else ():
+            if (
+                word.start_ms is not None
+                and word.end_ms is not None
+                and word.start_ms < played_ms < word.end_ms
+            ):
+                return Resume(reply_id, word.start_ms)
+        return Resume()
 
     def begin(self, reply_id: str) -> None:
         if self.conversation.life(reply_id) is not None:
@@ -214,6 +278,7 @@ class _Turn:
         reply = self.conversation.replies.get(reply_id)
         if reply is None:
             return
+        self.change(playing=(reply_id, played_ms))
         if audible and not reply.audible:
             self.happenings.append(ReplyBegan(reply_id, self.now))
         told = _words_played(reply, played_ms)

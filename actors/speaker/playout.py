@@ -1,15 +1,17 @@
 """Playout: what is still to be played, what lies in the room's queue, and what has been played. Pure.
 
-The backlog of the replies lives here, in the order of their first sound; only some tens of ms of it
-lie in the room's queue, which drains in real time. So what has been played is known by arithmetic:
-what was given to the queue less what cannot have left it yet. A cut empties the queue; sound of other
-replies that lay in it goes back to the head of the backlog, so that nothing of theirs is lost.
+All sound of the living replies is here, in the order of their first sound; only some tens of ms of it lie
+in the room's queue as well, which drains in real time. So what has been played is known by arithmetic:
+what was given to the queue less what cannot have left it yet. Emptying the queue, for a cut or a hold,
+only moves places back: nothing that is still to be heard can be lost.
 
-Times are seconds on whatever clock the caller reads; lengths of sound are bytes of PCM16 mono 24 kHz.
+Times are seconds on whatever clock the caller reads; places are bytes of PCM16 mono 24 kHz from a reply's
+first sample.
 """
 
 from __future__ import annotations
 
+from array import array
 from collections import deque
 
 from attrs import define, field, frozen
@@ -18,13 +20,19 @@ from channels.errors import BacklogOverflow
 from channels.messages import Finished, Playing, SpeakerReport
 from channels.sound import SAMPLE_BYTES, bytes_of_ms, ms_of_bytes
 
-__all__ = ["AUDIBLE", "FRAME_MS", "LEAD_MS", "LONGEST_BACKLOG_MS", "Frame", "Playout"]
+__all__ = ["AUDIBLE", "FADE_MS", "FRAME_MS", "LEAD_MS", "LONGEST_BACKLOG_MS", "Frame", "Playout"]
 
 FRAME_MS = 20
 """Sound goes to the room in frames of this length: two of the SDK's 10 ms steps."""
 
 LEAD_MS = 40
 """A reply starts when this much of it is here, so that sound which comes in real time does not stutter."""
+
+FADE_MS = 10
+"""A held voice fades over one step of the SDK: long enough not to click, too short to be heard as sound."""
+
+FARTHEST_BACK_MS = 1500
+"""A held voice goes back to the beginning of its word, and no word is longer than this."""
 
 LONGEST_BACKLOG_MS = 10 * 60 * 1000
 """Ten minutes of sound, 29 MB: no spoken reply is that long, and beyond it something is wrong."""
@@ -38,7 +46,7 @@ _STEP_BYTES = bytes_of_ms(10)
 
 @frozen
 class Frame:
-    """Sound for the room's queue, with the reply it belongs to."""
+    """Sound for the room's queue, with the reply that it belongs to."""
 
     reply_id: str
     pcm: bytes
@@ -50,33 +58,47 @@ class Frame:
 
 @frozen
 class _InQueue:
-    frame: Frame
+    reply_id: str
+    begin: int
+    end: int
     starts_at: float
     ends_at: float
+
+    def left(self, now: float) -> int:
+        """The place up to which it has left the queue by `now`, in whole samples."""
+        if now >= self.ends_at:
+            return self.end
+        return min(self.end, self.begin + bytes_of_ms(max(0.0, now - self.starts_at) * 1000))
 
 
 @define
 class _Reply:
-    backlog: bytearray = field(factory=bytearray)
+    sound: bytearray = field(factory=bytearray)
     given: int = 0
-    """Bytes that went into the room's queue and were not taken back."""
+    """Up to where it went into the room's queue."""
     played: int = 0
-    """Bytes that have left the room's queue."""
+    """The farthest place that has left the room's queue."""
     audible_from: int | None = None
     """Bytes of silence that it begins with; None while it has been all silence."""
     finished: bool = False
     under_way: bool = False
     """It has lead enough to be played; False again when its sound runs out."""
+    resting: bool = True
+    """Nothing of it is meant to be in the queue: it has not begun, or it was held."""
+
+    def waiting(self) -> int:
+        return len(self.sound) - self.given
 
     def exhausted(self) -> bool:
-        return self.finished and len(self.backlog) < SAMPLE_BYTES
-
-    def audible_after(self, played: int) -> bool:
-        return self.audible_from is not None and played > self.audible_from
+        return self.finished and self.waiting() < SAMPLE_BYTES
 
     def ready(self) -> bool:
         wanted = FRAME_MS if self.under_way else LEAD_MS
-        return not self.exhausted() and (self.finished or len(self.backlog) >= bytes_of_ms(wanted))
+        return not self.exhausted() and (self.finished or self.waiting() >= bytes_of_ms(wanted))
+
+    def progress(self, reply_id: str) -> Playing:
+        audible = self.audible_from is not None and self.played > self.audible_from
+        return Playing(reply_id, ms_of_bytes(self.played), audible)
 
 
 @define
@@ -90,19 +112,20 @@ class Playout:
     queue_ms: int
     underruns: int = field(default=0, init=False)
     """How often the room's queue ran dry in the middle of a reply."""
+    held: bool = field(default=False, init=False)
+    _fade: Frame | None = field(default=None, init=False)
     _replies: dict[str, _Reply] = field(factory=dict, init=False)
     _queue: deque[_InQueue] = field(factory=deque, init=False)
     _dry_at: float = field(default=float("-inf"), init=False)
     """When the room's queue has nothing more to play."""
 
     def play(self, reply_id: str, pcm: bytes) -> None:
-        """Appends sound to a reply's backlog.
+        """Appends sound to a reply.
 
         Raises:
-            BacklogOverflow: the backlogs together are longer than `LONGEST_BACKLOG_MS`.
+            BacklogOverflow: what waits is longer than `LONGEST_BACKLOG_MS`.
         """
-        reply = self._replies.setdefault(reply_id, _Reply())
-        reply.backlog += pcm
+        self._replies.setdefault(reply_id, _Reply()).sound += pcm
         if self.backlog_ms() > LONGEST_BACKLOG_MS:
             raise BacklogOverflow(
                 f"the service is {LONGEST_BACKLOG_MS // 60_000} minutes of sound ahead of what was played",
@@ -119,24 +142,54 @@ class Playout:
         Returns:
             Whether the room's queue must be emptied at once, and how much of the reply was played.
         """
-        reply = self._replies.pop(reply_id, _Reply())
-        played = reply.played + self._playing(reply_id, now)
-        lies_in_queue = any(item.frame.reply_id == reply_id and item.ends_at > now for item in self._queue)
+        lies_in_queue = any(item.reply_id == reply_id and item.ends_at > now for item in self._queue)
+        fades = self._fade is not None and self._fade.reply_id == reply_id
         if lies_in_queue:
             self._take_back(now)
-        return lies_in_queue, Finished(reply_id, ms_of_bytes(played))
+        if fades:
+            self._fade = None
+        reply = self._replies.pop(reply_id, _Reply())
+        return lies_in_queue, Finished(reply_id, ms_of_bytes(reply.played))
+
+    def hold(self, now: float) -> bool:
+        """Plays nothing more until `resume`, but for a short fade.
+
+        Returns:
+            Whether the room's queue must be emptied at once.
+        """
+        if self.held:
+            return False
+        self.held = True
+        sounding = next((item for item in self._queue if item.ends_at > now), None)
+        if sounding is None:
+            return False
+        self._take_back(now)
+        reply = self._replies[sounding.reply_id]
+        rest = bytes(reply.sound[reply.given : reply.given + bytes_of_ms(FADE_MS)])
+        self._fade = Frame(sounding.reply_id, _faded(rest))
+        return True
+
+    def resume(self, reply_id: str | None, from_ms: float) -> None:
+        """Goes on, a little before the place where a reply was held if that is asked for."""
+        self.held, self._fade = False, None
+        reply = self._replies.get(reply_id) if reply_id is not None else None
+        if reply is not None:
+            back = reply.given - min(bytes_of_ms(from_ms), reply.given)
+            if back <= bytes_of_ms(FARTHEST_BACK_MS):
+                reply.given -= back
 
     def settle(self, now: float) -> list[SpeakerReport]:
         """What has been played by `now`, and which replies are through."""
         reports: list[SpeakerReport] = []
         while self._queue and self._queue[0].ends_at <= now:
-            frame = self._queue.popleft().frame
-            reply = self._replies.get(frame.reply_id)
+            item = self._queue.popleft()
+            reply = self._replies.get(item.reply_id)
             if reply is not None:
-                reply.played += len(frame.pcm)
-                reports.append(self._progress(frame.reply_id, reply, reply.played))
+                reply.played = max(reply.played, item.end)
+                reports.append(reply.progress(item.reply_id))
+        in_queue = {item.reply_id for item in self._queue}
         for reply_id, reply in list(self._replies.items()):
-            if reply.exhausted() and reply.played >= reply.given:
+            if reply.exhausted() and reply_id not in in_queue:
                 del self._replies[reply_id]
                 reports.append(Finished(reply_id, ms_of_bytes(reply.played)))
         return reports
@@ -146,6 +199,9 @@ class Playout:
 
         What it returns counts as being in the queue from `now` on.
         """
+        if self.held:
+            fade, self._fade = self._fade, None
+            return fade
         head = self._head()
         if head is None or now < self._room_at():
             return None
@@ -153,43 +209,46 @@ class Playout:
         if not reply.ready():
             reply.under_way = reply.under_way and self._dry_at > now
             return None
-        if reply.given and now > self._dry_at + 0.001:
+        if not reply.resting and now > self._dry_at + 0.001:
             self.underruns += 1
-        reply.under_way = True
-        length = min(bytes_of_ms(FRAME_MS), len(reply.backlog) // SAMPLE_BYTES * SAMPLE_BYTES)
-        frame = Frame(reply_id, bytes(reply.backlog[:length]))
-        del reply.backlog[:length]
-        if reply.audible_from is None and (offset := _first_audible(frame.pcm)) is not None:
-            reply.audible_from = reply.given + offset
-        reply.given += length
-        starts_at = max(now, self._dry_at)
-        self._dry_at = starts_at + ms_of_bytes(len(frame.padded())) / 1000
-        self._queue.append(_InQueue(frame, starts_at, self._dry_at))
-        return frame
+        return self._give(reply_id, reply, now)
 
     def next_change(self, now: float) -> float | None:
         """When to look again even if nothing new comes; None: only when something does."""
         times = [item.ends_at for item in self._queue][:1]
         head = self._head()
-        if head is not None and (head[1].ready() or head[1].under_way):
+        if head is not None and not self.held and (head[1].ready() or head[1].under_way):
             times.append(self._room_at() if head[1].ready() else self._dry_at)
         return max(now, min(times)) if times else None
 
     def played_ms(self, reply_id: str, now: float) -> float:
         """How much of a reply that is not over has been played by `now`."""
         reply = self._replies.get(reply_id)
-        return ms_of_bytes(reply.played + self._playing(reply_id, now)) if reply else 0.0
+        if reply is None:
+            return 0.0
+        left = [item.left(now) for item in self._queue if item.reply_id == reply_id and item.starts_at <= now]
+        return ms_of_bytes(max([reply.played, *left]))
 
     def backlog_ms(self) -> float:
         """How much sound waits outside the room's queue."""
-        return ms_of_bytes(sum(len(reply.backlog) for reply in self._replies.values()))
+        return ms_of_bytes(sum(reply.waiting() for reply in self._replies.values()))
 
     def queued_ms(self, now: float) -> float:
         """How much sound lies in the room's queue."""
         return max(0.0, self._dry_at - now) * 1000
 
-    def _progress(self, reply_id: str, reply: _Reply, played: int) -> Playing:
-        return Playing(reply_id, ms_of_bytes(played), reply.audible_after(played))
+    def _give(self, reply_id: str, reply: _Reply, now: float) -> Frame:
+        reply.under_way, reply.resting = True, False
+        begin = reply.given
+        length = min(bytes_of_ms(FRAME_MS), reply.waiting() // SAMPLE_BYTES * SAMPLE_BYTES)
+        frame = Frame(reply_id, bytes(reply.sound[begin : begin + length]))
+        if reply.audible_from is None and (offset := _first_audible(frame.pcm)) is not None:
+            reply.audible_from = begin + offset
+        reply.given = begin + length
+        starts_at = max(now, self._dry_at)
+        self._dry_at = starts_at + ms_of_bytes(len(frame.padded())) / 1000
+        self._queue.append(_InQueue(reply_id, begin, reply.given, starts_at, self._dry_at))
+        return frame
 
     def _head(self) -> tuple[str, _Reply] | None:
         # Replies follow one another: the controller finishes one before it lets the next begin.
@@ -198,20 +257,15 @@ class Playout:
     def _room_at(self) -> float:
         return self._dry_at - (self.queue_ms - FRAME_MS) / 1000 - 1e-9
 
-    def _playing(self, reply_id: str, now: float) -> int:
-        """Bytes of a reply that have left the queue by `now` and are not settled yet."""
-        return sum(_left(item, now) for item in self._queue if item.frame.reply_id == reply_id)
-
     def _take_back(self, now: float) -> None:
         for item in reversed(self._queue):
-            reply = self._replies.get(item.frame.reply_id)
-            if reply is None:
-                continue
-            left = _left(item, now)
-            reply.played += left
-            unplayed = item.frame.pcm[left:]
-            reply.given -= len(unplayed)
-            reply.backlog[:0] = unplayed
+            reply = self._replies.get(item.reply_id)
+            if reply is not None:
+                reply.given = item.begin
+                if item.starts_at <= now:
+                    reply.given = item.left(now)
+                    reply.played = max(reply.played, reply.given)
+                reply.under_way, reply.resting = False, True
         self._queue.clear()
         self._dry_at = now
 
@@ -223,8 +277,8 @@ def _first_audible(pcm: bytes) -> int | None:
     )
 
 
-def _left(item: _InQueue, now: float) -> int:
-    """Bytes of an item that have left the queue by `now`, in whole samples."""
-    if now >= item.ends_at:
-        return len(item.frame.pcm)
-    return min(len(item.frame.pcm), bytes_of_ms(max(0.0, now - item.starts_at) * 1000))
+def _faded(pcm: bytes) -> bytes:
+    """The sound, from its own loudness to silence."""
+    samples = memoryview(pcm[: len(pcm) // SAMPLE_BYTES * SAMPLE_BYTES]).cast("h")
+    count = len(samples)
+    return array("h", [sample * (count - 1 - at) // count for at, sample in enumerate(samples)]).tobytes()

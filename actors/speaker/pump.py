@@ -1,9 +1,9 @@
 """SpeakerPump: plays what the controller wants to be heard, and tells it what was.
 
-In: `Play`, `Finish`, `Cut`. Out: `Playing` and `Finished` reports, and sound through the `Loudspeaker`
-port. The account is `playout.Playout`; this actor reads the clock, gives frames to the port while its
-queue has room, and empties it when something is cut. It never lets a capture wait for room, and when a
-cut falls into a capture that is under way it empties the queue once more, since that frame may have
+In: `Play`, `Finish`, `Cut`, `Hold`, `Resume`. Out: `Playing` and `Finished` reports, and sound through the
+`Loudspeaker` port. The account is `playout.Playout`; this actor reads the clock, gives frames to the port
+while its queue has room, and empties it when something is cut. It never lets a capture wait for room, and
+when a cut falls into a capture that is under way it empties the queue once more, since that frame may have
 landed after the first time. Cancelled, it falls silent at once.
 """
 
@@ -16,7 +16,7 @@ from attrs import Factory, define, field
 
 from actors.speaker.playout import Frame, Playout
 from channels.bounded import Receiver, Sender
-from channels.messages import Cut, Finish, Play, SpeakerCommand, SpeakerReport
+from channels.messages import Cut, Finish, Hold, Play, Resume, SpeakerCommand, SpeakerReport
 from channels.ports import Loudspeaker
 from channels.settings import SpeakerSettings
 
@@ -39,7 +39,7 @@ class SpeakerPump:
     playout: Playout = field(
         default=Factory(lambda self: Playout(self.settings.queue_size_ms), takes_self=True), init=False
     )
-    _cuts: int = field(default=0, init=False)
+    _clears: int = field(default=0, init=False)
     _news: trio.Event = field(factory=trio.Event, init=False)
 
     async def run(self) -> None:
@@ -64,9 +64,17 @@ class SpeakerPump:
                 self._report(now)
                 must_clear, finished = self.playout.cut(reply_id, now)
                 if must_clear:
-                    self._cuts += 1
+                    self._clears += 1
                     self.loudspeaker.clear()
                 self.reports.send_nowait(finished)
+            case Hold():
+                now = trio.current_time()
+                self._report(now)
+                if self.playout.hold(now):
+                    self._clears += 1
+                    self.loudspeaker.clear()
+            case Resume(reply_id=reply_id, from_ms=from_ms):
+                self.playout.resume(reply_id, from_ms)
         self._news.set()
 
     async def _feed(self) -> None:
@@ -83,9 +91,9 @@ class SpeakerPump:
                 await self._news.wait()
 
     async def _capture(self, frame: Frame) -> None:
-        cuts = self._cuts
+        clears = self._clears
         await self.loudspeaker.capture(frame.padded())
-        if self._cuts != cuts:
+        if self._clears != clears:
             self.loudspeaker.clear()
 
     def _report(self, now: float) -> None:

@@ -8,6 +8,8 @@ heard can be told apart sample by sample. The model is far simpler than the thin
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import hypothesis.strategies as st
 import pytest
 from attrs import define, field
@@ -22,17 +24,20 @@ from hypothesis.stateful import (
     rule,
 )
 
-from actors.barge_in.machine import Conversation, step
+from actors.barge_in.floor import FLOOR_TABLE, TRUSTED_UNCONFIRMED, Floor, FloorSignal
+from actors.barge_in.machine import Conversation, Event, TimePassed, step
 from actors.barge_in.table import LIVING, TABLE, Life, Order, Signal
 from actors.speaker.playout import FRAME_MS, Playout
-from channels.happenings import ReplyEnded, ReplyOutcome
+from channels.happenings import ReplyEnded, ReplyOutcome, SoundStarted, SoundStopped
 from channels.messages import (
-    ApiEvent,
     ConnectionBroke,
     Cut,
     Finish,
     Finished,
+    Hold,
     Play,
+    Playing,
+    Resume,
     SpeakerCommand,
     SpeakerReport,
 )
@@ -44,6 +49,7 @@ from channels.wire.events import (
     ReplyDone,
     ReplyStarted,
     SessionReady,
+    SessionUpdated,
     SpeechStarted,
     SpeechStopped,
     Unrecognised,
@@ -52,11 +58,12 @@ from channels.wire.events import (
 from tests.actors.room_in_time import RoomQueue
 
 QUEUE_MS = 100
+LOUD = 20_000
 
 
 def sound_of(number: int, samples: int) -> bytes:
-    """Samples that all carry a reply's number."""
-    return number.to_bytes(2, "little") * samples
+    """Samples that all carry a reply's number, as loud as none of a fade is."""
+    return (LOUD + number).to_bytes(2, "little") * samples
 
 
 @define
@@ -73,6 +80,10 @@ class Told:
     heard_at_cut: int = 0
     outcomes: list[ReplyOutcome] = field(factory=list)
     reported_ms: float = 0.0
+    repeated: int = 0
+    """Samples heard once more after a hold, since a word begins anew."""
+    slack: int = 1
+    """Samples by which rounding may be off: one for each time that the queue was emptied."""
 
 
 class AConversation(RuleBasedStateMachine):
@@ -88,6 +99,7 @@ class AConversation(RuleBasedStateMachine):
         self.room = RoomQueue(lambda: self.now)
         self.told: dict[str, Told] = {}
         self.sessions = 0
+        self.heard_at_hold = 0
         self.orders: list[SpeakerCommand] = []
         """Commands on their way to the speaker."""
         self.reports: list[SpeakerReport] = []
@@ -95,7 +107,7 @@ class AConversation(RuleBasedStateMachine):
 
     # How messages move. The channels keep their order but may lag behind one another.
 
-    def tell(self, event: ApiEvent | SpeakerReport) -> None:
+    def tell(self, event: Event) -> None:
         self.conversation, orders, happenings = step(self.conversation, event, self.now)
         self.orders += orders
         for happening in happenings:
@@ -109,6 +121,18 @@ class AConversation(RuleBasedStateMachine):
                     self.playout.play(reply_id, pcm)
                 case Finish(reply_id=reply_id):
                     self.playout.finish(reply_id)
+                case Hold():
+                    self.reports += self.playout.settle(self.now)
+                    if self.playout.hold(self.now):
+                        self.room.clear()
+                    self.heard_at_hold = self.heard_in_all()
+                    for told in self.told.values():
+                        told.slack += 1
+                case Resume(reply_id=reply_id, from_ms=from_ms):
+                    if reply_id is not None:
+                        back = bytes_of_ms(self.playout.played_ms(reply_id, self.now)) - bytes_of_ms(from_ms)
+                        self.told[reply_id].repeated += max(0, back) // 2
+                    self.playout.resume(reply_id, from_ms)
                 case Cut(reply_id=reply_id):
                     self.reports += self.playout.settle(self.now)
                     must_clear, finished = self.playout.cut(reply_id, self.now)
@@ -125,12 +149,24 @@ class AConversation(RuleBasedStateMachine):
         while self.reports:
             report = self.reports.pop(0)
             told = self.told[report.reply_id]
+            if isinstance(report, Finished) and told.cut and not told.outcomes:
+                played = bytes_of_ms(report.played_ms) // 2
+                assert abs(played - told.heard_at_cut) <= told.repeated + told.slack, "heard of a cut reply"
             if not (isinstance(report, Finished) and told.outcomes):
                 assert report.played_ms >= told.reported_ms, "what was played goes back"
                 told.reported_ms = report.played_ms
             self.tell(report)
 
+    def heard_in_all(self) -> int:
+        heard = self.room.hear()
+        return sum(heard[LOUD + told.number] for told in self.told.values())
+
+    def deadline_passes(self) -> None:
+        if self.now >= self.conversation.floor.deadline:
+            self.tell(TimePassed())
+
     def all_catch_up(self) -> None:
+        self.deadline_passes()
         self.speaker_obeys()
         self.speaker_feeds()
         self.controller_hears_speaker()
@@ -141,7 +177,7 @@ class AConversation(RuleBasedStateMachine):
         for reply_id, told in self.told.items():
             if not told.cut and not told.outcomes and self.conversation.life(reply_id) in LIVING:
                 told.cut = True
-                told.heard_at_cut = heard[told.number]
+                told.heard_at_cut = heard[LOUD + told.number]
 
     def send_sound(self, reply_id: str, event: ReplyAudio) -> None:
         """A reply that is over, or that another one followed, has no more sound: what comes is not owed."""
@@ -200,7 +236,7 @@ class AConversation(RuleBasedStateMachine):
         told = self.told[reply_id]
         if self.conversation.life(reply_id) in LIVING and not told.cut:
             told.cut = True
-            told.heard_at_cut = self.room.hear()[told.number]
+            told.heard_at_cut = self.room.hear()[LOUD + told.number]
         self.tell(ReplyDone(reply_id, "interrupted"))
         self.speaker_obeys()
 
@@ -209,6 +245,16 @@ class AConversation(RuleBasedStateMachine):
         self.interrupt_all()
         self.tell(SpeechStarted())
         self.speaker_obeys()
+
+    @rule()
+    def person_makes_a_sound(self) -> None:
+        """A word, a cough, a radio: nobody has decided yet."""
+        self.tell(SoundStarted(self.now))
+        self.speaker_obeys()
+
+    @rule()
+    def person_is_silent(self) -> None:
+        self.tell(SoundStopped(self.now))
 
     @rule()
     def person_is_understood(self) -> None:
@@ -239,6 +285,7 @@ class AConversation(RuleBasedStateMachine):
             self.speaker_feeds()
         if then in ("all", "controller"):
             self.controller_hears_speaker()
+            self.deadline_passes()
 
     @rule(frames=st.integers(1, 60))
     def time_passes_smoothly(self, frames: int) -> None:
@@ -253,13 +300,13 @@ class AConversation(RuleBasedStateMachine):
         heard = self.room.hear()
         for told in self.told.values():
             if told.cut:
-                assert heard[told.number] == told.heard_at_cut
+                assert heard[LOUD + told.number] == told.heard_at_cut
 
     @invariant()
     def nothing_is_heard_twice_or_before_it_was_sent(self) -> None:
         heard = self.room.hear()
         for told in self.told.values():
-            assert heard[told.number] <= told.sent
+            assert heard[LOUD + told.number] <= told.sent + told.repeated + told.slack
 
     @invariant()
     def each_reply_ends_at_most_once(self) -> None:
@@ -275,7 +322,21 @@ class AConversation(RuleBasedStateMachine):
             reported = any(isinstance(r, Finished) and r.reply_id == reply_id for r in self.reports)
             if self.conversation.life(reply_id) in LIVING and not reported:
                 played = bytes_of_ms(self.playout.played_ms(reply_id, self.now)) // 2
-                assert abs(played - heard[told.number]) <= 1
+                heard_of_it = heard[LOUD + told.number]
+                assert played - told.slack <= heard_of_it <= played + told.repeated + told.slack
+
+    @invariant()
+    def a_held_voice_is_silent(self) -> None:
+        if self.playout.held:
+            assert self.heard_in_all() == self.heard_at_hold
+
+    @invariant()
+    def a_hold_always_ends(self) -> None:
+        floor = self.conversation.floor
+        longest_s = floor.settings.longest_ms / 1000
+        assert (floor.floor is Floor.FREE) == (floor.deadline == float("inf"))
+        if floor.floor is not Floor.FREE:
+            assert floor.deadline <= floor.held_at + longest_s
 
     @invariant()
     def little_is_beyond_recall(self) -> None:
@@ -296,7 +357,10 @@ class AConversation(RuleBasedStateMachine):
         for told in self.told.values():
             assert len(told.outcomes) == 1, "every reply ends"
             if not told.cut:
-                assert heard[told.number] == told.sent, "a reply that was not interrupted is heard whole"
+                extra = heard[LOUD + told.number] - told.sent
+                assert abs(extra - told.repeated) <= told.slack, (
+                    "a reply that was not interrupted is heard whole"
+                )
 
 
 TestAConversation = AConversation.TestCase
@@ -340,3 +404,74 @@ def test_what_was_heard_of_a_cut_reply_ends_with_the_last_word_that_was_played()
         conversation, _, _ = step(conversation, event, 0.0)
     _, _, happenings = step(conversation, Finished("r", 820.0), 0.0)
     assert happenings == [ReplyEnded("r", ReplyOutcome.CUT, 820, "Our return", at=0.0)]
+
+
+@pytest.mark.parametrize("floor", Floor)
+def test_every_signal_has_its_place_in_the_floors_table(floor: Floor) -> None:
+    assert set(FLOOR_TABLE[floor]) == set(FloorSignal)
+
+
+Times: TypeAlias = list[tuple[Event, float]]
+
+
+def talking() -> Conversation:
+    """The agent is in the middle of a word."""
+    conversation = Conversation()
+    for event in (
+        SessionReady("s"),
+        ReplyStarted("r"),
+        ReplyAudio(sound_of(1, 24_000), "r"),
+        AgentTranscriptDelta("Our ", "r", start_ms=200, end_ms=400),
+        AgentTranscriptDelta("policy ", "r", start_ms=400, end_ms=900),
+        Playing("r", 600.0, audible=True),
+    ):
+        conversation, _, _ = step(conversation, event, 0.0)
+    return conversation
+
+
+def orders_after(conversation: Conversation, *events: tuple[Event, float]) -> list[SpeakerCommand]:
+    """All that the speaker is told while these events come at these times."""
+    told: list[SpeakerCommand] = []
+    for event, now in events:
+        conversation, orders, _ = step(conversation, event, now)
+        told += orders
+    return told
+
+
+def test_a_cough_holds_the_voice_and_gives_it_back_at_the_beginning_of_its_word() -> None:
+    cough: Times = [(SoundStarted(1.0), 1.0), (SoundStopped(1.3), 1.6), (TimePassed(), 2.5)]
+    assert orders_after(talking(), *cough) == [Hold(), Resume("r", 400)]
+
+
+def test_an_interruption_that_the_service_confirms_is_held_first_and_then_cut() -> None:
+    said: Times = [(SoundStarted(1.0), 1.0), (SpeechStarted(), 2.9)]
+    assert orders_after(talking(), *said) == [Hold(), Cut("r"), Resume()]
+
+
+def test_a_sound_that_does_not_end_holds_the_voice_for_three_seconds_and_no_longer() -> None:
+    assert orders_after(talking(), (SoundStarted(1.0), 1.0), (TimePassed(), 3.9)) == [Hold()]
+    assert orders_after(talking(), (SoundStarted(1.0), 1.0), (TimePassed(), 4.0)) == [
+        Hold(),
+        Resume("r", 400),
+    ]
+
+
+def test_sounds_that_the_service_never_confirms_are_not_believed_for_ever() -> None:
+    coughs: Times = []
+    for number in range(6):
+        at = 10.0 * number
+        coughs += [(SoundStarted(at), at), (SoundStopped(at), at + 0.3), (TimePassed(), at + 5)]
+    assert orders_after(talking(), *coughs).count(Hold()) == TRUSTED_UNCONFIRMED
+    confirmed: Times = [
+        *coughs,
+        (SpeechStarted(), 90.0),
+        (ReplyStarted("q"), 91.0),
+        (SoundStarted(92.0), 92.0),
+    ]
+    assert orders_after(talking(), *confirmed).count(Hold()) == TRUSTED_UNCONFIRMED + 1
+
+
+def test_nothing_is_held_while_the_agent_has_nothing_to_say_or_may_not_be_interrupted() -> None:
+    assert orders_after(Conversation(), (SoundStarted(1.0), 1.0)) == []
+    uninterruptible = SessionUpdated({"input": {"turn_detection": {"interrupt_response": False}}})
+    assert orders_after(talking(), (uninterruptible, 0.5), (SoundStarted(1.0), 1.0)) == []

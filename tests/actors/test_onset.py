@@ -21,6 +21,9 @@ async def happenings_of(pcm: bytes) -> list[Happening]:
     frames = Channel[MicrophoneFrame](
         "onset", capacity=20, unit="frames", full=Full.DROP_OLDEST, because="test"
     )
+    sounds = Channel[SoundStarted | SoundStopped](
+        "sounds", capacity=64, unit="sounds", full=Full.FAIL, because="test"
+    )
     taps = Taps()
     tap = taps.tap("test")
     sender = frames.sender()
@@ -30,7 +33,7 @@ async def happenings_of(pcm: bytes) -> list[Happening]:
 
     step = bytes_of_ms(FRAME_MS)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(OnsetDetector(frames.receiver(), taps, load, WINDOW_MS).run)
+        nursery.start_soon(OnsetDetector(frames.receiver(), sounds.sender(), taps, load, WINDOW_MS).run)
         await trio.testing.wait_all_tasks_blocked()
         start = trio.current_time()
         for number in range(len(pcm) // step):
@@ -39,7 +42,9 @@ async def happenings_of(pcm: bytes) -> list[Happening]:
         await trio.testing.wait_all_tasks_blocked()
         sender.close()
     taps.close()
-    return [happening async for happening in tap]
+    told = [happening async for happening in tap]
+    assert told == [sound async for sound in sounds.receiver()], "the controller is told the same as the taps"
+    return told
 
 
 async def test_the_times_are_those_of_the_sound_and_not_of_the_decision() -> None:

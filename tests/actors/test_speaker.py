@@ -18,7 +18,17 @@ from actors.speaker import SpeakerPump
 from actors.speaker.playout import LONGEST_BACKLOG_MS
 from channels.bounded import Channel, Full, Receiver, Sender
 from channels.errors import BacklogOverflow
-from channels.messages import Cut, Finish, Finished, Play, Playing, SpeakerCommand, SpeakerReport
+from channels.messages import (
+    Cut,
+    Finish,
+    Finished,
+    Hold,
+    Play,
+    Playing,
+    Resume,
+    SpeakerCommand,
+    SpeakerReport,
+)
 from channels.settings import SpeakerSettings
 from channels.sound import bytes_of_ms
 from tests.actors.room_in_time import RoomQueue
@@ -26,8 +36,8 @@ from tests.actors.room_in_time import RoomQueue
 if sys.version_info < (3, 11):
     from exceptiongroup import ExceptionGroup
 
-TONE = 1000
-SECOND = 2000
+TONE = 1009
+SECOND = 2003
 
 
 def sound(value: int, ms: float) -> bytes:
@@ -216,6 +226,57 @@ async def test_a_cancelled_speaker_falls_silent_at_once(autojump_clock: trio.tes
         stage.orders.send_nowait(Play("r", sound(TONE, 3_000)))
         await trio.sleep(1)
     assert stage.loudspeaker.cleared_at[-1] == trio.current_time()
+
+
+async def test_a_held_voice_is_silent_at_once_and_loses_nothing(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with on_stage() as stage:
+        stage.orders.send_nowait(Play("r", sound(TONE, 3_000)))
+        stage.orders.send_nowait(Finish("r"))
+        await trio.sleep(1)
+        stage.orders.send_nowait(Hold())
+        await trio.sleep(2)
+        assert stage.loudspeaker.heard_ms(TONE) == pytest.approx(1000, abs=1)
+        stage.orders.send_nowait(Resume())
+        await trio.sleep(2.1)
+        assert stage.loudspeaker.heard_ms(TONE) == pytest.approx(3000, abs=0.1)
+        assert stage.told()[-1] == Finished("r", 3000)
+        assert stage.speaker.playout.underruns == 0, "a hold is no fault of anybody"
+
+
+async def test_a_voice_that_was_held_in_a_word_begins_the_word_again(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with on_stage() as stage:
+        stage.orders.send_nowait(Play("r", sound(TONE, 3_000)))
+        stage.orders.send_nowait(Finish("r"))
+        await trio.sleep(1)
+        stage.orders.send_nowait(Hold())
+        await trio.sleep(1)
+        played = [r.played_ms for r in stage.told() if isinstance(r, Playing)]
+        stage.orders.send_nowait(Resume("r", 700))
+        await trio.sleep(2.5)
+        assert stage.loudspeaker.heard_ms(TONE) == pytest.approx(3300, abs=1)
+        played += [r.played_ms for r in stage.told() if isinstance(r, Playing)]
+        assert played == sorted(played), "what was played never goes back"
+
+
+async def test_what_comes_while_the_voice_is_held_waits_and_a_cut_still_cuts(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with on_stage() as stage:
+        stage.orders.send_nowait(Play("a", sound(TONE, 3_000)))
+        await trio.sleep(1)
+        for order in (Hold(), Play("b", sound(SECOND, 500)), Finish("b")):
+            stage.orders.send_nowait(order)
+        await trio.sleep(1)
+        assert stage.loudspeaker.heard_ms(SECOND) == 0
+        for order in (Cut("a"), Resume()):
+            stage.orders.send_nowait(order)
+        await trio.sleep(1)
+        assert stage.loudspeaker.heard_ms(TONE) == pytest.approx(1000, abs=1)
+        assert stage.loudspeaker.heard_ms(SECOND) == 500
 
 
 @given(cuts=st.lists(st.integers(1, 12_000), max_size=20, unique=True))

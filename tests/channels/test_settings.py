@@ -327,6 +327,7 @@ places = st.sampled_from([*GOOD, "ROOM_NAME", "VOICE_AGENT_URL", "QUEUE_SIZE_MS"
 @given(secrets, secrets, st.lists(st.tuples(places, shapes, st.booleans()), max_size=7))
 @example("a" * 12, "b" * 12, [("LIVEKIT_URL", "{}", True)])
 @example("a" * 12, "b" * 12, [("QUEUE_SIZE_MS", "{}", True)])
+@example("0" * 11 + "/", "b" * 12, [("LIVEKIT_URL", "wss://user:{}@host/v1/ws", True)])
 def test_no_secret_is_ever_in_an_error_a_warning_or_the_repr_of_the_settings(
     first: str, second: str, pasted: list[tuple[str, str, bool]]
 ) -> None:

@@ -14,7 +14,7 @@ def happening(number: int) -> Happening:
 
 
 def numbers(receiver: Receiver[Happening]) -> list[int]:
-    found = []
+    found: list[int] = []
     while True:
         try:
             told = receiver.receive_nowait()

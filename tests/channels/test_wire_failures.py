@@ -1,4 +1,4 @@
-"""Every way in which the service can fail has one error that says what to do (reference, sections 9 and 10)."""
+"""Every way in which the service can fail has one error that says what to do."""
 
 from __future__ import annotations
 
