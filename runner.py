@@ -14,6 +14,7 @@ import functools
 import os
 import signal
 import sys
+import webbrowser
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from datetime import timedelta
@@ -63,8 +64,9 @@ Preparation: TypeAlias = Callable[[], AbstractAsyncContextManager[Settings]]
 
 CLIENT_TOKEN_LIFE = timedelta(hours=1)
 HOW_TO_JOIN = """
-The agent waits for you. Join its room with any LiveKit front end, for example
-https://agents-playground.livekit.io (choose "Manual"), with
+Talk to the agent in your browser:  {page}
+
+Any other LiveKit front end can join as well (for example https://agents-playground.livekit.io, "Manual"):
 
     URL    {url}
     token  {token}
@@ -313,20 +315,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     room_name = found.get("ROOM_NAME", DEFAULT_ROOM_NAME)
     # On one's own machine everybody in the room is the owner of the agent.
-    here = functools.partial(_on_this_machine, room_name, log)
+    open_page = sys.stdout.isatty() and _has_desktop()
+    here = functools.partial(_on_this_machine, room_name, open_page, log)
     return trio.run(functools.partial(serve, here, log, configurable=True, terminal=terminal))
 
 
 @asynccontextmanager
-async def _on_this_machine(room_name: str, log: FilteringBoundLogger) -> AsyncIterator[Settings]:
+async def _on_this_machine(
+    room_name: str, open_page: bool, log: FilteringBoundLogger
+) -> AsyncIterator[Settings]:
     # Only those who run without an account load the speech models and the rest of the playground.
     from playground.local import local_services
+    from playground.page_server import Joining, page_server
 
     log.info("no account is set up, so everything runs on this machine")
     async with local_services(room_name, lambda line: log.info(line), SessionConfig()) as settings:
-        token = mint_token(settings.livekit, "you", CLIENT_TOKEN_LIFE)
-        print(HOW_TO_JOIN.format(url=settings.livekit.url, token=token.reveal()), flush=True)
-        yield settings
+
+        def join(identity: str) -> Joining:
+            return Joining(settings.livekit.url, mint_token(settings.livekit, identity, CLIENT_TOKEN_LIFE))
+
+        async with page_server(join=join, progress=lambda line: log.info(line)) as page:
+            token = join("you").token
+            print(HOW_TO_JOIN.format(page=page, url=settings.livekit.url, token=token.reveal()), flush=True)
+            if open_page:
+                await trio.to_thread.run_sync(webbrowser.open, page)
+            yield settings
+
+
+def _has_desktop() -> bool:
+    return sys.platform in ("darwin", "win32") or any(
+        name in os.environ for name in ("DISPLAY", "WAYLAND_DISPLAY")
+    )
 
 
 def _print_token(found: Mapping[str, str], identity: str, log: FilteringBoundLogger) -> int:

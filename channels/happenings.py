@@ -220,6 +220,8 @@ class ReplyEnded:
     heard_text: str
     """The words whose sound was played; the whole text where the service gave no word times."""
     at: float
+    underruns: int = 0
+    """Gaps in its sound, because the service or this machine was too slow."""
 
 
 @attrs.frozen

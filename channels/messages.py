@@ -112,6 +112,8 @@ class Finished:
 
     reply_id: str
     played_ms: float
+    underruns: int = 0
+    """How often the room's queue ran dry in the middle of it."""
 
 
 SpeakerReport: TypeAlias = Playing | Finished

@@ -162,8 +162,8 @@ def step(conversation: Conversation, event: Event, now: float) -> Outcome:
             turn.set_text(reply_id, text)
         case Playing(reply_id=reply_id, played_ms=played_ms, audible=audible):
             turn.note_played(reply_id, played_ms, audible)
-        case Finished(reply_id=reply_id, played_ms=played_ms):
-            turn.signal(reply_id, Signal.FINISHED, played_ms=played_ms)
+        case Finished(reply_id=reply_id):
+            turn.signal(reply_id, Signal.FINISHED, finished=event)
         case SessionReady(session_id=session_id, config=config):
             if session_id != conversation.session_id:
                 turn.signal_living(Signal.LEFT_OPEN)
@@ -238,7 +238,9 @@ class _Turn:
             if reply.life in LIVING:
                 self.signal(reply_id, signal)
 
-    def signal(self, reply_id: str, signal: Signal, *, sound: bytes = b"", played_ms: float = 0) -> None:
+    def signal(
+        self, reply_id: str, signal: Signal, *, sound: bytes = b"", finished: Finished | None = None
+    ) -> None:
         before = self.conversation.life(reply_id)
         if before is None and signal is Signal.FINISHED:
             return
@@ -259,8 +261,8 @@ class _Turn:
             return
         if before is None:
             self._put(reply_id, ReplyState(after))
-        elif after in _OUTCOMES:
-            self._end(reply_id, after, played_ms)
+        elif finished is not None:
+            self._end(after, finished)
         else:
             self._put(reply_id, attrs.evolve(self.conversation.replies[reply_id], life=after))
 
@@ -298,7 +300,8 @@ class _Turn:
             newest=reply_id if new else self.conversation.newest,
         )
 
-    def _end(self, reply_id: str, life: Life, played_ms: float) -> None:
+    def _end(self, life: Life, finished: Finished) -> None:
+        reply_id, played_ms = finished.reply_id, finished.played_ms
         others = dict(self.conversation.replies)
         reply = others.pop(reply_id)
         ended = {**self.conversation.ended, reply_id: life}
@@ -306,7 +309,9 @@ class _Turn:
             del ended[next(iter(ended))]
         self.change(replies=others, ended=ended)
         heard = _heard_text(reply, life, played_ms)
-        self.happenings.append(ReplyEnded(reply_id, _OUTCOMES[life], round(played_ms), heard, self.now))
+        self.happenings.append(
+            ReplyEnded(reply_id, _OUTCOMES[life], round(played_ms), heard, self.now, finished.underruns)
+        )
 
 
 _OUTCOMES = {

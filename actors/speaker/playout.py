@@ -80,6 +80,8 @@ class _Reply:
     """The farthest place that has left the room's queue."""
     audible_from: int | None = None
     """Bytes of silence that it begins with; None while it has been all silence."""
+    underruns: int = 0
+    """How often the room's queue ran dry in the middle of it."""
     finished: bool = False
     under_way: bool = False
     """It has lead enough to be played; False again when its sound runs out."""
@@ -100,6 +102,9 @@ class _Reply:
         audible = self.audible_from is not None and self.played > self.audible_from
         return Playing(reply_id, ms_of_bytes(self.played), audible)
 
+    def end(self, reply_id: str) -> Finished:
+        return Finished(reply_id, ms_of_bytes(self.played), self.underruns)
+
 
 @define
 class Playout:
@@ -110,8 +115,6 @@ class Playout:
     """
 
     queue_ms: int
-    underruns: int = field(default=0, init=False)
-    """How often the room's queue ran dry in the middle of a reply."""
     held: bool = field(default=False, init=False)
     _fade: Frame | None = field(default=None, init=False)
     _replies: dict[str, _Reply] = field(factory=dict, init=False)
@@ -149,7 +152,7 @@ class Playout:
         if fades:
             self._fade = None
         reply = self._replies.pop(reply_id, _Reply())
-        return lies_in_queue, Finished(reply_id, ms_of_bytes(reply.played))
+        return lies_in_queue, reply.end(reply_id)
 
     def hold(self, now: float) -> bool:
         """Plays nothing more until `resume`, but for a short fade.
@@ -191,7 +194,7 @@ class Playout:
         for reply_id, reply in list(self._replies.items()):
             if reply.exhausted() and reply_id not in in_queue:
                 del self._replies[reply_id]
-                reports.append(Finished(reply_id, ms_of_bytes(reply.played)))
+                reports.append(reply.end(reply_id))
         return reports
 
     def next_frame(self, now: float) -> Frame | None:
@@ -210,7 +213,7 @@ class Playout:
             reply.under_way = reply.under_way and self._dry_at > now
             return None
         if not reply.resting and now > self._dry_at + 0.001:
-            self.underruns += 1
+            reply.underruns += 1
         return self._give(reply_id, reply, now)
 
     def next_change(self, now: float) -> float | None:

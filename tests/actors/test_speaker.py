@@ -103,8 +103,7 @@ async def test_a_burst_is_played_in_real_time_without_a_gap(autojump_clock: trio
         assert stage.loudspeaker.queue.waiting_ms() <= 100
         await trio.sleep(5.1)
         assert stage.loudspeaker.heard_ms(TONE) == pytest.approx(10_000)
-        assert stage.told()[-1] == Finished("r", 10_000)
-        assert stage.speaker.playout.underruns == 0
+        assert stage.told()[-1] == Finished("r", 10_000, underruns=0)
 
 
 async def test_a_cut_is_silence_at_once_however_much_was_waiting(
@@ -173,8 +172,7 @@ async def test_sound_that_comes_in_real_time_is_played_without_a_stutter(
             stage.orders.send_nowait(Play("r", sound(TONE, 10)))
         stage.orders.send_nowait(Finish("r"))
         await trio.sleep(0.2)
-        assert stage.loudspeaker.heard_ms(TONE) == pytest.approx(3000)
-        assert stage.speaker.playout.underruns == 0
+        assert stage.told()[-1] == Finished("r", 3000, underruns=0)
 
 
 async def test_a_stall_of_the_service_is_counted_and_nothing_is_lost(
@@ -187,7 +185,7 @@ async def test_a_stall_of_the_service_is_counted_and_nothing_is_lost(
         stage.orders.send_nowait(Finish("r"))
         await trio.sleep(1)
         assert stage.loudspeaker.heard_ms(TONE) == pytest.approx(600)
-        assert stage.speaker.playout.underruns == 1
+        assert stage.told()[-1] == Finished("r", 600, underruns=1)
 
 
 async def test_a_reply_without_sound_is_a_legal_reply(autojump_clock: trio.testing.MockClock) -> None:
@@ -242,7 +240,6 @@ async def test_a_held_voice_is_silent_at_once_and_loses_nothing(
         await trio.sleep(2.1)
         assert stage.loudspeaker.heard_ms(TONE) == pytest.approx(3000, abs=0.1)
         assert stage.told()[-1] == Finished("r", 3000)
-        assert stage.speaker.playout.underruns == 0, "a hold is no fault of anybody"
 
 
 async def test_a_voice_that_was_held_in_a_word_begins_the_word_again(
@@ -272,8 +269,8 @@ async def test_what_comes_while_the_voice_is_held_waits_and_a_cut_still_cuts(
             stage.orders.send_nowait(order)
         await trio.sleep(1)
         assert stage.loudspeaker.heard_ms(SECOND) == 0
-        for order in (Cut("a"), Resume()):
-            stage.orders.send_nowait(order)
+        stage.orders.send_nowait(Cut("a"))
+        stage.orders.send_nowait(Resume())
         await trio.sleep(1)
         assert stage.loudspeaker.heard_ms(TONE) == pytest.approx(1000, abs=1)
         assert stage.loudspeaker.heard_ms(SECOND) == 500
