@@ -31,6 +31,7 @@ import trio
 
 from channels.errors import PlaygroundFault, SettingsError, VoiceAgentError
 from channels.secret import Secret
+from playground.child import ended, start_child, stop_child
 from playground.livekit_build.binary import find_or_build
 from playground.livekit_build.step import Progress
 
@@ -51,16 +52,6 @@ _POLL_S = 0.02
 # LiveKit waits for participants to leave at the first SIGTERM, and stops at once at the second.
 _STOPPING = ((signal.SIGTERM, 0.5), (signal.SIGTERM, 2.0), (signal.SIGKILL, 5.0))
 _LINES_TOLD = 3
-
-# Python, because the kernel's "kill me when my parent dies" is asked for by the child itself. The parent
-# in question is the *thread* that starts it: hence `subprocess` from Trio's thread and not Trio's own
-# `open_process`, which starts it from a worker thread that ends when idle.
-_TIED_TO_ITS_OWNER = """
-import ctypes, os, signal, sys
-ctypes.CDLL(None).prctl(1, signal.SIGKILL)
-if os.getppid() == int(sys.argv[1]):
-    os.execv(sys.argv[2], sys.argv[2:])
-"""
 
 
 class PortUnavailable(PlaygroundFault):
@@ -176,9 +167,7 @@ class RunningServer:
     async def wait(self) -> int:
         """Waits until it ends, by whatever cause, and gives its exit code."""
         # The system tells of a child's end by a signal only, which is not ours to take.
-        while (code := self.process.poll()) is None:  # noqa: ASYNC110
-            await trio.sleep(_POLL_S)
-        return code
+        return await ended(self.process)
 
 
 @asynccontextmanager
@@ -224,30 +213,14 @@ async def run_server(config: ServerConfig) -> AsyncIterator[RunningServer]:
             raise ServerDied(f"the LiveKit server did not answer within {_START_S:.0f} seconds", config.log)
         yield running
     finally:
-        with trio.CancelScope(shield=True):
-            for number, patience_s in _STOPPING:
-                if running.process.poll() is None:
-                    running.process.send_signal(number)
-                    with trio.move_on_after(patience_s):
-                        await running.wait()
+        await stop_child(running.process, _STOPPING)
 
 
 def _start(config: ServerConfig) -> subprocess.Popen[bytes]:
-    command = [str(config.binary)]
-    if sys.platform == "linux":
-        command = [sys.executable, "-I", "-S", "-c", _TIED_TO_ITS_OWNER, str(os.getpid()), *command]
     with config.log.open("ab") as log:
-        try:
-            return subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env=config.environment(),
-                start_new_session=True,
-            )
-        except OSError as error:
-            raise ServerDied(f"{config.binary} cannot be started ({error.strerror})", config.log) from error
+        return start_child(
+            [str(config.binary)], environ=config.environment(), stdout=log, stderr=subprocess.STDOUT
+        )
 
 
 async def _answers(port: int) -> bool:
