@@ -54,8 +54,8 @@ from channels.settings import (
     read_settings,
 )
 from channels.texts import RoomText
+from channels.vad import WINDOW_MS, Vad
 from channels.wire.messages import ClientMessage
-from playground.vad import WINDOW_MS, Vad
 
 if sys.version_info < (3, 11):
     from exceptiongroup import BaseExceptionGroup

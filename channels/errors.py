@@ -18,6 +18,7 @@ __all__ = [
     "BacklogOverflow",
     "ChannelOverflow",
     "EdgeFault",
+    "ModelMissing",
     "NotAllowedInRoom",
     "PlaygroundFault",
     "RoomEnded",
@@ -71,6 +72,10 @@ class RoomEnded(VoiceAgentError):
 
 class EdgeFault(VoiceAgentError):
     """LiveKit's SDK failed in a way that the agent cannot go on from."""
+
+
+class ModelMissing(VoiceAgentError):
+    """A model file of an installed package is not where it should be."""
 
 
 class PlaygroundFault(VoiceAgentError):

@@ -252,14 +252,13 @@ def _room_name(value: str) -> None:
 def _hold(value: str) -> None:
     # Ten seconds of silence after a cough are more than anybody would wait for.
     if not value.isascii() or not value.isdigit() or len(value) > 5 or int(value) > 10_000:
-        raise _Malformed(f"is not a whole number of ms from 0 to 10000 (found {value[:20]!r})")
+        raise _Malformed(f"is not a whole number of ms from 0 to 10000 (found {_shown_number(value)})")
 
 
 def _queue_size(value: str) -> None:
     # 40 ms is two frames of the speaker; 2000 ms is the most that the article advises.
     if not re.fullmatch("[0-9]{2,4}", value) or not 40 <= int(value) <= 2000:
-        found = repr(value) if len(value) <= 8 else f"{len(value)} characters"
-        raise _Malformed(f"is not a whole number of ms from 40 to 2000 (found {found})")
+        raise _Malformed(f"is not a whole number of ms from 40 to 2000 (found {_shown_number(value)})")
 
 
 def _split(value: str) -> _Parts:
@@ -291,6 +290,11 @@ def _shown(value: str) -> str:
         return f"{len(value)} characters with an @"
     value = value.split("?")[0].split("#")[0]
     return repr(value if len(value) <= 80 else value[:77] + "…")
+
+
+def _shown_number(value: str) -> str:
+    # What is longer than a number may be a secret in the wrong line.
+    return repr(value) if len(value) <= 8 else f"{len(value)} characters"
 
 
 def _is_loopback(host: str) -> bool:

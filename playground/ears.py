@@ -20,10 +20,10 @@ import trio
 
 from channels.bounded import Receiver, Sender
 from channels.sound import bytes_of_ms
+from channels.vad import Vad
 from playground.completeness import finished
 from playground.recogniser import LONGEST_PIECE_MS
 from playground.turns import ADAPTIVE, EndOfTurn, Lull, Onset, Pause, TurnDetection, TurnDetector, TurnEvent
-from playground.vad import Vad
 
 __all__ = ["Ears", "HearingEvent", "PartialWords", "SpeechOnset", "Transcriber", "TurnEnded"]
 
@@ -111,7 +111,7 @@ class Ears:
         """Hears until `audio` ends, or nobody reads `heard` any more.
 
         Raises:
-            PlaygroundFault: a model is not installed.
+            ModelMissing: a model is not installed.
         """
         async with self.audio, self.heard:
             vad = await trio.to_thread.run_sync(Vad)

@@ -21,12 +21,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from playground.models import open_model, wheel_file
+from channels.models import open_model, wheel_file
 
 __all__ = ["LONGEST_PIECE_MS", "SAMPLE_RATE_HZ", "Recogniser", "pieces"]
 
 SAMPLE_RATE_HZ = 16_000
-"""What Moonshine hears; `playground.vad` resamples to the same rate."""
+"""What Moonshine hears; `channels.vad` resamples to the same rate."""
 
 LONGEST_PIECE_MS = 12_000
 """Moonshine is made for segments of up to 30 s. Measured on 44 s of one person reading: 2.5 % wrong words in
@@ -65,7 +65,7 @@ class Recogniser:
         """What is said in `pcm` (PCM16 mono **16 kHz**, any length), with punctuation; "" for nothing.
 
         Raises:
-            PlaygroundFault: the model is not installed.
+            ModelMissing: the model is not installed.
         """
         texts = [self._recognise(piece) for piece in pieces(pcm)]
         return " ".join(text for text in texts if text)

@@ -23,8 +23,8 @@ import numpy as np
 import numpy.typing as npt
 import soxr
 
+from channels.models import open_model, wheel_file
 from channels.sound import SAMPLE_RATE_HZ
-from playground.models import open_model, wheel_file
 
 __all__ = ["Timbre", "synthesise"]
 

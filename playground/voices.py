@@ -124,7 +124,7 @@ class Voice:
         """Speaks any text; what has no sound gives words without length, and nothing gives nothing.
 
         Raises:
-            PlaygroundFault: the model is not installed.
+            ModelMissing: the model is not installed.
         """
         sounds: list[_Samples] = []
         words: list[SpokenWord] = []

@@ -395,17 +395,28 @@ async def test_the_controller_is_told_of_every_broken_connection(autojump_clock:
         assert len(talk.heard(ConnectionBroke)) == 2
 
 
-async def test_a_host_that_does_not_speak_tls_is_an_error_of_the_network_kind() -> None:
+async def test_a_host_that_does_not_speak_tls_is_an_error_of_the_network_kind_and_left_alone() -> None:
+    hung_up = trio.Event()
+
     async def plain(stream: trio.SocketStream) -> None:
         await stream.send_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-        await stream.aclose()
+        try:
+            while await stream.receive_some():
+                pass
+        except trio.BrokenResourceError:
+            pass
+        hung_up.set()
 
     (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
     port = listener.socket.getsockname()[1]
     async with trio.open_nursery() as nursery:
         nursery.start_soon(trio.serve_listeners, plain, [listener])
-        with pytest.raises(OSError, match="TLS"):
+        with pytest.raises(OSError, match="TLS") as raised:
             await dial(f"wss://127.0.0.1:{port}/v1/ws")
+        with trio.fail_after(60):
+            await hung_up.wait()
+        # Until here, lest the socket is closed because nobody knows of it any more.
+        assert raised.value
         nursery.cancel_scope.cancel()
 
 

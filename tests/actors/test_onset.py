@@ -12,7 +12,7 @@ from channels.bounded import Channel, Full
 from channels.happenings import Happening, SoundStarted, SoundStopped, Taps
 from channels.messages import MicrophoneFrame
 from channels.sound import bytes_of_ms
-from playground.vad import WINDOW_MS, Vad
+from channels.vad import WINDOW_MS, Vad
 from tests.speech import noise, silence, spoken
 
 

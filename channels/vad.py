@@ -20,8 +20,8 @@ import numpy as np
 import numpy.typing as npt
 import soxr
 
+from channels.models import open_model, wheel_file
 from channels.sound import SAMPLE_BYTES, SAMPLE_RATE_HZ
-from playground.models import open_model, wheel_file
 
 __all__ = ["WINDOW_MS", "WINDOW_RATE_HZ", "Vad", "Window", "warm"]
 
@@ -49,7 +49,7 @@ class Vad:
     """Judges one stream of sound. Takes about 4 ms of CPU a second of sound; not for several threads.
 
     Raises:
-        PlaygroundFault: on creation, when the model is not installed.
+        ModelMissing: on creation, when the model is not installed.
     """
 
     def __init__(self) -> None:

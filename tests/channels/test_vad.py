@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from channels.vad import WINDOW_MS, Vad, Window
 from playground.turns import ADAPTIVE, EndOfTurn, Lull, Onset, Pause, TurnDetector, TurnEvent
-from playground.vad import WINDOW_MS, Vad, Window
 from tests.speech import noise, people, silence, spoken
 
 SENTENCE = silence(300) + spoken("Is there a bus to the museum?") + silence(2000)

@@ -13,25 +13,25 @@ import importlib.util
 from pathlib import Path
 from typing import Any
 
-from channels.errors import PlaygroundFault
+from channels.errors import ModelMissing
 
 __all__ = ["open_model", "wheel_file"]
 
-_MEND = "install the project's dependencies again (uv sync)"
+_MEND = "install the project's packages again (make clean, then make run)"
 
 
 def wheel_file(package: str, inside: str) -> Path:
     """Where a data file of an installed package lies.
 
     Raises:
-        PlaygroundFault: the package or the file is not there.
+        ModelMissing: the package or the file is not there.
     """
     spec = importlib.util.find_spec(package)
     if spec is None or spec.origin is None:
-        raise PlaygroundFault(f"the package {package!r} is not installed", _MEND)
+        raise ModelMissing(f"the package {package!r} is not installed", _MEND)
     path = Path(spec.origin).parent / inside
     if not path.is_file():
-        raise PlaygroundFault(f"the installed {package!r} has no file {inside!r}", _MEND)
+        raise ModelMissing(f"the installed {package!r} has no file {inside!r}", _MEND)
     return path
 
 
