@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip install $(QUIET) --disable-pip-version-check --no-de
 UV_COMPILE := uv pip compile --quiet --universal --python-version 3.10 --generate-hashes \
 	--no-emit-index-url --no-header --no-annotate
 
-.PHONY: help run test lint format types lock clean livekit-server
+.PHONY: help run test lint format types lock clean livekit-server page
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
@@ -20,13 +20,13 @@ help:
 	@echo 'make test    all tests (ARGS="-k name" for some)'
 	@echo 'make lint    style; make format mends what can be mended'
 	@echo 'make types   static types'
-	@echo 'make lock    new lock files (needs uv)'
+	@echo 'make lock    new lock files (needs uv and npm)'
 	@echo 'make clean   removes .venv and caches in this folder'
 
-run: $(RUNTIME) livekit-server
+run: $(RUNTIME) livekit-server page
 	@exec $(BIN)/python runner.py $(ARGS)
 
-test: $(DEV) livekit-server
+test: $(DEV) livekit-server page
 	@echo '== tests'
 	@$(BIN)/python -m pytest $(ARGS)
 
@@ -46,6 +46,10 @@ types: $(DEV)
 # Done when livekit-server is on PATH or in the user's cache.
 livekit-server: $(RUNTIME)
 	@$(BIN)/python -m playground.livekit_server --build-only
+
+# Done when the page's livekit-client is in the user's cache.
+page: $(RUNTIME)
+	@$(BIN)/python -m playground.page_build
 
 # Always from an empty environment: what a stopped or older installation left behind is not trusted.
 $(RUNTIME): requirements.lock
@@ -69,6 +73,9 @@ lock:
 	$(UV_COMPILE) pyproject.toml -o requirements.lock
 	$(UV_COMPILE) pyproject.toml --group dev -o requirements-dev.lock
 	$(UV_COMPILE) playground/livekit_build/toolchain.in -o playground/livekit_build/toolchain.lock
+	$(UV_COMPILE) playground/page_build/toolchain.in -o playground/page_build/toolchain.lock
+	cd playground/page_build && npm install --package-lock-only --ignore-scripts --omit=peer \
+		--omit-lockfile-registry-resolved --no-audit --no-fund
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis

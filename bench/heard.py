@@ -76,13 +76,17 @@ def judge(frames: Sequence[HeardFrame], event_at: float) -> Heard:
 
 
 def _pitches(frames: Sequence[HeardFrame]) -> list[int | None]:
-    """The pitch that has more power in and around each frame; None where the frame is silent."""
+    """The pitch that each frame has, or else the one that prevails around it; None where it is silent."""
     reply, late = ([loudness_at(frame.pcm, hz) ** 2 for frame in frames] for hz in (REPLY_HZ, LATE_HZ))
     pitches: list[int | None] = []
     for number, frame in enumerate(frames):
         around = slice(max(0, number - _CLICK_FRAMES), number + _CLICK_FRAMES + 1)
-        louder = REPLY_HZ if sum(reply[around]) >= sum(late[around]) else LATE_HZ
-        pitches.append(louder if frame.audible else None)
+        if not frame.audible:
+            pitches.append(None)
+        elif max(reply[number], late[number]) > frame.loudness**2 / 2:
+            pitches.append(REPLY_HZ if reply[number] > late[number] else LATE_HZ)
+        else:
+            pitches.append(REPLY_HZ if sum(reply[around]) >= sum(late[around]) else LATE_HZ)
     return pitches
 
 

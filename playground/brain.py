@@ -1,36 +1,57 @@
 """What the playground's agent thinks: little, and it says so.
 
 A brain is asked with what was understood and answers sentence by sentence, so that the first can be
-spoken while the next is thought of. `EchoBrain` repeats, tells the time and the date, and says who it is.
+spoken while the next is thought of. Among the sentences it may ask for a tool to be run (`CallTool`).
+`EchoBrain` repeats, tells the time and the date, and says who it is.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncGenerator, Callable
+import secrets
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol, TypeAlias
 
 import attrs
 
 from playground.sentences import sentences
 
-__all__ = ["Brain", "EchoBrain", "reply_text"]
+__all__ = ["Brain", "CallTool", "EchoBrain", "Thought", "reply_text"]
 
 NAME = "the playground's stand-in agent"
+
+
+@attrs.frozen
+class CallTool:
+    """A tool that the application shall run; what comes of it is told by `Brain.tool_returned`."""
+
+    name: str
+    arguments: Mapping[str, Any] = attrs.field(factory=dict)
+    call_id: str = attrs.field(factory=lambda: f"call_{secrets.token_hex(12)}")
+
+
+Thought: TypeAlias = str | CallTool
+"""A sentence to be said, or a tool to be run."""
 
 
 class Brain(Protocol):
     """Answers one session. It is used by one reply at a time."""
 
-    def answer(self, heard: str) -> AsyncGenerator[str, None]:
+    def answer(self, heard: str) -> AsyncGenerator[Thought, None]:
         """The answer to a person's turn, sentence by sentence (an async generator).
 
         A person who interrupts ends the iteration early: what was not asked for was not said.
         """
 
-    def instruct(self, instructions: str) -> AsyncGenerator[str, None]:
+    def instruct(self, instructions: str) -> AsyncGenerator[Thought, None]:
         """What to say now, by instructions of the application and not of the person."""
+
+    def offer(self, tools: Sequence[Mapping[str, Any]]) -> None:
+        """The tools that may be called from now on, as the protocol declares them (complete)."""
+
+    def tool_returned(self, call: CallTool, result: str, *, is_error: bool) -> AsyncGenerator[Thought, None]:
+        """What to say to what a tool returned; one that took too long is an error that says so."""
 
     def remember(self, role: str, content: str) -> None:
         """Adds to the conversation what nobody said aloud: `role` is `user` or `system`."""
@@ -62,6 +83,16 @@ class EchoBrain:
         text = instructions.strip()
         said = f"I was asked to do this: {text}" if text else "I was asked to say something."
         for sentence in sentences(said):
+            yield sentence
+
+    def offer(self, tools: Sequence[Mapping[str, Any]]) -> None:
+        """Forgets them: it never calls one."""
+
+    async def tool_returned(
+        self, call: CallTool, result: str, *, is_error: bool
+    ) -> AsyncGenerator[str, None]:
+        """Says what came of a call that somebody else made."""
+        async for sentence in self.instruct(f"{call.name} {'failed' if is_error else 'says'}: {result}"):
             yield sentence
 
     def remember(self, role: str, content: str) -> None:

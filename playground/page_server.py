@@ -162,7 +162,7 @@ class _Site:
         host = request.headers.get("host", "").lower()
         if host not in self.hosts:
             return _plain(421, "This server answers to 127.0.0.1 and localhost only.")
-        path = urlsplit(request.target).path
+        path = request.target.partition("?")[0]
         if path == "/join":
             return self._answer_join(request, host)
         if request.method not in {"GET", "HEAD"}:

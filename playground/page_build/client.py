@@ -1,4 +1,4 @@
-"""Where livekit-client is, the one thing that the page does not bring itself: in the user's cache, or put there now.
+"""livekit-client, the one thing that the page does not bring itself: where it is, or fetched there now.
 
 In: the environment (XDG_CACHE_HOME or HOME, PATH, and what npm and pip need to reach their registries).
 Out: the path of one JavaScript module, which browsers load as it is. The name of its folder carries the

@@ -14,7 +14,7 @@ from playground.voice_agent.connection import Connection
 from playground.voice_agent.mouth import ReplyOver
 from playground.voice_agent.speech import Speech, Voice
 
-__all__ = ["Arrival", "Came", "Deadline", "Inject", "Prepared", "Went"]
+__all__ = ["Arrival", "Came", "Deadline", "Inject", "Prepared", "ToolOverdue", "Went"]
 
 
 @attrs.frozen
@@ -46,7 +46,14 @@ class Inject:
     event: ServerEvent
 
 
-Arrival: TypeAlias = ClientMessage | HearingEvent | ReplyOver | Came | Went | Prepared | Inject
+@attrs.frozen
+class ToolOverdue:
+    """The time that a tool had is over; it may have answered long ago."""
+
+    call_id: str
+
+
+Arrival: TypeAlias = ClientMessage | HearingEvent | ReplyOver | Came | Went | Prepared | Inject | ToolOverdue
 
 
 class Deadline(enum.Enum):

@@ -1,6 +1,7 @@
 """A reply's life: `reply.started`, its sound at the pace that was asked for, its words, its end.
 
-Sentences come from a brain, one by one; a voice says each while the one before it is being sent.
+Sentences come from a brain, one by one; a voice says each while the one before it is being sent. A tool
+that the brain wants to be run is asked for inside the reply, without waiting for the mouth.
 `Timeline` knows, by the server's own pacing, how much of the sound a client will have played: that is all
 the service can know, since the protocol has no report of it, and what an interruption cuts the text to.
 
@@ -26,6 +27,7 @@ from channels.wire.events import (
     ServerEvent,
     ToolCall,
 )
+from playground.brain import CallTool, Thought
 from playground.voice_agent.connection import Outgoing, RawFrame
 from playground.voice_agent.options import Burst, Pacing, RealTime, ServerOptions, Times
 from playground.voice_agent.sound_io import Downlink
@@ -85,6 +87,10 @@ class _Placed:
     end_ms: float
 
 
+async def _no_tools(call: CallTool) -> None:
+    raise AssertionError(f"nobody here can run {call.name}")
+
+
 @attrs.define(eq=False)
 class Reply:
     """One reply.
@@ -93,25 +99,27 @@ class Reply:
         reply_id: on the wire.
         item_id: on the wire.
         why: what made it; greetings are words without a trailing blank, and may be uninterruptible.
-        sentences: what to say.
+        thoughts: what to say, and which tools to call meanwhile.
         voice: who says it.
         downlink: the wire's format.
         volume: gives the volume to use from now on.
         options: of the server.
         send: sends an event.
         delay_ms: passes before `reply.started`.
+        call: asks the client to run a tool.
     """
 
     reply_id: str
     item_id: str
     why: Literal["greeting", "turn", "request", "tool"]
-    _sentences: AsyncGenerator[str, None]
+    _thoughts: AsyncGenerator[Thought, None]
     _voice: Voice
     _downlink: Downlink
     _volume: Callable[[], float | None]
     _options: ServerOptions
     _send: Callable[[Outgoing], Awaitable[None]]
     _delay_ms: int = 0
+    _call: Callable[[CallTool], Awaitable[None]] = _no_tools
     _started: bool = attrs.field(default=False, init=False)
     timeline: Timeline = attrs.field(factory=Timeline, init=False)
     done: bool = attrs.field(default=False, init=False)
@@ -182,11 +190,14 @@ class Reply:
         return ReplyAudio(self._downlink.encode(late, self._volume()), self.reply_id)
 
     async def _synthesise(self, to_mouth: trio.MemorySendChannel[_Spoken]) -> None:
-        async with to_mouth, aclosing(self._sentences) as sentences:
-            async for sentence in sentences:
-                utterance = await self._voice.say(sentence)
+        async with to_mouth, aclosing(self._thoughts) as thoughts:
+            async for thought in thoughts:
+                if isinstance(thought, CallTool):
+                    await self._call(thought)  # at once: it runs while this reply is still being said
+                    continue
+                utterance = await self._voice.say(thought)
                 pcm = self._downlink.convert(utterance.pcm)
-                await to_mouth.send(_Spoken(sentence, pcm, tuple(utterance.words)))
+                await to_mouth.send(_Spoken(thought, pcm, tuple(utterance.words)))
 
     async def _play(self, spoken: _Spoken) -> None:
         silent = self._options.faults.silent_replies

@@ -37,10 +37,10 @@ from channels.wire.messages import (
     SessionUpdate,
     ToolResult,
 )
-from playground.brain import Brain
+from playground.brain import Brain, CallTool
 from playground.ears import HearingEvent, PartialWords, SpeechOnset, TurnEnded
 from playground.voice_agent.accounts import Accounts, Admission
-from playground.voice_agent.arrivals import Arrival, Came, Deadline, Inject, Prepared, Went
+from playground.voice_agent.arrivals import Arrival, Came, Deadline, Inject, Prepared, ToolOverdue, Went
 from playground.voice_agent.connection import Connection, Goodbye, Outgoing, RawFrame
 from playground.voice_agent.conversation import Conversation
 from playground.voice_agent.hearing import Hearing, turn_detection
@@ -200,8 +200,20 @@ class Session:
         if self._options.faults.close_1011_after_s is not None:
             self._deadlines[Deadline.FAULT] = now_s + self._options.faults.close_1011_after_s
         self._brain.prompt(self._config.system_prompt)
+        self._brain.offer(self._config.tools)
+
+        async def tell_later(seconds: float, arrival: ToolOverdue) -> None:
+            await trio.sleep(seconds)
+            await self._tell.send(arrival)
+
         self._conversation = Conversation(
-            lambda: self._config, self._brain, prepared.voice, mouth, self._outlet, self._options
+            lambda: self._config,
+            self._brain,
+            prepared.voice,
+            mouth,
+            self._outlet,
+            self._options,
+            lambda seconds, call_id: nursery.start_soon(tell_later, seconds, ToolOverdue(call_id)),
         )
         nursery.start_soon(self._hearing.run, prepared.speech, self._heard)
         await self._outlet.send(*self._ready(self._echo()))
@@ -214,7 +226,7 @@ class Session:
             case Went(connection=connection):
                 await self._farewell(connection)
             case Inject(event=ToolCall() as call) if self._conversation is not None:
-                await self._conversation.call(call)
+                await self._conversation.call(CallTool(call.name, call.arguments, call.call_id))
             case Inject(event=event):
                 await self._outlet.send(event)
             case SessionUpdate(session=session):
@@ -236,6 +248,8 @@ class Session:
                 await self._cancel_reply(self._conversation, reply_id)
             case ToolResult():
                 self._conversation.take_result(arrival)
+            case ToolOverdue(call_id=call_id):
+                self._conversation.give_up(call_id)
             case ConversationMessage(role=role, content=content):
                 if role not in ("user", "system"):
                     await self._outlet.send(
@@ -284,6 +298,7 @@ class Session:
             return
         self._config = config
         self._brain.prompt(config.system_prompt)
+        self._brain.offer(config.tools)
         self._hearing.configure(turn_detection(config.input, options.endpointing_ms))
         await self._outlet.send(SessionUpdated(self._echo()))
 

@@ -195,6 +195,15 @@ async def test_somebody_who_left_while_waiting_is_not_listened_to_afterwards() -
         assert (bob.open, carol.open) == (0, 1)
 
 
+async def test_of_those_who_wait_the_one_who_has_waited_longest_is_next() -> None:
+    alice, bob, carol, dave = person("alice"), person("bob"), person("carol"), person("dave")
+    async with pump() as mic:
+        await mic.come(alice, bob, carol, dave)
+        await mic.go(alice)
+        await mic.go(bob)
+        assert [track.open for track in (alice, bob, carol, dave)] == [0, 0, 1, 0]
+
+
 async def test_a_person_who_comes_and_goes_in_one_breath_is_not_listened_to() -> None:
     alice, bob = person("alice"), person("bob")
     async with pump() as mic:
@@ -272,7 +281,10 @@ async def test_cancelled_it_closes_the_track() -> None:
         assert alice.open == 0
 
 
-@given(st.lists(st.tuples(st.sampled_from(["come", "go", "end"]), st.integers(0, 7)), max_size=40))
+moves = st.tuples(st.sampled_from(["come", "come", "go", "end"]), st.sampled_from([0, 1, 2, 3, 4, 6]))
+
+
+@given(st.lists(moves, min_size=10, max_size=40))
 @settings(deadline=None)
 def test_whoever_comes_and_goes_exactly_one_person_is_listened_to_the_one_who_has_waited_longest(
     moves: list[tuple[str, int]],

@@ -1,0 +1,267 @@
+"""Chat completions of an OpenAI-compatible endpoint, streamed: HTTP and server-sent events on Trio.
+
+One request a connection, by h11 (which the playground has anyway) over a socket of Trio's. `stream` gives
+the `choices[0].delta` objects as they come. All waiting is bounded: to connect, for the next bytes, and
+for all bytes together; so is their number. Whatever goes wrong is a `ChatFailed`, whose text is fit for a
+log and never contains the key. The key travels by TLS, or over loopback, and nowhere else.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import ssl
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from typing import Any
+from urllib.parse import urlsplit
+
+import attrs
+import h11
+import trio
+
+from channels.errors import SettingsError
+from channels.secret import Secret
+
+__all__ = ["ChatFailed", "Endpoint", "Patience", "read_endpoint"]
+
+_MOST_BYTES = 8 * 2**20
+_MOST_LINE_BYTES = 2**20
+_MOST_COMPLAINT = 200
+_HOSTED = "api.openai.com"
+_HOSTED_MODEL = "gpt-4o-mini"
+_WHERE = "e.g. http://127.0.0.1:11434/v1 for Ollama on this machine"
+
+
+class ChatFailed(Exception):
+    """The endpoint gave no answer, or none that can be used."""
+
+
+@attrs.frozen
+class Patience:
+    """How long to wait, in seconds."""
+
+    connect_s: float = 5.0
+    next_bytes_s: float = 20.0
+    """A local model may have to be loaded before its first word."""
+    whole_s: float = 60.0
+    """All waiting for bytes together, while sentences are being spoken not counted."""
+
+
+@attrs.frozen
+class Endpoint:
+    """Where the language model is."""
+
+    base_url: str
+    key: Secret | None = None
+    model: str | None = None
+    """None: the first one that the endpoint lists."""
+    patience: Patience = Patience()
+
+    async def stream(
+        self, model: str, messages: list[Mapping[str, Any]], tools: list[Mapping[str, Any]]
+    ) -> AsyncGenerator[Mapping[str, Any], None]:
+        """The deltas of one completion.
+
+        Raises:
+            ChatFailed: at any point.
+        """
+        asked = {"model": model, "messages": messages, "stream": True, **({"tools": tools} if tools else {})}
+        body = json.dumps(asked).encode()
+        done = spoke = False
+        async with aclosing(self._lines("POST", "chat/completions", body)) as lines:
+            async for line in lines:
+                if line.startswith(b"{"):
+                    line = b"data: " + line  # an endpoint that does not stream
+                if not line.startswith(b"data:"):
+                    continue  # comments, event names, blank lines
+                data = line[5:].strip()
+                if data == b"[DONE]":
+                    return
+                delta, finished = _delta(data)
+                done, spoke = done or finished, True
+                yield delta
+        if not done:
+            raise ChatFailed("its answer broke off" if spoke else "its answer is no chat completion")
+
+    async def first_model(self) -> str:
+        """The model to ask for: the one that was set, or the first that the endpoint lists.
+
+        Raises:
+            ChatFailed: there is none.
+        """
+        if self.model is not None:
+            return self.model
+        if urlsplit(self.base_url).hostname == _HOSTED:
+            return _HOSTED_MODEL
+        async with aclosing(self._lines("GET", "models", b"")) as lines:
+            listed = _json(b"\n".join([line async for line in lines]))
+        try:
+            return str(listed["data"][0]["id"])
+        except (KeyError, IndexError, TypeError):
+            raise ChatFailed("it lists no model; name one in OPENAI_MODEL") from None
+
+    async def _lines(self, method: str, path: str, body: bytes) -> AsyncGenerator[bytes, None]:
+        """The lines of a response, the last one whether or not it ends."""
+        try:
+            async with aclosing(self._chunks(method, path, body)) as chunks:
+                rest = b""
+                async for chunk in chunks:
+                    *lines, rest = (rest + chunk).split(b"\n")
+                    for line in lines:
+                        yield line.strip()
+                    if len(rest) > _MOST_LINE_BYTES:
+                        raise ChatFailed("a line of its answer does not end")
+                yield rest.strip()
+        except trio.TooSlowError:
+            raise ChatFailed("it takes too long") from None
+        except ssl.CertificateError as error:
+            raise ChatFailed(f"its certificate is not trusted ({error.verify_message})") from None
+        except (OSError, trio.BrokenResourceError) as error:
+            reason = error.__cause__ or error
+            raise ChatFailed(f"it cannot be reached ({reason})") from None
+        except h11.RemoteProtocolError as error:
+            raise ChatFailed(f"it does not speak HTTP ({error})") from None
+
+    async def _chunks(self, method: str, path: str, body: bytes) -> AsyncGenerator[bytes, None]:
+        parts = urlsplit(self.base_url)
+        async with await self._connect(
+            parts.hostname or "", parts.port, secure=parts.scheme == "https"
+        ) as stream:
+            connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=2**16)
+            request = connection.send(self._request(method, path, body))
+            data = connection.send(h11.Data(body))
+            end = connection.send(h11.EndOfMessage())
+            with trio.fail_after(self.patience.next_bytes_s):
+                await stream.send_all((request or b"") + (data or b"") + (end or b""))
+            status, complaint, received, waited_s = 0, b"", 0, 0.0
+            while True:
+                match connection.next_event():
+                    case h11.NEED_DATA:
+                        began_s = trio.current_time()
+                        left_s = min(self.patience.next_bytes_s, self.patience.whole_s - waited_s)
+                        with trio.fail_after(max(0.0, left_s)):
+                            more = await stream.receive_some()
+                        waited_s += trio.current_time() - began_s
+                        received += len(more)
+                        if received > _MOST_BYTES:
+                            raise ChatFailed("its answer does not end")
+                        connection.receive_data(bytes(more))
+                    case h11.Response(status_code=status):
+                        pass
+                    case h11.Data(data=data) if status == 200:
+                        yield bytes(data)
+                    case h11.Data(data=data):
+                        complaint = (complaint + bytes(data))[: 2**16]
+                    case h11.EndOfMessage() | h11.ConnectionClosed():
+                        break
+                    case _:
+                        pass  # informational responses
+            if status != 200:
+                raise ChatFailed(f"it answers with HTTP {status}{_complaint(complaint, self.key)}")
+
+    def _request(self, method: str, path: str, body: bytes) -> h11.Request:
+        parts = urlsplit(self.base_url)
+        authorization = {} if self.key is None else {"authorization": f"Bearer {self.key.reveal()}"}
+        headers = {
+            "host": parts.netloc,
+            "content-type": "application/json",
+            "content-length": str(len(body)),
+            "accept": "text/event-stream, application/json",
+            "connection": "close",
+            **authorization,
+        }
+        target = f"{parts.path.rstrip('/')}/{path}"
+        return h11.Request(method=method, target=target, headers=list(headers.items()))
+
+    async def _connect(self, host: str, port: int | None, *, secure: bool) -> trio.abc.Stream:
+        with trio.fail_after(self.patience.connect_s):
+            plain = await trio.open_tcp_stream(host, port or (443 if secure else 80))
+            if not secure:
+                return plain
+            stream = trio.SSLStream(
+                plain, ssl.create_default_context(), server_hostname=host, https_compatible=True
+            )
+            try:
+                await stream.do_handshake()
+            except BaseException:
+                await trio.aclose_forcefully(stream)
+                raise
+            return stream
+
+
+def read_endpoint(found: Mapping[str, str | None]) -> Endpoint | None:
+    """What `OPENAI_BASE_URL`, `OPENAI_API_KEY` and `OPENAI_MODEL` say; None if the first is not set.
+
+    Raises:
+        SettingsError: the address is none, or would send the key in the open.
+    """
+    url, key, model = (
+        (found.get(f"OPENAI_{name}") or "").strip() for name in ("BASE_URL", "API_KEY", "MODEL")
+    )
+    if not url:
+        return None
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        raise SettingsError("OPENAI_BASE_URL is not an address", f"give one, {_WHERE}") from None
+    if parts.scheme not in ("http", "https") or not host or not url.isascii() or any(map(str.isspace, url)):
+        raise SettingsError("OPENAI_BASE_URL is not an http:// or https:// address", f"give one, {_WHERE}")
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        what = "OPENAI_BASE_URL has more in it than an address"
+        raise SettingsError(what, f"give only the address, {_WHERE}, and the key in OPENAI_API_KEY")
+    if key and not (key.isascii() and key.isprintable() and " " not in key):
+        raise SettingsError("OPENAI_API_KEY has characters that no key has", "copy it again, without quotes")
+    if key and parts.scheme == "http" and not _is_loopback(host):
+        what = "OPENAI_API_KEY would be sent unencrypted over http:// to another machine"
+        raise SettingsError(what, "use an https:// address in OPENAI_BASE_URL, or leave the key out")
+    return Endpoint(url.rstrip("/"), Secret(key) if key else None, model or None)
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _json(data: bytes) -> Any:
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError):
+        raise ChatFailed("its answer is not JSON") from None
+
+
+def _delta(data: bytes) -> tuple[Mapping[str, Any], bool]:
+    """What one chunk adds, and whether it is the last to add anything."""
+    chunk = _json(data)
+    if isinstance(chunk, Mapping) and chunk.get("error"):
+        raise ChatFailed(f"it reports an error{_complaint(data, None)}")
+    try:
+        choice = (chunk["choices"] or [{}])[0]  # usage comes with no choices
+        delta = choice.get("delta") or choice.get("message") or {}
+        finished = choice.get("finish_reason") is not None
+    except (KeyError, TypeError, AttributeError):
+        raise ChatFailed("its answer is no chat completion") from None
+    if not isinstance(delta, Mapping):
+        raise ChatFailed("its answer is no chat completion")
+    return delta, finished
+
+
+def _complaint(body: bytes, key: Secret | None) -> str:
+    """What the endpoint said is wrong, in one line, behind a colon."""
+    try:
+        told = json.loads(body)
+    except (ValueError, RecursionError):
+        return ""
+    error = told.get("error") if isinstance(told, Mapping) else None
+    message = error.get("message") if isinstance(error, Mapping) else error
+    if not isinstance(message, str):
+        return ""
+    if key is not None:
+        message = message.replace(key.reveal(), "\u2022\u2022\u2022")
+    shown = " ".join(message.split())
+    return f": {shown}" if len(shown) <= _MOST_COMPLAINT else f": {shown[:_MOST_COMPLAINT]}\u2026"

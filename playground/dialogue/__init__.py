@@ -1,0 +1,9 @@
+"""A small dialogue for those who have no language model: it knows little, and says so.
+
+`Dialogue` is the brain. What it can talk about is one table of topics (`table`), each a file with its own
+table of patterns. A turn becomes an answer by a pure function, `table.answer`.
+"""
+
+from playground.dialogue.brain import Dialogue
+
+__all__ = ["Dialogue"]

@@ -1,0 +1,131 @@
+"""The small dialogue as a brain: a voice for the table, and the memory between its turns.
+
+`table.answer` decides, this only remembers: what is being said now, how much of it was heard (the server
+tells after every reply), and what an interruption left over, so that "go on" can go on.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from datetime import datetime
+from random import random
+from typing import Any
+
+import attrs
+import trio
+
+from playground.brain import CallTool, Thought
+from playground.dialogue.identity import name_in
+from playground.dialogue.table import answer
+from playground.dialogue.tool_results import spoken_result
+from playground.dialogue.turn import Answer, Memory, Turn
+from playground.dialogue.words import quotable
+from playground.sentences import sentences
+
+__all__ = ["Dialogue", "unheard"]
+
+_TYPED = re.compile(r"(?is)^\s*the person typed this message, answer it:(.*)$")
+"""What our own agent asks for when somebody types in the chat."""
+_SAY = re.compile(r"(?is)^\s*(?:please )?say(?: exactly| this)?\s*:\s*(.+)$")
+
+
+@attrs.define
+class Dialogue:
+    """Answers one session.
+
+    Args:
+        now: gives the local time.
+        luck: gives a number from 0 to 1, for coins and dice.
+    """
+
+    _now: Callable[[], datetime] = datetime.now
+    _luck: Callable[[], float] = random
+    memory: Memory = attrs.field(factory=Memory, init=False)
+    _saying: Answer | None = attrs.field(default=None, init=False)
+    """The reply that is being said."""
+    _typed: str = attrs.field(default="", init=False)
+    """What the person typed and nobody has answered yet."""
+
+    async def answer(self, heard: str) -> AsyncGenerator[Thought, None]:
+        """Answers what the person said."""
+        given = answer(Turn(heard, self.memory, self._now(), self._luck()))
+        async for thought in self._say(given):
+            yield thought
+
+    async def instruct(self, instructions: str) -> AsyncGenerator[Thought, None]:
+        """Answers what was typed, says what is to be said, and otherwise says that it cannot."""
+        typed = _TYPED.match(instructions)
+        text, self._typed = typed[1] if typed else "" if instructions.strip() else self._typed, ""
+        if text.strip():
+            given = answer(Turn(text, self.memory, self._now(), self._luck()))
+        else:
+            given = Answer(_obeyed(instructions))
+        async for thought in self._say(given):
+            yield thought
+
+    def offer(self, tools: Sequence[Mapping[str, Any]]) -> None:
+        """Calls one of these when it fits what was said."""
+        self.memory = attrs.evolve(self.memory, tools=tuple(tools))
+
+    async def tool_returned(
+        self, call: CallTool, result: str, *, is_error: bool
+    ) -> AsyncGenerator[Thought, None]:
+        """Says plainly what a tool gave, or that it failed."""
+        async for thought in self._say(Answer(spoken_result(call.name, result, is_error=is_error))):
+            yield thought
+
+    def remember(self, role: str, content: str) -> None:
+        """Keeps what the person typed until an answer is asked for."""
+        if role == "user":
+            self._typed = content
+
+    def heard_of_me(self, text: str, *, interrupted: bool) -> None:
+        """Notes how far the person listened."""
+        saying, self._saying = self._saying, None
+        if saying is None:
+            # A greeting, or something else that others said in my name.
+            self.memory = attrs.evolve(self.memory, said=tuple(sentences(text)) or self.memory.said)
+            return
+        left = unheard(saying.sentences, text) if interrupted else ()
+        begun = saying.sentences[: len(saying.sentences) - max(0, len(left) - 1)]
+        rest = self.memory.rest
+        if saying.reading or len(saying.sentences) > 1:
+            intro = max(0, saying.intro - (len(saying.sentences) - len(left)))
+            rest = left[intro:] if left or saying.reading else rest
+        self.memory = attrs.evolve(self.memory, said=begun, rest=rest)
+
+    def prompt(self, system_prompt: str) -> None:
+        """Takes its name from it, and no more."""
+        self.memory = attrs.evolve(
+            self.memory, my_name=name_in(system_prompt), prompt_words=len(system_prompt.split())
+        )
+
+    async def _say(self, given: Answer) -> AsyncGenerator[Thought, None]:
+        await trio.lowlevel.checkpoint()
+        self._saying = given
+        self.memory = given.memory or self.memory
+        if given.call is not None:
+            yield given.call
+        for sentence in given.sentences:
+            yield sentence
+
+
+def unheard(said: Sequence[str], heard: str) -> tuple[str, ...]:
+    """The sentences of which the end was not heard, by the number of words that were. Pure."""
+    left = len(heard.split())
+    for number, sentence in enumerate(said):
+        left -= len(sentence.split())
+        if left < 0:
+            return tuple(said[number:])
+    return ()
+
+
+def _obeyed(instructions: str) -> str:
+    say = _SAY.match(instructions)
+    if say and any(letter.isalnum() for letter in say[1]):
+        return quotable(say[1], 200) + "."
+    asked = quotable(instructions, 40)
+    if not any(letter.isalnum() for letter in asked):
+        return "I was asked to say something, and nobody said what."
+    return f"I was asked to do this: {asked}. I have no language model to do it with."

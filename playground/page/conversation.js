@@ -1,0 +1,115 @@
+// The captions of both sides. A caption has a key; the same key again replaces its text, so that words
+// appear as they come. The person's unfinished words are shown as such, and a reply that was talked over
+// ends where it was heard to end.
+
+const KEPT = 300;
+
+export class Conversation {
+  #list = document.querySelector("#captions");
+  #nothing = document.querySelector("#nothing-said");
+  #toLatest = document.querySelector("#to-latest");
+  #captions = new Map();
+  #announce;
+  #typedCount = 0;
+
+  constructor(announce) {
+    this.#announce = announce;
+    this.#list.addEventListener("scroll", () => this.#showWay());
+    this.#toLatest.addEventListener("click", () => this.#scrollToLatest());
+    new ResizeObserver(() => this.#following && this.#scrollToLatest()).observe(this.#list);
+  }
+
+  #following = true;
+
+  /** Takes the words of a caption as they are now. */
+  show({ key, segment, speaker, text, final }) {
+    let caption = this.#captions.get(key);
+    // Words that come after the turn's record of what was heard would be words that were not heard.
+    if (caption?.settled) return;
+    caption ??= this.#begin(key, segment, speaker);
+    caption.text.textContent = text;
+    caption.item.dataset.final = final;
+    if (final && !caption.final) {
+      caption.final = true;
+      this.#announce(`${nameOf(speaker)}: ${text}`);
+    }
+    this.#follow();
+  }
+
+  /** Shows what the person typed; gives a function that says why it was not sent. */
+  showTyped(text) {
+    this.#typedCount += 1;
+    const caption = this.#begin(`typed-${this.#typedCount}`, "", "you");
+    caption.text.textContent = text;
+    caption.item.dataset.final = true;
+    caption.item.dataset.typed = true;
+    this.#follow();
+    return (why) => {
+      caption.note.textContent = why;
+      caption.item.dataset.failed = true;
+      this.#announce(why);
+    };
+  }
+
+  /** Takes the record of a turn: how the agent's reply ended, and what of it was heard. */
+  settle({ reply_id: replyId, outcome, heard_text: heard, turn_latency_ms: latency }) {
+    const replies = [...this.#captions.values()].filter((caption) => caption.speaker === "agent");
+    const caption = replies.findLast((each) => each.segment === replyId) ?? replies.findLast((each) => each.text.textContent === heard);
+    if (!caption) return;
+    const notes = [];
+    if (typeof latency === "number") notes.push(`answered in ${latency} ms`);
+    if (outcome === "cut") {
+      caption.settled = true;
+      caption.item.dataset.cut = true;
+      caption.item.dataset.final = true;
+      if (heard) caption.text.textContent = heard;
+      notes.push("you interrupted here");
+    }
+    caption.note.textContent = notes.join(" · ");
+    this.#follow();
+  }
+
+  #begin(key, segment, speaker) {
+    const item = document.createElement("li");
+    item.className = speaker === "agent" || speaker === "you" ? speaker : "other";
+    item.dataset.final = false;
+    const who = document.createElement("span");
+    who.className = "who";
+    who.textContent = nameOf(speaker);
+    const text = document.createElement("p");
+    text.dir = "auto";
+    const note = document.createElement("small");
+    item.append(who, text, note);
+    this.#list.append(item);
+    const caption = { item, text, note, segment, speaker, final: false, settled: false };
+    this.#captions.set(key, caption);
+    this.#nothing.hidden = true;
+    if (this.#captions.size > KEPT) {
+      const [oldest, gone] = this.#captions.entries().next().value;
+      this.#captions.delete(oldest);
+      gone.item.remove();
+    }
+    return caption;
+  }
+
+  #follow() {
+    if (this.#following) this.#scrollToLatest();
+    else this.#showWay();
+  }
+
+  #scrollToLatest() {
+    this.#list.scrollTop = this.#list.scrollHeight;
+    this.#showWay();
+  }
+
+  #showWay() {
+    const below = this.#list.scrollHeight - this.#list.scrollTop - this.#list.clientHeight;
+    this.#following = below < 40;
+    this.#toLatest.hidden = this.#following;
+  }
+}
+
+function nameOf(speaker) {
+  if (speaker === "you") return "You";
+  return speaker === "agent" ? "Agent" : speaker;
+}

@@ -1,0 +1,143 @@
+// The settings of the session: what the agent told of them, which can be changed now, and why not.
+
+const FIELDS = [
+  { name: "profile", label: "Profile", choices: "profiles" },
+  { name: "voice", label: "Voice", choices: "voices" },
+  { name: "system_prompt", label: "Instructions" },
+];
+const LONGEST_PROMPT = 10000;
+
+export class Settings {
+  #dialog = document.querySelector("#settings");
+  #form = document.querySelector("#settings-form");
+  #fields = document.querySelector("#settings-fields");
+  #waiting = document.querySelector("#settings-waiting");
+  #answer = document.querySelector("#settings-answer");
+  #apply = document.querySelector("#apply-settings");
+  #configure;
+  #session = null;
+  #inputs = new Map();
+  #asking = false;
+
+  /** `configure(changes)` asks the agent and gives its {accepted, why}. */
+  constructor(configure) {
+    this.#configure = configure;
+    document.querySelector("#open-settings").addEventListener("click", () => this.#dialog.showModal());
+    document.querySelector("#close-settings").addEventListener("click", () => this.#dialog.close());
+    this.#dialog.addEventListener("click", (event) => event.target === this.#dialog && this.#dialog.close());
+    this.#form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.#ask();
+    });
+  }
+
+  /** Takes what the agent told; null when there is no agent. What the person is editing is kept. */
+  show(session) {
+    const edited = session === null ? {} : this.#changes();
+    this.#session = session;
+    this.#inputs.clear();
+    this.#fields.replaceChildren();
+    this.#waiting.hidden = session !== null;
+    if (session === null) this.#answer.textContent = "";
+    for (const field of session === null ? [] : FIELDS) this.#addField(field, session, edited[field.name]);
+    for (const [name, why] of Object.entries(session?.locked ?? {})) {
+      if (!FIELDS.some((field) => field.name === name)) this.#fields.append(told(name, why));
+    }
+    this.#apply.hidden = ![...this.#inputs.values()].some((input) => !input.disabled);
+  }
+
+  #addField({ name, label, choices }, session, edited) {
+    const why = session.locked?.[name] ?? "";
+    const value = session[name] ?? "";
+    const known = choices ? session[choices] : null;
+    // Neither a value, nor a choice, nor a reason: this agent has no such thing.
+    if (choices && session[name] === null && !known && !why) return;
+    const input = choices ? choiceOf(known, value, Boolean(why)) : document.createElement("textarea");
+    input.id = `setting-${name}`;
+    input.name = name;
+    if (!choices) {
+      input.rows = 6;
+      input.maxLength = LONGEST_PROMPT;
+    }
+    input.value = why ? value : (edited ?? value);
+    input.disabled = why !== "";
+    const caption = document.createElement("label");
+    caption.htmlFor = input.id;
+    caption.textContent = label;
+    const field = document.createElement("div");
+    field.className = "field";
+    field.append(caption, input);
+    if (why) {
+      const reason = document.createElement("p");
+      reason.className = "why";
+      reason.id = `why-${name}`;
+      reason.textContent = why;
+      input.setAttribute("aria-describedby", reason.id);
+      field.append(reason);
+    }
+    this.#inputs.set(name, input);
+    this.#fields.append(field);
+  }
+
+  #changes() {
+    const changes = {};
+    for (const [name, input] of this.#inputs) {
+      if (!input.disabled && input.value !== (this.#session?.[name] ?? "")) changes[name] = input.value;
+    }
+    return changes;
+  }
+
+  async #ask() {
+    if (this.#asking) return;
+    const changes = this.#changes();
+    if (Object.keys(changes).length === 0) {
+      this.#say("Nothing is changed.", "");
+      return;
+    }
+    this.#asking = true;
+    this.#say("Asking the agent…", "");
+    try {
+      const { accepted, why } = await this.#configure(changes);
+      if (accepted) Object.assign(this.#session ?? {}, changes);
+      this.#say(accepted ? why || "It is so from now on." : `Not changed: ${why || "the agent gives no reason"}`, accepted ? "good" : "bad");
+    } catch (error) {
+      this.#say(`Not changed: ${reasonOf(error)}`, "bad");
+    } finally {
+      this.#asking = false;
+    }
+  }
+
+  #say(text, kind) {
+    this.#answer.textContent = text;
+    this.#answer.dataset.kind = kind;
+  }
+}
+
+function choiceOf(known, value, locked) {
+  if (!known) {
+    const input = document.createElement("input");
+    input.type = "text";
+    input.placeholder = locked ? "the agent's own choice" : "";
+    return input;
+  }
+  const select = document.createElement("select");
+  const names = known.includes(value) || value === "" ? known : [value, ...known];
+  if (value === "") select.append(new Option("the agent's own choice", ""));
+  for (const each of names) select.append(new Option(each, each));
+  return select;
+}
+
+function told(name, why) {
+  const paragraph = document.createElement("p");
+  paragraph.className = "why";
+  paragraph.textContent = `${name.replaceAll("_", " ").replace(/^./, (letter) => letter.toUpperCase())}: ${why}`;
+  return paragraph;
+}
+
+// LiveKit's codes of a failed RPC call.
+function reasonOf(error) {
+  if (error.code === 1400) return "this agent has no settings to change.";
+  if (error.code === 1501 || error.code === 1502 || error.code === 1504) return "the agent did not answer.";
+  if (error.code === 1401 || error.code === 1503) return "the agent is not there any more.";
+  return error.message || "the agent could not be asked.";
+}

@@ -1,0 +1,70 @@
+// What the page says about the call, in words: a function of what is known, and nothing else.
+
+const SOON_S = 4;
+
+/**
+ * Gives {name, title, detail}. `name` is what the style sheets go by: resting, connecting, listening,
+ * thinking, speaking, interrupted, waiting or ended.
+ *
+ * known: {phase, obstacle, agentHere, agentWasHere, agentState, someoneElseIsHeard, interrupted,
+ * microphone, waitedS}; `microphone` is "open", "muted" or "none", `waitedS` how long the agent has been
+ * waited for.
+ */
+export function describe(known) {
+  switch (known.phase) {
+    case "resting":
+      return say("resting", "Say hello", "Your browser will ask for the microphone. It is open while the call lasts.");
+    case "joining":
+      return say("connecting", "Connecting…", "");
+    case "reconnecting":
+      return say("connecting", "Reconnecting…", "The connection broke. What you say now is not heard.");
+    case "waiting":
+      return describeWaiting(known.obstacle);
+    case "removed":
+      return say("ended", "The call is over", "You were taken out of the room, or joined it from elsewhere.");
+    default:
+      return known.agentHere ? describeAgent(known) : describeAbsence(known);
+  }
+}
+
+function describeWaiting(obstacle) {
+  switch (obstacle?.what) {
+    case "runner":
+      return say("ended", "The agent has ended", "Start python\u00a0runner.py again: this page comes back by itself.");
+    case "told":
+      return say("ended", obstacle.told.what ?? "The runner does not let this page in", obstacle.told.mend ?? "");
+    default:
+      return say("connecting", "Reconnecting…", "LiveKit does not answer. This page keeps trying.");
+  }
+}
+
+function describeAbsence({ agentWasHere, waitedS }) {
+  if (agentWasHere) return say("waiting", "The agent left", "It can be heard again as soon as it comes back.");
+  if (waitedS < SOON_S) return say("connecting", "Connecting…", "You are in the room, the agent is on its way.");
+  return say("waiting", "Waiting for the agent", "It is not in the room yet. Does python\u00a0runner.py run, and what does it say?");
+}
+
+function describeAgent({ agentState, someoneElseIsHeard, interrupted, microphone }) {
+  if (someoneElseIsHeard) {
+    return say("waiting", "It listens to someone else", "Perhaps in another tab of yours. When they leave, it is your turn.");
+  }
+  const ways = { open: "", muted: "You are muted. It reads what you type.", none: "It reads what you type." };
+  switch (agentState) {
+    case "thinking":
+      return say("thinking", "Thinking…", "");
+    case "speaking":
+      if (interrupted) break;
+      return say("speaking", "Speaking", ways[microphone] || "Talk over it whenever you like.");
+    case "listening":
+    case "idle":
+      if (interrupted) break;
+      return say("listening", "Listening", ways[microphone]);
+    default:
+      return say("connecting", "Connecting…", "The agent is getting ready.");
+  }
+  return say("interrupted", "Interrupted", "It stopped, and listens to you.");
+}
+
+function say(name, title, detail) {
+  return { name, title, detail };
+}

@@ -1,0 +1,71 @@
+"""Chromium, the page, and sound for its microphone."""
+
+from __future__ import annotations
+
+import os
+import wave
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import pytest
+import soxr
+
+from actors.room.actor import mint_token
+from channels.settings import LiveKitSettings
+from channels.sound import SAMPLE_RATE_HZ
+from playground.livekit_server import LiveKitServer
+from playground.page_server import Joining, page_server
+from tests.page.browser import executable
+
+PageOf: TypeAlias = Callable[[str], AbstractAsyncContextManager[str]]
+Microphone: TypeAlias = Callable[[bytes], Path]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "browser: needs Chromium")
+
+
+@pytest.fixture(autouse=True)
+def _chromium_is_here(request: pytest.FixtureRequest) -> None:
+    if request.node.get_closest_marker("browser") is None or executable() is not None:
+        return
+    assert "CI" not in os.environ, "Chromium is missing: .ci/run installs it"
+    pytest.skip("no Chromium on this machine (Debian: apt install chromium)")
+
+
+@pytest.fixture
+def page_of(livekit: LiveKitServer) -> PageOf:
+    """Serves the page of a room for the time of a block, and yields its URL."""
+
+    @asynccontextmanager
+    async def serve(room_name: str) -> AsyncIterator[str]:
+        settings = LiveKitSettings(livekit.url, livekit.api_key, livekit.api_secret, room_name)
+
+        def join(identity: str) -> Joining:
+            return Joining(livekit.url, mint_token(settings, identity, timedelta(minutes=10)))
+
+        async with page_server(port=0, join=join) as url:
+            yield url
+
+    return serve
+
+
+@pytest.fixture
+def microphone(tmp_path: Path) -> Microphone:
+    """Makes the file that Chromium's microphone plays, of PCM16 mono 24 kHz."""
+
+    def make(pcm: bytes) -> Path:
+        samples = soxr.resample(np.frombuffer(pcm, np.int16), SAMPLE_RATE_HZ, 48_000)
+        path = tmp_path / "microphone.wav"
+        with wave.open(str(path), "wb") as out:
+            out.setnchannels(1)
+            out.setsampwidth(2)
+            out.setframerate(48_000)
+            out.writeframes(samples.astype("<i2").tobytes())
+        return path
+
+    return make

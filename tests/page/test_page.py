@@ -1,0 +1,315 @@
+"""The page in a real Chromium, with a real LiveKit server and an agent that does as it is told."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+import trio
+import trio_asyncio
+
+from playground.livekit_server import LiveKitServer
+from tests.page.browser import ABSENT, REFUSED, Tab, chromium
+from tests.page.conftest import Microphone, PageOf
+from tests.page.fake_agent import FakeAgent, fake_agent
+from tests.speech import noise
+
+pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.browser]
+
+LAST_CAPTION = "document.querySelector('#captions li:last-child')"
+SETTINGS = {
+    "voice": "reid",
+    "voices": ["reid", "ada"],
+    "profile": "calm",
+    "profiles": ["calm", "brisk"],
+    "system_prompt": "You are friendly.",
+    "locked": {
+        "voice": "The service fixes the voice when a session starts.",
+        "greeting": "It has been spoken.",
+    },
+}
+
+
+@attrs.frozen
+class Call:
+    """A page that has joined, and the agent in its room."""
+
+    tab: Tab
+    agent: FakeAgent
+    me: str
+
+
+@asynccontextmanager
+async def call(
+    livekit: LiveKitServer, page_of: PageOf, tmp_path: Path, microphone: Path
+) -> AsyncIterator[Call]:
+    room = f"page-{tmp_path.name}"
+    async with (
+        page_of(room) as url,
+        fake_agent(livekit, room) as agent,
+        chromium(tmp_path, microphone=microphone) as browser,
+    ):
+        tab = await browser.open(url)
+        await tab.click("#talk")
+        await agent.be("listening")
+        await tab.shows("Listening")
+        yield Call(tab, agent, await agent.meets_somebody())
+
+
+async def test_the_page_loads_without_a_complaint_and_waits_for_one_button(
+    page_of: PageOf, tmp_path: Path
+) -> None:
+    async with page_of("loads") as url, chromium(tmp_path) as browser:
+        tab = await browser.open(url)
+        await tab.shows("Say hello")
+        assert await tab.evaluate("document.querySelector('audio')") is None
+        await tab.look(width=320, height=600)
+        assert await tab.evaluate("document.documentElement.scrollWidth <= 320"), "it fits a narrow phone"
+        assert tab.complaints == []
+
+
+async def test_what_is_in_the_way_is_said_in_words(page_of: PageOf, tmp_path: Path) -> None:
+    told = {"what": "told", "told": {"what": "the room is full", "mend": "come back later"}}
+    here = {"phase": "joined", "agentHere": True, "agentState": "listening", "microphone": "open"}
+    expected: list[tuple[dict[str, Any], str]] = [
+        ({"phase": "waiting", "obstacle": {"what": "runner"}}, "The agent has ended"),
+        ({"phase": "waiting", "obstacle": {"what": "livekit"}}, "Reconnecting…"),
+        ({"phase": "waiting", "obstacle": told}, "the room is full"),
+        ({"phase": "removed"}, "The call is over"),
+        ({"phase": "joined", "waitedS": 1}, "Connecting…"),
+        ({"phase": "joined", "waitedS": 9}, "Waiting for the agent"),
+        ({"phase": "joined", "agentWasHere": True}, "The agent left"),
+        (here, "Listening"),
+        (here | {"agentState": "idle"}, "Listening"),
+        (here | {"agentState": ""}, "Connecting…"),
+        (here | {"agentState": "something new"}, "Connecting…"),
+        (here | {"interrupted": True}, "Interrupted"),
+        (here | {"agentState": "thinking", "interrupted": True}, "Thinking…"),
+        (here | {"someoneElseIsHeard": True, "agentState": "speaking"}, "It listens to someone else"),
+    ]
+    async with page_of("words") as url, chromium(tmp_path) as browser:
+        tab = await browser.open(url)
+        for known, title in expected:
+            said = await tab.evaluate(f"import('/status.js').then((m) => m.describe({json.dumps(known)}))")
+            assert said["title"] == title, known
+
+
+async def test_the_policy_of_the_page_holds(page_of: PageOf, tmp_path: Path) -> None:
+    async with page_of("policy") as url, chromium(tmp_path) as browser:
+        tab = await browser.open(url)
+        assert (
+            await tab.evaluate("fetch('http://127.0.0.1:9/').then(() => 'let out', () => 'held')") == "held"
+        )
+        assert "Content Security Policy" in str(tab.complaints)
+        before = len(tab.complaints)
+        script = "Object.assign(document.createElement('script'), {textContent: 'window.evil = 1'})"
+        await tab.evaluate(f"document.body.append({script})")
+        assert await tab.evaluate("window.evil ?? null") is None
+        assert len(tab.complaints) > before
+
+
+async def test_what_the_agent_does_is_shown_as_it_does_it(
+    livekit: LiveKitServer, page_of: PageOf, tmp_path: Path, microphone: Microphone
+) -> None:
+    async with call(livekit, page_of, tmp_path, microphone(noise(2000))) as talk:
+        tab, agent = talk.tab, talk.agent
+        await agent.caption_person(talk.me, "p-0", "Tell me", final=False)
+        await tab.until(f"{LAST_CAPTION}.innerText.includes('Tell me')")
+        assert await tab.evaluate(f"{LAST_CAPTION}.matches('.you[data-final=false]')")
+        announced = "document.querySelector('#announcer').innerText"
+        assert await tab.evaluate(announced) == "", "half a sentence is not news"
+        await agent.caption_person(talk.me, "p-0", "Tell me a story.", final=True)
+        await tab.until(f"{LAST_CAPTION}.matches('.you[data-final=true]')")
+        assert await tab.evaluate("document.querySelectorAll('#captions li').length") == 1, (
+            "replaced, not added"
+        )
+        await tab.until(f"{announced}.includes('You: Tell me a story.')")
+
+        await agent.be("thinking")
+        await tab.shows("Thinking…")
+        await agent.be("speaking")
+        agent.loudness = 0.5
+        await tab.shows("Speaking")
+        await tab.until("Number(document.querySelector('#orb').style.getPropertyValue('--level')) > 0.3")
+        writer = await agent.open_caption("reply-1")
+        await trio_asyncio.aio_as_trio(writer.write)("Once there ")
+        await tab.until(f"{LAST_CAPTION}.innerText.includes('Once there')")
+        assert await tab.evaluate(f"{LAST_CAPTION}.matches('.agent[data-final=false]')")
+        await trio_asyncio.aio_as_trio(writer.write)("was a lighthouse ")
+        await tab.shows("Once there was a lighthouse")
+
+        agent.loudness = 0
+        await agent.close_caption(writer, "reply-1")
+        await agent.be("listening")
+        await agent.tell_turn(
+            1, latency_ms=640, barge_in_ms=180, outcome="cut", heard_text="Once there was a"
+        )
+        await tab.shows("Interrupted")
+        await tab.until(f"{LAST_CAPTION}.querySelector('p').textContent === 'Once there was a'")
+        await tab.shows("you interrupted here")
+        await tab.until("document.querySelector('#latency-last').value === '640 ms'")
+        await tab.until("document.querySelector('#barge-in-last').value === '180 ms'")
+        assert "640 ms" in await tab.evaluate("document.querySelector('#chart').getAttribute('aria-label')")
+        await tab.shows("Listening", within_s=5)
+        assert tab.complaints == []
+
+
+async def test_the_microphone_is_used_as_it_should_be(
+    livekit: LiveKitServer, page_of: PageOf, tmp_path: Path, microphone: Microphone
+) -> None:
+    async with call(livekit, page_of, tmp_path, microphone(noise(2000))) as talk:
+        asked = await talk.tab.evaluate(
+            "(async () => { const m = await import('/microphone.js'); const mic = new m.Microphone();"
+            "await mic.open(); return mic.track.getSettings() })()"
+        )
+        assert asked["echoCancellation"] is True
+        assert asked["noiseSuppression"] is False
+        with trio.fail_after(10):
+            while not _microphones(talk):  # noqa: ASYNC110
+                await trio.sleep(0.05)
+        await talk.tab.click("#mute")
+        await talk.tab.shows("Unmute")
+        await talk.tab.shows("You are muted.")
+        with trio.fail_after(10):
+            while not all(muted for muted in _microphones(talk)):  # noqa: ASYNC110
+                await trio.sleep(0.05)
+
+
+def _microphones(talk: Call) -> list[bool]:
+    """Whether each microphone of people is muted."""
+    people = talk.agent.room.remote_participants.values()
+    return [publication.muted for person in people for publication in person.track_publications.values()]
+
+
+@pytest.mark.parametrize(
+    ("missing", "words"), [(REFUSED, "The microphone is blocked."), (ABSENT, "No microphone was found.")]
+)
+async def test_without_a_microphone_the_page_says_why_and_one_types(
+    livekit: LiveKitServer, page_of: PageOf, tmp_path: Path, missing: str, words: str
+) -> None:
+    room = f"page-{tmp_path.name}"
+    async with (
+        page_of(room) as url,
+        fake_agent(livekit, room) as agent,
+        chromium(tmp_path, microphone=missing) as browser,
+    ):
+        tab = await browser.open(url)
+        await tab.click("#talk")
+        await tab.shows(words)
+        await agent.be("listening")
+        await tab.shows("It reads what you type.")
+        assert await tab.evaluate("document.activeElement.id") == "typed"
+        await tab.type("What time is it?")
+        await tab.press("Enter")
+        with trio.fail_after(5):
+            while not agent.typed:  # noqa: ASYNC110
+                await trio.sleep(0.05)
+        assert agent.typed == [(await agent.meets_somebody(), "What time is it?")]
+        await tab.shows("What time is it?")
+        await agent.say("reply-1", "It is noon.")
+        await tab.shows("It is noon.")
+        assert tab.complaints == []
+
+
+async def test_settings_are_changed_where_that_can_be_and_the_page_says_why_not_where_it_cannot(
+    livekit: LiveKitServer, page_of: PageOf, tmp_path: Path, microphone: Microphone
+) -> None:
+    async with call(livekit, page_of, tmp_path, microphone(noise(2000))) as talk:
+        tab, agent = talk.tab, talk.agent
+        await tab.click("#open-settings")
+        await tab.shows("The agent has not told its settings.")
+        await agent.tell("voice-agent.session", SETTINGS)
+        await tab.shows("The service fixes the voice when a session starts.")
+        await tab.shows("Greeting: It has been spoken.")
+        assert await tab.evaluate("document.querySelector('#setting-voice').disabled")
+        assert await tab.evaluate("document.querySelector('#setting-voice').getAttribute('aria-describedby')")
+
+        await tab.evaluate("document.querySelector('#setting-system_prompt').select()")
+        await tab.type("You are a pirate.")
+        await tab.click("#apply-settings")
+        await tab.shows("It is so from now on.")
+        assert agent.asked == [{"system_prompt": "You are a pirate."}]
+
+        agent.answer = lambda changes: {"accepted": False, "why": "A call is going on."}
+        await tab.evaluate("document.querySelector('#setting-profile').value = 'brisk'")
+        await tab.click("#apply-settings")
+        await tab.shows("Not changed: A call is going on.")
+        assert agent.asked[-1] == {"profile": "brisk"}
+        assert tab.complaints == []
+
+
+async def test_a_second_tab_waits_while_the_agent_listens_to_the_first(
+    livekit: LiveKitServer, page_of: PageOf, tmp_path: Path, microphone: Microphone
+) -> None:
+    room = f"page-{tmp_path.name}"
+    async with (
+        page_of(room) as url,
+        fake_agent(livekit, room) as agent,
+        chromium(tmp_path, microphone=microphone(noise(2000))) as browser,
+    ):
+        first = await browser.open(url)
+        await first.click("#talk")
+        one = await agent.meets_somebody()
+        await agent.be("listening", listening_to=one)
+        await first.shows("Listening")
+        second = await browser.open(url)
+        await second.click("#talk")
+        await second.shows("It listens to someone else")
+        with trio.fail_after(5):
+            while len(agent.people) < 2:  # noqa: ASYNC110
+                await trio.sleep(0.05)
+        (two,) = set(agent.people) - {one}
+        await second.until("[...document.querySelectorAll('audio')].every((each) => each.muted)")
+        await first.close()
+        with trio.fail_after(5):
+            while one in agent.people:  # noqa: ASYNC110
+                await trio.sleep(0.05)
+        await agent.be("listening", listening_to=two)
+        await second.shows("Listening")
+        await second.until("[...document.querySelectorAll('audio')].every((each) => !each.muted)")
+
+
+async def test_everything_can_be_done_with_the_keyboard(
+    livekit: LiveKitServer, page_of: PageOf, tmp_path: Path, microphone: Microphone
+) -> None:
+    room = f"page-{tmp_path.name}"
+    focus = "document.activeElement.id"
+    async with (
+        page_of(room) as url,
+        fake_agent(livekit, room) as agent,
+        chromium(tmp_path, microphone=microphone(noise(2000))) as browser,
+    ):
+        tab = await browser.open(url)
+        await tab.press("Tab")
+        assert await tab.evaluate(focus) == "talk"
+        await tab.press("Enter")
+        await agent.be("listening")
+        await agent.tell("voice-agent.session", SETTINGS)
+        await tab.shows("Listening")
+        await tab.until("!document.querySelector('#mute').hidden")
+        await tab.until(f"{focus} === 'mute'"), "the button is gone, the focus is not"
+        reached: list[str] = []
+        while "typed" not in reached and len(reached) < 20:
+            await tab.press("Tab")
+            reached.append(await tab.evaluate(focus))
+        assert reached[0] == "leave"
+        assert "typed" in reached
+        await tab.type("Hello")
+        await tab.press("Enter")
+        await tab.shows("Hello")
+        await tab.evaluate("document.querySelector('#open-settings').focus()")
+        await tab.press("Enter")
+        await tab.until("document.querySelector('#settings').open")
+        await tab.press("Escape")
+        await tab.until("!document.querySelector('#settings').open")
+        assert await tab.evaluate(focus) == "open-settings", "the focus comes back"
+        await tab.evaluate("document.querySelector('#leave').focus()")
+        await tab.press(" ")
+        await tab.shows("Say hello")
+        assert await tab.evaluate(focus) == "talk"
+        assert tab.complaints == []

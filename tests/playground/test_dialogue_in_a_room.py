@@ -1,0 +1,64 @@
+"""The whole of it, as somebody without an account meets it: `python runner.py` with an empty environment."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import trio
+
+from channels.secret import Secret
+from playground.recogniser import Recogniser
+from tests.agent_process import run_agent
+from tests.guest import Guest, join_as_guest
+from tests.playground.sse_server import fake_endpoint, speaking
+from tests.speech import at_16_khz, spoken
+
+pytestmark = [pytest.mark.server, pytest.mark.slow]
+
+
+@asynccontextmanager
+async def on_this_machine(folder: Path, **settings: str) -> AsyncIterator[Guest]:
+    """A guest in the agent's room, when the greeting is over."""
+    async with run_agent(settings, folder=folder) as agent:
+        await agent.prints("Ctrl-C ends it.", within_s=60)
+        found = re.search(r"(wss?://\S+)\s+token\s+(\S+)", agent.printed)
+        assert found is not None, agent.printed
+        async with join_as_guest((found[1], Secret(found[2])), "", "") as guest:
+            await guest.hear_sound(within_s=60)
+            await guest.hear_silence(for_s=0.8, within_s=20)
+            yield guest
+
+
+async def answer_to(guest: Guest, said: str) -> str:
+    """What somebody who understands English hears in answer."""
+    await guest.say(spoken(said))
+    ended = time.monotonic()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(guest.hush, 60)
+        await guest.hear_sound(within_s=20, since=ended)
+        await guest.hear_silence(for_s=1.0, within_s=60)
+        nursery.cancel_scope.cancel()
+    heard = at_16_khz(guest.sound_since(ended))
+    return await trio.to_thread.run_sync(lambda: Recogniser().transcribe(heard))
+
+
+async def test_a_sum_is_asked_and_answered_by_voice(tmp_path: Path) -> None:
+    async with on_this_machine(tmp_path) as guest:
+        answer = (await answer_to(guest, "What is twelve times seven?")).lower().replace("-", " ")
+    assert "eighty four" in answer or "84" in answer
+
+
+async def test_a_language_model_of_ones_own_takes_the_place_of_the_small_dialogue(tmp_path: Path) -> None:
+    async with (
+        fake_endpoint(speaking("The penguins are asleep. Come back in the morning.")) as endpoint,
+        on_this_machine(tmp_path, OPENAI_BASE_URL=endpoint.url, OPENAI_MODEL="tiny") as guest,
+    ):
+        answer = await answer_to(guest, "What are the penguins doing?")
+    assert "asleep" in answer.lower()
+    roles = [message["role"] for message in endpoint.asked[-1].body["messages"]]
+    assert roles == ["system", "assistant", "user"], "the greeting is part of the history"
