@@ -185,7 +185,7 @@ class ApiSession:
         if isinstance(event, SessionFailed):
             said = failure_of(event.code or "internal_error", event.message, param=event.param)
             if said.retry is Retry.NEVER:
-                self.taps.publish(ServiceComplained(event.code, event.message, said.mend))
+                self.taps.publish(ServiceComplained(event.code, event.message, said.mend, event.param))
 
     async def _end(self, connection: Connection) -> None:
         """Ends the session in good order, as far as the connection still allows it."""

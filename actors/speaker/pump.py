@@ -44,7 +44,15 @@ class SpeakerPump:
 
     async def run(self) -> None:
         """Plays until the commands end."""
-        async with self.commands, self.reports, trio.open_nursery() as nursery:
+        async with self.commands, self.reports:
+            try:
+                await self._play()
+            finally:
+                # A capture that was under way when all was cancelled has landed by now.
+                self.loudspeaker.clear()
+
+    async def _play(self) -> None:
+        async with trio.open_nursery() as nursery:
             nursery.start_soon(self._feed)
             try:
                 async for command in self.commands:

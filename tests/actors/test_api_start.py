@@ -381,11 +381,12 @@ async def test_the_answer_to_the_first_update_may_come_before_the_service_is_rea
 
 
 async def test_a_complaint_that_ends_nothing_is_told_with_its_mend(autojump_clock: MockClock) -> None:
-    complaint = SessionFailed("invalid_audio", "Invalid audio data")
+    complaint = SessionFailed("immutable_field", "'output.voice' cannot be changed", "output.voice")
     async with conversation([*START, Send(complaint), Send(SpeechStarted())]) as talk:
         await talk.until(SpeechStarted)
         (told,) = talk.happened(ServiceComplained)
-        assert (told.code, told.message) == ("invalid_audio", "Invalid audio data")
+        assert (told.code, told.message) == ("immutable_field", "'output.voice' cannot be changed")
+        assert told.param == "output.voice"
         assert told.mend
 
 

@@ -226,6 +226,17 @@ async def test_a_cancelled_speaker_falls_silent_at_once(autojump_clock: trio.tes
     assert stage.loudspeaker.cleared_at[-1] == trio.current_time()
 
 
+async def test_a_frame_that_lands_after_the_cancellation_is_not_heard(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with on_stage(landing_s=0.01) as stage:
+        stage.orders.send_nowait(Play("r", sound(TONE, 3_000)))
+        await trio.sleep(1.005)
+        heard = stage.loudspeaker.heard_ms(TONE)
+    await trio.sleep(1)
+    assert stage.loudspeaker.heard_ms(TONE) <= heard + 10
+
+
 async def test_a_held_voice_is_silent_at_once_and_loses_nothing(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
