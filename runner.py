@@ -297,8 +297,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parse(arguments)
     log = open_log(options.log, verbose=options.verbose)
     terminal = Console(stderr=True) if options.log == "text" and sys.stderr.isatty() else None
-    found = read_environment(os.environ, Path(".env"))
     try:
+        found = read_environment(os.environ, Path(".env"))
         if options.command == "token":
             return _print_token(found, options.identity, log)
         if any(name in found for name in ACCOUNT_SETTINGS):

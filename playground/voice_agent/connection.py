@@ -20,6 +20,7 @@ from typing import TypeAlias
 import attrs
 import trio
 from trio_websocket import ConnectionClosed, WebSocketConnection
+from wsproto.utilities import LocalProtocolError
 
 from channels.bounded import Channel, Full, Receiver, Sender
 from channels.errors import ChannelOverflow
@@ -239,8 +240,8 @@ class Connection:
                     _log.warning("client %d: closed, no answer to a ping for %g s", self.number, interval_s)
                     await self.abort()
                     return
-        except ConnectionClosed:
-            return
+        except (ConnectionClosed, LocalProtocolError):
+            return  # the second: a ping that crossed our own close
 
 
 async def abort(stream: trio.abc.Stream) -> None:

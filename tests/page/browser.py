@@ -134,10 +134,17 @@ class Tab:
         return answer["result"].get("value")
 
     async def until(self, expression: str, *, within_s: float = 10) -> Any:
-        """Waits until a JavaScript expression is truthy, and gives its value."""
+        """Waits until a JavaScript expression is truthy, and gives its value.
+
+        An element that is not there yet makes a TypeError of most expressions: that is to be waited for, too.
+        """
         value = None
+        patient = (
+            f"(() => {{ try {{ return {expression} }}"
+            " catch (error) { if (error instanceof TypeError) return null; throw error } })()"
+        )
         with trio.move_on_after(within_s):
-            while not (value := await self.evaluate(expression)):  # noqa: ASYNC110
+            while not (value := await self.evaluate(patient)):
                 await trio.sleep(0.05)
             return value
         shown = await self.evaluate("document.body.innerText")

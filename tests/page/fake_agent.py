@@ -49,14 +49,14 @@ class FakeAgent:
     async def meets_somebody(self, *, within_s: float = 10) -> str:
         """Waits until there is somebody else in the room, and gives the identity."""
         with trio.fail_after(within_s):
-            while not self.people:  # noqa: ASYNC110
+            while not self.people:
                 await trio.sleep(0.05)
         return self.people[0]
 
     async def is_left_alone(self, *, within_s: float = 10) -> None:
         """Waits until there is nobody else in the room."""
         with trio.fail_after(within_s):
-            while self.people:  # noqa: ASYNC110
+            while self.people:
                 await trio.sleep(0.05)
 
     async def be(self, state: str, *, listening_to: str | None = None) -> None:

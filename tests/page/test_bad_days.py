@@ -89,7 +89,7 @@ async def test_a_livekit_server_that_dies_and_comes_back_is_joined_again(
             await tab.shows("Listening", within_s=40)
             me = await agent.meets_somebody()
             with trio.fail_after(10):
-                while not agent.room.remote_participants[me].track_publications:  # noqa: ASYNC110
+                while not agent.room.remote_participants[me].track_publications:
                     await trio.sleep(0.05)
 
 

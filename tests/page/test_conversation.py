@@ -98,7 +98,7 @@ async def test_it_is_so_with_an_empty_environment(tmp_path: Path, microphone: Mi
     sound = microphone(what_is_said("Please tell me a long story."))
     async with run_agent({}, folder=tmp_path) as agent:
         with trio.fail_after(120):
-            while (told := re.search(r"http://127\.0\.0\.1:\d+", agent.printed)) is None:  # noqa: ASYNC110
+            while (told := re.search(r"http://127\.0\.0\.1:\d+", agent.printed)) is None:
                 await trio.sleep(0.05)
         async with chromium(tmp_path, microphone=sound) as browser:
             tab = await browser.open(told[0])

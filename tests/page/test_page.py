@@ -170,13 +170,13 @@ async def test_the_microphone_is_used_as_it_should_be(
         assert asked["echoCancellation"] is True
         assert asked["noiseSuppression"] is False
         with trio.fail_after(10):
-            while not _microphones(talk):  # noqa: ASYNC110
+            while not _microphones(talk):
                 await trio.sleep(0.05)
         await talk.tab.click("#mute")
         await talk.tab.shows("Unmute")
         await talk.tab.shows("You are muted.")
         with trio.fail_after(10):
-            while not all(muted for muted in _microphones(talk)):  # noqa: ASYNC110
+            while not all(muted for muted in _microphones(talk)):
                 await trio.sleep(0.05)
 
 
@@ -207,7 +207,7 @@ async def test_without_a_microphone_the_page_says_why_and_one_types(
         await tab.type("What time is it?")
         await tab.press("Enter")
         with trio.fail_after(5):
-            while not agent.typed:  # noqa: ASYNC110
+            while not agent.typed:
                 await trio.sleep(0.05)
         assert agent.typed == [(await agent.meets_somebody(), "What time is it?")]
         await tab.shows("What time is it?")
@@ -261,13 +261,13 @@ async def test_a_second_tab_waits_while_the_agent_listens_to_the_first(
         await second.click("#talk")
         await second.shows("It listens to someone else")
         with trio.fail_after(5):
-            while len(agent.people) < 2:  # noqa: ASYNC110
+            while len(agent.people) < 2:
                 await trio.sleep(0.05)
         (two,) = set(agent.people) - {one}
         await second.until("[...document.querySelectorAll('audio')].every((each) => each.muted)")
         await first.close()
         with trio.fail_after(5):
-            while one in agent.people:  # noqa: ASYNC110
+            while one in agent.people:
                 await trio.sleep(0.05)
         await agent.be("listening", listening_to=two)
         await second.shows("Listening")

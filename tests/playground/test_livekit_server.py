@@ -173,7 +173,7 @@ async def test_it_dies_with_its_owner(config: ServerConfig) -> None:
         assert owner.stdout.readline() == f"LIVEKIT_URL={config.server.url}\n"
         owner.kill()
     with trio.fail_after(5):
-        while accepts_connections("127.0.0.1", config.port):  # noqa: ASYNC110
+        while accepts_connections("127.0.0.1", config.port):
             await trio.sleep(0.02)
 
 
