@@ -51,6 +51,7 @@ async def test_an_agent_that_is_late_or_leaves_is_waited_for(
             await tab.shows("Listening")
             await agent.open_caption("reply-1")
             await agent.say("reply-1", "I was about to")
+            await tab.shows("I was about to")
         await tab.shows("The agent left")
         await tab.shows("I was about to")
         await tab.type("anybody?")

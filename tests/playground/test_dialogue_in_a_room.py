@@ -16,7 +16,7 @@ from playground.recogniser import Recogniser
 from tests.agent_process import run_agent
 from tests.guest import Guest, join_as_guest
 from tests.playground.sse_server import fake_endpoint, speaking
-from tests.speech import at_16_khz, spoken
+from tests.speech import at_16_khz, silence, spoken
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 
@@ -36,7 +36,8 @@ async def on_this_machine(folder: Path, **settings: str) -> AsyncIterator[Guest]
 
 async def answer_to(guest: Guest, said: str) -> str:
     """What somebody who understands English hears in answer."""
-    await guest.say(spoken(said))
+    # An open microphone is there before the first word; without it the word's beginning can be lost.
+    await guest.say(silence(1000) + spoken(said))
     ended = time.monotonic()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(guest.hush, 60)
