@@ -1,5 +1,7 @@
 // The two timers, turn by turn: a small chart, their last values and medians, and the same as a table.
 
+import { inWords } from "/duration.js";
+
 const SVG = "http://www.w3.org/2000/svg";
 const SHOWN = 24;
 const HEIGHT = 104;
@@ -74,8 +76,8 @@ export class Chart {
     const count = this.#turns.length;
     const last = this.#turns.at(-1);
     const told = [`${count} ${count === 1 ? "turn" : "turns"} timed.`];
-    if (last.latency !== null) told.push(`The last was answered in ${last.latency} ms.`);
-    if (last.bargeIn !== null) told.push(`At the last interruption it fell silent in ${last.bargeIn} ms.`);
+    if (last.latency !== null) told.push(`The last was answered in ${inWords(last.latency)}.`);
+    if (last.bargeIn !== null) told.push(`At the last interruption it fell silent in ${inWords(last.bargeIn)}.`);
     return told.join(" ");
   }
 
@@ -92,11 +94,6 @@ export class Chart {
 
 function msOrNull(value) {
   return typeof value === "number" && Number.isFinite(value) && value >= 0 ? Math.round(value) : null;
-}
-
-function inWords(ms) {
-  if (ms === null) return "–";
-  return ms < 1000 ? `${ms} ms` : `${(ms / 1000).toFixed(2)} s`;
 }
 
 function median(values) {

@@ -2,6 +2,8 @@
 // appear as they come. The person's unfinished words are shown as such, and a reply that was talked over
 // ends where it was heard to end.
 
+import { inWords } from "/duration.js";
+
 const KEPT = 300;
 
 export class Conversation {
@@ -11,15 +13,18 @@ export class Conversation {
   #captions = new Map();
   #announce;
   #typedCount = 0;
+  #following = true;
+  #height = 0;
 
   constructor(announce) {
     this.#announce = announce;
-    this.#list.addEventListener("scroll", () => this.#showWay());
+    this.#list.addEventListener("scroll", () => this.#onScroll());
     this.#toLatest.addEventListener("click", () => this.#scrollToLatest());
-    new ResizeObserver(() => this.#following && this.#scrollToLatest()).observe(this.#list);
+    new ResizeObserver(() => {
+      this.#height = this.#list.clientHeight;
+      if (this.#following) this.#scrollToLatest();
+    }).observe(this.#list);
   }
-
-  #following = true;
 
   /** Takes the words of a caption as they are now. */
   show({ key, segment, speaker, text, final }) {
@@ -57,7 +62,7 @@ export class Conversation {
     const caption = replies.findLast((each) => each.segment === replyId) ?? replies.findLast((each) => each.text.textContent === heard);
     if (!caption) return;
     const notes = [];
-    if (typeof latency === "number") notes.push(`answered in ${latency} ms`);
+    if (typeof latency === "number") notes.push(`answered in ${inWords(latency)}`);
     if (outcome === "cut") {
       caption.settled = true;
       caption.item.dataset.cut = true;
@@ -100,6 +105,11 @@ export class Conversation {
   #scrollToLatest() {
     this.#list.scrollTop = this.#list.scrollHeight;
     this.#showWay();
+  }
+
+  #onScroll() {
+    // A list that became smaller scrolls too, and nobody meant it.
+    if (this.#list.clientHeight === this.#height) this.#showWay();
   }
 
   #showWay() {

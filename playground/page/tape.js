@@ -6,6 +6,7 @@ const BAR_MS = 80;
 const BAR_PX = 3;
 const STEP_PX = 5;
 const CALM_MS = 200;
+const MARKED_WITHIN_MS = 2000;
 
 export class Tape {
   #canvas;
@@ -36,9 +37,10 @@ export class Tape {
     this.#running = false;
   }
 
-  /** Marks this moment: here the agent was interrupted. */
+  /** Marks where the agent was heard last: there it was interrupted. */
   mark() {
-    this.#current.mark = true;
+    const lately = this.#bars.slice(-MARKED_WITHIN_MS / BAR_MS);
+    (lately.findLast((bar) => bar.agent > 0) ?? this.#current).mark = true;
   }
 
   #frame(now) {
