@@ -244,8 +244,9 @@ export class Call extends EventTarget {
   #findAgent() {
     const others = [...(this.#room?.remoteParticipants.values() ?? [])];
     const agent = others.find(isAgent) ?? null;
-    if (agent?.sid !== this.agent?.sid) {
-      // Another agent numbers its captions from the start.
+    if (this.agent && agent?.sid !== this.agent.sid) {
+      // Another agent numbers its captions from the start. The first words of the first one may be here before
+      // it is known to be the agent: they stay.
       this.#epoch += 1;
       this.#newestStream.clear();
     }

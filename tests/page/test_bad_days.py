@@ -50,7 +50,9 @@ async def test_an_agent_that_is_late_or_leaves_is_waited_for(
             await agent.be("listening")
             await tab.shows("Listening")
             await agent.open_caption("reply-1")
-            await agent.say("reply-1", "I was about to")
+            await trio.sleep(0.5)
+            # As words come: each when it has been heard.
+            await agent.say("reply-1", "I was about to", pause_s=0.1)
             await tab.shows("I was about to")
         await tab.shows("The agent left")
         await tab.shows("I was about to")
