@@ -9,15 +9,12 @@ whom, and how full each may get.
 
 from __future__ import annotations
 
-import argparse
 import functools
 import os
 import signal
 import sys
-import webbrowser
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
-from datetime import timedelta
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from pathlib import Path
 from random import Random
 from typing import Protocol, TypeAlias
@@ -34,7 +31,7 @@ from actors.live_line import LiveLine
 from actors.log import EventLog
 from actors.mic import MicPump
 from actors.onset import Judge, OnsetDetector
-from actors.room.actor import AGENT_IDENTITY, RoomActor, mint_token
+from actors.room.actor import RoomActor
 from actors.room.livekit_edge import LiveKitEdge, livekit_edge
 from actors.speaker import SpeakerPump
 from actors.timers import TurnTimer
@@ -47,32 +44,21 @@ from channels.ports import TrackEvent
 from channels.settings import (
     ACCOUNT_SETTINGS,
     DEFAULT_ROOM_NAME,
-    SessionConfig,
     Settings,
     read_environment,
-    read_livekit_settings,
     read_settings,
 )
 from channels.texts import RoomText
 from channels.vad import WINDOW_MS, Vad
 from channels.wire.messages import ClientMessage
+from commands.arguments import parse
+from commands.token import print_token
 
 if sys.version_info < (3, 11):
     from exceptiongroup import BaseExceptionGroup
 
 Preparation: TypeAlias = Callable[[], AbstractAsyncContextManager[Settings]]
 
-CLIENT_TOKEN_LIFE = timedelta(hours=1)
-HOW_TO_JOIN = """
-Talk to the agent in your browser:  {page}
-
-Any other LiveKit front end can join as well (for example https://agents-playground.livekit.io, "Manual"):
-
-    URL    {url}
-    token  {token}
-
-Ctrl-C ends it.
-"""
 BYSTANDERS_LEAVE_WITHIN_S = 0.5
 
 
@@ -157,8 +143,8 @@ class Channels:
         )
 
     def statistics(self) -> list[ChannelStatistics]:
-        """What each has carried so far."""
-        return [channel.statistics() for channel in vars(self).values()]
+        """What each has carried so far, and each tap on one."""
+        return [each.statistics() for channel in vars(self).values() for each in (channel, *channel.taps)]
 
 
 async def serve_room(
@@ -294,13 +280,13 @@ async def _cancel_on_signal(scope: trio.CancelScope) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; gives the exit code."""
-    options = _parse(arguments)
+    options = parse(arguments)
     log = open_log(options.log, verbose=options.verbose)
     terminal = Console(stderr=True) if options.log == "text" and sys.stderr.isatty() else None
     try:
         found = read_environment(os.environ, Path(".env"))
         if options.command == "token":
-            return _print_token(found, options.identity, log)
+            return print_token(found, options.identity, log.warning)
         if any(name in found for name in ACCOUNT_SETTINGS):
             settings = read_settings(found, log.warning)
             log.info(
@@ -313,61 +299,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SettingsError as error:
         print(error, file=sys.stderr)
         return 2
-    room_name = found.get("ROOM_NAME", DEFAULT_ROOM_NAME)
-    # On one's own machine everybody in the room is the owner of the agent.
-    open_page = sys.stdout.isatty() and _has_desktop()
-    here = functools.partial(_on_this_machine, room_name, open_page, log)
-    return trio.run(functools.partial(serve, here, log, configurable=True, terminal=terminal))
-
-
-@asynccontextmanager
-async def _on_this_machine(
-    room_name: str, open_page: bool, log: FilteringBoundLogger
-) -> AsyncIterator[Settings]:
     # Only those who run without an account load the speech models and the rest of the playground.
-    from playground.local import local_services
-    from playground.page_server import Joining, page_server
+    from commands.here import on_this_machine
 
-    log.info("no account is set up, so everything runs on this machine")
-    async with local_services(room_name, lambda line: log.info(line), SessionConfig()) as settings:
-
-        def join(identity: str) -> Joining:
-            return Joining(settings.livekit.url, mint_token(settings.livekit, identity, CLIENT_TOKEN_LIFE))
-
-        async with page_server(join=join, progress=lambda line: log.info(line)) as page:
-            token = join("you").token
-            print(HOW_TO_JOIN.format(page=page, url=settings.livekit.url, token=token.reveal()), flush=True)
-            if open_page:
-                await trio.to_thread.run_sync(webbrowser.open, page)
-            yield settings
-
-
-def _has_desktop() -> bool:
-    return sys.platform in ("darwin", "win32") or any(
-        name in os.environ for name in ("DISPLAY", "WAYLAND_DISPLAY")
-    )
-
-
-def _print_token(found: Mapping[str, str], identity: str, log: FilteringBoundLogger) -> int:
-    livekit = read_livekit_settings(found, log.warning)
-    if identity == AGENT_IDENTITY:
-        raise SettingsError(
-            f"--identity {identity} is the agent's own (it would be thrown out of its room)", "choose another"
-        )
-    print(mint_token(livekit, identity, CLIENT_TOKEN_LIFE).reveal())
-    return 0
-
-
-def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python runner.py", description="A voice agent in a LiveKit room.")
-    parser.add_argument(
-        "--log", choices=("text", "json"), default="text", help="how the log looks (default: text)"
-    )
-    parser.add_argument("--verbose", action="store_true", help="log partial transcripts too")
-    commands = parser.add_subparsers(dest="command", metavar="command")
-    token = commands.add_parser("token", help="print a token for a client of the room (valid for an hour)")
-    token.add_argument("--identity", required=True, help="the name of who joins with it")
-    return parser.parse_args(arguments)
+    # On one's own machine everybody in the room is the owner of the agent.
+    here = functools.partial(on_this_machine, found.get("ROOM_NAME", DEFAULT_ROOM_NAME), log)
+    return trio.run(functools.partial(serve, here, log, configurable=True, terminal=terminal))
 
 
 if __name__ == "__main__":

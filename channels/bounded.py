@@ -14,6 +14,7 @@ keeps none for itself: when every sender is closed, the receivers end, as in Tri
 from __future__ import annotations
 
 import enum
+from collections.abc import Callable
 from types import TracebackType
 from typing import Generic, TypeVar
 
@@ -81,9 +82,11 @@ class Channel(Generic[T]):
         self._send, self._receive = trio.open_memory_channel[T](capacity)
         self._sender_given = False
         self._receiver_given = False
+        self._listeners: list[Callable[[T], None]] = []
+        self._taps: list[tuple[Channel[T], Sender[T]]] = []
 
     def sender(self) -> Sender[T]:
-        """An end to send into. The channel ends when every one that was given out is closed."""
+        """An end to send into, a new one each time. The channel ends when all of them are closed."""
         end = self._send.clone() if self._sender_given else self._send
         self._sender_given = True
         return Sender(self, end)
@@ -95,6 +98,30 @@ class Channel(Generic[T]):
         self._receiver_given = True
         return Receiver(self._receive)
 
+    def overhear(self, listener: Callable[[T], None]) -> None:
+        """Calls `listener` with every message from now on, at the moment at which it is sent.
+
+        It runs in the middle of the conversation: it must neither wait nor raise. Whoever wants to take
+        their time reads a `tap`.
+        """
+        self._listeners.append(listener)
+
+    def tap(self, name: str, *, capacity: int) -> Receiver[T]:
+        """A copy of all that is sent from now on, for a bystander: `capacity` messages, then the oldest goes.
+
+        The messages themselves are shared, since they are frozen. It ends when the channel does; one that
+        its reader closed is forgotten.
+        """
+        copy = Channel[T](
+            name,
+            capacity=capacity,
+            unit=self.unit,
+            full=Full.DROP_OLDEST,
+            because="a slow bystander must not hold up the conversation",
+        )
+        self._taps.append((copy, copy.sender()))
+        return copy.receiver()
+
     def statistics(self) -> ChannelStatistics:
         """What it has carried so far."""
         depth = self._send.statistics().current_buffer_used
@@ -102,9 +129,26 @@ class Channel(Generic[T]):
             self.name, self.capacity, self.unit, self.full, self.passed, self.dropped, depth, self.deepest
         )
 
-    def _count(self) -> None:
+    @property
+    def taps(self) -> list[Channel[T]]:
+        """The copies that are being read."""
+        return [copy for copy, _ in self._taps]
+
+    def _sent(self, message: T) -> None:
         self.passed += 1
         self.deepest = max(self.deepest, self._send.statistics().current_buffer_used)
+        for listener in self._listeners:
+            listener(message)
+        for tap in list(self._taps):
+            try:
+                tap[1].send_nowait(message)
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                self._taps.remove(tap)
+
+    def _end_closed(self) -> None:
+        if self._send.statistics().open_send_channels == 0:
+            for _, sender in self._taps:
+                sender.close()
 
     def _make_room(self) -> None:
         try:
@@ -140,7 +184,7 @@ class Sender(Generic[T_in]):
                 ) from None
             channel._make_room()
             self._end.send_nowait(message)
-        self._channel._count()
+        self._channel._sent(message)
 
     async def send(self, message: T_in) -> None:
         """Sends by the channel's rule; with `WAIT` it waits for room. Always a checkpoint.
@@ -150,7 +194,7 @@ class Sender(Generic[T_in]):
         """
         if self._channel.full is Full.WAIT:
             await self._end.send(message)
-            self._channel._count()
+            self._channel._sent(message)
         else:
             await trio.lowlevel.checkpoint()
             self.send_nowait(message)
@@ -158,6 +202,7 @@ class Sender(Generic[T_in]):
     def close(self) -> None:
         """Says that nothing more will come from this end. Closing twice is fine."""
         self._end.close()
+        self._channel._end_closed()
 
     async def __aenter__(self) -> Sender[T_in]:
         return self

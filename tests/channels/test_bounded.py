@@ -231,3 +231,41 @@ def test_a_channel_is_a_queue_that_gives_way_at_its_capacity_by_its_rule(
         assert taken(receiver) == list(model)
 
     trio.run(compare)
+
+
+async def test_a_tap_gets_a_copy_of_what_is_sent_after_it_was_made_and_ends_with_the_channel() -> None:
+    numbers = channel(Full.WAIT, capacity=10)
+    first, second, receiver = numbers.sender(), numbers.sender(), numbers.receiver()
+    first.send_nowait(0)
+    tap = numbers.tap("copy", capacity=10)
+    await first.send(1)
+    second.send_nowait(2)
+    assert taken(receiver) == [0, 1, 2]
+    first.close()
+    assert taken(tap) == [1, 2]
+    second.close()
+    with pytest.raises(trio.EndOfChannel):
+        tap.receive_nowait()
+
+
+async def test_a_tap_that_is_not_read_loses_its_oldest_counted_and_holds_nobody_up() -> None:
+    numbers = channel(Full.FAIL, capacity=10)
+    sender, receiver, tap = numbers.sender(), numbers.receiver(), numbers.tap("copy", capacity=2)
+    for number in range(10):
+        sender.send_nowait(number)
+    assert taken(receiver) == list(range(10))
+    assert [copy.statistics().dropped for copy in numbers.taps] == [8]
+    assert taken(tap) == [8, 9]
+    tap.close()
+    sender.send_nowait(10)
+    assert taken(receiver) == [10]
+    assert numbers.taps == []
+
+
+async def test_who_overhears_a_channel_is_told_at_the_moment_of_sending() -> None:
+    numbers, told = channel(Full.DROP_OLDEST, capacity=1), list[int]()
+    numbers.overhear(told.append)
+    sender = numbers.sender()
+    for number in range(3):
+        sender.send_nowait(number)
+        assert told[-1] == number

@@ -1,0 +1,54 @@
+"""Everything on this machine: what `python runner.py` needs when no account is set up."""
+
+from __future__ import annotations
+
+import os
+import sys
+import webbrowser
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import trio
+from structlog.typing import FilteringBoundLogger
+
+from actors.room.actor import mint_token
+from channels.settings import SessionConfig, Settings
+from commands.token import CLIENT_TOKEN_LIFE
+from playground.local import local_services
+from playground.page_server import Joining, page_server
+
+__all__ = ["on_this_machine"]
+
+HOW_TO_JOIN = """
+Talk to the agent in your browser:  {page}
+
+Any other LiveKit front end can join as well (for example https://agents-playground.livekit.io, "Manual"):
+
+    URL    {url}
+    token  {token}
+
+Ctrl-C ends it.
+"""
+
+
+@asynccontextmanager
+async def on_this_machine(room_name: str, log: FilteringBoundLogger) -> AsyncIterator[Settings]:
+    """A LiveKit server, a Voice Agent API and the page, for as long as it is open; says how to join."""
+    log.info("no account is set up, so everything runs on this machine")
+    async with local_services(room_name, lambda line: log.info(line), SessionConfig()) as settings:
+
+        def join(identity: str) -> Joining:
+            return Joining(settings.livekit.url, mint_token(settings.livekit, identity, CLIENT_TOKEN_LIFE))
+
+        async with page_server(join=join, progress=lambda line: log.info(line)) as page:
+            token = join("you").token
+            print(HOW_TO_JOIN.format(page=page, url=settings.livekit.url, token=token.reveal()), flush=True)
+            if sys.stdout.isatty() and _has_desktop():
+                await trio.to_thread.run_sync(webbrowser.open, page)
+            yield settings
+
+
+def _has_desktop() -> bool:
+    return sys.platform in ("darwin", "win32") or any(
+        name in os.environ for name in ("DISPLAY", "WAYLAND_DISPLAY")
+    )
