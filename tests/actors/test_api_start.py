@@ -12,7 +12,7 @@ from actors.api.connection import dial
 from channels.happenings import ServiceComplained, SessionLost, SessionStarted
 from channels.messages import ConnectionBroke, PersonCame
 from channels.secret import Secret
-from channels.settings import SessionConfig
+from channels.settings import OutputConfig, SessionConfig
 from channels.wire.events import SessionFailed, SessionReady, SessionUpdated, SpeechStarted, Unrecognised
 from channels.wire.failures import (
     ConfigurationRefused,
@@ -48,7 +48,7 @@ def one_line(error: BaseException | None) -> str:
 
 
 async def test_the_first_word_is_a_session_update_with_what_was_configured(autojump_clock: MockClock) -> None:
-    config = SessionConfig(system_prompt="Be brief.", greeting="Hello!", voice="alba")
+    config = SessionConfig("Be brief.", "Hello!", output=OutputConfig(voice="alba"))
     async with conversation(START, config=config) as talk:
         await talk.until(SessionStarted)
         (update,) = talk.server.received

@@ -17,24 +17,18 @@ from dotenv import dotenv_values
 
 from channels.errors import SettingsError
 from channels.secret import Secret
+from channels.settings.room import (
+    DEFAULT_ROOM_NAME,
+    DEFAULT_VOICE_AGENT_URL,
+    ApiSettings,
+    HoldSettings,
+    LiveKitSettings,
+    Settings,
+    SpeakerSettings,
+)
 
-__all__ = [
-    "ACCOUNT_SETTINGS",
-    "DEFAULT_ROOM_NAME",
-    "DEFAULT_VOICE_AGENT_URL",
-    "ApiSettings",
-    "HoldSettings",
-    "LiveKitSettings",
-    "SessionConfig",
-    "Settings",
-    "SpeakerSettings",
-    "read_environment",
-    "read_livekit_settings",
-    "read_settings",
-]
+__all__ = ["ACCOUNT_SETTINGS", "read_environment", "read_livekit_settings", "read_settings"]
 
-DEFAULT_ROOM_NAME = "voice-agent-demo"
-DEFAULT_VOICE_AGENT_URL = "wss://agents.assemblyai.com/v1/ws"
 ACCOUNT_SETTINGS = ("LIVEKIT_URL", "LIVEKIT_API_KEY", "LIVEKIT_API_SECRET", "ASSEMBLYAI_API_KEY")
 
 _WHERE = {
@@ -48,83 +42,6 @@ _WHERE = {
     "QUEUE_SIZE_MS": "leave it out for 100",
     "HOLD_MS": "leave it out for 3000; 0 switches holding off",
 }
-
-
-@attrs.frozen
-class LiveKitSettings:
-    """A LiveKit server and the room in it."""
-
-    url: str
-    api_key: str
-    api_secret: Secret
-    room_name: str = DEFAULT_ROOM_NAME
-
-
-@attrs.frozen
-class SessionConfig:
-    """How the service shall behave. What is None is not sent, so that the service's default holds.
-
-    Turn detection is left out on purpose: sending it at all switches adaptive endpointing off.
-    """
-
-    system_prompt: str = (
-        "You are a friendly voice assistant in a live call. Answer in one or two short spoken sentences, "
-        "without lists or markup. If you did not understand, ask."
-    )
-    greeting: str | None = "Hi! I'm your voice assistant. How can I help?"
-    voice: str | None = None
-
-    def as_wire(self) -> dict[str, object]:
-        """The `session` object of the first `session.update`."""
-        session: dict[str, object] = {"system_prompt": self.system_prompt}
-        if self.greeting is not None:
-            session["greeting"] = self.greeting
-        if self.voice is not None:
-            session["output"] = {"voice": self.voice}
-        return session
-
-
-@attrs.frozen
-class ApiSettings:
-    """The Voice Agent API, and what is asked of it."""
-
-    url: str
-    api_key: Secret
-    session: SessionConfig = SessionConfig()
-
-
-@attrs.frozen
-class SpeakerSettings:
-    """How sound is given to the room.
-
-    `queue_size_ms` is how much of it lies in the SDK's queue: more bridges longer stalls of this
-    machine (up to 2000 for a jittery host), less is less to be called back on an interruption.
-    """
-
-    queue_size_ms: int = 100
-
-
-@attrs.frozen
-class HoldSettings:
-    """How long the voice is held when the person makes a sound, until the service has decided.
-
-    `longest_ms` bounds each hold; 0 switches holding off. The service was seen to take 1.07 to 2.2 s for
-    its decision. `linger_ms` is how much longer it is held once the person is silent again: a shorter one
-    gives back a coughed-at voice sooner, a longer one keeps a short "stop" from hearing it once more.
-    """
-
-    longest_ms: int = 3000
-    linger_ms: int = 800
-
-
-@attrs.frozen
-class Settings:
-    """All that one room needs."""
-
-    livekit: LiveKitSettings
-    api: ApiSettings
-    speaker: SpeakerSettings = SpeakerSettings()
-    hold: HoldSettings = HoldSettings()
 
 
 def read_environment(environ: Mapping[str, str], dotenv: Path) -> dict[str, str]:

@@ -1,0 +1,111 @@
+"""What the actors of one room are given. A field marked as a `Setting` can be set by people."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import attrs
+
+from channels.secret import Secret
+from channels.settings.addresses import Address
+from channels.settings.rules import Key, OneLine, Setting, Whole
+from channels.settings.session import SessionConfig
+
+__all__ = [
+    "DEFAULT_ROOM_NAME",
+    "DEFAULT_VOICE_AGENT_URL",
+    "ApiSettings",
+    "HoldSettings",
+    "LiveKitSettings",
+    "Settings",
+    "SpeakerSettings",
+]
+
+DEFAULT_ROOM_NAME = "voice-agent-demo"
+DEFAULT_VOICE_AGENT_URL = "wss://agents.assemblyai.com/v1/ws"
+
+_LIVEKIT_URL = Setting(
+    Address(web_too=True),
+    "LIVEKIT_URL",
+    "it is wss://<project>.livekit.cloud on LiveKit Cloud (Settings → Keys), "
+    "or your own server, e.g. ws://localhost:7880",
+)
+_LIVEKIT_KEY = Setting(
+    Key(secret=False),
+    "LIVEKIT_API_KEY",
+    "LiveKit Cloud shows it under Settings → Keys; your own server has it in its `keys`",
+    private=True,
+)
+_LIVEKIT_SECRET = Setting(
+    Key(),
+    "LIVEKIT_API_SECRET",
+    "LiveKit Cloud shows it once, under Settings → Keys, when the key is made",
+    private=True,
+)
+_ROOM_NAME = Setting(OneLine(256), "ROOM_NAME", f"choose any name, e.g. {DEFAULT_ROOM_NAME}")
+_API_URL = Setting(
+    Address(carries_key=True),
+    "VOICE_AGENT_URL",
+    f"leave it out for {DEFAULT_VOICE_AGENT_URL}",
+    fallback=DEFAULT_VOICE_AGENT_URL,
+)
+_API_KEY = Setting(
+    Key(), "ASSEMBLYAI_API_KEY", "make one at https://www.assemblyai.com/dashboard/api-keys", private=True
+)
+# 40 ms is two frames of the speaker; 2000 ms is the most that the article advises.
+_QUEUE_SIZE = Setting(Whole(40, 2000, "ms"), "QUEUE_SIZE_MS", "leave it out for 100")
+# Ten seconds of silence after a cough are more than anybody would wait for.
+_LONGEST_HOLD = Setting(Whole(0, 10_000, "ms"), "HOLD_MS", "leave it out for 3000; 0 switches holding off")
+
+
+@attrs.frozen
+class LiveKitSettings:
+    """A LiveKit server and the room in it."""
+
+    url: Annotated[str, _LIVEKIT_URL]
+    api_key: Annotated[str, _LIVEKIT_KEY]
+    api_secret: Annotated[Secret, _LIVEKIT_SECRET]
+    room_name: Annotated[str, _ROOM_NAME] = DEFAULT_ROOM_NAME
+
+
+@attrs.frozen
+class ApiSettings:
+    """The Voice Agent API, and what is asked of it."""
+
+    url: Annotated[str, _API_URL]
+    api_key: Annotated[Secret, _API_KEY]
+    session: SessionConfig = attrs.field(factory=SessionConfig)
+
+
+@attrs.frozen
+class SpeakerSettings:
+    """How sound is given to the room.
+
+    `queue_size_ms` is how much of it lies in the SDK's queue: more bridges longer stalls of this
+    machine (up to 2000 for a jittery host), less is less to be called back on an interruption.
+    """
+
+    queue_size_ms: Annotated[int, _QUEUE_SIZE] = 100
+
+
+@attrs.frozen
+class HoldSettings:
+    """How long the voice is held when the person makes a sound, until the service has decided.
+
+    `longest_ms` bounds each hold; 0 switches holding off. The service was seen to take 1.07 to 2.2 s for
+    its decision. `linger_ms` is how much longer it is held once the person is silent again: a shorter one
+    gives back a coughed-at voice sooner, a longer one keeps a short "stop" from hearing it once more.
+    """
+
+    longest_ms: Annotated[int, _LONGEST_HOLD] = 3000
+    linger_ms: Annotated[int, Setting(Whole(0, 10_000, "ms"), mend="leave it out for 800")] = 800
+
+
+@attrs.frozen
+class Settings:
+    """All that one room needs."""
+
+    livekit: LiveKitSettings
+    api: ApiSettings
+    speaker: SpeakerSettings = SpeakerSettings()
+    hold: HoldSettings = HoldSettings()
