@@ -1,4 +1,4 @@
-"""What tests of all folders share: one real LiveKit server for the whole run."""
+"""What tests of all folders share: a witness at the sockets, and one real LiveKit server."""
 
 from __future__ import annotations
 
@@ -11,6 +11,18 @@ import pytest
 
 from channels.secret import Secret
 from playground.livekit_server import LiveKitServer
+from tests.wire_schema import Witness
+
+
+@pytest.fixture(autouse=True)
+def wire_witness(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Witness]:
+    """Whatever the agent or the playground's server sends in any test is right by the protocol's schema."""
+    witness = Witness()
+    witness.watch(monkeypatch)
+    if request.path.parent.name in ("conversation", "page"):
+        witness.watch_clients(monkeypatch)
+    yield witness
+    assert not witness.wrong
 
 
 @pytest.fixture(scope="session")

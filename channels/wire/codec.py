@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, cast, get_args, get_type_hints
@@ -45,11 +46,16 @@ class BadMessage(Exception):
 class _Field:
     hint: Any
     required: bool
+    sent_as_null: bool
+    """None is written as null; False: the field is left out then."""
 
 
 def _fields_of(kind: type[Any]) -> Mapping[str, _Field]:
     hints = get_type_hints(kind)
-    return {f.name: _Field(hints[f.name], f.default is attrs.NOTHING) for f in attrs.fields(kind)}
+    return {
+        f.name: _Field(hints[f.name], f.default is attrs.NOTHING, f.metadata.get("null", False))
+        for f in attrs.fields(kind)
+    }
 
 
 _FIELDS = {kind: _fields_of(kind) for kind in (*EVENTS.values(), *MESSAGES.values())}
@@ -77,7 +83,7 @@ class EventReader:
     def read(self, frame: str | bytes) -> ServerEvent:
         """The event in a frame. Never raises for what a server may send."""
         try:
-            content = json.loads(frame)
+            content = _parse(frame, _or_null)
         except (ValueError, RecursionError) as error:
             return self._unrecognised("malformed frame", "", f"not JSON: {type(error).__name__}")
         if not isinstance(content, dict) or not isinstance(content.get("type"), str):
@@ -122,7 +128,7 @@ def read_message(frame: str | bytes) -> ClientMessage:
         BadMessage: the frame is not JSON, its type is unknown, or a field is missing or ill-typed.
     """
     try:
-        content = json.loads(frame)
+        content = _parse(frame, _or_refused)
     except (ValueError, RecursionError):
         raise BadMessage("invalid_format", "Invalid JSON format.") from None
     kind = content.get("type") if isinstance(content, dict) else None
@@ -148,21 +154,45 @@ def read_message(frame: str | bytes) -> ClientMessage:
 
 def write_message(message: ClientMessage) -> str:
     """A client's message as one text frame. Fields that are None are left out."""
-    content = {name: value for name, value in _content(message).items() if value is not None}
-    return json.dumps(content, separators=(",", ":"))
+    return json.dumps(_content(message), separators=(",", ":"))
 
 
 def write_event(event: ServerEvent, *, timestamp: float) -> str:
-    """A server's event as one text frame. `timestamp` is in seconds since the epoch."""
+    """A server's event as one text frame. `timestamp` is in seconds since the epoch.
+
+    Fields that are None are null where the protocol has null, and left out elsewhere.
+    """
     return json.dumps({**_content(event), "timestamp": timestamp}, separators=(",", ":"))
 
 
 def _content(thing: ServerEvent | ClientMessage) -> dict[str, Any]:
     content: dict[str, Any] = {"type": thing.type}
-    for name in _FIELDS[type(thing)]:
+    for name, field in _FIELDS[type(thing)].items():
         value = getattr(thing, name)
-        content[name] = base64.b64encode(value).decode("ascii") if isinstance(value, bytes) else value
+        if value is not None or field.sent_as_null:
+            content[name] = base64.b64encode(value).decode("ascii") if isinstance(value, bytes) else value
     return content
+
+
+def _parse(frame: str | bytes, or_what: Callable[[float], object]) -> Any:
+    text = frame if isinstance(frame, str) else frame.decode()
+    content = json.loads(
+        text,
+        parse_constant=lambda _: or_what(math.nan),
+        parse_float=lambda number: value if math.isfinite(value := float(number)) else or_what(value),
+    )
+    if "\\u" in text:
+        # Half a surrogate pair is JSON and yet no text: whoever writes it anywhere would crash.
+        content = json.loads(json.dumps(content, ensure_ascii=False).encode(errors="replace"))
+    return content
+
+
+def _or_null(_: float) -> object:
+    return None
+
+
+def _or_refused(number: float) -> object:
+    raise ValueError(f"{number} is no number of JSON")
 
 
 def _read_value(hint: Any, value: object) -> object:
@@ -200,7 +230,7 @@ def _integer(value: object) -> object:
 
 
 def _number(value: object) -> float:
-    # JSON as Python reads it has NaN, Infinity and integers without end.
+    # JSON has numbers without end.
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 2**53:
         raise _IllTyped
     return float(value)

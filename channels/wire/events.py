@@ -2,7 +2,8 @@
 
 Field names are the wire's. A field with a default may be missing or ill-typed on the wire; one
 without must be there, else the whole event is `Unrecognised`. `timestamp`, which every event carries,
-is left out: nothing here trusts another machine's clock.
+is left out: nothing here trusts another machine's clock. `voice_agent_api.json` beside this module says the
+same as data.
 """
 
 from __future__ import annotations
@@ -34,6 +35,10 @@ __all__ = [
 ]
 
 
+_NULL = {"null": True}
+"""None is sent as null; without this it is left out."""
+
+
 @attrs.frozen
 class SessionReady:
     """The session listens from now on; also the answer to a successful resume."""
@@ -41,8 +46,8 @@ class SessionReady:
     type: ClassVar[str] = "session.ready"
     session_id: str
     config: Mapping[str, Any] = attrs.field(factory=dict)
-    expires_at: int | None = None
-    """Seconds since the epoch."""
+    expires_at: int = 0
+    """Seconds since the epoch; 0: it did not say."""
     resume_token: str = attrs.field(default="", repr=False)
 
 
@@ -59,8 +64,8 @@ class SessionEnded:
     """The session is over; a close with 1000 follows."""
 
     type: ClassVar[str] = "session.ended"
-    session_duration_seconds: float | None = None
-    audio_duration_seconds: float | None = None
+    session_duration_seconds: float = 0.0
+    audio_duration_seconds: float | None = attrs.field(default=None, metadata=_NULL)
 
 
 @attrs.frozen
@@ -70,8 +75,8 @@ class SessionFailed:
     type: ClassVar[str] = "session.error"
     code: str = ""
     message: str = ""
-    param: str | None = None
-    session_id: str | None = None
+    param: str | None = attrs.field(default=None, metadata=_NULL)
+    session_id: str | None = attrs.field(default=None, metadata=_NULL)
 
 
 @attrs.frozen
@@ -133,8 +138,8 @@ class AgentTranscriptDelta:
     delta: str
     reply_id: str = ""
     item_id: str = ""
-    start_ms: int | None = None
-    end_ms: int | None = None
+    start_ms: int | None = attrs.field(default=None, metadata=_NULL)
+    end_ms: int | None = attrs.field(default=None, metadata=_NULL)
 
 
 @attrs.frozen
@@ -166,9 +171,9 @@ class ReplyFailed:
     code: str = ""
     message: str = ""
     retryable: bool = False
-    status_code: int | None = None
-    provider_code: str | None = None
-    provider_param: str | None = None
+    status_code: int | None = attrs.field(default=None, metadata=_NULL)
+    provider_code: str | None = attrs.field(default=None, metadata=_NULL)
+    provider_param: str | None = attrs.field(default=None, metadata=_NULL)
 
 
 @attrs.frozen

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from channels.errors import VoiceAgentError
 
 __all__ = [
+    "CODES",
     "FAULT_MEND",
     "KEY_MEND",
     "NORMAL_CLOSE",
@@ -106,7 +107,7 @@ _BUSY = (ServiceBusy, "wait, or end other sessions (an abandoned one counts for 
 _FAULT = (ServiceFault, FAULT_MEND)
 _GONE = (SessionGone, "a fresh session takes over")
 
-_BY_CODE: Mapping[str, tuple[type[ServiceError], str]] = {
+CODES: Mapping[str, tuple[type[ServiceError], str]] = {
     "unauthorized": _KEY,
     "forbidden": _KEY,
     "invalid_value": _CONFIGURATION,
@@ -158,7 +159,7 @@ def failure_of(
         running: whether the service has said `session.ready` before. A complaint that a session outlives
             is then not why it breaks off, and a refusal is not one of the key.
     """
-    kind, mend = _BY_CODE.get((code or "").strip().lower(), _FAULT)
+    kind, mend = CODES.get((code or "").strip().lower(), _FAULT)
     said = f": {_one_line(message, 500).rstrip('.')}" if message else ""
     if code and (not running or kind.retry is not Retry.NEVER or close == POLICY_CLOSE):
         where = f" at {_one_line(param, 100)}" if param else ""

@@ -63,9 +63,9 @@ def maybe(strategy: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 
 
 events: st.SearchStrategy[ServerEvent] = st.one_of(
-    st.builds(SessionReady, texts, objects, maybe(whole), texts),
+    st.builds(SessionReady, texts, objects, whole, texts),
     st.builds(SessionUpdated, objects),
-    st.builds(SessionEnded, maybe(numbers), maybe(numbers)),
+    st.builds(SessionEnded, numbers, maybe(numbers)),
     st.builds(SessionFailed, texts, texts, maybe(texts), maybe(texts)),
     st.builds(SpeechStarted),
     st.builds(SpeechStopped),
