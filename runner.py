@@ -3,8 +3,8 @@
     python runner.py                          serve the room of .env; with nothing set, a room of this machine
     python runner.py token --identity alice   print a token that lets alice into the room
 
-`serve_room` is the whole agent: read it from top to bottom to know who exists, which channel joins
-whom, and how full each may get.
+`Channels` and `wire` are the whole agent: read them from top to bottom to know who exists, which channel
+joins whom, and how full each may get.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from pathlib import Path
 from random import Random
-from typing import Protocol, TypeAlias
+from typing import TypeAlias
 
 import trio
+from attrs import frozen
 from rich.console import Console
 from structlog.typing import FilteringBoundLogger
 
@@ -35,9 +36,10 @@ from actors.room.actor import RoomActor
 from actors.room.livekit_edge import LiveKitEdge, livekit_edge
 from actors.speaker import SpeakerPump
 from actors.timers import TurnTimer
-from channels.bounded import Channel, ChannelStatistics, Full
-from channels.errors import SettingsError, VoiceAgentError, reason_of
-from channels.happenings import BystanderFailed, SoundStarted, SoundStopped, Taps
+from actors.tools import ToolRunner
+from channels.bounded import Channel, ChannelStatistics, Full, Receiver, Sender
+from channels.errors import ActorFailed, SettingsError, VoiceAgentError, reason_of
+from channels.happenings import BystanderFailed, Happening, SoundStarted, SoundStopped, Taps
 from channels.log import open_log
 from channels.messages import ApiEvent, MicrophoneFrame, PersonCame, SpeakerCommand, SpeakerReport
 from channels.ports import TrackEvent
@@ -48,9 +50,11 @@ from channels.settings import (
     read_environment,
     read_settings,
 )
+from channels.streams import Actor, Addition, Streams
 from channels.texts import RoomText
 from channels.vad import WINDOW_MS, Vad
 from channels.wire.messages import ClientMessage
+from commands.added import read_addition
 from commands.arguments import parse
 from commands.token import print_token
 
@@ -127,6 +131,14 @@ class Channels:
             full=Full.WAIT,
             because="whoever asks for something can wait until the service has been told",
         )
+        self.tool_events = Channel[ToolEvent](
+            "tool events",
+            capacity=256,
+            unit="events",
+            full=Full.FAIL,
+            because="the tool runner takes them at once, and there is no sound among them: a lost call is a "
+            "person who waits for nothing",
+        )
         self.orders = Channel[SpeakerCommand](
             "orders",
             capacity=1024,
@@ -147,7 +159,18 @@ class Channels:
         return [each.statistics() for channel in vars(self).values() for each in (channel, *channel.taps)]
 
 
-async def serve_room(
+@frozen
+class Graph:
+    """Who exists in a room, and what joins them."""
+
+    conversation: Sequence[Actor]
+    """If one of them fails, the room ends."""
+    bystanders: Sequence[Actor]
+    """If one of them fails, nobody notices, unless it says that it is `essential`."""
+    channels: Channels
+
+
+def wire(
     settings: Settings,
     edge: LiveKitEdge,
     taps: Taps,
@@ -157,8 +180,9 @@ async def serve_room(
     random: Random | None = None,
     configurable: bool = False,
     terminal: Console | None = None,
-) -> None:
-    """Serves one room until cancelled.
+    additions: Sequence[Addition] = (),
+) -> Graph:
+    """Makes the actors of one room and joins them.
 
     Args:
         settings: of this room.
@@ -169,9 +193,10 @@ async def serve_room(
         random: for jitter.
         configurable: whether people in the room may change the session.
         terminal: where a live line is drawn.
+        additions: actors of somebody's own.
 
     Raises:
-        VoiceAgentError: (perhaps in a group) the room or the service cannot be used any more.
+        SettingsError: an addition cannot be made.
     """
     c, random = Channels(), random or Random()
     conversation = (
@@ -191,6 +216,7 @@ async def serve_room(
             c.people.receiver(),
             c.requests.receiver(),
             c.service.sender(),
+            c.tool_events.sender(),
             taps,
             dialer,
             random,
@@ -203,6 +229,13 @@ async def serve_room(
             c.orders.sender(),
             taps,
         ),
+        ToolRunner(
+            settings.tools,
+            settings.api.session.tools,
+            c.tool_events.receiver(),
+            c.requests.sender(),
+            taps,
+        ),
         SpeakerPump(settings.speaker, edge.loudspeaker, c.orders.receiver(), c.reports.sender()),
     )
     bystanders: list[Actor] = [
@@ -213,18 +246,32 @@ async def serve_room(
     if terminal is not None:
         name = settings.livekit.room_name
         bystanders.append(LiveLine(name, taps.tap("live line"), c.statistics, terminal))
+    # What an actor of somebody's own is given, by the type of its field.
+    streams = Streams(
+        {
+            Receiver[Happening]: lambda name: taps.tap(name),
+            Receiver[ApiEvent]: lambda name: c.service.tap(name, capacity=1024),
+            Receiver[MicrophoneFrame]: lambda name: c.microphone.tap(name, capacity=40),
+            Receiver[SpeakerCommand]: lambda name: c.orders.tap(name, capacity=1024),
+            Receiver[SpeakerReport]: lambda name: c.reports.tap(name, capacity=1024),
+            Sender[ClientMessage]: lambda name: c.requests.sender(),
+        }
+    )
+    bystanders += [streams.compose(addition) for addition in additions]
+    return Graph(conversation, bystanders, c)
+
+
+async def serve_room(graph: Graph, taps: Taps) -> None:
+    """Serves one room until cancelled.
+
+    Raises:
+        VoiceAgentError: (perhaps in a group) the room or the service cannot be used any more.
+    """
     async with trio.open_nursery() as nursery:
-        for actor in conversation:
+        for actor in graph.conversation:
             nursery.start_soon(actor.run)
-        for bystander in bystanders:
+        for bystander in graph.bystanders:
             nursery.start_soon(_run_bystander, bystander, taps)
-
-
-class Actor(Protocol):
-    """Anything that runs."""
-
-    async def run(self) -> None:
-        """Runs until its input ends."""
 
 
 async def _run_bystander(actor: Actor, taps: Taps) -> None:
@@ -233,6 +280,11 @@ async def _run_bystander(actor: Actor, taps: Taps) -> None:
         await actor.run()
     except Exception as error:
         taps.publish(BystanderFailed(type(actor).__name__, repr(error)))
+        if getattr(actor, "essential", False):
+            raise ActorFailed(
+                f"{type(actor).__name__} failed ({type(error).__name__}), which the call cannot do without",
+                "mend it, or let it not say that it is `essential`",
+            ) from error
 
 
 async def serve(
@@ -241,6 +293,7 @@ async def serve(
     *,
     configurable: bool = False,
     terminal: Console | None = None,
+    additions: Sequence[Addition] = (),
 ) -> int:
     """Serves until a signal comes or the room cannot be served any more; gives the exit code."""
     failure: VoiceAgentError | None = None
@@ -256,7 +309,15 @@ async def serve(
                         prepare() as settings,
                         livekit_edge(queue_size_ms=settings.speaker.queue_size_ms) as edge,
                     ):
-                        await serve_room(settings, edge, taps, configurable=configurable, terminal=terminal)
+                        graph = wire(
+                            settings,
+                            edge,
+                            taps,
+                            configurable=configurable,
+                            terminal=terminal,
+                            additions=additions,
+                        )
+                        await serve_room(graph, taps)
             except (VoiceAgentError, BaseExceptionGroup) as error:
                 failure = reason_of(error)
                 if failure is None:
@@ -285,6 +346,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     terminal = Console(stderr=True) if options.log == "text" and sys.stderr.isatty() else None
     try:
         found = read_environment(os.environ, Path(".env"))
+        additions = [read_addition(written) for written in options.actor]
         if options.command == "token":
             return print_token(found, options.identity, log.warning)
         if any(name in found for name in ACCOUNT_SETTINGS):
@@ -295,7 +357,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 livekit=settings.livekit.url,
                 api=settings.api.url,
             )
-            return trio.run(functools.partial(serve, lambda: nullcontext(settings), log, terminal=terminal))
+            prepared = functools.partial(serve, lambda: nullcontext(settings), log)
+            return trio.run(functools.partial(prepared, terminal=terminal, additions=additions))
     except SettingsError as error:
         print(error, file=sys.stderr)
         return 2
@@ -304,7 +367,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     # On one's own machine everybody in the room is the owner of the agent.
     here = functools.partial(on_this_machine, found.get("ROOM_NAME", DEFAULT_ROOM_NAME), log)
-    return trio.run(functools.partial(serve, here, log, configurable=True, terminal=terminal))
+    prepared = functools.partial(serve, here, log, configurable=True)
+    return trio.run(functools.partial(prepared, terminal=terminal, additions=additions))
 
 
 if __name__ == "__main__":

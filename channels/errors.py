@@ -15,6 +15,7 @@ if sys.version_info < (3, 11):
     from exceptiongroup import BaseExceptionGroup
 
 __all__ = [
+    "ActorFailed",
     "BacklogOverflow",
     "ChannelOverflow",
     "EdgeFault",
@@ -72,6 +73,10 @@ class RoomEnded(VoiceAgentError):
 
 class EdgeFault(VoiceAgentError):
     """LiveKit's SDK failed in a way that the agent cannot go on from."""
+
+
+class ActorFailed(VoiceAgentError):
+    """An added actor failed that the call cannot do without, by its own word."""
 
 
 class ModelMissing(VoiceAgentError):

@@ -15,6 +15,13 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--log", choices=("text", "json"), default="text", help="how the log looks (default: text)"
     )
     parser.add_argument("--verbose", action="store_true", help="log partial transcripts too")
+    parser.add_argument(
+        "--actor",
+        action="append",
+        default=[],
+        metavar="FILE:CLASS",
+        help="an actor of your own beside the conversation, e.g. my_file.py:MyActor,field=value",
+    )
     commands = parser.add_subparsers(dest="command", metavar="command")
     token = commands.add_parser("token", help="print a token for a client of the room (valid for an hour)")
     token.add_argument("--identity", required=True, help="the name of who joins with it")

@@ -1,0 +1,134 @@
+"""What somebody's own actor may have of the conversation: it asks by the types of its fields.
+
+An actor that is added to a room is an attrs class with a `run`. A field of a type in the wiring's table of
+streams (`Receiver[Happening]`, `Receiver[MicrophoneFrame]`, `Sender[ClientMessage]`, …) is given that
+stream; every other field is a value of its own, with a default or set by whoever adds it. Each stream is a
+bounded copy: a slow actor loses its oldest messages, counted, and nobody in the conversation notices.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import UnionType
+from typing import Any, Protocol, Union, cast, get_args, get_origin, get_type_hints
+
+import attrs
+
+from channels.bounded import Receiver, Sender
+from channels.errors import SettingsError
+
+__all__ = ["Actor", "Addition", "Streams"]
+
+
+class Actor(Protocol):
+    """Anything that runs."""
+
+    async def run(self) -> None:
+        """Runs until its input ends."""
+
+
+@attrs.frozen
+class Addition:
+    """An actor's class, and the values for its fields as somebody wrote them."""
+
+    kind: type[Actor]
+    values: Mapping[str, str] = attrs.field(factory=dict)
+
+
+@attrs.frozen
+class Streams:
+    """The table of streams of one room.
+
+    Args:
+        by_type: what makes the end for a field of a type; it is given the name of the actor.
+    """
+
+    by_type: Mapping[Any, Callable[[str], Any]]
+
+    def compose(self, addition: Addition) -> Actor:
+        """Makes the actor, joined to what it asks for.
+
+        Raises:
+            SettingsError: it is no actor, asks for a stream that does not exist, or a value is missing,
+                unknown or malformed.
+        """
+        kind, name = addition.kind, addition.kind.__name__
+        if not attrs.has(kind) or not callable(getattr(kind, "run", None)):
+            raise SettingsError(f"{name} is no actor", "an actor is an attrs class with an async `run(self)`")
+        try:
+            hints = get_type_hints(kind)
+        except NameError as error:
+            raise SettingsError(
+                f"the fields of {name} cannot be read ({error})",
+                "import the types of its fields outside of `if TYPE_CHECKING`",
+            ) from None
+        fields = {field.alias or field.name: field for field in attrs.fields(kind) if field.init}
+        self._refuse_unknown(name, fields.keys(), addition.values)
+        given: dict[str, Any] = {}
+        for alias, field in fields.items():
+            hint = hints[field.name]
+            if hint in self.by_type:
+                given[alias] = self.by_type[hint](name)
+            elif alias in addition.values:
+                given[alias] = _value(f"{name}.{alias}", hint, addition.values[alias])
+            elif getattr(hint, "__origin__", None) in (Receiver, Sender):
+                raise SettingsError(
+                    f"{name}.{alias} asks for {_shown(hint)}, which is no stream of a room",
+                    "the streams are " + ", ".join(sorted(_shown(known) for known in self.by_type)),
+                )
+            elif field.default is attrs.NOTHING:
+                raise SettingsError(f"{name}.{alias} is not set", f"add it as --actor …:{name},{alias}=VALUE")
+        return cast(Actor, kind(**given))
+
+    @staticmethod
+    def _refuse_unknown(name: str, fields: Any, values: Mapping[str, str]) -> None:
+        for unknown in values.keys() - fields:
+            nearest = difflib.get_close_matches(unknown, fields, n=1)
+            raise SettingsError(
+                f"{name} has no field {unknown!r}",
+                f"did you mean {nearest[0]!r}?" if nearest else f"its fields are {', '.join(fields)}",
+            )
+
+
+def _value(path: str, hint: Any, written: str) -> Any:
+    wanted = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+    kinds = [kind for kind in wanted if kind in _READ]
+    if not kinds:
+        raise SettingsError(
+            f"{path} is of the type {_shown(hint)}, which cannot be written on a command line",
+            "make it a str, int, float, bool or Path, or give it a default",
+        )
+    try:
+        return _READ[kinds[0]](written)
+    except (ValueError, KeyError):
+        raise SettingsError(
+            f"{path} is not {_CALLED[kinds[0]]} (found {written[:40]!r})",
+            f"write {path.split('.')[-1]}=VALUE",
+        ) from None
+
+
+_READ: Mapping[Any, Callable[[str], Any]] = {
+    str: str,
+    int: int,
+    float: float,
+    bool: lambda written: {"true": True, "false": False}[written.lower()],
+    Path: Path,
+}
+_CALLED: Mapping[Any, str] = {
+    str: "a text",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    Path: "a path",
+}
+
+
+def _shown(hint: Any) -> str:
+    origin = get_origin(hint)
+    if origin is None:
+        return getattr(hint, "__name__", str(hint))
+    between = " | " if origin in (Union, UnionType) else ", "
+    shown = between.join(_shown(kind) for kind in hint.__args__)
+    return shown if between == " | " else f"{origin.__name__}[{shown}]"
