@@ -41,7 +41,14 @@ from channels.bounded import Channel, ChannelStatistics, Full, Receiver, Sender
 from channels.errors import ActorFailed, SettingsError, VoiceAgentError, reason_of
 from channels.happenings import BystanderFailed, Happening, SoundStarted, SoundStopped, Taps
 from channels.log import open_log
-from channels.messages import ApiEvent, MicrophoneFrame, PersonCame, SpeakerCommand, SpeakerReport
+from channels.messages import (
+    ApiEvent,
+    MicrophoneFrame,
+    PersonCame,
+    SpeakerCommand,
+    SpeakerReport,
+    ToolEvent,
+)
 from channels.ports import TrackEvent
 from channels.settings import (
     ACCOUNT_SETTINGS,
@@ -231,7 +238,6 @@ def wire(
         ),
         ToolRunner(
             settings.tools,
-            settings.api.session.tools,
             c.tool_events.receiver(),
             c.requests.sender(),
             taps,

@@ -22,6 +22,7 @@ from channels.happenings import (
     SessionLost,
     SoundStarted,
     SoundStopped,
+    ToolAnswered,
     TurnStarted,
     TurnStopped,
     TurnTimed,
@@ -47,6 +48,9 @@ class EventLog:
     def _write(self, happening: Happening) -> None:
         fields = {name: _plain(value) for name, value in attrs.asdict(happening, recurse=False).items()}
         fields.pop("at", None)  # the log has its own clock
+        if isinstance(happening, ToolAnswered) and fields["traceback"] is not None:
+            fields["exception"] = fields["traceback"]  # what structlog writes below the line
+        fields.pop("traceback", None)
         if isinstance(happening, TurnTimed):
             fields["reply"] = happening.reply.reply_id
         match happening:
@@ -56,6 +60,8 @@ class EventLog:
                 write = self.log.debug
             case TurnStarted() | TurnStopped():
                 write = self.log.debug
+            case ToolAnswered(error=str()):
+                write = self.log.warning
             case RoomLost() | SessionLost() | ServiceComplained():
                 write = self.log.warning
             case _:

@@ -39,6 +39,9 @@ __all__ = [
     "SoundStarted",
     "SoundStopped",
     "Taps",
+    "ToolAnswered",
+    "ToolCalled",
+    "ToolDropped",
     "TurnStarted",
     "TurnStopped",
     "TurnTimed",
@@ -239,6 +242,36 @@ class TurnTimed:
 
 
 @attrs.frozen
+class ToolCalled:
+    """The service's model wants a tool to be run."""
+
+    call_id: str
+    name: str
+
+
+@attrs.frozen
+class ToolAnswered:
+    """A tool returned, or failed; the result goes to the service when it may."""
+
+    call_id: str
+    name: str
+    took_ms: int
+    error: str | None = None
+    """What the model is told of the failure; None: it returned."""
+    traceback: str | None = attrs.field(default=None, repr=False)
+    """For the log alone."""
+
+
+@attrs.frozen
+class ToolDropped:
+    """The service is never told what became of a call."""
+
+    call_id: str
+    name: str
+    why: str
+
+
+@attrs.frozen
 class BystanderFailed:
     """An actor that only watches has crashed; the conversation goes on without it."""
 
@@ -277,6 +310,9 @@ Happening: TypeAlias = (
     | Interrupted
     | ReplyEnded
     | TurnTimed
+    | ToolCalled
+    | ToolAnswered
+    | ToolDropped
     | BystanderFailed
 )
 

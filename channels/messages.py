@@ -10,7 +10,16 @@ from typing import TypeAlias
 
 import attrs
 
-from channels.wire.events import ServerEvent
+from channels.wire.events import (
+    ReplyDone,
+    ReplyStarted,
+    ServerEvent,
+    SessionReady,
+    SessionUpdated,
+    SpeechStarted,
+    SpeechStopped,
+    ToolCall,
+)
 
 __all__ = [
     "ApiEvent",
@@ -24,8 +33,10 @@ __all__ = [
     "Play",
     "Playing",
     "Resume",
+    "Sounding",
     "SpeakerCommand",
     "SpeakerReport",
+    "ToolEvent",
 ]
 
 
@@ -54,6 +65,18 @@ class PersonCame:
 
 ApiEvent: TypeAlias = ServerEvent | ConnectionBroke
 """What the session tells the controller."""
+
+ToolEvent: TypeAlias = (
+    ToolCall
+    | ReplyStarted
+    | ReplyDone
+    | SpeechStarted
+    | SpeechStopped
+    | SessionReady
+    | SessionUpdated
+    | ConnectionBroke
+)
+"""What the session tells the tool runner: nothing of which a burst of sound brings much."""
 
 
 @attrs.frozen
@@ -114,6 +137,16 @@ class Finished:
     played_ms: float
     underruns: int = 0
     """How often the room's queue ran dry in the middle of it."""
+
+
+@attrs.frozen
+class Sounding:
+    """From `at` on, the room's queue plays this; whatever it was to play then or later, it does not."""
+
+    at: float
+    """Trio's clock, in s; up to a queue's length ahead."""
+    pcm: bytes = attrs.field(repr=_length)
+    """Empty when the queue was emptied."""
 
 
 SpeakerReport: TypeAlias = Playing | Finished

@@ -2,11 +2,12 @@
 
 In: frames of the person's sound, and messages that others want to be sent. It begins when somebody is in
 the room, so that nobody pays for an empty one and the greeting is heard. Out: the service's events (to the
-controller) and what became of the connection (to the taps). Sound is sent only after `session.ready` and
-never faster than real time. The reader hands each event to a channel that never makes it wait, so an
-interruption is never behind a reply's sound. An abnormal drop is resumed on the same host within the
-session's grace, else a fresh session takes over; what cannot be mended is raised as one typed error.
-Cancelled, it says `session.end` and waits a moment for `session.ended`, so that billing ends.
+controller, and those that concern tools to their runner) and what became of the connection (to the taps).
+Sound is sent only after `session.ready` and never faster than real time. The reader hands each event to a
+channel that never makes it wait, so an interruption is never behind a reply's sound. An abnormal drop is
+resumed on the same host within the session's grace, else a fresh session takes over; what cannot be mended
+is raised as one typed error. Cancelled, it says `session.end` and waits a moment for `session.ended`, so
+that billing ends.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Awaitable, Callable
 from random import Random
-from typing import TypeAlias
+from typing import TypeAlias, get_args
 
 import trio
 from attrs import define, field
@@ -24,7 +25,7 @@ from actors.api.pace import Pace
 from actors.api.retry import RetryPolicy
 from channels.bounded import Receiver, Sender
 from channels.happenings import ServiceComplained, SessionClosed, SessionLost, SessionStarted, Taps
-from channels.messages import ApiEvent, ConnectionBroke, MicrophoneFrame, PersonCame
+from channels.messages import ApiEvent, ConnectionBroke, MicrophoneFrame, PersonCame, ToolEvent
 from channels.settings import ApiSettings
 from channels.sound import ms_of_bytes
 from channels.wire.events import ServerEvent, SessionEnded, SessionFailed, SessionReady
@@ -55,6 +56,7 @@ class ApiSession:
     people: Receiver[PersonCame]
     requests: Receiver[ClientMessage]
     events: Sender[ApiEvent]
+    tool_events: Sender[ToolEvent]
     taps: Taps
     dialer: Dialer = dial
     random: Random = field(factory=Random)
@@ -68,7 +70,7 @@ class ApiSession:
 
     async def run(self) -> None:
         """Talks until the frames end, until cancelled, or until the service cannot be used any more."""
-        async with self.frames, self.people, self.requests, self.events:
+        async with self.frames, self.people, self.requests, self.events, self.tool_events:
             if not await self._somebody_came():
                 return
             resume: str | None = None
@@ -76,7 +78,7 @@ class ApiSession:
                 failure = await self._talk(resume)
                 if failure is None:
                     return
-                self.events.send_nowait(ConnectionBroke())
+                self._tell(ConnectionBroke())
                 following = self._policy.failed(failure, trio.current_time())
                 if following is None:
                     raise failure
@@ -181,11 +183,16 @@ class ApiSession:
             self._pass_on(await connection.receive())
 
     def _pass_on(self, event: ServerEvent) -> None:
-        self.events.send_nowait(event)
+        self._tell(event)
         if isinstance(event, SessionFailed):
             said = failure_of(event.code or "internal_error", event.message, param=event.param)
             if said.retry is Retry.NEVER:
                 self.taps.publish(ServiceComplained(event.code, event.message, said.mend, event.param))
+
+    def _tell(self, event: ApiEvent) -> None:
+        self.events.send_nowait(event)
+        if isinstance(event, get_args(ToolEvent)):
+            self.tool_events.send_nowait(event)
 
     async def _end(self, connection: Connection) -> None:
         """Ends the session in good order, as far as the connection still allows it."""

@@ -14,6 +14,7 @@ from channels.settings.room import (
     LiveKitSettings,
     Settings,
     SpeakerSettings,
+    ToolSettings,
 )
 from channels.settings.session import (
     AudioFormat,
@@ -37,6 +38,7 @@ __all__ = [
     "SessionConfig",
     "Settings",
     "SpeakerSettings",
+    "ToolSettings",
     "TurnDetection",
     "Webhook",
     "read_environment",

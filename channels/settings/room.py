@@ -8,8 +8,9 @@ import attrs
 
 from channels.secret import Secret
 from channels.settings.addresses import Address
-from channels.settings.rules import Key, OneLine, Setting, Whole
+from channels.settings.rules import Choice, Flag, Key, Number, OneLine, Setting, Texts, Whole
 from channels.settings.session import SessionConfig
+from channels.tools import Tool
 
 __all__ = [
     "DEFAULT_ROOM_NAME",
@@ -19,6 +20,7 @@ __all__ = [
     "LiveKitSettings",
     "Settings",
     "SpeakerSettings",
+    "ToolSettings",
 ]
 
 DEFAULT_ROOM_NAME = "voice-agent-demo"
@@ -56,6 +58,9 @@ _API_KEY = Setting(
 _QUEUE_SIZE = Setting(Whole(40, 2000, "ms"), "QUEUE_SIZE_MS", "leave it out for 100")
 # Ten seconds of silence after a cough are more than anybody would wait for.
 _LONGEST_HOLD = Setting(Whole(0, 10_000, "ms"), "HOLD_MS", "leave it out for 3000; 0 switches holding off")
+# Silero's own default is 0.5, and below 0.2 it takes noise for a voice.
+_ACTIVATION_THRESHOLD = Setting(Number(0.2, 0.95), mend="leave it out for 0.5")
+_MIN_SPEECH = Setting(Whole(32, 1000, "ms"), mend="leave it out for 64")
 
 
 @attrs.frozen
@@ -90,15 +95,39 @@ class SpeakerSettings:
 
 @attrs.frozen
 class HoldSettings:
-    """How long the voice is held when the person makes a sound, until the service has decided.
+    """When a sound of the person holds the voice, and how long, until the service has decided.
 
     `longest_ms` bounds each hold; 0 switches holding off. The service was seen to take 1.07 to 2.2 s for
     its decision. `linger_ms` is how much longer it is held once the person is silent again: a shorter one
     gives back a coughed-at voice sooner, a longer one keeps a short "stop" from hearing it once more.
+
+    `activation_threshold` is the probability of speech from which the detector takes a sound for a person:
+    a lower one is more sensitive. `min_speech_ms` is how long it must stay above it, judged every 32 ms:
+    each window more is that much later a hold, and fewer of them for nothing. `echo_cancellation` keeps the
+    agent's own voice, as the microphone hears it, from holding it.
     """
 
     longest_ms: Annotated[int, _LONGEST_HOLD] = 3000
     linger_ms: Annotated[int, Setting(Whole(0, 10_000, "ms"), mend="leave it out for 800")] = 800
+    activation_threshold: Annotated[float, _ACTIVATION_THRESHOLD] = 0.5
+    min_speech_ms: Annotated[int, _MIN_SPEECH] = 64
+    echo_cancellation: Annotated[bool, Setting(Flag(), mend="leave it out for true")] = True
+
+
+@attrs.frozen
+class ToolSettings:
+    """Which tools there are, and when the service is told what they returned.
+
+    `modules` are Python files, or dotted names, whose public functions are tools. `send_results` is
+    `at-once`, which is about a second faster, or `after-reply`: when the reply that asked is done, as the
+    current documentation has it, but no later than `longest_wait_ms` after the tool returned.
+    """
+
+    modules: Annotated[tuple[str, ...], Setting(Texts(20, 500), mend="write the path of a Python file")] = ()
+    send_results: Annotated[str, Setting(Choice(("at-once", "after-reply")))] = "at-once"
+    longest_wait_ms: Annotated[int, Setting(Whole(0, 60_000, "ms"))] = 4000
+    functions: tuple[Tool, ...] = ()
+    """The tools of the modules, loaded."""
 
 
 @attrs.frozen
@@ -109,3 +138,4 @@ class Settings:
     api: ApiSettings
     speaker: SpeakerSettings = SpeakerSettings()
     hold: HoldSettings = HoldSettings()
+    tools: ToolSettings = ToolSettings()

@@ -21,7 +21,7 @@ from actors.api.connection import Dialer
 from channels.bounded import Channel, ChannelStatistics, Full, Receiver, Sender
 from channels.errors import reason_of
 from channels.happenings import Happening, Taps
-from channels.messages import ApiEvent, MicrophoneFrame, PersonCame
+from channels.messages import ApiEvent, MicrophoneFrame, PersonCame, ToolEvent
 from channels.secret import Secret
 from channels.settings import ApiSettings, SessionConfig
 from channels.sound import bytes_of_ms
@@ -299,6 +299,10 @@ async def conversation(
     requests = Channel[ClientMessage](
         "requests", capacity=16, unit="messages", full=Full.WAIT, because="as in the wiring"
     )
+    tool_events = Channel[ToolEvent](
+        "tools", capacity=100_000, unit="events", full=Full.FAIL, because="nobody runs tools here"
+    )
+    for_tools = tool_events.receiver()
     taps = Taps()
     happenings = taps.tap("test", capacity=100_000)
     events = service.receiver()
@@ -310,6 +314,7 @@ async def conversation(
             people.receiver(),
             requests.receiver(),
             service.sender(),
+            tool_events.sender(),
             taps,
             dialer or network.dial,
             Random(seed),
@@ -323,3 +328,4 @@ async def conversation(
         nursery.start_soon(talk.run, session)
         yield talk
         nursery.cancel_scope.cancel()
+        for_tools.close()

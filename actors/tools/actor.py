@@ -1,0 +1,113 @@
+"""ToolRunner: runs the tools that the service's model calls, and sends what they return.
+
+In: the events of the session that concern tools. Out: `tool.result` messages, and happenings to the taps.
+What is decided is `decisions.step`; this actor moves messages and lends each call a cancel scope, in which
+it runs and in which its result waits to be taken: when the call is dropped, whichever it is ends. Async
+tools run in its nursery, all others in threads. Its input never waits for a tool or for the network.
+Cancelled, it cancels the tools and leaves threads to themselves.
+"""
+
+from __future__ import annotations
+
+import contextlib
+
+import trio
+from attrs import Factory, define, field
+
+from actors.tools.calling import Answer, call_tool
+from actors.tools.decisions import Event, Returned, Run, Send, Stop, TimePassed, ToolState, step
+from channels.bounded import Receiver, Sender
+from channels.happenings import Taps
+from channels.messages import ToolEvent
+from channels.settings import ToolSettings
+from channels.wire.messages import ClientMessage
+
+__all__ = ["ToolRunner"]
+
+MOST_THREADS = 16
+"""Tools that run in threads at a time, those included that nobody waits for any more. The next one waits
+for one of them, within its own time."""
+
+
+@define
+class ToolRunner:
+    """Answers tool calls.
+
+    Args:
+        settings: what may be called, and when results are sent.
+        events: of the session, those that concern tools.
+        requests: messages to the service.
+        taps: are told of calls.
+    """
+
+    settings: ToolSettings
+    events: Receiver[ToolEvent]
+    requests: Sender[ClientMessage]
+    taps: Taps
+    state: ToolState = field(
+        default=Factory(lambda self: ToolState(self.settings), takes_self=True), init=False
+    )
+    _scopes: dict[str, trio.CancelScope] = field(factory=dict, init=False)
+    """What is being done for each call."""
+    _threads: trio.CapacityLimiter = field(factory=lambda: trio.CapacityLimiter(MOST_THREADS), init=False)
+    _deadline_moved: trio.Event = field(factory=trio.Event, init=False)
+
+    async def run(self) -> None:
+        """Answers until the events end."""
+        async with self.events, self.requests, trio.open_nursery() as nursery:
+            nursery.start_soon(self._watch_deadline, nursery)
+            async for event in self.events:
+                self._take(event, nursery)
+            nursery.cancel_scope.cancel()
+
+    async def _watch_deadline(self, nursery: trio.Nursery) -> None:
+        while True:
+            with trio.move_on_at(self.state.deadline):
+                await self._deadline_moved.wait()
+                continue
+            self._take(TimePassed(), nursery)
+
+    def _take(self, event: Event, nursery: trio.Nursery) -> None:
+        deadline = self.state.deadline
+        self.state, commands, happenings = step(self.state, event, trio.current_time())
+        for happening in happenings:
+            self.taps.publish(happening)
+        for command in commands:
+            match command:
+                case Run(call=call):
+                    nursery.start_soon(self._run, command, self._scope(call.call_id), nursery)
+                case Send(result=result):
+                    nursery.start_soon(self._send, command, self._scope(result.call_id))
+                case Stop(call_id=call_id):
+                    scope = self._scopes.pop(call_id, None)
+                    if scope is not None:
+                        scope.cancel()
+        if self.state.deadline != deadline:
+            self._deadline_moved.set()
+            self._deadline_moved = trio.Event()
+
+    def _scope(self, call_id: str) -> trio.CancelScope:
+        scope = self._scopes[call_id] = trio.CancelScope()
+        return scope
+
+    async def _run(self, run: Run, scope: trio.CancelScope, nursery: trio.Nursery) -> None:
+        call_id, tool = run.call.call_id, run.tool
+        answer: Answer | None = None
+        with scope:
+            with trio.move_on_after(run.within_s):
+                answer = await call_tool(tool, run.call.arguments, self._threads)
+            if answer is None:
+                answer = Answer(f"{tool.name} took longer than {run.within_s:g} s", is_error=True)
+        if answer is not None and not scope.cancel_called:
+            self._leave(call_id, scope)
+            returned = Returned(call_id, answer.text, answer.is_error, answer.traceback)
+            self._take(returned, nursery)
+
+    async def _send(self, send: Send, scope: trio.CancelScope) -> None:
+        with scope, contextlib.suppress(trio.BrokenResourceError):  # then the session is over
+            await self.requests.send(send.result)
+        self._leave(send.result.call_id, scope)
+
+    def _leave(self, call_id: str, scope: trio.CancelScope) -> None:
+        if self._scopes.get(call_id) is scope:
+            del self._scopes[call_id]

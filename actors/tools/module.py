@@ -1,0 +1,134 @@
+"""The tools of a module: its public functions.
+
+A module that has an `__all__` offers the functions named there; any other offers the functions that are
+defined in it (not imported into it) and whose names do not begin with an underscore.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from actors.tools.declaration import declare
+from channels.errors import SettingsError
+from channels.tools import Tool
+
+__all__ = ["load_tools"]
+
+MOST_ADVISED = 10
+"""The service's documentation advises no more at a time: a model chooses worse among many."""
+
+
+def load_tools(modules: Sequence[str], warn: Callable[[str], None]) -> tuple[Tool, ...]:
+    """Makes tools of the public functions of modules.
+
+    Args:
+        modules: a path of a Python file each, or a dotted name.
+        warn: is told what is unwise and works.
+
+    Raises:
+        SettingsError: a module cannot be imported, or a function cannot be a tool; one line for each.
+    """
+    tools: dict[str, Tool] = {}
+    problems: list[SettingsError] = []
+    for where in dict.fromkeys(modules):
+        try:
+            functions = _functions(_load(where), where)
+        except SettingsError as problem:
+            problems.append(problem)
+            continue
+        for function in functions:
+            try:
+                found = declare(function, where)
+            except SettingsError as problem:
+                problems.append(problem)
+                continue
+            if found.name in tools:
+                problems.append(
+                    SettingsError(
+                        f"{where}: {found.name}() is there twice among the tools", "rename one of the two"
+                    )
+                )
+            tools[found.name] = found
+    if problems:
+        *others, last = problems
+        raise SettingsError("".join(f"{other}\n" for other in others) + last.what, last.mend)
+    if len(tools) > MOST_ADVISED:
+        warn(f"{len(tools)} tools are offered; with more than {MOST_ADVISED} the model chooses worse")
+    return tuple(tools.values())
+
+
+def _load(where: str) -> ModuleType:
+    by_path = where.endswith(".py") or "/" in where or "\\" in where
+    try:
+        return _load_file(Path(where)) if by_path else importlib.import_module(where)
+    except SettingsError:
+        raise
+    except (Exception, SystemExit) as error:
+        what = f"--tools {where} cannot be imported ({type(error).__name__}: {error}{_line_of(error, where)})"
+        if isinstance(error, ModuleNotFoundError) and error.name == where.partition(".")[0]:
+            raise SettingsError(
+                what, "give the path of a Python file, or the dotted name of a module"
+            ) from error
+        raise SettingsError(what, "mend the module, or install what it imports") from error
+
+
+def _load_file(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise SettingsError(f"--tools {path} is no file", "give the path of a Python file, or a dotted name")
+    path = path.resolve()
+    # A name of its own: a file called json.py must not hide anything.
+    name = f"tools from {path}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise SettingsError(f"--tools {path} is no Python file", "give one that ends with .py")
+    if str(path.parent) not in sys.path:
+        sys.path.append(str(path.parent))  # modules beside it can be imported, as in a script
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses look their module up
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _line_of(error: BaseException, where: str) -> str:
+    """The line of the module that the error came from."""
+    trace, line = error.__traceback__, 0
+    while trace is not None:
+        if Path(trace.tb_frame.f_code.co_filename).name == Path(where).name:
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    return f", line {line}" if line else ""
+
+
+def _functions(module: ModuleType, where: str) -> list[Callable[..., Any]]:
+    named = getattr(module, "__all__", None)
+    if named is not None:
+        missing = [name for name in named if not hasattr(module, name)]
+        if missing:
+            raise SettingsError(
+                f"--tools {where} has {missing[0]!r} in __all__ and nowhere else", "take it out, or define it"
+            )
+        found = [getattr(module, name) for name in named]
+    else:
+        found = [
+            value
+            for name, value in vars(module).items()
+            if not name.startswith("_") and getattr(value, "__module__", None) == module.__name__
+        ]
+    functions: list[Callable[..., Any]] = [value for value in found if inspect.isfunction(value)]
+    if not functions:
+        raise SettingsError(
+            f"--tools {where} has no public function",
+            "define one at its top level, with type hints and a docstring, or name it in __all__",
+        )
+    return functions
