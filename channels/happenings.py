@@ -9,7 +9,7 @@ its own, and a slow one loses its oldest happenings, counted. Publishing never w
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 import attrs
@@ -322,6 +322,7 @@ class Taps:
 
     def __init__(self) -> None:
         self._taps: list[tuple[Channel[Happening], Sender[Happening]]] = []
+        self._listeners: list[Callable[[Happening], None]] = []
 
     def tap(self, name: str, *, capacity: int = 256) -> Receiver[Happening]:
         """A new reader's end. 256 happenings are about a minute of lively talk."""
@@ -335,8 +336,14 @@ class Taps:
         self._taps.append((channel, channel.sender()))
         return channel.receiver()
 
+    def overhear(self, listener: Callable[[Happening], None]) -> None:
+        """Calls `listener` with every happening from now on, as `Channel.overhear` does."""
+        self._listeners.append(listener)
+
     def publish(self, happening: Happening) -> None:
         """Tells every tap. Never waits; a tap that is closed, or whose reader is gone, is forgotten."""
+        for listener in self._listeners:
+            listener(happening)
         for tap in list(self._taps):
             try:
                 tap[1].send_nowait(happening)

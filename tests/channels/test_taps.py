@@ -123,3 +123,11 @@ async def test_somebody_who_comes_late_is_told_from_then_on() -> None:
     late = taps.tap("late")
     taps.publish(happening(1))
     assert numbers(late) == [1]
+
+
+async def test_whoever_overhears_the_taps_is_told_at_the_moment_at_which_it_happens() -> None:
+    taps, heard = Taps(), list[Happening]()
+    taps.publish(happening(0))
+    taps.overhear(heard.append)
+    taps.publish(happening(1))
+    assert heard == [happening(1)]
