@@ -36,7 +36,7 @@ from actors.room.actor import RoomActor
 from actors.room.livekit_edge import LiveKitEdge, livekit_edge
 from actors.speaker import SpeakerPump
 from actors.timers import TurnTimer
-from actors.tools import ToolRunner
+from actors.tools import ToolRunner, load_tools
 from channels.bounded import Channel, ChannelStatistics, Full, Receiver, Sender
 from channels.errors import ActorFailed, SettingsError, VoiceAgentError, reason_of
 from channels.happenings import BystanderFailed, Happening, SoundStarted, SoundStopped, Taps
@@ -59,11 +59,13 @@ from channels.settings import (
 )
 from channels.streams import Actor, Addition, Streams
 from channels.texts import RoomText
+from channels.tools import Tool
 from channels.vad import WINDOW_MS, Vad
 from channels.wire.messages import ClientMessage
 from commands.added import read_addition
 from commands.arguments import parse
 from commands.token import print_token
+from commands.tools import with_tools
 
 if sys.version_info < (3, 11):
     from exceptiongroup import BaseExceptionGroup
@@ -300,6 +302,7 @@ async def serve(
     configurable: bool = False,
     terminal: Console | None = None,
     additions: Sequence[Addition] = (),
+    tools: Sequence[Tool] = (),
 ) -> int:
     """Serves until a signal comes or the room cannot be served any more; gives the exit code."""
     failure: VoiceAgentError | None = None
@@ -316,7 +319,7 @@ async def serve(
                         livekit_edge(queue_size_ms=settings.speaker.queue_size_ms) as edge,
                     ):
                         graph = wire(
-                            settings,
+                            with_tools(settings, tools),
                             edge,
                             taps,
                             configurable=configurable,
@@ -353,6 +356,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         found = read_environment(os.environ, Path(".env"))
         additions = [read_addition(written) for written in options.actor]
+        tools = load_tools(options.tools, log.warning)
         if options.command == "token":
             return print_token(found, options.identity, log.warning)
         if any(name in found for name in ACCOUNT_SETTINGS):
@@ -364,7 +368,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 api=settings.api.url,
             )
             prepared = functools.partial(serve, lambda: nullcontext(settings), log)
-            return trio.run(functools.partial(prepared, terminal=terminal, additions=additions))
+            return trio.run(functools.partial(prepared, terminal=terminal, additions=additions, tools=tools))
     except SettingsError as error:
         print(error, file=sys.stderr)
         return 2
@@ -374,7 +378,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # On one's own machine everybody in the room is the owner of the agent.
     here = functools.partial(on_this_machine, found.get("ROOM_NAME", DEFAULT_ROOM_NAME), log)
     prepared = functools.partial(serve, here, log, configurable=True)
-    return trio.run(functools.partial(prepared, terminal=terminal, additions=additions))
+    return trio.run(functools.partial(prepared, terminal=terminal, additions=additions, tools=tools))
 
 
 if __name__ == "__main__":

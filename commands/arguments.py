@@ -22,6 +22,13 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         metavar="FILE:CLASS",
         help="an actor of your own beside the conversation, e.g. my_file.py:MyActor,field=value",
     )
+    parser.add_argument(
+        "--tools",
+        action="append",
+        default=[],
+        metavar="MODULE",
+        help="a Python file, or a dotted name, whose public functions the agent may call; may be repeated",
+    )
     commands = parser.add_subparsers(dest="command", metavar="command")
     token = commands.add_parser("token", help="print a token for a client of the room (valid for an hour)")
     token.add_argument("--identity", required=True, help="the name of who joins with it")

@@ -29,7 +29,7 @@ _TYPES = (
     "use str, int, float, bool, Literal, Enum, list, dict[str, …], X | None, a date or time, "
     "or a dataclass, attrs class or TypedDict of these"
 )
-_DEFSTRUCT_PREFIX = "argument_"
+_PREFIX = "argument_"
 
 
 @attrs.frozen
@@ -160,7 +160,7 @@ def _schema(hint: Any, at: str) -> dict[str, Any]:
         why = str(error).splitlines()[-1]
         raise SettingsError(f"{at} has a type that no JSON can be read into ({why})", _TYPES) from error
     shared = schema.pop("$defs", {})
-    plain = _inlined(schema, shared, at, ())
+    plain: dict[str, Any] = _inlined(schema, shared, at, ())
     if _takes_none(hint):
         # Whoever does not know it leaves it out.
         plain = _without_null(plain)
@@ -222,8 +222,8 @@ def _reader(parameters: list[_Parameter]) -> Callable[[Mapping[str, Any]], Mappi
     struct = msgspec.defstruct(
         "Arguments",
         # Any name that a parameter may have is taken, those of a struct's own methods too.
-        [(_DEFSTRUCT_PREFIX + field[0], *field[1:]) for one in parameters if (field := one.as_field())],
-        rename={_DEFSTRUCT_PREFIX + one.name: one.name for one in parameters},
+        [(_PREFIX + field[0], *field[1:]) for one in parameters if (field := one.as_field())],
+        rename={_PREFIX + one.name: one.name for one in parameters},
         kw_only=True,
         forbid_unknown_fields=True,
     )
@@ -243,7 +243,7 @@ def _reader(parameters: list[_Parameter]) -> Callable[[Mapping[str, Any]], Mappi
             )
         except msgspec.ValidationError as error:
             raise BadArguments(str(error).replace("$.", "")) from None
-        values = {name: getattr(read, _DEFSTRUCT_PREFIX + name) for name in known}
+        values = {name: getattr(read, _PREFIX + name) for name in known}
         return {name: value for name, value in values.items() if value is not msgspec.UNSET}
 
     return read
