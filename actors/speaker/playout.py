@@ -11,10 +11,11 @@ first sample.
 
 from __future__ import annotations
 
+import math
 from array import array
 from collections import deque
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from channels.errors import BacklogOverflow
 from channels.messages import Finished, Playing, SpeakerReport
@@ -61,8 +62,9 @@ class _InQueue:
     reply_id: str
     begin: int
     end: int
-    starts_at: float
-    ends_at: float
+    starts_at: float = math.inf
+    """Infinity until it has landed there."""
+    ends_at: float = math.inf
 
     def left(self, now: float) -> int:
         """The place up to which it has left the queue by `now`, in whole samples."""
@@ -146,10 +148,9 @@ class Playout:
             Whether the room's queue must be emptied at once, and how much of the reply was played.
         """
         lies_in_queue = any(item.reply_id == reply_id and item.ends_at > now for item in self._queue)
-        fades = self._fade is not None and self._fade.reply_id == reply_id
         if lies_in_queue:
             self._take_back(now)
-        if fades:
+        if self._fade is not None and self._fade.reply_id == reply_id:
             self._fade = None
         reply = self._replies.pop(reply_id, _Reply())
         return lies_in_queue, reply.end(reply_id)
@@ -163,13 +164,15 @@ class Playout:
         if self.held:
             return False
         self.held = True
-        sounding = next((item for item in self._queue if item.ends_at > now), None)
-        if sounding is None:
+        in_queue = [item for item in self._queue if item.ends_at > now]
+        if not in_queue:
             return False
         self._take_back(now)
-        reply = self._replies[sounding.reply_id]
-        rest = bytes(reply.sound[reply.given : reply.given + bytes_of_ms(FADE_MS)])
-        self._fade = Frame(sounding.reply_id, _faded(rest))
+        reply_id = in_queue[0].reply_id
+        reply = self._replies[reply_id]
+        if in_queue[0].starts_at <= now and reply.waiting() >= SAMPLE_BYTES:
+            rest = bytes(reply.sound[reply.given : reply.given + bytes_of_ms(FADE_MS)])
+            self._fade = Frame(reply_id, _faded(rest))
         return True
 
     def resume(self, reply_id: str | None, from_ms: float) -> None:
@@ -200,11 +203,10 @@ class Playout:
     def next_frame(self, now: float) -> Frame | None:
         """The next sound for the room's queue; None if there is none, or no room for it yet.
 
-        What it returns counts as being in the queue from `now` on.
+        `landed` must follow before the next one is asked for.
         """
         if self.held:
-            fade, self._fade = self._fade, None
-            return fade
+            return self._give_fade()
         head = self._head()
         if head is None or now < self._room_at():
             return None
@@ -214,7 +216,14 @@ class Playout:
             return None
         if not reply.resting and now > self._dry_at + 0.001:
             reply.underruns += 1
-        return self._give(reply_id, reply, now)
+        return self._give(reply_id, reply)
+
+    def landed(self, frame: Frame, now: float) -> None:
+        """The frame lies in the room's queue: only then does it begin to be played."""
+        starts_at = max(now, self._dry_at)
+        self._dry_at = starts_at + ms_of_bytes(len(frame.padded())) / 1000
+        if self._queue and self._queue[-1].starts_at == math.inf:
+            self._queue.append(evolve(self._queue.pop(), starts_at=starts_at, ends_at=self._dry_at))
 
     def next_change(self, now: float) -> float | None:
         """When to look again even if nothing new comes; None: only when something does."""
@@ -240,7 +249,7 @@ class Playout:
         """How much sound lies in the room's queue."""
         return max(0.0, self._dry_at - now) * 1000
 
-    def _give(self, reply_id: str, reply: _Reply, now: float) -> Frame:
+    def _give(self, reply_id: str, reply: _Reply) -> Frame:
         reply.under_way, reply.resting = True, False
         begin = reply.given
         length = min(bytes_of_ms(FRAME_MS), reply.waiting() // SAMPLE_BYTES * SAMPLE_BYTES)
@@ -248,10 +257,16 @@ class Playout:
         if reply.audible_from is None and (offset := _first_audible(frame.pcm)) is not None:
             reply.audible_from = begin + offset
         reply.given = begin + length
-        starts_at = max(now, self._dry_at)
-        self._dry_at = starts_at + ms_of_bytes(len(frame.padded())) / 1000
-        self._queue.append(_InQueue(reply_id, begin, reply.given, starts_at, self._dry_at))
+        self._queue.append(_InQueue(reply_id, begin, reply.given))
         return frame
+
+    def _give_fade(self) -> Frame | None:
+        fade, self._fade = self._fade, None
+        if fade is not None:
+            # It takes time in the queue and no place in the reply: what fades is heard again, in full.
+            place = self._replies[fade.reply_id].given
+            self._queue.append(_InQueue(fade.reply_id, place, place))
+        return fade
 
     def _head(self) -> tuple[str, _Reply] | None:
         # Replies follow one another: the controller finishes one before it lets the next begin.
@@ -263,7 +278,7 @@ class Playout:
     def _take_back(self, now: float) -> None:
         for item in reversed(self._queue):
             reply = self._replies.get(item.reply_id)
-            if reply is not None:
+            if reply is not None and item.begin < item.end:
                 reply.given = item.begin
                 if item.starts_at <= now:
                     reply.given = item.left(now)

@@ -101,7 +101,9 @@ class SpeakerPump:
     async def _capture(self, frame: Frame) -> None:
         clears = self._clears
         await self.loudspeaker.capture(frame.padded())
-        if self._clears != clears:
+        if self._clears == clears:
+            self.playout.landed(frame, trio.current_time())
+        else:
             self.loudspeaker.clear()
 
     def _report(self, now: float) -> None:

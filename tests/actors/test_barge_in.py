@@ -140,6 +140,7 @@ class AConversation(RuleBasedStateMachine):
         self.reports += self.playout.settle(self.now)
         while (frame := self.playout.next_frame(self.now)) is not None:
             self.room.land(frame.padded())
+            self.playout.landed(frame, self.now)
 
     def controller_hears_speaker(self) -> None:
         while self.reports:

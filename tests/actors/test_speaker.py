@@ -136,6 +136,32 @@ async def test_a_frame_that_lands_after_the_cut_is_not_heard(
         assert stage.loudspeaker.heard_ms(TONE) <= heard + 4
 
 
+@pytest.mark.parametrize("order", [Cut("r"), Hold()])
+async def test_a_room_that_takes_long_for_a_frame_does_not_play_it_after_the_cut_or_the_hold(
+    autojump_clock: trio.testing.MockClock, order: SpeakerCommand
+) -> None:
+    async with on_stage(landing_s=0.25) as stage:
+        stage.orders.send_nowait(Play("r", sound(TONE, 3_000)))
+        await trio.sleep(0.6)
+        stage.orders.send_nowait(order)
+        await trio.testing.wait_all_tasks_blocked()
+        heard = stage.loudspeaker.heard_ms(TONE)
+        assert heard > 0
+        await trio.sleep(5)
+        assert stage.loudspeaker.heard_ms(TONE) == heard
+
+
+async def test_nothing_counts_as_played_before_the_room_has_it(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with on_stage(landing_s=0.25) as stage:
+        stage.orders.send_nowait(Play("r", sound(TONE, 3_000)))
+        for _ in range(200):
+            await trio.sleep(0.01)
+            for report in stage.told():
+                assert report.played_ms <= stage.loudspeaker.heard_ms(TONE) + 0.1
+
+
 async def test_the_next_reply_follows_a_cut_one_at_once_and_whole(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
