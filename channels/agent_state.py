@@ -45,42 +45,50 @@ class StateKeeper:
     state: AgentState = field(default=AgentState.INITIALIZING, init=False)
     thinking_until: float = field(default=math.inf, init=False)
     """When to call `pass_time` (s); infinity while the agent does not think."""
+    _connected: bool = field(default=False, init=False)
+    _held: bool = field(default=False, init=False)
     _audible: set[str] = field(factory=set, init=False)
-    """Replies of which something is being heard."""
+    """Replies of which something is being heard, or was before they were held."""
 
     def take(self, happening: Happening, now: float) -> AgentState:
         """The state after a happening that is heard of at `now` (s)."""
         match happening:
             case SessionStarted():
-                self._become(AgentState.LISTENING, now)
+                self._connected, self.thinking_until = True, math.inf
             case SessionLost():
-                self._become(AgentState.INITIALIZING, now)
-            case TurnStarted() if not self._audible:
-                self._become(AgentState.LISTENING, now)
+                self._connected, self.thinking_until = False, math.inf
+            case TurnStarted():
+                self._held, self.thinking_until = False, math.inf
             case TurnStopped() if not self._audible:
-                self._become(AgentState.THINKING, now)
+                self.thinking_until = now + THINKS_AT_MOST_S
             case ReplyBegan(reply_id=reply_id):
                 self._audible.add(reply_id)
-                self._become(AgentState.SPEAKING, now)
+                self.thinking_until = math.inf
             case VoiceHeld():
-                self._become(AgentState.LISTENING, now)
-            case VoiceResumed() if self._audible:
-                self._become(AgentState.SPEAKING, now)
+                self._held, self.thinking_until = True, math.inf
+            case VoiceResumed():
+                self._held = False
             case Interrupted(reply_id=reply_id) | ReplyEnded(reply_id=reply_id):
                 self._audible.discard(reply_id)
-                if self.state is AgentState.SPEAKING and not self._audible:
-                    self._become(AgentState.LISTENING, now)
+                self._held = self._held and bool(self._audible)
             case _:
                 pass
-        return self.state
+        return self._find()
 
     def pass_time(self, now: float) -> AgentState:
         """The state at `now` if nothing has happened."""
         if now >= self.thinking_until:
-            self._become(AgentState.LISTENING, now)
-        return self.state
+            self.thinking_until = math.inf
+        return self._find()
 
-    def _become(self, state: AgentState, now: float) -> None:
-        if state is not self.state or state is AgentState.THINKING:
-            self.thinking_until = now + THINKS_AT_MOST_S if state is AgentState.THINKING else math.inf
-        self.state = state
+    def _find(self) -> AgentState:
+        # What the room hears comes first: a voice goes on while the connection is being mended.
+        if self._audible and not self._held:
+            self.state = AgentState.SPEAKING
+        elif not self._connected:
+            self.state = AgentState.INITIALIZING
+        elif self.thinking_until < math.inf:
+            self.state = AgentState.THINKING
+        else:
+            self.state = AgentState.LISTENING
+        return self.state
