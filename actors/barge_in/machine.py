@@ -57,6 +57,7 @@ from channels.wire.events import (
     UserTranscript,
     UserTranscriptDelta,
 )
+from channels.wire.resolved import is_interruptible
 
 __all__ = ["Conversation", "Event", "Outcome", "ReplyState", "TimePassed", "step"]
 
@@ -110,8 +111,13 @@ class Conversation:
 
     def may_hold(self) -> bool:
         """Whether a sound of the person may hold the voice: there must be a voice, and trust in the sound."""
-        speaks = any(reply.life in LIVING for reply in self.replies.values())
-        return self.floor.floor is not Floor.FREE or (speaks and self.interruptible and self.floor.believes())
+        return self.floor.floor is not Floor.FREE or (
+            self.speaks() and self.interruptible and self.floor.believes()
+        )
+
+    def speaks(self) -> bool:
+        """Whether the agent has something to say."""
+        return any(reply.life in LIVING for reply in self.replies.values())
 
     def life(self, reply_id: str) -> Life | None:
         """Where that reply is in its life; None if it is not known."""
@@ -153,7 +159,9 @@ def step(conversation: Conversation, event: Event, now: float) -> Outcome:
             turn.signal(conversation.newest if reply_id is None else reply_id, Signal.SOUND, sound=data)
         case ReplyDone(reply_id=reply_id, status="interrupted"):
             turn.signal(reply_id, Signal.INTERRUPTED)
-            turn.signal_floor(FloorSignal.DECIDED)
+            # The end of one reply, or of one long gone, decides nothing about a voice that is still held.
+            if not turn.conversation.speaks():
+                turn.signal_floor(FloorSignal.DECIDED)
         case ReplyDone(reply_id=reply_id):
             turn.signal(reply_id, Signal.COMPLETED)
         case AgentTranscriptDelta(delta=delta, reply_id=reply_id, start_ms=start_ms, end_ms=end_ms):
@@ -167,10 +175,10 @@ def step(conversation: Conversation, event: Event, now: float) -> Outcome:
         case SessionReady(session_id=session_id, config=config):
             if session_id != conversation.session_id:
                 turn.signal_living(Signal.LEFT_OPEN)
-            turn.change(session_id=session_id, interruptible=_interruptible(config))
+            turn.change(session_id=session_id, interruptible=is_interruptible(config))
             turn.happenings.append(SessionConfigured(config))
         case SessionUpdated(config=config):
-            turn.change(interruptible=_interruptible(config))
+            turn.change(interruptible=is_interruptible(config))
             turn.happenings.append(SessionConfigured(config))
         case UserTranscriptDelta(text=text):
             turn.happenings.append(PersonSaid(text, final=False))
@@ -337,9 +345,3 @@ def _words_played(reply: ReplyState, played_ms: float) -> int:
             break
         count += 1
     return count
-
-
-def _interruptible(config: Mapping[str, Any]) -> bool:
-    audio_input = config.get("input")
-    detection = audio_input.get("turn_detection") if isinstance(audio_input, Mapping) else None
-    return not (isinstance(detection, Mapping) and detection.get("interrupt_response") is False)

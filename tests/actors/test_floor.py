@@ -9,10 +9,11 @@ import pytest
 from actors.barge_in.floor import FLOOR_TABLE, TRUSTED_UNCONFIRMED, Floor, FloorSignal
 from actors.barge_in.machine import Conversation, Event, TimePassed, step
 from channels.happenings import SoundStarted, SoundStopped
-from channels.messages import Cut, Hold, Playing, Resume, SpeakerCommand
+from channels.messages import Cut, Finished, Hold, Playing, Resume, SpeakerCommand
 from channels.wire.events import (
     AgentTranscriptDelta,
     ReplyAudio,
+    ReplyDone,
     ReplyStarted,
     SessionReady,
     SessionUpdated,
@@ -60,6 +61,18 @@ def test_a_cough_holds_the_voice_and_gives_it_back_at_the_beginning_of_its_word(
 def test_an_interruption_that_the_service_confirms_is_held_first_and_then_cut() -> None:
     said: Times = [(SoundStarted(1.0), 1.0), (SpeechStarted(), 2.9)]
     assert orders_after(talking(), *said) == [Hold(), Cut("r"), Resume()]
+
+
+def test_the_end_of_a_reply_of_long_ago_does_not_give_a_held_voice_back() -> None:
+    events: Times = [
+        (ReplyDone("r", "interrupted"), 0.5),
+        (Finished("r", 600.0), 0.5),
+        (ReplyStarted("q"), 0.6),
+        (ReplyAudio(bytes(48_000), "q"), 0.6),
+        (SoundStarted(1.0), 1.0),
+        (ReplyDone("r", "interrupted"), 1.1),
+    ]
+    assert orders_after(talking(), *events)[-1] == Hold()
 
 
 def test_a_sound_that_does_not_end_holds_the_voice_for_three_seconds_and_no_longer() -> None:
