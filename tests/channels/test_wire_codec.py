@@ -457,3 +457,44 @@ def test_neither_sound_nor_the_resume_token_is_in_the_repr_of_an_event() -> None
     assert repr(ReplyAudio(b"abc" * 1000, "resp_1")) == "ReplyAudio(data=<3000 bytes>, reply_id='resp_1')"
     assert repr(InputAudio(b"abc" * 1000)) == "InputAudio(audio=<3000 bytes>)"
     assert "rt-1" not in repr(SessionReady("sess_1", resume_token="rt-1"))
+
+
+# What gets in can be written again by anybody: as JSON, and as text.
+
+tainted = st.recursive(
+    plain
+    | st.sampled_from([float("nan"), float("inf"), float("-inf")])
+    | st.text(st.characters(codec=None, categories=["Cs", "Lu", "Ll", "So"]), max_size=6),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
+    max_leaves=10,
+)
+
+
+@given(
+    st.builds(lambda a: {"type": "tool.call", "call_id": "c", "name": "f", "arguments": {"a": a}}, tainted)
+    | st.builds(lambda a: {"type": "session.ready", "session_id": "s", "config": {"a": a}}, tainted)
+    | st.builds(lambda a: {"type": "transcript.user", "text": a}, tainted)
+)
+@example({"type": "transcript.user", "text": "a\ud800b\U0001f600"})
+def test_what_a_server_says_gets_in_only_as_what_can_be_written_again(content: dict[str, Any]) -> None:
+    event = heard(json.dumps(content))
+    wire = "" if isinstance(event, Unrecognised) else write_event(event, timestamp=0.0)
+    json.dumps(json.loads(wire or "{}"), ensure_ascii=False, allow_nan=False).encode()
+
+
+@given(st.builds(lambda a: {"type": "session.update", "session": {"a": a}}, tainted))
+@example({"type": "session.update", "session": {"a": [{"b": float("nan")}]}})
+def test_what_a_client_says_gets_in_only_as_what_can_be_written_again(content: dict[str, Any]) -> None:
+    frame = json.dumps(content)
+    if "NaN" in frame or "Infinity" in frame:
+        with pytest.raises(BadMessage, match="Invalid JSON format"):
+            read_message(frame)
+    else:
+        wire = write_message(read_message(frame))
+        json.dumps(json.loads(wire), ensure_ascii=False, allow_nan=False).encode()
+
+
+def test_the_last_of_two_equal_keys_counts() -> None:
+    assert heard('{"type":"reply.started","type":"reply.done","reply_id":"a","reply_id":"b"}') == ReplyDone(
+        "b"
+    )
