@@ -115,7 +115,7 @@ def _parameters(
     function: Callable[..., Any], place: str, described: Mapping[str, str | None]
 ) -> list[_Parameter]:
     try:
-        hints = get_type_hints(function, include_extras=True)
+        hints = _hints(function)
     except Exception as error:
         raise SettingsError(
             f"{place} has a type hint that cannot be resolved ({error})",
@@ -139,6 +139,14 @@ def _parameters(
     return found
 
 
+def _hints(function: Callable[..., Any]) -> dict[str, Any]:
+    inner = inspect.unwrap(function)
+    # What it returns concerns nobody here, and may be a name for type checkers only.
+    written = {name: hint for name, hint in inspect.get_annotations(inner).items() if name != "return"}
+    holder = types.SimpleNamespace(__annotations__=written)
+    return get_type_hints(holder, globalns=inner.__globals__, include_extras=True)
+
+
 def _without_text(hint: Any) -> tuple[Any, str | None]:
     """A hint with the plain texts of its `Annotated` taken out, and the first of these."""
     if get_origin(hint) is not Annotated:
@@ -153,8 +161,6 @@ def _without_text(hint: Any) -> tuple[Any, str | None]:
 
 def _schema(hint: Any, at: str) -> dict[str, Any]:
     try:
-        # A struct of one field also refuses what a schema could be written for and no value can be read.
-        msgspec.json.Decoder(hint)
         schema = msgspec.json.schema(hint)
     except Exception as error:
         why = str(error).splitlines()[-1]
