@@ -1,0 +1,5 @@
+"""Record: everything that crosses the edges of a conversation, as JSON lines, and its sound if wanted."""
+
+from actors.record.recorder import Ear, Recorder, recording
+
+__all__ = ["Ear", "Recorder", "recording"]

@@ -1,0 +1,120 @@
+"""Messages as plain JSON objects, and back.
+
+One codec for all that passes between the actors: attrs says what the fields are, `cattrs` turns them. Sound
+becomes a reference, its length and where it can first be heard, and reads back as a stand-in of the same
+length that becomes audible at the same sample: as far as any decision goes, it is the sound. What is secret
+by its name is left out.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Mapping
+from typing import Any, get_args
+
+import attrs
+import cattrs
+import numpy as np
+
+from actors.record.notes import BOOKKEEPING
+from actors.record.secrecy import blot_out_fields, is_secret
+from channels.happenings import Happening
+from channels.messages import ApiEvent, MicrophoneFrame, PersonCame, SpeakerCommand, SpeakerReport
+from channels.secret import Secret
+from channels.sound import SAMPLE_BYTES
+from channels.texts import RoomText
+from channels.wire.messages import ClientMessage
+
+__all__ = ["AUDIBLE", "MESSAGES", "decode", "encode", "shifted"]
+
+AUDIBLE = 300
+"""Of 32767, -41 dB: what the speaker, too, takes for the first sound that a person could hear."""
+
+_STAND_IN = b"\x20"
+"""A constant of 0x2020, a quarter of full scale, wherever the samples begin."""
+
+
+def _leaves(kind: Any) -> Iterator[type[Any]]:
+    for part in get_args(kind) or (kind,):
+        yield from _leaves(part) if get_args(part) else (part,)
+
+
+MESSAGES: Mapping[str, type[Any]] = {
+    kind.__name__: kind
+    for union in (
+        ApiEvent,
+        ClientMessage,
+        Happening,
+        SpeakerCommand,
+        SpeakerReport,
+        RoomText,
+        MicrophoneFrame,
+        PersonCame,
+        BOOKKEEPING,
+    )
+    for kind in _leaves(union)
+}
+"""Every class that can stand in a record, by its name."""
+
+
+def encode(message: Any) -> dict[str, Any]:
+    """A message's fields as JSON has them, without what is secret by its name."""
+    return _converter().unstructure(message)  # type: ignore[no-any-return]
+
+
+def decode(name: str, fields: Mapping[str, Any]) -> Any:
+    """The message of that class.
+
+    Raises:
+        KeyError: there is no such class.
+        cattrs.BaseValidationError: a field is missing or ill-typed.
+    """
+    return _converter().structure(fields, MESSAGES[name])
+
+
+def shifted(message: Any, seconds: float) -> Any:
+    """The message with its times (fields named `at`) on another clock."""
+    changes: dict[str, Any] = {}
+    for each in attrs.fields(type(message)):
+        value = getattr(message, each.name)
+        if each.name == "at":
+            changes[each.name] = value + seconds
+        elif attrs.has(type(value)):
+            changes[each.name] = shifted(value, seconds)
+    return attrs.evolve(message, **changes) if changes else message
+
+
+@functools.cache
+def _converter() -> cattrs.Converter:
+    converter = cattrs.Converter()
+    converter.register_unstructure_hook(bytes, _reference)
+    converter.register_structure_hook(bytes, lambda reference, _: _stand_in(reference))
+    converter.register_unstructure_hook(Secret, str)
+    converter.register_unstructure_hook(float, lambda value: round(value, 6))
+    converter.register_unstructure_hook_func(
+        lambda kind: getattr(kind, "__origin__", None) in (Mapping, dict), blot_out_fields
+    )
+    for kind in MESSAGES.values():
+        hidden = {
+            each.name: cattrs.override(omit=True)
+            for each in attrs.fields(kind)
+            if is_secret(each.name) and each.default is not attrs.NOTHING
+        }
+        if hidden:
+            unstructure = cattrs.gen.make_dict_unstructure_fn(kind, converter, **hidden)  # type: ignore[arg-type]
+            converter.register_unstructure_hook(kind, unstructure)
+    return converter
+
+
+def _reference(pcm: bytes) -> dict[str, int]:
+    samples = np.frombuffer(pcm, "<i2", count=len(pcm) // SAMPLE_BYTES).astype(np.int32)
+    loud = np.flatnonzero(np.abs(samples) > AUDIBLE)
+    return {"bytes": len(pcm)} | ({"audible_from": int(loud[0])} if len(loud) else {})
+
+
+def _stand_in(reference: Mapping[str, Any]) -> bytes:
+    length = int(reference["bytes"])
+    if not 0 <= length <= 2**26:
+        raise ValueError(f"{length} bytes of sound")
+    silent = min(length, int(reference.get("audible_from", length)) * SAMPLE_BYTES)
+    return bytes(silent) + _STAND_IN * (length - silent)

@@ -1,0 +1,157 @@
+"""The record on disk: JSON lines, readable by its owner alone, flushed with every batch. Blocking."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Callable, Sequence
+from io import FileIO
+from pathlib import Path
+from typing import Any
+
+import cattrs
+from attrs import define, evolve, field
+
+from actors.record.codec import encode, shifted
+from actors.record.header import Header
+from actors.record.notes import Ended, Entry, Lost, Noted
+from actors.record.runs import Runs
+from actors.record.secrecy import blotter
+from actors.record.sound import SoundFile
+from channels.errors import SettingsError
+from channels.messages import Sounding
+from channels.settings import Settings
+
+__all__ = ["RecordFile", "check_free", "sound_beside"]
+
+
+def sound_beside(path: Path) -> Path:
+    """Where the sound of a record lies."""
+    return path.with_suffix(".wav")
+
+
+def check_free(path: Path, *, with_sound: bool) -> None:
+    """Makes sure that a record can be begun there: nothing is ever written over.
+
+    Raises:
+        SettingsError: something is there, or the folder is not.
+    """
+    for wanted in (path, sound_beside(path)) if with_sound else (path,):
+        if wanted.exists():
+            raise SettingsError(
+                f"--record {path}: {wanted} exists already", "name a new file, or move that one"
+            )
+    if not path.parent.is_dir():
+        raise SettingsError(f"--record {path}: there is no folder {path.parent}", "make it, or name another")
+    if with_sound and path.suffix == ".wav":
+        raise SettingsError(f"--record {path}: .wav is the name of its sound", "name it .jsonl")
+
+
+@define
+class RecordFile:
+    """One record, being written.
+
+    Args:
+        started: second 0 of the record, on Trio's clock.
+        blot_out: takes secrets out of a line.
+    """
+
+    started: float
+    _file: FileIO
+    _blot_out: Callable[[str], str]
+    _sound: SoundFile | None
+    _runs: Runs = field(init=False)
+    _unwritten: bytearray = field(factory=bytearray, init=False)
+    _lost: int = field(default=0, init=False)
+    _at: float = field(default=0.0, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._runs = Runs(None if self._sound is None else self._sound.put_person)
+
+    @classmethod
+    def create(cls, path: Path, settings: Settings, *, started: float, with_sound: bool) -> RecordFile:
+        """Begins a record; its header is on disk when this returns.
+
+        Raises:
+            SettingsError: it cannot be begun there.
+        """
+        check_free(path, with_sound=with_sound)
+        try:
+            lines = _create(path)
+            sound = SoundFile(_create(sound_beside(path))) if with_sound else None
+            secrets = (settings.api.api_key, settings.livekit.api_secret)
+            record = cls(started, lines, blotter(secrets), sound)
+            header = Header.of(settings, sound_beside(path).name if with_sound else None)
+            record._put(cattrs.unstructure(header))
+            record._flush()
+        except OSError as error:
+            raise SettingsError(
+                f"--record {path} cannot be written ({error.strerror})", "name another file"
+            ) from None
+        return record
+
+    def write(self, batch: Sequence[Noted], lost: int) -> None:
+        """Writes what was overheard, and says if `lost` things (in all) were not.
+
+        Raises:
+            OSError: the disk is full, or gone.
+        """
+        for noted in batch:
+            self._take(evolve(noted, at=noted.at - self.started))
+        if lost > self._lost:
+            self._write([Entry(self._at, "record", Lost(lost - self._lost))])
+            self._lost = lost
+        if self._sound is not None:
+            self._sound.settle(self._at)
+        self._flush()
+
+    def end(self, now: float) -> None:
+        """Writes what is still open, says that the record is whole, and closes it.
+
+        Raises:
+            OSError: the disk is full, or gone.
+        """
+        at = max(self._at, now - self.started)
+        self._write([*self._runs.end(), Entry(at, "record", Ended())])
+        self._flush()
+        self._file.close()
+        if self._sound is not None:
+            self._sound.close(at)
+
+    def drop(self) -> None:
+        """Closes the files as they are."""
+        for file in (self._file, *(() if self._sound is None else (self._sound.file,))):
+            with contextlib.suppress(OSError):
+                file.close()
+
+    def _take(self, noted: Noted) -> None:
+        self._at = max(self._at, noted.at)
+        if isinstance(noted.what, Sounding):
+            if self._sound is not None:
+                self._sound.put_agent(shifted(noted.what, -self.started))
+            return
+        self._write(self._runs.take(noted))
+
+    def _write(self, entries: Sequence[Entry]) -> None:
+        for entry in entries:
+            what = entry.what
+            if entry.on != "record" and hasattr(what, "__attrs_attrs__"):
+                what = shifted(what, -self.started)
+            place = {"t": round(entry.t, 6), "on": entry.on, "is": type(what).__name__}
+            self._put(place | encode(what))
+
+    def _put(self, content: dict[str, Any]) -> None:
+        line = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
+        self._unwritten += self._blot_out(line).encode("utf-8", "replace") + b"\n"
+
+    def _flush(self) -> None:
+        # Unbuffered: what a full disk refuses must not be tried again when the file is forgotten.
+        while self._unwritten:
+            del self._unwritten[: self._file.write(self._unwritten)]
+
+
+def _create(path: Path) -> FileIO:
+    # O_EXCL: not even a file that came a moment ago is written over.
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
+    return FileIO(descriptor, "wb")

@@ -1,0 +1,67 @@
+"""The first line of a record: what it is, when it was, and the settings that decisions depend on."""
+
+from __future__ import annotations
+
+import platform
+import re
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from actors.record.secrecy import blot_out_fields
+from channels.settings import HoldSettings, Settings, SpeakerSettings
+
+__all__ = ["FORMAT", "VERSION", "Header"]
+
+FORMAT = "voice-agent-record"
+VERSION = 1
+"""Grows when a reader of the one before could misread it. New classes and new fields need no new version."""
+
+_PROJECT = Path(__file__).resolve().parents[2] / "pyproject.toml"
+
+
+@attrs.frozen
+class Header:
+    """Of one record."""
+
+    format: str
+    version: int
+    project: str
+    """The version of this project that wrote it."""
+    python: str
+    started: str
+    """The wall clock at second 0, ISO 8601 in UTC: the only such time in a record."""
+    room: str
+    hold: HoldSettings
+    speaker: SpeakerSettings
+    session: Mapping[str, Any]
+    """What was asked of the service; what it made of that stands in `SessionReady`."""
+    sound: str | None = None
+    """The name of the sound file beside the record, if there is one."""
+
+    @classmethod
+    def of(cls, settings: Settings, sound: str | None) -> Header:
+        """The header of a record that begins now."""
+        return cls(
+            FORMAT,
+            VERSION,
+            _project_version(),
+            platform.python_version(),
+            datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
+            settings.livekit.room_name,
+            settings.hold,
+            settings.speaker,
+            blot_out_fields(settings.api.session.as_wire()),
+            sound,
+        )
+
+
+def _project_version() -> str:
+    try:
+        found = re.search(r'^version = "([^"]+)"', _PROJECT.read_text("utf-8"), re.MULTILINE)
+    except OSError:
+        return ""
+    return found[1] if found else ""

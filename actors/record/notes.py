@@ -1,0 +1,98 @@
+"""What a record is made of: what was overheard, and what a record says of itself.
+
+Sound and its reports come many times a second and say little each, so they are joined into runs, which
+tell how many they were and the longest gap between two: what was regular is short, what was not is seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import attrs
+
+__all__ = [
+    "BOOKKEEPING",
+    "Ended",
+    "Entry",
+    "Lost",
+    "MicrophoneRun",
+    "Noted",
+    "PlayRun",
+    "PlayingRun",
+]
+
+
+@attrs.frozen
+class Noted:
+    """Something that passed, as it was overheard."""
+
+    at: float
+    """Seconds on Trio's clock."""
+    on: str
+    """The channel."""
+    what: Any
+
+
+@attrs.frozen
+class Entry:
+    """One line of a record."""
+
+    t: float
+    """Seconds since the record began."""
+    on: str
+    what: Any
+
+
+@attrs.frozen
+class PlayingRun:
+    """`Playing` reports that followed one another; the line's own time is the last one's."""
+
+    reply_id: str
+    audible: bool
+    since: float
+    """The time of the first."""
+    count: int
+    from_ms: float
+    """What had been played at the first of them."""
+    played_ms: float
+    """And at the last."""
+    longest_gap_ms: float = 0.0
+
+
+@attrs.frozen
+class PlayRun:
+    """`Play` orders that followed one another."""
+
+    reply_id: str
+    since: float
+    count: int
+    length: int
+    """Bytes of sound, together."""
+
+
+@attrs.frozen
+class MicrophoneRun:
+    """Frames of the person's sound that followed one another on their way to the service."""
+
+    since: float
+    count: int
+    length: int
+    longest_gap_ms: float = 0.0
+    frames: Sequence[tuple[float, int, int]] = ()
+    """With a sound file: when each frame passed (s), its first sample there, and its samples."""
+
+
+@attrs.frozen
+class Lost:
+    """So many things passed that the recorder was too slow to write down."""
+
+    count: int
+
+
+@attrs.frozen
+class Ended:
+    """The record is whole: the conversation was over."""
+
+
+BOOKKEEPING: TypeAlias = PlayingRun | PlayRun | MicrophoneRun | Lost | Ended

@@ -1,0 +1,136 @@
+"""Recorder: writes down everything that crosses the edges, and what was decided about it.
+
+`Ear` overhears channels and taps, at the moment at which something passes; it keeps what it
+heard in a bounded channel of its own, whose oldest give way, counted. `Recorder` writes that to disk in a
+thread, once a second and on the way out. Neither can hold up or harm the conversation: when the disk is
+full, the recorder's failure is told once and the ear falls deaf.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import trio
+from attrs import define, field
+
+from actors.record.file import RecordFile
+from actors.record.notes import Noted
+from channels.bounded import Channel, Full, Receiver
+from channels.happenings import BystanderFailed, Taps
+from channels.settings import Settings
+
+__all__ = ["Ear", "Recorder", "recording"]
+
+WRITES_EVERY_S = 1.0
+LEAVES_WITHIN_S = 2.0
+"""A disk that hangs shall not keep the agent from leaving."""
+
+
+class Ear:
+    """Overhears."""
+
+    def __init__(self, *, capacity: int = 8192) -> None:
+        self.channel = Channel[Noted](
+            "record",
+            capacity=capacity,
+            unit="things that passed",
+            full=Full.DROP_OLDEST,
+            because="half a minute of lively talk with its sound; a slow disk must not hold it up",
+        )
+        self._sender = self.channel.sender()
+
+    def listen(self, *channels: Channel[Any]) -> None:
+        """Overhears channels from now on."""
+        for channel in channels:
+            channel.overhear(self._hears(channel.name))
+
+    def listen_to_happenings(self, taps: Taps) -> None:
+        """Overhears what is told to the taps from now on."""
+        taps.overhear(self._hears("happenings"))
+
+    def close(self) -> None:
+        """Hears nothing more."""
+        self._sender.close()
+
+    def _hears(self, on: str) -> Callable[[object], None]:
+        def listener(message: object) -> None:
+            with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+                self._sender.send_nowait(Noted(trio.current_time(), on, message))
+
+        return listener
+
+
+@define
+class Recorder:
+    """Writes what an ear has heard.
+
+    Raises (from `run`):
+        OSError: the disk is full, or gone.
+    """
+
+    notes: Receiver[Noted]
+    file: RecordFile
+    lost: Callable[[], int]
+    """How many things the ear had to drop so far."""
+    closing: trio.Event = field(factory=trio.Event)
+
+    async def run(self) -> None:
+        """Writes until nothing more can be heard, and ends the record. Cancelled, it gives up as it is."""
+        async with self.notes:
+            try:
+                async for first in self.notes:
+                    with trio.move_on_after(WRITES_EVERY_S):
+                        await self.closing.wait()
+                    batch = [first, *self._waiting()]
+                    await trio.to_thread.run_sync(self.file.write, batch, self.lost(), abandon_on_cancel=True)
+                await trio.to_thread.run_sync(self.file.end, trio.current_time(), abandon_on_cancel=True)
+            except OSError:
+                self.file.drop()
+                raise
+
+    def _waiting(self) -> list[Noted]:
+        notes: list[Noted] = []
+        with contextlib.suppress(trio.WouldBlock, trio.EndOfChannel):
+            while True:
+                notes.append(self.notes.receive_nowait())
+        return notes
+
+
+@asynccontextmanager
+async def recording(
+    path: Path | None, settings: Settings, taps: Taps, *, with_sound: bool = False
+) -> AsyncIterator[Ear | None]:
+    """A record of all that happens while it is open; without a path, nothing.
+
+    Raises:
+        SettingsError: the record cannot be begun there.
+    """
+    if path is None:
+        yield None
+        return
+    ear = Ear()
+    file = RecordFile.create(path, settings, started=trio.current_time(), with_sound=with_sound)
+    recorder = Recorder(ear.channel.receiver(), file, lambda: ear.channel.dropped)
+    ear.listen_to_happenings(taps)
+    # It outlives the cancellation of those whom it overhears, until what they did on the way out is written.
+    alive = trio.CancelScope(shield=True)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_run_contained, recorder, taps, alive)
+        try:
+            yield ear
+        finally:
+            ear.close()
+            recorder.closing.set()
+            alive.deadline = trio.current_time() + LEAVES_WITHIN_S
+
+
+async def _run_contained(recorder: Recorder, taps: Taps, alive: trio.CancelScope) -> None:
+    try:
+        with alive:
+            await recorder.run()
+    except Exception as error:
+        taps.publish(BystanderFailed("Recorder", f"{error}; the record ends here"))

@@ -1,0 +1,113 @@
+"""Joins what comes many times a second into runs. Pure; times are seconds since the record began.
+
+A run ends when something else is said of the same matter, when it is a second long, or when nothing of it
+has come for a while; so a line is never much older than the last one written, and a record that breaks off
+lacks a second at most.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from attrs import define, evolve, field
+
+from actors.record.notes import Entry, MicrophoneRun, Noted, PlayingRun, PlayRun
+from channels.messages import MicrophoneFrame, Play, Playing
+
+__all__ = ["Runs"]
+
+LONGEST_S = 1.0
+BROKEN_AFTER_S = 0.25
+"""A gap that no jitter explains: what comes after it is another run."""
+
+
+@define
+class Runs:
+    """Takes what was overheard; gives the lines of a record.
+
+    Args:
+        place: where a frame of the person's sound lies in the sound file, if there is one.
+    """
+
+    place: Callable[[float, bytes], tuple[int, int]] | None = None
+    _open: dict[str, Entry] = field(factory=dict, init=False)
+    """The runs that may go on, by their matter."""
+
+    def take(self, noted: Noted) -> list[Entry]:
+        """The lines that are complete with this."""
+        done = self.settle(noted.at)
+        match noted.what:
+            case Playing() as playing:
+                return done + self._join("playing", noted, playing, _begin_playing, _go_on_playing)
+            case Play() as play:
+                return done + self._join("play", noted, play, _begin_play, _go_on_play)
+            case MicrophoneFrame() as frame:
+                return done + self._join("microphone", noted, frame, self._begin_sound, self._go_on_sound)
+            case what:
+                # What a reply's sound led to stands after the sound.
+                before = self._end("play") if noted.on == "orders" else []
+                before += self._end("playing") if noted.on == "reports" else []
+                return [*done, *before, Entry(noted.at, noted.on, what)]
+
+    def settle(self, now: float) -> list[Entry]:
+        """The runs that nothing was added to for a while."""
+        over = [matter for matter, run in self._open.items() if now - run.t > BROKEN_AFTER_S]
+        return [entry for matter in over for entry in self._end(matter)]
+
+    def end(self) -> list[Entry]:
+        """All that is still open."""
+        return [entry for matter in list(self._open) for entry in self._end(matter)]
+
+    def _end(self, matter: str) -> list[Entry]:
+        run = self._open.pop(matter, None)
+        return [] if run is None else [run]
+
+    def _join(self, matter: str, noted: Noted, message, begin, go_on) -> list[Entry]:  # type: ignore[no-untyped-def]
+        run = self._open.get(matter)
+        longer = go_on(run, noted.at, message) if run and noted.at - run.what.since < LONGEST_S else None
+        done = self._end(matter) if longer is None else []
+        self._open[matter] = Entry(noted.at, noted.on, begin(noted.at, message) if longer is None else longer)
+        return done
+
+    def _begin_sound(self, at: float, frame: MicrophoneFrame) -> MicrophoneRun:
+        return MicrophoneRun(at, 1, len(frame.pcm), frames=self._place(at, frame))
+
+    def _go_on_sound(self, run: Entry, at: float, frame: MicrophoneFrame) -> MicrophoneRun:
+        so_far: MicrophoneRun = run.what
+        return evolve(
+            so_far,
+            count=so_far.count + 1,
+            length=so_far.length + len(frame.pcm),
+            longest_gap_ms=_longer(so_far.longest_gap_ms, at - run.t),
+            frames=(*so_far.frames, *self._place(at, frame)),
+        )
+
+    def _place(self, at: float, frame: MicrophoneFrame) -> tuple[tuple[float, int, int], ...]:
+        return () if self.place is None else ((at, *self.place(at, frame.pcm)),)
+
+
+def _begin_playing(at: float, playing: Playing) -> PlayingRun:
+    return PlayingRun(playing.reply_id, playing.audible, at, 1, playing.played_ms, playing.played_ms)
+
+
+def _go_on_playing(run: Entry, at: float, playing: Playing) -> PlayingRun | None:
+    so_far: PlayingRun = run.what
+    if (playing.reply_id, playing.audible) != (so_far.reply_id, so_far.audible):
+        return None
+    gap_ms = _longer(so_far.longest_gap_ms, at - run.t)
+    return evolve(so_far, count=so_far.count + 1, played_ms=playing.played_ms, longest_gap_ms=gap_ms)
+
+
+def _begin_play(at: float, play: Play) -> PlayRun:
+    return PlayRun(play.reply_id, at, 1, len(play.pcm))
+
+
+def _go_on_play(run: Entry, at: float, play: Play) -> PlayRun | None:
+    so_far: PlayRun = run.what
+    if play.reply_id != so_far.reply_id:
+        return None
+    return evolve(so_far, count=so_far.count + 1, length=so_far.length + len(play.pcm))
+
+
+def _longer(so_far_ms: float, gap_s: float) -> float:
+    return max(so_far_ms, round(gap_s * 1000, 1))
