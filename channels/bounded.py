@@ -76,6 +76,8 @@ class Channel(Generic[T]):
         self.unit = unit
         self.full = full
         self.because = because
+        self.copy_of: Channel[T] | None = None
+        """The channel that this one is a tap of."""
         self.passed = 0
         self.dropped = 0
         self.deepest = 0
@@ -96,7 +98,7 @@ class Channel(Generic[T]):
         if self._receiver_given:
             raise RuntimeError(f"the channel {self.name!r} has a reader already")
         self._receiver_given = True
-        return Receiver(self._receive)
+        return Receiver(self, self._receive)
 
     def overhear(self, listener: Callable[[T], None]) -> None:
         """Calls `listener` with every message from now on, at the moment at which it is sent.
@@ -119,6 +121,7 @@ class Channel(Generic[T]):
             full=Full.DROP_OLDEST,
             because="a slow bystander must not hold up the conversation",
         )
+        copy.copy_of = self
         self._taps.append((copy, copy.sender()))
         return copy.receiver()
 
@@ -162,7 +165,8 @@ class Sender(Generic[T_in]):
     """The end of a channel that an actor sends into."""
 
     def __init__(self, channel: Channel[T_in], end: trio.MemorySendChannel[T_in]) -> None:
-        self._channel = channel
+        self.channel = channel
+        """Of which this is an end; for the drawing of the graph."""
         self._end = end
 
     def send_nowait(self, message: T_in) -> None:
@@ -175,7 +179,7 @@ class Sender(Generic[T_in]):
         try:
             self._end.send_nowait(message)
         except trio.WouldBlock:
-            channel = self._channel
+            channel = self.channel
             if channel.full is not Full.DROP_OLDEST:
                 raise ChannelOverflow(
                     f"the channel {channel.name!r} is full ({channel.capacity} {channel.unit})",
@@ -184,7 +188,7 @@ class Sender(Generic[T_in]):
                 ) from None
             channel._make_room()
             self._end.send_nowait(message)
-        self._channel._sent(message)
+        self.channel._sent(message)
 
     async def send(self, message: T_in) -> None:
         """Sends by the channel's rule; with `WAIT` it waits for room. Always a checkpoint.
@@ -192,9 +196,9 @@ class Sender(Generic[T_in]):
         Raises:
             ChannelOverflow, trio.BrokenResourceError: as `send_nowait`.
         """
-        if self._channel.full is Full.WAIT:
+        if self.channel.full is Full.WAIT:
             await self._end.send(message)
-            self._channel._sent(message)
+            self.channel._sent(message)
         else:
             await trio.lowlevel.checkpoint()
             self.send_nowait(message)
@@ -202,7 +206,7 @@ class Sender(Generic[T_in]):
     def close(self) -> None:
         """Says that nothing more will come from this end. Closing twice is fine."""
         self._end.close()
-        self._channel._end_closed()
+        self.channel._end_closed()
 
     async def __aenter__(self) -> Sender[T_in]:
         return self
@@ -216,7 +220,9 @@ class Sender(Generic[T_in]):
 class Receiver(Generic[T_out]):
     """The end of a channel that an actor receives from; `async for` ends when all senders closed."""
 
-    def __init__(self, end: trio.MemoryReceiveChannel[T_out]) -> None:
+    def __init__(self, channel: Channel[T_out], end: trio.MemoryReceiveChannel[T_out]) -> None:
+        self.channel = channel
+        """Of which this is an end; for the drawing of the graph."""
         self._end = end
 
     async def receive(self) -> T_out:

@@ -355,6 +355,11 @@ class Taps:
         for _, sender in self._taps:
             sender.close()
 
+    @property
+    def channels(self) -> list[Channel[Happening]]:
+        """Those of the taps."""
+        return [channel for channel, _ in self._taps]
+
     def statistics(self) -> list[ChannelStatistics]:
         """What each tap has carried."""
         return [channel.statistics() for channel, _ in self._taps]

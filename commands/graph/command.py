@@ -1,0 +1,68 @@
+"""The command: the graph of a room as Mermaid, or as an SVG picture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import attrs
+
+from actors.room.livekit_edge import LiveKitEdge
+from channels.errors import SettingsError
+from channels.happenings import Taps
+from channels.secret import Secret
+from channels.settings import ApiSettings, LiveKitSettings, Settings
+from channels.streams import Actor
+from commands.graph.mermaid import as_mermaid
+from commands.graph.topology import topology
+
+__all__ = ["Wired", "draw", "print_graph"]
+
+
+class Wired(Protocol):
+    """A room's actors, joined and not yet running."""
+
+    @property
+    def conversation(self) -> Sequence[Actor]:
+        """Without these there is no call."""
+
+    @property
+    def bystanders(self) -> Sequence[Actor]:
+        """These watch."""
+
+
+def draw(wire: Callable[[Settings, LiveKitEdge, Taps], Wired]) -> str:
+    """The graph that `wire` makes, as Mermaid. Nothing is connected to anything for it."""
+    nobody: Any = None
+    settings = Settings(
+        LiveKitSettings("ws://localhost:7880", "none", Secret("none")),
+        ApiSettings("ws://localhost/v1/ws", Secret("none")),
+    )
+    taps = Taps()
+    wired = wire(settings, LiveKitEdge(*[nobody] * len(attrs.fields(LiveKitEdge))), taps)
+    return as_mermaid(topology(wired.conversation, wired.bystanders, taps))
+
+
+def print_graph(mermaid: str, picture: Path | None) -> int:
+    """Prints it, or writes it as an SVG picture; gives the exit code.
+
+    Raises:
+        SettingsError: the picture cannot be drawn or written.
+    """
+    if picture is None:
+        print(mermaid, end="")
+        return 0
+    try:
+        import mmdr
+    except ImportError:
+        raise SettingsError(
+            "--svg needs a package that draws Mermaid", "pip install mmdr, or paste what `graph` prints"
+        ) from None
+    try:
+        picture.write_text(mmdr.render(mermaid).svg(), encoding="utf-8")
+    except OSError as error:
+        raise SettingsError(
+            f"--svg {picture} cannot be written ({error.strerror})", "choose another"
+        ) from None
+    return 0
