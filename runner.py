@@ -2,6 +2,8 @@
 
     python runner.py                          serve the room of .env; with nothing set, a room of this machine
     python runner.py token --identity alice   print a token that lets alice into the room
+    python runner.py config                   print what is configured, and where each value comes from
+    python runner.py graph                    draw who exists and what joins them
 
 `Channels` and `wire` are the whole agent: read them from top to bottom to know who exists, which channel
 joins whom, and how full each may get.
@@ -10,12 +12,10 @@ joins whom, and how full each may get.
 from __future__ import annotations
 
 import functools
-import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
-from pathlib import Path
 from random import Random
 from typing import TypeAlias
 
@@ -50,13 +50,7 @@ from channels.messages import (
     ToolEvent,
 )
 from channels.ports import TrackEvent
-from channels.settings import (
-    ACCOUNT_SETTINGS,
-    DEFAULT_ROOM_NAME,
-    Settings,
-    read_environment,
-    read_settings,
-)
+from channels.settings import ACCOUNT, LIVEKIT_ACCOUNT, Settings, read_configuration
 from channels.streams import Actor, Addition, Streams
 from channels.texts import RoomText
 from channels.tools import Tool
@@ -64,6 +58,8 @@ from channels.vad import WINDOW_MS, Vad
 from channels.wire.messages import ClientMessage
 from commands.added import read_addition
 from commands.arguments import parse
+from commands.config import gather_from, print_configuration
+from commands.graph import draw, print_graph
 from commands.token import print_token
 from commands.tools import with_tools
 
@@ -354,13 +350,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     log = open_log(options.log, verbose=options.verbose)
     terminal = Console(stderr=True) if options.log == "text" and sys.stderr.isatty() else None
     try:
-        found = read_environment(os.environ, Path(".env"))
         additions = [read_addition(written) for written in options.actor]
-        tools = load_tools(options.tools, log.warning)
+        writings = gather_from(options, log.warning)
+        if options.command == "config":
+            return print_configuration(read_configuration(writings, log.warning), as_json=options.json)
         if options.command == "token":
-            return print_token(found, options.identity, log.warning)
-        if any(name in found for name in ACCOUNT_SETTINGS):
-            settings = read_settings(found, log.warning)
+            configuration = read_configuration(writings, log.warning, required=LIVEKIT_ACCOUNT)
+            return print_token(configuration.livekit(), options.identity)
+        if options.command == "graph":
+            return print_graph(draw(functools.partial(wire, additions=additions)), options.svg)
+        required = ACCOUNT if writings.name_an_account else ()
+        configuration = read_configuration(writings, log.warning, required=required)
+        tools = load_tools(configuration.tools().modules, log.warning)
+        if writings.name_an_account:
+            settings = configuration.settings()
             log.info(
                 "starting",
                 room=settings.livekit.room_name,
@@ -376,7 +379,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from commands.here import on_this_machine
 
     # On one's own machine everybody in the room is the owner of the agent.
-    here = functools.partial(on_this_machine, found.get("ROOM_NAME", DEFAULT_ROOM_NAME), log)
+    here = functools.partial(on_this_machine, configuration, log)
     prepared = functools.partial(serve, here, log, configurable=True)
     return trio.run(functools.partial(prepared, terminal=terminal, additions=additions, tools=tools))
 

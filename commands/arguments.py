@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
 
 __all__ = ["parse"]
 
@@ -29,7 +30,45 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         metavar="MODULE",
         help="a Python file, or a dotted name, whose public functions the agent may call; may be repeated",
     )
+    _add_configuration(parser)
     commands = parser.add_subparsers(dest="command", metavar="command")
+    config = commands.add_parser("config", help="print what is configured, and where each value comes from")
+    config.add_argument("--json", action="store_true", help="for machines")
+    _add_configuration(config, again=True)
     token = commands.add_parser("token", help="print a token for a client of the room (valid for an hour)")
     token.add_argument("--identity", required=True, help="the name of who joins with it")
+    _add_configuration(token, again=True)
+    graph = commands.add_parser("graph", help="draw who exists in a room and what joins them, as Mermaid")
+    graph.add_argument("--svg", type=Path, metavar="FILE", help="write a picture instead")
     return parser.parse_args(arguments)
+
+
+def _add_configuration(parser: argparse.ArgumentParser, *, again: bool = False) -> None:
+    """Adds the flags that configure; `again` for those of a command, which keep the ones before it."""
+    group = parser.add_argument_group("configuration (over the environment, .env, and the file)")
+    default = argparse.SUPPRESS if again else None
+    later = "later_" if again else ""
+    group.add_argument("--config", metavar="FILE", default=default, help="a TOML or JSON file of settings")
+    group.add_argument(
+        "--profile", metavar="NAME", default=default, help="how turns are taken, see profiles/"
+    )
+    group.add_argument("--template", metavar="NAME", default=default, help="a system prompt, see prompts/")
+    group.add_argument(
+        "--var",
+        dest=f"{later}variables",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        help="fills a variable of the template",
+    )
+    group.add_argument("--voice", metavar="NAME", default=default, help="the voice of the agent")
+    group.add_argument(
+        "--set",
+        dest=f"{later}assignments",
+        metavar="PATH=VALUE",
+        action="append",
+        default=[],
+        help="any setting, by its path in a file",
+    )
+    if not again:
+        parser.set_defaults(later_variables=[], later_assignments=[])

@@ -12,7 +12,7 @@ import trio
 from structlog.typing import FilteringBoundLogger
 
 from actors.room.actor import mint_token
-from channels.settings import SessionConfig, Settings
+from channels.settings import Configuration, Settings
 from commands.token import CLIENT_TOKEN_LIFE
 from playground.local import local_services
 from playground.page_server import Joining, page_server
@@ -32,10 +32,12 @@ Ctrl-C ends it.
 
 
 @asynccontextmanager
-async def on_this_machine(room_name: str, log: FilteringBoundLogger) -> AsyncIterator[Settings]:
+async def on_this_machine(configuration: Configuration, log: FilteringBoundLogger) -> AsyncIterator[Settings]:
     """A LiveKit server, a Voice Agent API and the page, for as long as it is open; says how to join."""
     log.info("no account is set up, so everything runs on this machine")
-    async with local_services(room_name, lambda line: log.info(line), SessionConfig()) as settings:
+    room_name = configuration.values["livekit.room_name"].value
+    async with local_services(room_name, lambda line: log.info(line), configuration.session()) as here:
+        settings = configuration.settings_at(here.livekit, here.api.url, here.api.api_key)
 
         def join(identity: str) -> Joining:
             return Joining(settings.livekit.url, mint_token(settings.livekit, identity, CLIENT_TOKEN_LIFE))

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from datetime import timedelta
 
 from actors.room.actor import AGENT_IDENTITY, mint_token
 from channels.errors import SettingsError
-from channels.settings import read_livekit_settings
+from channels.settings import LiveKitSettings
 
 __all__ = ["CLIENT_TOKEN_LIFE", "print_token"]
 
 CLIENT_TOKEN_LIFE = timedelta(hours=1)
 
 
-def print_token(found: Mapping[str, str], identity: str, warn: Callable[[str], None]) -> int:
+def print_token(livekit: LiveKitSettings, identity: str) -> int:
     """Prints a client's token; gives the exit code.
 
     Raises:
-        SettingsError: LiveKit is not set up, or the identity is the agent's own.
+        SettingsError: the identity is the agent's own.
     """
-    livekit = read_livekit_settings(found, warn)
     if identity == AGENT_IDENTITY:
         raise SettingsError(
             f"--identity {identity} is the agent's own (it would be thrown out of its room)", "choose another"

@@ -14,7 +14,7 @@ from pathlib import Path
 import attrs
 import trio
 
-from channels.settings import ACCOUNT_SETTINGS
+from channels.settings.catalogue import CATALOGUE
 from playground.livekit_server import LiveKitServer
 
 __all__ = ["AgentProcess", "run_agent", "settings_for"]
@@ -62,7 +62,8 @@ async def run_agent(
     settings: Mapping[str, str], *arguments: str, folder: Path = ROOT
 ) -> AsyncIterator[AgentProcess]:
     """Runs the agent in a folder (its `.env` counts) with nothing but these settings set."""
-    environ = {name: value for name, value in os.environ.items() if name not in ACCOUNT_SETTINGS}
+    own = {entry.env for entry in CATALOGUE.values()}
+    environ = {name: value for name, value in os.environ.items() if name not in own}
     process = await trio.lowlevel.open_process(
         [sys.executable, str(ROOT / "runner.py"), *arguments],
         env={**environ, **settings},

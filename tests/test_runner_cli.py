@@ -89,8 +89,8 @@ def test_every_missing_setting_is_one_line_and_the_exit_code_is_2(shell: Shell, 
 def test_every_malformed_setting_is_one_line_and_the_exit_code_is_2(shell: Shell) -> None:
     wrong = {
         "LIVEKIT_URL": SECRET,
-        "ASSEMBLYAI_API_KEY": f"{KEY} {KEY}",
         "VOICE_AGENT_URL": f"ws://x/?token={KEY}",
+        "ASSEMBLYAI_API_KEY": f"{KEY} {KEY}",
     }
     outcome = shell.run(env={**ACCOUNT, **wrong})
     assert outcome.code == 2

@@ -1,15 +1,18 @@
 """What a person can set: the settings that actors are given, and how they are read."""
 
-from channels.settings.reading import (
-    ACCOUNT_SETTINGS,
-    read_environment,
-    read_livekit_settings,
-    read_settings,
+from channels.settings.configuration import (
+    ACCOUNT,
+    LIVEKIT_ACCOUNT,
+    Configuration,
+    Writings,
+    gather,
+    read_configuration,
 )
 from channels.settings.room import (
     DEFAULT_ROOM_NAME,
     DEFAULT_VOICE_AGENT_URL,
     ApiSettings,
+    FrontEndSettings,
     HoldSettings,
     LiveKitSettings,
     Settings,
@@ -24,13 +27,17 @@ from channels.settings.session import (
     TurnDetection,
     Webhook,
 )
+from channels.settings.sources import from_flags
 
 __all__ = [
-    "ACCOUNT_SETTINGS",
+    "ACCOUNT",
     "DEFAULT_ROOM_NAME",
     "DEFAULT_VOICE_AGENT_URL",
+    "LIVEKIT_ACCOUNT",
     "ApiSettings",
     "AudioFormat",
+    "Configuration",
+    "FrontEndSettings",
     "HoldSettings",
     "InputConfig",
     "LiveKitSettings",
@@ -41,7 +48,8 @@ __all__ = [
     "ToolSettings",
     "TurnDetection",
     "Webhook",
-    "read_environment",
-    "read_livekit_settings",
-    "read_settings",
+    "Writings",
+    "from_flags",
+    "gather",
+    "read_configuration",
 ]

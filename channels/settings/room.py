@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import attrs
 
@@ -16,6 +17,7 @@ __all__ = [
     "DEFAULT_ROOM_NAME",
     "DEFAULT_VOICE_AGENT_URL",
     "ApiSettings",
+    "FrontEndSettings",
     "HoldSettings",
     "LiveKitSettings",
     "Settings",
@@ -131,6 +133,18 @@ class ToolSettings:
 
 
 @attrs.frozen
+class FrontEndSettings:
+    """What front ends are told of the session, besides what the service itself tells."""
+
+    voices: tuple[str, ...] = ()
+    """Those that a session may have."""
+    profile: str | None = None
+    """The name of the one in force at the start."""
+    profiles: Mapping[str, Mapping[str, Any]] = attrs.field(factory=dict)
+    """The `session` of the update that changes to each, by name."""
+
+
+@attrs.frozen
 class Settings:
     """All that one room needs."""
 
@@ -138,4 +152,5 @@ class Settings:
     api: ApiSettings
     speaker: SpeakerSettings = SpeakerSettings()
     hold: HoldSettings = HoldSettings()
+    front_end: FrontEndSettings = attrs.field(factory=FrontEndSettings)
     tools: ToolSettings = ToolSettings()

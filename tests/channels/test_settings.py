@@ -13,13 +13,15 @@ from hypothesis import strategies as st
 from channels.errors import SettingsError
 from channels.secret import Secret
 from channels.settings import (
+    ACCOUNT,
     DEFAULT_ROOM_NAME,
     DEFAULT_VOICE_AGENT_URL,
+    LIVEKIT_ACCOUNT,
+    LiveKitSettings,
     SessionConfig,
     Settings,
-    read_environment,
-    read_livekit_settings,
-    read_settings,
+    gather,
+    read_configuration,
 )
 
 GOOD = {
@@ -33,7 +35,19 @@ NO_FILE = Path("/nonexistent/.env")
 
 def read(found: Mapping[str, str]) -> tuple[Settings, list[str]]:
     warnings: list[str] = []
-    return read_settings(found, warnings.append), warnings
+    writings = gather(None, found, NO_FILE, {}, warnings.append)
+    return read_configuration(writings, warnings.append, required=ACCOUNT).settings(), warnings
+
+
+def read_livekit(found: Mapping[str, str]) -> LiveKitSettings:
+    writings = gather(None, found, NO_FILE, {}, lambda line: None)
+    return read_configuration(writings, lambda line: None, required=LIVEKIT_ACCOUNT).livekit()
+
+
+def read_environment(environ: Mapping[str, str], dotenv: Path) -> dict[str, str]:
+    """What is written there, by path."""
+    writings = gather(None, environ, dotenv, {}, lambda line: None)
+    return {path: written.value for path, written in writings.written.items()}
 
 
 def problems(found: Mapping[str, str]) -> list[str]:
@@ -98,9 +112,9 @@ def test_everything_that_is_malformed_is_said_in_one_go() -> None:
 
 def test_those_who_need_livekit_only_are_asked_for_livekit_only() -> None:
     only = {name: value for name, value in GOOD.items() if name.startswith("LIVEKIT")}
-    assert read_livekit_settings(only, lambda line: None).url == GOOD["LIVEKIT_URL"]
+    assert read_livekit(only).url == GOOD["LIVEKIT_URL"]
     with pytest.raises(SettingsError) as raised:
-        read_livekit_settings({}, lambda line: None)
+        read_livekit({})
     assert "ASSEMBLYAI" not in str(raised.value)
 
 
@@ -238,7 +252,7 @@ def test_the_environment_comes_before_the_file(tmp_path: Path) -> None:
     dotenv = tmp_path / ".env"
     dotenv.write_text("ROOM_NAME=from the file\nLIVEKIT_API_KEY=APIfile\n")
     found = read_environment({"ROOM_NAME": "from the environment", "HOME": "/"}, dotenv)
-    assert found == {"ROOM_NAME": "from the environment", "LIVEKIT_API_KEY": "APIfile"}
+    assert found == {"livekit.room_name": "from the environment", "livekit.api_key": "APIfile"}
 
 
 @pytest.mark.parametrize("blank", ["", " ", "\t"])
@@ -247,7 +261,7 @@ def test_what_is_blank_in_the_environment_does_not_hide_what_the_file_says(
 ) -> None:
     dotenv = tmp_path / ".env"
     dotenv.write_text("ROOM_NAME=tea\n")
-    assert read_environment({"ROOM_NAME": blank}, dotenv) == {"ROOM_NAME": "tea"}
+    assert read_environment({"ROOM_NAME": blank}, dotenv) == {"livekit.room_name": "tea"}
 
 
 def test_what_is_blank_everywhere_is_not_set(tmp_path: Path) -> None:
@@ -261,13 +275,13 @@ def test_what_is_blank_everywhere_is_not_set(tmp_path: Path) -> None:
 def test_a_secret_with_a_dollar_in_it_is_not_taken_for_a_variable(tmp_path: Path) -> None:
     dotenv = tmp_path / ".env"
     dotenv.write_text("LIVEKIT_API_SECRET=ab${HOME}cd$USER\n")
-    assert read_environment({}, dotenv) == {"LIVEKIT_API_SECRET": "ab${HOME}cd$USER"}
+    assert read_environment({}, dotenv) == {"livekit.api_secret": "ab${HOME}cd$USER"}
 
 
 def test_the_mark_that_windows_puts_before_a_text_does_not_hide_the_first_setting(tmp_path: Path) -> None:
     dotenv = tmp_path / ".env"
     dotenv.write_text("LIVEKIT_API_KEY=APIfile\nROOM_NAME=tea\n", encoding="utf-8-sig")
-    assert read_environment({}, dotenv) == {"LIVEKIT_API_KEY": "APIfile", "ROOM_NAME": "tea"}
+    assert read_environment({}, dotenv) == {"livekit.api_key": "APIfile", "livekit.room_name": "tea"}
 
 
 def test_a_file_in_another_encoding_is_an_error_that_names_it_and_quotes_nothing(tmp_path: Path) -> None:
@@ -352,7 +366,8 @@ def test_no_secret_is_ever_in_an_error_a_warning_or_the_repr_of_the_settings(
     warnings: list[str] = []
     texts: list[str] = []
     try:
-        settings = read_settings(found, warnings.append)
+        writings = gather(None, found, NO_FILE, {}, warnings.append)
+        settings = read_configuration(writings, warnings.append, required=ACCOUNT).settings()
         # What is no secret by its name is shown: the key's id is in every token, a room's name on the screen.
         shown = settings.livekit.api_key + settings.livekit.room_name
         texts += [repr(settings), str(settings)]

@@ -1,0 +1,230 @@
+"""All settings together: which value is in force, where it comes from, and what is wrong.
+
+In rising order of precedence: the default, the profile, the template, the configuration file, `.env`, the
+environment, flags. A field that is set by itself wins over the profile wherever the profile was named.
+Reading is all or nothing: everything that is missing or wrong is reported in one go, each in one line that
+names it, says what was found (never a secret) and what to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from channels.errors import SettingsError
+from channels.secret import Secret
+from channels.settings.catalogue import CATALOGUE, VARIABLES, Entry, build
+from channels.settings.consistency import Value, inconsistencies
+from channels.settings.profiles import OUR_FOLDER, Profile, files_of, read_profiles, wire_updates
+from channels.settings.prompts import Template, read_template
+from channels.settings.room import FrontEndSettings, LiveKitSettings, Settings, ToolSettings
+from channels.settings.rules import Malformed, nearest, shown
+from channels.settings.session import SessionConfig
+from channels.settings.sources import (
+    Origin,
+    Source,
+    Written,
+    from_environment,
+    from_file,
+    raise_all,
+)
+from channels.settings.voices import VoiceMatrix, read_voices
+
+__all__ = ["ACCOUNT", "LIVEKIT_ACCOUNT", "Configuration", "Writings", "gather", "read_configuration"]
+
+LIVEKIT_ACCOUNT = ("livekit.url", "livekit.api_key", "livekit.api_secret")
+ACCOUNT = (*LIVEKIT_ACCOUNT, "api.api_key")
+
+
+@attrs.frozen
+class Writings:
+    """What was written anywhere, not checked yet."""
+
+    written: Mapping[str, Written]
+    problems: tuple[SettingsError, ...]
+    folders: tuple[Path, ...]
+    """Where profiles, templates and voices are looked for: ours, and the configuration file's."""
+
+    @property
+    def name_an_account(self) -> bool:
+        """Whether any part of an account is set up; without one, everything runs on this machine."""
+        return any(path in self.written for path in ACCOUNT)
+
+    @property
+    def variables(self) -> dict[str, Written]:
+        """Values of a template's variables, by name."""
+        prefix = f"{VARIABLES}."
+        return {
+            path.removeprefix(prefix): each for path, each in self.written.items() if path.startswith(prefix)
+        }
+
+
+@attrs.frozen
+class Configuration:
+    """What is in force."""
+
+    values: Mapping[str, Value]
+    """By path. What is not in it is not set, and has no default."""
+    variables: Mapping[str, Written]
+    """Of the template, by name."""
+    profile: Profile
+    profiles: Mapping[str, Profile]
+    matrix: VoiceMatrix
+
+    def livekit(self) -> LiveKitSettings:
+        """The LiveKit server, if `LIVEKIT_ACCOUNT` was required."""
+        return build(LiveKitSettings, self._plain(), "livekit.")
+
+    def session(self) -> SessionConfig:
+        """What is asked of the service."""
+        return build(SessionConfig, self._plain(), "session.")
+
+    def tools(self) -> ToolSettings:
+        """Which tools there are to be loaded."""
+        return build(ToolSettings, self._plain(), "tools.")
+
+    def settings(self) -> Settings:
+        """All that a room needs, if `ACCOUNT` was required."""
+        return self._settings({})
+
+    def settings_at(self, livekit: LiveKitSettings, api_url: str, api_key: Secret) -> Settings:
+        """The same with services that are not the configuration's."""
+        return self._settings({"livekit": livekit, "api.url": api_url, "api.api_key": api_key})
+
+    def _settings(self, others: Mapping[str, Any]) -> Settings:
+        front_end = FrontEndSettings(self.matrix.served, self.profile.name, wire_updates(self.profiles))
+        return build(Settings, {**self._plain(), **others, "front_end": front_end})
+
+    def _plain(self) -> dict[str, Any]:
+        return {path: value.value for path, value in self.values.items()}
+
+
+def gather(
+    config: Path | None,
+    environ: Mapping[str, str],
+    dotenv: Path,
+    flags: Mapping[str, Written],
+    warn: Callable[[str], None],
+) -> Writings:
+    """What a configuration file, `.env`, the environment and flags say.
+
+    Raises:
+        SettingsError: one of the files cannot be read.
+    """
+    in_file, problems = from_file(config) if config is not None else ({}, [])
+    written = {**in_file, **from_environment(environ, dotenv, warn), **flags}
+    return Writings(
+        written, tuple(problems), (OUR_FOLDER,) if config is None else (OUR_FOLDER, config.resolve().parent)
+    )
+
+
+def read_configuration(
+    writings: Writings, warn: Callable[[str], None], *, required: Collection[str] = ()
+) -> Configuration:
+    """Checks everything that was written.
+
+    Args:
+        writings: what `gather` found.
+        warn: is told what is odd, and what was mended on the way, one line at a time.
+        required: paths of what cannot be left out.
+
+    Raises:
+        SettingsError: something is missing or wrong; its text has one line for each.
+    """
+    problems = list(writings.problems)
+    own: dict[str, Value] = {}
+    for entry in CATALOGUE.values():
+        written = writings.written.get(entry.path)
+        if written is None:
+            if entry.path in required:
+                problems.append(SettingsError(f"{entry.env} is not set", entry.mend))
+            continue
+        try:
+            own[entry.path] = Value(_checked(entry, written, warn), written.origin, written.called)
+        except Malformed as wrong:
+            problems.append(SettingsError(f"{written.called} {wrong.wrong}", wrong.mend or entry.mend))
+
+    defaults = {
+        path: Value(entry.default, Origin(Source.DEFAULT), path)
+        for path, entry in CATALOGUE.items()
+        if entry.default is not None and not (path.startswith("session.") and "session.agent_id" in own)
+    }
+    chosen = {**defaults, **own}
+    profiles = _collect(problems, lambda: read_profiles(writings.folders)) or {}
+    profile = _named("profile", chosen["profile"], profiles, problems)
+    templates = files_of(writings.folders, "prompts")
+    path = _named("template", chosen["template"], templates, problems) if "template" in chosen else None
+    template = _collect(problems, lambda: read_template(path.stem, path)) if path is not None else None
+    matrix = _collect(problems, lambda: read_voices(writings.folders))
+    variables = writings.variables
+    filled = _filled(template, variables, own, problems, warn)
+    values = {**defaults, **_of_profile(profile), **filled, **own}
+    values = {path: values[path] for path in CATALOGUE if path in values}
+    if matrix is not None:
+        problems += inconsistencies(values, matrix, template, warn)
+    raise_all(problems)
+    assert profile is not None
+    assert matrix is not None
+    return Configuration(values, variables, profile, profiles, matrix)
+
+
+def _checked(entry: Entry, written: Written, warn: Callable[[str], None]) -> Any:
+    if not written.is_text:
+        return entry.setting.rule.read(written.value)
+    stripped = written.value.strip()
+    if stripped != written.value:
+        warn(f"{written.called} has white space around it, which was left out")
+    return entry.setting.rule.parse(stripped)
+
+
+def _of_profile(profile: Profile | None) -> dict[str, Value]:
+    if profile is None:
+        return {}
+    origin = Origin(Source.PROFILE, profile.name)
+    return {path: Value(value, origin, f"{path} ({origin})") for path, value in profile.values.items()}
+
+
+def _filled(
+    template: Template | None,
+    variables: Mapping[str, Written],
+    own: Mapping[str, Value],
+    problems: list[SettingsError],
+    warn: Callable[[str], None],
+) -> dict[str, Value]:
+    if template is None:
+        for each in variables.values():
+            warn(f"{each.called} is not used, since no template is")
+        return {}
+    prompt = own.get("session.system_prompt")
+    if prompt is not None:
+        warn(f"{prompt.called} takes the place of the template {template.name}, and of its guardrails")
+    origin = Origin(Source.TEMPLATE, template.name)
+    texts = _collect(problems, lambda: template.fill(variables)) or {}
+    return {path: Value(text, origin, f"{path} ({origin})") for path, text in texts.items()}
+
+
+def _named(kind: str, chosen: Value, known: Mapping[str, Any], problems: list[SettingsError]) -> Any:
+    if chosen.value in known:
+        return known[chosen.value]
+    if known:
+        meant = nearest(chosen.value, known)
+        there_are = f"there are {', '.join(sorted(known))}"
+        problems.append(
+            SettingsError(
+                f"{chosen.called} names no {kind} (found {shown(chosen.value)})",
+                f"did you mean {meant!r}? Else, {there_are}" if meant else there_are,
+            )
+        )
+    return None
+
+
+def _collect(problems: list[SettingsError], read: Callable[[], Any]) -> Any:
+    """What is read, or None with its problem added to the others."""
+    try:
+        return read()
+    except SettingsError as problem:
+        problems.append(problem)
+        return None

@@ -1,0 +1,246 @@
+"""What people wrote, and where: a file, `.env`, the environment, flags. Each wins over the one before it.
+
+Nothing is checked here but where a value stands: that there is such a setting, and that no secret stands
+in a file that is meant to be shared.
+"""
+
+from __future__ import annotations
+
+import enum
+import json
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+from dotenv import dotenv_values
+
+from channels.errors import SettingsError
+from channels.settings.catalogue import CATALOGUE, VARIABLES
+from channels.settings.rules import nearest, shown
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+__all__ = [
+    "Origin",
+    "Source",
+    "Written",
+    "flatten",
+    "from_environment",
+    "from_file",
+    "from_flags",
+    "raise_all",
+    "read_table",
+]
+
+VARIABLE_PREFIX = "VOICE_AGENT_VAR_"
+
+_ELSEWHERE = {
+    "session.tools": "tools are Python functions; name their files in tools.modules",
+    "session.llm": "the service takes a model of one's own from a stored agent only; name one in agent_id",
+    "session.pre_connect_requests": "the service takes them from a stored agent only; name one in agent_id",
+}
+
+
+class Source(enum.Enum):
+    """Where a value comes from."""
+
+    DEFAULT = "default"
+    PROFILE = "profile"
+    TEMPLATE = "template"
+    FILE = "file"
+    DOTENV = ".env"
+    ENVIRONMENT = "environment"
+    FLAG = "flag"
+
+
+@attrs.frozen
+class Origin:
+    """Where a value comes from, exactly: the profile's name, the file's, the variable's, the flag's."""
+
+    source: Source
+    name: str = ""
+
+    def __str__(self) -> str:
+        match self.source:
+            case Source.FILE | Source.FLAG:
+                return self.name
+            case Source.DEFAULT:
+                return "default"
+            case _:
+                return f"{self.source.value} {self.name}"
+
+
+@attrs.frozen
+class Written:
+    """A value as somebody wrote it."""
+
+    value: Any = attrs.field(repr=False)
+    origin: Origin
+    called: str
+    """The setting, by the name under which it was written."""
+
+    @property
+    def is_text(self) -> bool:
+        """Whether it was written where there is only text."""
+        return self.origin.source in {Source.DOTENV, Source.ENVIRONMENT, Source.FLAG}
+
+
+def from_file(path: Path) -> tuple[dict[str, Written], list[SettingsError]]:
+    """What a TOML or JSON file says, by path, and what is wrong with where it says it.
+
+    Raises:
+        SettingsError: the file is not there, or is neither TOML nor JSON.
+    """
+    problems: list[SettingsError] = []
+    origin = Origin(Source.FILE, path.name)
+    found: dict[str, Written] = {}
+    for place, value in flatten(read_table(path), (*CATALOGUE, VARIABLES), path.name, problems):
+        entry = CATALOGUE.get(place)
+        if entry is not None and entry.setting.private:
+            # Such a file is made to be shared and kept with the code; an account is not.
+            problems.append(
+                SettingsError(
+                    f"{place} in {path.name} belongs to your account, and that file is meant to be shared",
+                    f"put it into .env as {entry.env}",
+                )
+            )
+        else:
+            found[place] = Written(value, origin, f"{place} in {path.name}")
+    return found, problems
+
+
+def from_environment(
+    environ: Mapping[str, str], dotenv: Path, warn: Callable[[str], None]
+) -> dict[str, Written]:
+    """What the environment and the `.env` file say. Empty or blank means not set.
+
+    Raises:
+        SettingsError: the `.env` file is there and cannot be read.
+    """
+    try:
+        in_file = dotenv_values(dotenv, interpolate=False) if dotenv.is_file() else {}
+    except (OSError, UnicodeError):
+        raise SettingsError(f"{dotenv} cannot be read", "save it as plain text in UTF-8") from None
+    by_env = {entry.env: entry.path for entry in CATALOGUE.values()}
+    found: dict[str, Written] = {}
+    for source, values in ((Source.DOTENV, in_file), (Source.ENVIRONMENT, environ)):
+        for name, value in values.items():
+            # What is blank in the environment does not hide what the file says.
+            if not value or not value.strip():
+                continue
+            if name in by_env:
+                found[by_env[name]] = Written(value, Origin(source, name), name)
+            elif name.startswith(VARIABLE_PREFIX):
+                variable = name.removeprefix(VARIABLE_PREFIX).lower()
+                found[f"{VARIABLES}.{variable}"] = Written(value, Origin(source, name), name)
+            elif name.startswith("VOICE_AGENT_"):
+                meant = nearest(name, by_env)
+                warn(f"{name} is no setting" + (f"; did you mean {meant}?" if meant else " and is not used"))
+    return found
+
+
+def from_flags(flags: Iterable[tuple[str, str, str]], assignments: Iterable[str]) -> dict[str, Written]:
+    """What the command line says, by path.
+
+    Args:
+        flags: those that have a name of their own: the name, the path it stands for, and the value.
+        assignments: those of `--set`, as `PATH=VALUE`.
+
+    Raises:
+        SettingsError: there is no such setting, or it does not belong on a command line.
+    """
+    found = {path: Written(value, Origin(Source.FLAG, flag), flag) for flag, path, value in flags}
+    problems: list[SettingsError] = []
+    for assignment in assignments:
+        path, equals, value = (part.strip() for part in assignment.partition("="))
+        flag = f"--set {path}"
+        if path not in CATALOGUE:
+            problems.append(_unknown(path, tuple(CATALOGUE), "--set"))
+        elif CATALOGUE[path].setting.private:
+            what = f"{flag} would show it to everybody who lists the processes of this machine"
+            problems.append(SettingsError(what, f"put it into .env as {CATALOGUE[path].env}"))
+        elif not equals:
+            problems.append(SettingsError(f"{flag} gives no value", "write --set PATH=VALUE"))
+        else:
+            found[path] = Written(value, Origin(Source.FLAG, flag), flag)
+    raise_all(problems)
+    return found
+
+
+def read_table(path: Path) -> dict[str, Any]:
+    """The content of a TOML or JSON file.
+
+    Raises:
+        SettingsError: it is not there, or not readable.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        raise SettingsError(f"there is no file {path}", "check the name and the folder") from None
+    except (OSError, UnicodeError):
+        raise SettingsError(f"{path} cannot be read", "save it as plain text in UTF-8") from None
+    language = "JSON" if path.suffix == ".json" else "TOML"
+    try:
+        content = json.loads(text) if language == "JSON" else tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        where = re.search(r"line \d+,? column \d+", str(error))
+        raise SettingsError(
+            f"{path} is not {language}" + (f" ({where.group()})" if where else ""), "mend it there"
+        ) from None
+    if not isinstance(content, dict):
+        raise SettingsError(f"{path} is not a table of settings", 'write {"session": {…}}')
+    return content
+
+
+def flatten(
+    table: Mapping[str, Any],
+    known: tuple[str, ...],
+    where: str,
+    problems: list[SettingsError],
+    prefix: str = "",
+) -> Iterator[tuple[str, Any]]:
+    """The values of nested tables by path. What has no place among the `known` is added to the problems."""
+    for name, value in table.items():
+        path = prefix + name
+        if path in known and path != VARIABLES:
+            yield path, value
+        elif path == VARIABLES or any(each.startswith(f"{path}.") for each in known):
+            if not isinstance(value, dict):
+                problems.append(
+                    SettingsError(
+                        f"{path} in {where} is not a table (found {shown(value)})", "see the README"
+                    )
+                )
+            elif path == VARIABLES:
+                yield from ((f"{VARIABLES}.{variable}", each) for variable, each in value.items())
+            else:
+                yield from flatten(value, known, where, problems, path + ".")
+        else:
+            problems.append(_unknown(path, known, where))
+
+
+def _unknown(path: str, known: tuple[str, ...], where: str) -> SettingsError:
+    name = path if len(path) <= 80 and path.isprintable() else f"a name of {len(path)} characters"
+    what = f"there is no setting {name} (in {where})"
+    if path in _ELSEWHERE:
+        return SettingsError(what, _ELSEWHERE[path])
+    tables = {each[:at] for each in known for at, character in enumerate(each) if character == "."}
+    meant = nearest(path, [*known, *sorted(tables)])
+    if meant is None:  # the right name in the wrong place
+        meant = next((each for each in known if each.rpartition(".")[2] == path.rpartition(".")[2]), None)
+    return SettingsError(
+        what, f"did you mean {meant}?" if meant else "`python runner.py config` lists them all"
+    )
+
+
+def raise_all(problems: list[SettingsError]) -> None:
+    """Raises one error whose text has a line for each problem, if there is any."""
+    if problems:
+        *others, last = problems
+        raise SettingsError("".join(f"{other}\n" for other in others) + last.what, last.mend)
