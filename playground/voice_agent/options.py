@@ -113,6 +113,9 @@ class Faults:
     """Replies carry silence for sound, and no text (a tool's preamble was seen to)."""
     unknown_event: bool = False
     """An event that no protocol has follows every `session.ready` and every `reply.started`."""
+    reply_error: Literal["with_done", "alone"] | None = None
+    """Every reply fails after `reply.started` with `reply.error`; `reply.done` follows, or nothing more does.
+    Both are guesses: the event is in the service's schema only."""
     late_audio_ms: int = 0
     """Sound of an interrupted reply that still comes after its `reply.done`."""
     http_tool_call: bool = False

@@ -23,6 +23,7 @@ from channels.wire.events import (
     AgentTranscriptDelta,
     ReplyAudio,
     ReplyDone,
+    ReplyFailed,
     ReplyStarted,
     ServerEvent,
     ToolCall,
@@ -141,6 +142,9 @@ class Reply:
             await self._send(RawFrame('{"type":"reply.mood","mood":"calm"}'))
         if faults.http_tool_call:
             await self._send(ToolCall(f"http-{self.reply_id}", HTTP_TOOL_NAME, {}))
+        if faults.reply_error is not None:
+            await self._fail(followed_by_done=faults.reply_error == "with_done")
+            return
         silence = bytes(self._options.leading_silence_ms * self._downlink.samples_per_ms * 2)
         # One sentence ahead: the voice is some 100 times faster than the mouth.
         to_mouth, from_voice = trio.open_memory_channel[_Spoken](1)
@@ -160,6 +164,17 @@ class Reply:
             if not faults.silent_replies:
                 await self._send(AgentTranscript(self.text, self.reply_id, self.item_id, interrupted=False))
             await self._send(ReplyDone(self.reply_id, "completed"))
+
+    async def _fail(self, *, followed_by_done: bool) -> None:
+        self.done = True
+        await self._thoughts.aclose()
+        with trio.CancelScope(shield=True):
+            failed = ReplyFailed(
+                self.reply_id, "llm_provider_error", "The model failed", retryable=True, status_code=503
+            )
+            await self._send(failed)
+            if followed_by_done:
+                await self._send(ReplyDone(self.reply_id, "failed"))
 
     @property
     def text(self) -> str:

@@ -284,7 +284,9 @@ def _webhook(given: object) -> Mapping[str, Any]:
     if not isinstance(given, Mapping) or not {"url", "events", "secret"} >= given.keys():
         raise ConfigRefused.format()
     reachable = str(given.get("url", "")).startswith(("https://", "http://"))
-    if not reachable or not isinstance(given.get("events"), list):
+    events = given.get("events")
+    named = isinstance(events, list) and all(isinstance(event, str) for event in events)
+    if not reachable or not named or not isinstance(given.get("secret", ""), str):
         raise ConfigRefused("invalid_webhook", "A webhook needs a url and events", "webhook")
     return {"url": given["url"]}  # never called, so neither its secret nor its events are kept
 
