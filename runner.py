@@ -214,7 +214,7 @@ def wire(
             taps,
             random,
         ),
-        MicPump(c.tracks.receiver(), c.microphone.sender(), c.onset.sender(), taps),
+        MicPump(settings.listen, c.tracks.receiver(), c.microphone.sender(), c.onset.sender(), taps),
         ApiSession(
             settings.api,
             c.microphone.receiver(),
@@ -245,7 +245,14 @@ def wire(
     bystanders: list[Actor] = [
         OnsetDetector(c.onset.receiver(), c.sounds.sender(), taps, load_judge, WINDOW_MS),
         TurnTimer(taps.tap("timers"), taps),
-        FrontEnd(taps.tap("front end"), c.texts.receiver(), edge.board, c.requests.sender(), configurable),
+        FrontEnd(
+            taps.tap("front end"),
+            c.texts.receiver(),
+            edge.board,
+            c.requests.sender(),
+            configurable,
+            settings.front_end,
+        ),
     ]
     if terminal is not None:
         name = settings.livekit.room_name

@@ -25,9 +25,11 @@ from channels.happenings import (
     ReplyEnded,
     ServiceComplained,
     SessionConfigured,
+    SessionStarted,
     TurnTimed,
     WordsHeard,
 )
+from channels.settings import FrontEndSettings
 from channels.texts import (
     AGENT_STATE,
     LISTENING_TO,
@@ -50,6 +52,8 @@ LOCKED = {
     "voice": "The service fixes the voice when a session starts.",
     "greeting": "The greeting has been spoken.",
 }
+CHANGEABLE = ("system_prompt", "profile")
+NOT_THE_OWNER = "Only the operator of this agent may change it."
 
 
 @define
@@ -63,6 +67,7 @@ class FrontEnd:
         requests: messages to the service.
         configurable: whether people in the room may change the session. Only where everybody in the room
             is the owner of the agent.
+        settings: what front ends are told, and what each profile changes.
     """
 
     happenings: Receiver[Happening]
@@ -70,6 +75,7 @@ class FrontEnd:
     board: TextBoard
     requests: Sender[ClientMessage]
     configurable: bool = False
+    settings: FrontEndSettings = field(factory=FrontEndSettings)
     _keeper: StateKeeper = field(factory=StateKeeper, init=False)
     _shown_state: AgentState | None = field(default=None, init=False)
     _listening_to: str = field(default="", init=False)
@@ -77,8 +83,12 @@ class FrontEnd:
     _person_segment: int = field(default=0, init=False)
     _segments: dict[str, TextWriter] = field(factory=dict, init=False)
     _config: Mapping[str, Any] = field(factory=dict, init=False)
-    _asked: list[Asked] = field(factory=list, init=False)
+    _profile: str | None = field(init=False)
+    _asked: list[tuple[Asked, Mapping[str, str]]] = field(factory=list, init=False)
     """Changes that the service has not answered yet, oldest first."""
+
+    def __attrs_post_init__(self) -> None:
+        self._profile = self.settings.profile
 
     async def run(self) -> None:
         """Shows until the happenings end."""
@@ -119,6 +129,9 @@ class FrontEnd:
             case SessionConfigured(config=config):
                 self._config = config
                 self._answer_asked({"accepted": True, "why": ""})
+                await self._show_session()
+            case SessionStarted(resumed=False) if self._profile != self.settings.profile:
+                self._profile = self.settings.profile
                 await self._show_session()
             case ServiceComplained(message=message, mend=mend):
                 self._answer_asked({"accepted": False, "why": message or mend})
@@ -182,13 +195,11 @@ class FrontEnd:
         output = self._config.get("output")
         session = {
             "voice": output.get("voice") if isinstance(output, Mapping) else None,
-            "voices": None,
-            "profile": None,
-            "profiles": None,
+            "voices": self.settings.voices or None,
+            "profile": self._profile,
+            "profiles": list(self.settings.profiles) or None,
             "system_prompt": self._config.get("system_prompt", "") if self.configurable else "",
-            "locked": LOCKED
-            if self.configurable
-            else {**LOCKED, "system_prompt": "Only the operator of this agent may change it."},
+            "locked": LOCKED if self.configurable else LOCKED | dict.fromkeys(CHANGEABLE, NOT_THE_OWNER),
         }
         await self.board.send_text(SESSION_TOPIC, json.dumps(session, ensure_ascii=False), attributes={})
 
@@ -208,30 +219,39 @@ class FrontEnd:
         if refusal is not None:
             self.board.answer(asked.call_id, _answer({"accepted": False, "why": refusal}))
             return
-        self._asked.append(asked)
-        await self.requests.send(SessionUpdate({"system_prompt": json.loads(asked.payload)["system_prompt"]}))
+        changes = json.loads(asked.payload)
+        self._asked.append((asked, changes))
+        update = dict(self.settings.profiles[changes["profile"]]) if "profile" in changes else {}
+        if "system_prompt" in changes:
+            update["system_prompt"] = changes["system_prompt"]
+        await self.requests.send(SessionUpdate(update))
 
     def _refusal(self, asked: Asked) -> str | None:
         if not self.configurable:
-            return "Only the operator of this agent may change it."
+            return NOT_THE_OWNER
         try:
             changes = json.loads(asked.payload)
         except (ValueError, RecursionError):
             return "The request is not JSON."
         if not isinstance(changes, dict) or not changes:
             return "The request names nothing to change."
-        for name in changes:
-            if name != "system_prompt":
+        for name, value in changes.items():
+            if name not in CHANGEABLE:
                 return LOCKED.get(name, f"There is no setting called {name[:40]!r}.")
-        if not isinstance(changes["system_prompt"], str):
-            return "system_prompt is a text."
+            if not isinstance(value, str):
+                return f"{name} is a text."
+            if name == "profile" and value not in self.settings.profiles:
+                return f"There is no profile called {value[:40]!r}."
         if len(self._asked) >= 8:
             return "The service has not answered earlier changes yet; try again."
         return None
 
     def _answer_asked(self, answer: Mapping[str, object]) -> None:
         if self._asked:
-            self.board.answer(self._asked.pop(0).call_id, _answer(answer))
+            asked, changes = self._asked.pop(0)
+            if answer["accepted"]:
+                self._profile = changes.get("profile", self._profile)
+            self.board.answer(asked.call_id, _answer(answer))
 
     def _transcription(self, segment: str, *, final: bool, track_sid: str) -> dict[str, str]:
         return {

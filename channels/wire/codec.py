@@ -17,6 +17,7 @@ from typing import Any, cast, get_args, get_type_hints
 
 import attrs
 
+from channels.secret import Secret
 from channels.wire.events import EVENTS, ServerEvent, Unrecognised
 from channels.wire.messages import MESSAGES, ClientMessage
 
@@ -154,7 +155,7 @@ def read_message(frame: str | bytes) -> ClientMessage:
 
 def write_message(message: ClientMessage) -> str:
     """A client's message as one text frame. Fields that are None are left out."""
-    return json.dumps(_content(message), separators=(",", ":"))
+    return json.dumps(_content(message), separators=(",", ":"), default=_reveal)
 
 
 def write_event(event: ServerEvent, *, timestamp: float) -> str:
@@ -172,6 +173,13 @@ def _content(thing: ServerEvent | ClientMessage) -> dict[str, Any]:
         if value is not None or field.sent_as_null:
             content[name] = base64.b64encode(value).decode("ascii") if isinstance(value, bytes) else value
     return content
+
+
+def _reveal(value: object) -> str:
+    # Here a secret of the session, a webhook's, leaves the process.
+    if isinstance(value, Secret):
+        return value.reveal()
+    raise TypeError(f"{type(value).__name__} has no form on the wire")
 
 
 def _parse(frame: str | bytes, or_what: Callable[[float], object]) -> Any:

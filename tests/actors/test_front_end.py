@@ -32,6 +32,7 @@ from channels.happenings import (
     TurnTimed,
     WordsHeard,
 )
+from channels.settings import FrontEndSettings
 from channels.texts import (
     AGENT_STATE,
     CONFIGURE_METHOD,
@@ -43,6 +44,10 @@ from channels.texts import (
     Typed,
 )
 from channels.wire.messages import ClientMessage, ConversationMessage, ReplyCreate, SessionUpdate
+
+DELIBERATE = {"input": {"turn_detection": {"max_silence": 2500}}}
+ADAPTIVE: dict[str, Any] = {"input": {"turn_detection": None}}
+SETTINGS = FrontEndSettings(("alba", "eve"), "adaptive", {"adaptive": ADAPTIVE, "deliberate": DELIBERATE})
 
 
 @define
@@ -123,7 +128,7 @@ async def scene(*, configurable: bool = True) -> AsyncIterator[Scene]:
     texts = Channel[RoomText]("texts", capacity=8, unit="texts", full=Full.DROP_OLDEST, because="test")
     requests = Channel[ClientMessage]("requests", capacity=8, unit="messages", full=Full.WAIT, because="test")
     taps, board = Taps(), Board()
-    front_end = FrontEnd(taps.tap("test"), texts.receiver(), board, requests.sender(), configurable)
+    front_end = FrontEnd(taps.tap("test"), texts.receiver(), board, requests.sender(), configurable, SETTINGS)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(front_end.run)
         yield Scene(board, taps, texts.sender(), requests.receiver())
@@ -259,6 +264,8 @@ async def test_a_change_that_the_service_refuses_is_refused_in_its_words() -> No
         ('{"voice": "eve"}', "The service fixes the voice"),
         ('{"colour": "red"}', "no setting called 'colour'"),
         ('{"system_prompt": 5}', "is a text"),
+        ('{"profile": 5}', "is a text"),
+        ('{"profile": "hasty"}', "no profile called 'hasty'"),
         ("{}", "nothing to change"),
         ("no JSON", "not JSON"),
         ("[" * 4000, "not JSON"),
@@ -270,6 +277,43 @@ async def test_what_cannot_be_changed_is_refused_with_the_reason(payload: str, w
         await trio.testing.wait_all_tasks_blocked()
         assert play.board.answers["1"]["accepted"] is False
         assert why in play.board.answers["1"]["why"]
+
+
+async def test_front_ends_are_told_which_voices_and_profiles_there_are() -> None:
+    async with scene() as play:
+        await play.happens(SessionConfigured(CONFIG))
+        shown = play.board.shown(SESSION_TOPIC)[-1]
+        assert shown["voices"] == ["alba", "eve"]
+        assert shown["profiles"] == ["adaptive", "deliberate"]
+        assert shown["profile"] == "adaptive"
+
+
+async def test_the_profile_can_be_changed_in_mid_call_and_is_shown_once_the_service_agreed() -> None:
+    async with scene() as play:
+        play.texts.send_nowait(change('{"profile": "deliberate", "system_prompt": "Be slow."}'))
+        update = await play.requests.receive()
+        assert update == SessionUpdate({**DELIBERATE, "system_prompt": "Be slow."})
+        assert play.board.answers == {}
+        await play.happens(SessionConfigured(CONFIG))
+        assert play.board.answers["1"]["accepted"] is True
+        assert play.board.shown(SESSION_TOPIC)[-1]["profile"] == "deliberate"
+
+
+async def test_a_profile_that_the_service_refuses_is_not_shown_as_if_it_held() -> None:
+    async with scene() as play:
+        play.texts.send_nowait(change('{"profile": "deliberate"}'))
+        await play.requests.receive()
+        await play.happens(ServiceComplained("invalid_value", "No", "mend"), SessionConfigured(CONFIG))
+        assert play.board.shown(SESSION_TOPIC)[-1]["profile"] == "adaptive"
+
+
+async def test_a_fresh_session_begins_with_the_profile_that_was_configured() -> None:
+    async with scene() as play:
+        play.texts.send_nowait(change('{"profile": "deliberate"}'))
+        await play.requests.receive()
+        await play.happens(SessionConfigured(CONFIG))
+        await play.happens(SessionConfigured(CONFIG), SessionStarted("s2", resumed=False))
+        assert play.board.shown(SESSION_TOPIC)[-1]["profile"] == "adaptive"
 
 
 async def test_a_stranger_in_the_room_neither_sees_nor_changes_the_prompt() -> None:
