@@ -98,7 +98,7 @@ class ToolRunner:
                 answer = await call_tool(tool, run.call.arguments, self._threads)
             if answer is None:
                 answer = Answer(f"{tool.name} took longer than {run.within_s:g} s", is_error=True)
-        if answer is not None and not scope.cancel_called:
+        if answer is not None:
             self._leave(call_id, scope)
             returned = Returned(call_id, answer.text, answer.is_error, answer.traceback)
             self._take(returned, nursery)
