@@ -8,6 +8,10 @@ heard can be told apart sample by sample. The model is far simpler than the thin
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import hypothesis.strategies as st
 import pytest
 from attrs import define, field
@@ -20,12 +24,14 @@ from hypothesis.stateful import (
     invariant,
     precondition,
     rule,
+    run_state_machine_as_test,
 )
 
-from actors.barge_in.floor import Floor
+from actors.barge_in import floor, machine
+from actors.barge_in.floor import FLOOR_TABLE, Floor, FloorSignal
 from actors.barge_in.machine import Conversation, Event, TimePassed, step
 from actors.barge_in.table import LIVING, TABLE, Life, Order, Signal
-from actors.speaker.playout import FRAME_MS, Playout
+from actors.speaker.playout import FARTHEST_BACK_MS, FRAME_MS, Frame, Playout
 from channels.happenings import ReplyEnded, ReplyOutcome, SoundStarted, SoundStopped
 from channels.messages import (
     ConnectionBroke,
@@ -76,6 +82,8 @@ class Told:
     heard_at_cut: int = 0
     outcomes: list[ReplyOutcome] = field(factory=list)
     reported_ms: float = 0.0
+    words: list[tuple[int, int]] = field(factory=list)
+    """Where its words begin and end (ms)."""
     repeated: int = 0
     """Samples heard once more after a hold, since a word begins anew."""
     slack: int = 1
@@ -96,6 +104,10 @@ class AConversation(RuleBasedStateMachine):
         self.told: dict[str, Told] = {}
         self.sessions = 0
         self.heard_at_hold = 0
+        self.landing: Frame | None = None
+        """A capture under way."""
+        self.landing_clears = False
+        """The room's queue was emptied since it began."""
         self.orders: list[SpeakerCommand] = []
         """Commands on their way to the speaker."""
         self.reports: list[SpeakerReport] = []
@@ -120,27 +132,53 @@ class AConversation(RuleBasedStateMachine):
                 case Hold():
                     self.reports += self.playout.settle(self.now)
                     if self.playout.hold(self.now):
-                        self.room.clear()
+                        self.clear_room()
                     self.heard_at_hold = self.heard_in_all()
                     for told in self.told.values():
                         told.slack += 1
                 case Resume(reply_id=reply_id, from_ms=from_ms):
                     if reply_id is not None:
-                        back = bytes_of_ms(self.playout.played_ms(reply_id, self.now)) - bytes_of_ms(from_ms)
-                        self.told[reply_id].repeated += max(0, back) // 2
+                        self.goes_back(reply_id, from_ms)
                     self.playout.resume(reply_id, from_ms)
                 case Cut(reply_id=reply_id):
                     self.reports += self.playout.settle(self.now)
                     must_clear, finished = self.playout.cut(reply_id, self.now)
                     if must_clear:
-                        self.room.clear()
+                        self.clear_room()
                     self.reports.append(finished)
 
-    def speaker_feeds(self) -> None:
+    def goes_back(self, reply_id: str, from_ms: float) -> None:
+        told, played_ms = self.told[reply_id], self.playout.played_ms(reply_id, self.now)
+        word = next((word for word in told.words if word[0] == from_ms), None)
+        assert word is not None, "a held voice goes back to the beginning of a word"
+        # Between the report that the controller went by and the hold, a few frames may have been played.
+        assert from_ms <= played_ms <= word[1] + QUEUE_MS, "a held voice goes back in the word that it is in"
+        if played_ms - from_ms <= FARTHEST_BACK_MS:
+            told.repeated += (bytes_of_ms(played_ms) - bytes_of_ms(from_ms)) // 2
+
+    def clear_room(self) -> None:
+        self.room.clear()
+        self.landing_clears = True
+
+    def capture_begins(self) -> None:
         self.reports += self.playout.settle(self.now)
-        while (frame := self.playout.next_frame(self.now)) is not None:
+        self.landing, self.landing_clears = self.playout.next_frame(self.now), False
+
+    def capture_lands(self) -> None:
+        frame, self.landing = self.landing, None
+        if frame is not None:
             self.room.land(frame.padded())
-            self.playout.landed(frame, self.now)
+            if self.landing_clears:
+                self.room.clear()
+            else:
+                self.playout.landed(frame, self.now)
+
+    def speaker_feeds(self) -> None:
+        self.capture_lands()
+        self.capture_begins()
+        while self.landing is not None:
+            self.capture_lands()
+            self.capture_begins()
 
     def controller_hears_speaker(self) -> None:
         while self.reports:
@@ -151,6 +189,7 @@ class AConversation(RuleBasedStateMachine):
                 assert abs(played - told.heard_at_cut) <= told.repeated + told.slack, "heard of a cut reply"
             if not (isinstance(report, Finished) and told.outcomes):
                 assert report.played_ms >= told.reported_ms, "what was played goes back"
+                assert bytes_of_ms(report.played_ms) // 2 <= told.sent, "more was played than was sent"
                 told.reported_ms = report.played_ms
             self.tell(report)
 
@@ -216,9 +255,13 @@ class AConversation(RuleBasedStateMachine):
         newest = list(self.told)[-1]
         self.send_sound(newest, ReplyAudio(sound_of(self.told[newest].number, samples), None))
 
-    @rule(reply_id=replies)
-    def word_comes(self, reply_id: str) -> None:
-        self.tell(AgentTranscriptDelta("word", reply_id, start_ms=0, end_ms=200))
+    @rule(reply_id=replies, ms=st.integers(50, 2000))
+    def word_comes(self, reply_id: str, ms: int) -> None:
+        """Ahead of its sound or behind it; of a length that no word has, too."""
+        words = self.told[reply_id].words
+        start_ms = words[-1][1] if words else 0
+        words.append((start_ms, start_ms + ms))
+        self.tell(AgentTranscriptDelta("word", reply_id, start_ms=start_ms, end_ms=start_ms + ms))
 
     @rule(reply_id=replies)
     def reply_completes(self, reply_id: str) -> None:
@@ -284,9 +327,24 @@ class AConversation(RuleBasedStateMachine):
             self.controller_hears_speaker()
             self.deadline_passes()
 
+    @rule()
+    @precondition(lambda self: self.landing is None)
+    def the_room_takes_its_time_with_a_frame(self) -> None:
+        self.speaker_obeys()
+        self.capture_begins()
+
     @rule(frames=st.integers(1, 60))
     def time_passes_smoothly(self, frames: int) -> None:
         for _ in range(frames):
+            self.now += FRAME_MS / 1000
+            self.all_catch_up()
+
+    @rule(reply_id=replies)
+    def reply_completes_and_is_heard_to_its_end(self, reply_id: str) -> None:
+        self.reply_completes(reply_id)
+        for _ in range(300):
+            if self.conversation.life(reply_id) not in LIVING:
+                break
             self.now += FRAME_MS / 1000
             self.all_catch_up()
 
@@ -349,7 +407,10 @@ class AConversation(RuleBasedStateMachine):
                 break
             self.now += FRAME_MS / 1000
             self.all_catch_up()
-        self.now += 1
+        self.now += max(1.0, min(5.0, self.conversation.floor.settings.longest_ms / 1000))
+        self.all_catch_up()
+        assert self.conversation.floor.floor is Floor.FREE, "a hold always ends"
+        assert not self.playout.held, "a hold always ends"
         heard = self.room.hear()
         for told in self.told.values():
             assert len(told.outcomes) == 1, "every reply ends"
@@ -362,6 +423,93 @@ class AConversation(RuleBasedStateMachine):
 
 TestAConversation = AConversation.TestCase
 TestAConversation.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
+
+
+class Reached(dict[Any, Any]):
+    """A table that notes which of its cells were looked up."""
+
+    def __init__(self, table: Mapping[Any, Mapping[Any, Any]], cells: set[tuple[Any, Any]]) -> None:
+        super().__init__({row: _Row(row, table[row], cells) for row in table})
+
+
+class _Row(dict[Any, Any]):
+    def __init__(self, row: Any, columns: Mapping[Any, Any], cells: set[tuple[Any, Any]]) -> None:
+        super().__init__(columns)
+        self.row, self.cells = row, cells
+
+    def __getitem__(self, column: Any) -> Any:
+        self.cells.add((self.row, column))
+        return super().__getitem__(column)
+
+
+NEVER = {
+    # Only living replies are left open: those that are cut or over are not asked.
+    *((life, Signal.LEFT_OPEN) for life in Life if life not in LIVING),
+    # The speaker is not through with a reply before it was told to finish or to cut it.
+    (Life.ARRIVING, Signal.FINISHED),
+    # It says so a second time only of a reply that was cut while the first word was on its way.
+    (Life.PLAYED, Signal.FINISHED),
+    (Life.ABANDONED, Signal.FINISHED),
+    # A floor that is free has no deadline.
+    (Floor.FREE, FloorSignal.DEADLINE),
+}
+"""Cells that a conversation cannot reach. They are there so that the tables are total."""
+
+
+def test_any_legal_order_of_events_reaches_every_transition_but_the_impossible(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cells: set[tuple[Any, Any]] = set()
+    monkeypatch.setattr(machine, "TABLE", Reached(TABLE, cells))
+    monkeypatch.setattr(floor, "FLOOR_TABLE", Reached(FLOOR_TABLE, cells))
+    run_state_machine_as_test(
+        AConversation,
+        settings=settings(
+            max_examples=300, stateful_step_count=40, deadline=None, derandomize=True, database=None
+        ),
+    )
+    lives: set[tuple[Any, Any]] = set(itertools.product(Life, Signal))
+    floors: set[tuple[Any, Any]] = set(itertools.product(Floor, FloorSignal))
+    assert cells == (lives | floors) - NEVER
+
+
+AT: Mapping[Life, Sequence[Event]] = {
+    Life.ARRIVING: [ReplyStarted("r")],
+    Life.COMPLETE: [ReplyStarted("r"), ReplyDone("r")],
+    Life.BROKEN: [ReplyStarted("r"), SessionReady("another")],
+    Life.CUTTING: [ReplyStarted("r"), SpeechStarted()],
+    Life.PLAYED: [ReplyStarted("r"), ReplyDone("r"), Finished("r", 0.0)],
+    Life.CUT: [ReplyStarted("r"), SpeechStarted(), Finished("r", 0.0)],
+    Life.ABANDONED: [ReplyStarted("r"), SessionReady("another"), Finished("r", 0.0)],
+}
+"""How a reply gets there."""
+
+MEANS: Mapping[Signal, Event] = {
+    Signal.SOUND: ReplyAudio(bytes(2), "r"),
+    Signal.COMPLETED: ReplyDone("r"),
+    Signal.INTERRUPTED: ReplyDone("r", "interrupted"),
+    Signal.LEFT_OPEN: ReplyStarted("another"),
+    Signal.FINISHED: Finished("r", 0.0),
+}
+"""What says so."""
+
+SAYS: Mapping[Order, list[SpeakerCommand]] = {
+    Order.NOTHING: [],
+    Order.DROP: [],
+    Order.PLAY: [Play("r", bytes(2))],
+    Order.FINISH: [Finish("r")],
+    Order.CUT: [Cut("r")],
+}
+
+
+@pytest.mark.parametrize(("life", "signal"), list(itertools.product(Life, Signal)))
+def test_what_the_table_says_is_what_happens(life: Life, signal: Signal) -> None:
+    before = Conversation()
+    for event in (SessionReady("one"), *AT[life]):
+        before, _, _ = step(before, event, 0.0)
+    conversation, orders, _ = step(before, MEANS[signal], 0.0)
+    assert before.life("r") is life
+    assert (conversation.life("r"), orders) == (TABLE[life][signal][0], SAYS[TABLE[life][signal][1]])
 
 
 @pytest.mark.parametrize("life", Life)
