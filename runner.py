@@ -4,6 +4,7 @@
     python runner.py token --identity alice   print a token that lets alice into the room
     python runner.py config                   print what is configured, and where each value comes from
     python runner.py graph                    draw who exists and what joins them
+    python runner.py replay FILE              run a record again, and draw it (--record FILE makes one)
 
 `Channels` and `wire` are the whole agent: read them from top to bottom to know who exists, which channel
 joins whom, and how full each may get.
@@ -16,6 +17,7 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
+from pathlib import Path
 from random import Random
 from typing import TypeAlias
 
@@ -32,6 +34,7 @@ from actors.live_line import LiveLine
 from actors.log import EventLog
 from actors.mic import MicPump
 from actors.onset import Judge, OnsetDetector
+from actors.record import check_free, recording
 from actors.room.actor import RoomActor
 from actors.room.livekit_edge import LiveKitEdge, livekit_edge
 from actors.speaker import SpeakerPump
@@ -60,6 +63,7 @@ from commands.added import read_addition
 from commands.arguments import parse
 from commands.config import gather_from, print_configuration
 from commands.graph import draw, print_graph
+from commands.replay import replay
 from commands.token import print_token
 from commands.tools import with_tools
 
@@ -306,6 +310,8 @@ async def serve(
     terminal: Console | None = None,
     additions: Sequence[Addition] = (),
     tools: Sequence[Tool] = (),
+    record: Path | None = None,
+    record_audio: bool = False,
 ) -> int:
     """Serves until a signal comes or the room cannot be served any more; gives the exit code."""
     failure: VoiceAgentError | None = None
@@ -320,6 +326,7 @@ async def serve(
                     async with (
                         prepare() as settings,
                         livekit_edge(queue_size_ms=settings.speaker.queue_size_ms) as edge,
+                        recording(record, settings, taps, with_sound=record_audio) as ear,
                     ):
                         graph = wire(
                             with_tools(settings, tools),
@@ -329,6 +336,10 @@ async def serve(
                             terminal=terminal,
                             additions=additions,
                         )
+                        if ear is not None:
+                            c = graph.channels
+                            ear.listen(c.texts, c.microphone, c.service, c.requests)
+                            ear.listen(c.sounds, c.orders, c.reports)
                         await serve_room(graph, taps)
             except (VoiceAgentError, BaseExceptionGroup) as error:
                 failure = reason_of(error)
@@ -355,8 +366,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; gives the exit code."""
     options = parse(arguments)
     log = open_log(options.log, verbose=options.verbose)
+    record = {"record": options.record, "record_audio": options.record_audio}
     terminal = Console(stderr=True) if options.log == "text" and sys.stderr.isatty() else None
+    if options.command == "replay":
+        return replay(options, wire)
     try:
+        if options.record is not None:
+            check_free(options.record, with_sound=options.record_audio)
         additions = [read_addition(written) for written in options.actor]
         writings = gather_from(options, log.warning)
         if options.command == "config":
@@ -377,7 +393,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 livekit=settings.livekit.url,
                 api=settings.api.url,
             )
-            prepared = functools.partial(serve, lambda: nullcontext(settings), log)
+            prepared = functools.partial(serve, lambda: nullcontext(settings), log, **record)
             return trio.run(functools.partial(prepared, terminal=terminal, additions=additions, tools=tools))
     except SettingsError as error:
         print(error, file=sys.stderr)
@@ -387,7 +403,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     # On one's own machine everybody in the room is the owner of the agent.
     here = functools.partial(on_this_machine, configuration, log)
-    prepared = functools.partial(serve, here, log, configurable=True)
+    prepared = functools.partial(serve, here, log, configurable=True, **record)
     return trio.run(functools.partial(prepared, terminal=terminal, additions=additions, tools=tools))
 
 

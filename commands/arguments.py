@@ -30,6 +30,12 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         metavar="MODULE",
         help="a Python file, or a dotted name, whose public functions the agent may call; may be repeated",
     )
+    parser.add_argument(
+        "--record", type=Path, metavar="FILE", help="write down all that happens, as JSON lines"
+    )
+    parser.add_argument(
+        "--record-audio", action="store_true", help="with --record: also both voices, in a WAV file beside it"
+    )
     _add_configuration(parser)
     commands = parser.add_subparsers(dest="command", metavar="command")
     config = commands.add_parser("config", help="print what is configured, and where each value comes from")
@@ -40,7 +46,42 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     _add_configuration(token, again=True)
     graph = commands.add_parser("graph", help="draw who exists in a room and what joins them, as Mermaid")
     graph.add_argument("--svg", type=Path, metavar="FILE", help="write a picture instead")
+    _add_replay(
+        commands.add_parser("replay", help="run a record again: where would the agent decide otherwise?")
+    )
     return parser.parse_args(arguments)
+
+
+def _add_replay(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", type=Path, metavar="FILE", help="what --record has written")
+    parser.add_argument(
+        "--hold-ms", type=_ms, metavar="N", help="what if the voice were held this long at most"
+    )
+    parser.add_argument("--linger-ms", type=_ms, metavar="N", help="… and this much longer than the sound")
+    parser.add_argument(
+        "--queue-size-ms", type=_ms, metavar="N", help="what if so much lay in LiveKit's queue"
+    )
+    parser.add_argument(
+        "--tolerance-ms",
+        type=_ms,
+        default=60,
+        metavar="N",
+        help="times that are this near are the same (default: 60, three frames)",
+    )
+    parser.add_argument(
+        "--without-sound",
+        action="store_true",
+        help="take the person's sounds from the record, not its WAV file",
+    )
+    parser.add_argument(
+        "--picture", type=Path, metavar="FILE", help="where to draw it, .html or .svg (default: FILE.html)"
+    )
+
+
+def _ms(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) <= 60_000):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of ms from 0 to 60000")
+    return int(text)
 
 
 def _add_configuration(parser: argparse.ArgumentParser, *, again: bool = False) -> None:

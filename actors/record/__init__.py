@@ -1,5 +1,6 @@
 """Record: everything that crosses the edges of a conversation, as JSON lines, and its sound if wanted."""
 
+from actors.record.file import check_free
 from actors.record.recorder import Ear, Recorder, recording
 
-__all__ = ["Ear", "Recorder", "recording"]
+__all__ = ["Ear", "Recorder", "check_free", "recording"]

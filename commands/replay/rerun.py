@@ -1,0 +1,170 @@
+"""Runs a recorded conversation again, in virtual time, against today's code.
+
+The actors that decide (controller, speaker, turn timer, and the onset detector when there is sound) are
+wired by the runner's own wiring; the service and the person say what they said, when they said it. What
+follows from that is overheard at the same channels as in the recording.
+"""
+
+from __future__ import annotations
+
+import wave
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeAlias, cast
+
+import trio
+from attrs import evolve, frozen
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from actors.barge_in import BargeInController
+from actors.onset import OnsetDetector
+from actors.record.codec import shifted
+from actors.record.notes import Entry, MicrophoneRun, Noted
+from actors.record.reading import Record, RecordUnreadable
+from actors.record.runs import Runs
+from actors.record.sound import read_person
+from actors.room.livekit_edge import LiveKitEdge
+from actors.speaker import SpeakerPump
+from actors.timers import TurnTimer
+from channels.happenings import Taps
+from channels.messages import MicrophoneFrame
+from channels.secret import Secret
+from channels.settings import ApiSettings, HoldSettings, LiveKitSettings, Settings, SpeakerSettings
+from channels.vad import Vad
+
+__all__ = ["Rerun", "Wiring", "conversation_ends", "rerun"]
+
+DECIDING = (BargeInController, SpeakerPump, TurnTimer)
+
+
+Wiring: TypeAlias = Callable[..., Any]
+"""The runner's `wire`: makes the actors of one room and joins them."""
+
+
+@frozen
+class Rerun:
+    """What came of it."""
+
+    entries: list[Entry]
+    """As a record's: what the deciding actors said."""
+    judged_anew: bool
+    """The person's sounds were found in the recorded sound, not taken from the record."""
+
+
+@frozen
+class _Feed:
+    at: float
+    message: Any
+    on: str
+
+
+class _Loudspeaker:
+    """A room's queue that takes everything at once: what was played is the speaker's own account."""
+
+    async def capture(self, pcm: bytes) -> None:
+        await trio.lowlevel.checkpoint()
+
+    def clear(self) -> None:
+        pass
+
+
+def conversation_ends(record: Record) -> float:
+    """Until when the deciding actors were at work (s): on the way out, others still are."""
+    at_work = ("service", "sounds", "orders", "reports")
+    return max((entry.t for entry in record.entries if entry.on in at_work), default=0.0)
+
+
+def rerun(
+    record: Record, wiring: Wiring, hold: HoldSettings, speaker: SpeakerSettings, *, slack_s: float
+) -> Rerun:
+    """Runs it again, up to `slack_s` beyond the end of the recorded conversation.
+
+    Raises:
+        RecordUnreadable: the sound file that belongs to it cannot be read.
+    """
+    frames = list(_microphone(record)) if record.header.sound else []
+    feeds = [
+        _Feed(entry.t, entry.what, entry.on)
+        for entry in record.entries
+        if entry.on == "service" or (entry.on == "sounds" and not frames)
+    ]
+    feeds = sorted([*feeds, *frames], key=lambda feed: feed.at)
+    until = conversation_ends(record) + slack_s
+    entries = trio.run(
+        _run, wiring, hold, speaker, feeds, until, bool(frames), clock=MockClock(autojump_threshold=0)
+    )
+    return Rerun(entries, bool(frames))
+
+
+async def _run(
+    wiring: Wiring,
+    hold: HoldSettings,
+    speaker: SpeakerSettings,
+    feeds: list[_Feed],
+    until: float,
+    judge: bool,
+) -> list[Entry]:
+    taps, started = Taps(), trio.current_time()
+    nobody = cast(Any, None)  # those who would use them are not run
+    edge = LiveKitEdge(nobody, _Loudspeaker(), nobody)
+    graph = wiring(_settings(hold, speaker), edge, taps, load_judge=_load)
+    channels = graph.channels
+    runs, entries = Runs(), list[Entry]()
+
+    def overhears(on: str) -> Callable[[Any], None]:
+        def listener(message: Any) -> None:
+            noted = Noted(trio.current_time() - started, on, shifted(message, -started))
+            entries.extend(runs.take(noted))
+
+        return listener
+
+    channels.orders.overhear(overhears("orders"))
+    channels.reports.overhear(overhears("reports"))
+    channels.sounds.overhear(overhears("sounds"))
+    taps.overhear(overhears("happenings"))
+    senders = {name: getattr(channels, name).sender() for name in ("service", "sounds", "onset")}
+    kinds = (*DECIDING, OnsetDetector) if judge else DECIDING
+    async with trio.open_nursery() as nursery:
+        for actor in (*graph.conversation, *graph.bystanders):
+            if isinstance(actor, kinds):
+                nursery.start_soon(actor.run)
+        await wait_all_tasks_blocked()
+        for feed in feeds:
+            await trio.sleep_until(started + feed.at)
+            message = shifted(feed.message, started)
+            if feed.on == "sounds":
+                taps.publish(message)
+            senders[feed.on].send_nowait(message)
+            await wait_all_tasks_blocked()  # what comes at the same time is taken in the order of the record
+        await trio.sleep_until(started + until)
+        nursery.cancel_scope.cancel()
+    entries.extend(runs.end())
+    return sorted(entries, key=lambda entry: entry.t)
+
+
+async def _load() -> Vad:
+    return Vad()
+
+
+def _settings(hold: HoldSettings, speaker: SpeakerSettings) -> Settings:
+    nowhere, nothing = "ws://127.0.0.1:1", Secret("nothing")
+    return evolve(
+        Settings(LiveKitSettings(nowhere, "nobody", nothing), ApiSettings(nowhere, nothing)),
+        hold=hold,
+        speaker=speaker,
+    )
+
+
+def _microphone(record: Record) -> Iterator[_Feed]:
+    path = record.path.parent / Path(record.header.sound or "").name
+    runs = [entry.what for entry in record.entries if isinstance(entry.what, MicrophoneRun)]
+    spans = [span for run in runs for span in run.frames]
+    try:
+        sound = read_person(path, [(first, count) for _, first, count in spans])
+    except (OSError, EOFError, wave.Error) as error:
+        raise RecordUnreadable(
+            f"the sound of the record, {path}, cannot be read ({error})",
+            "put it beside the record, or leave it out with --without-sound",
+        ) from None
+    for (at, _, _), pcm in zip(spans, sound, strict=True):
+        yield _Feed(at, MicrophoneFrame(pcm), "onset")
