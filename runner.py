@@ -55,6 +55,7 @@ from channels.messages import (
 from channels.ports import TrackEvent
 from channels.settings import ACCOUNT, LIVEKIT_ACCOUNT, Settings, read_configuration
 from channels.streams import Actor, Addition, Streams
+    Sounding,
 from channels.texts import RoomText
 from channels.tools import Tool
 from channels.vad import WINDOW_MS, Vad
@@ -132,6 +133,13 @@ class Channels:
             unit="events",
             full=Full.FAIL,
             because="the controller takes them at once, a reply that comes in a burst included",
+        )
+        self.sounding = Channel[Sounding](
+            "sounding",
+            capacity=128,
+            unit="frames of 20 ms",
+            full=Full.DROP_OLDEST,
+            because="the longest queue of the room, 2 s, may be filled at once; older sound has no echo left",
         )
         self.requests = Channel[ClientMessage](
             "requests",
@@ -244,10 +252,25 @@ def wire(
             c.requests.sender(),
             taps,
         ),
-        SpeakerPump(settings.speaker, edge.loudspeaker, c.orders.receiver(), c.reports.sender()),
+        SpeakerPump(
+            settings.speaker,
+            edge.loudspeaker,
+            c.orders.receiver(),
+            c.reports.sender(),
+            c.sounding.sender(),
+        ),
     )
     bystanders: list[Actor] = [
-        OnsetDetector(c.onset.receiver(), c.sounds.sender(), taps, load_judge, WINDOW_MS),
+        OnsetDetector(
+            c.onset.receiver(),
+            c.sounding.receiver(),
+            c.sounds.sender(),
+            taps,
+            load_judge,
+            WINDOW_MS,
+            settings.hold,
+            edge.echo_canceller if settings.hold.echo_cancellation else None,
+        ),
         TurnTimer(taps.tap("timers"), taps),
         FrontEnd(
             taps.tap("front end"),
@@ -269,7 +292,9 @@ def wire(
             Receiver[MicrophoneFrame]: lambda name: c.microphone.tap(name, capacity=40),
             Receiver[SpeakerCommand]: lambda name: c.orders.tap(name, capacity=1024),
             Receiver[SpeakerReport]: lambda name: c.reports.tap(name, capacity=1024),
-            Sender[ClientMessage]: lambda name: c.requests.sender(),
+            Receiver[Sounding]: lambda name: c.sounding.tap(name, capacity=256),
+            Sender[ClientMessage]: ask,
+            Sender[LeaveRoom]: lambda name: c.departures.sender(),
         }
     )
     bystanders += [streams.compose(addition) for addition in additions]
@@ -339,7 +364,9 @@ async def serve(
                         if ear is not None:
                             c = graph.channels
                             ear.listen(c.texts, c.microphone, c.service, c.requests)
-                            ear.listen(c.sounds, c.orders, c.reports)
+                            ear.listen(
+                                c.sounds, c.orders, c.reports, *((c.sounding,) if record_audio else ())
+                            )
                         await serve_room(graph, taps)
             except (VoiceAgentError, BaseExceptionGroup) as error:
                 failure = reason_of(error)

@@ -19,6 +19,7 @@ from channels.texts import RoomText
 __all__ = [
     "AudioTrackGone",
     "AudioTrackHeard",
+    "EchoCanceller",
     "Loudspeaker",
     "MicrophoneTrack",
     "ParticipantCame",
@@ -98,6 +99,18 @@ class WhyLeft(enum.Enum):
 @attrs.frozen
 class ParticipantCame:
     """A participant is in the room."""
+class EchoCanceller(Protocol):
+    """Takes the agent's own voice out of what a microphone hears; learns the way between them."""
+
+    def clean(self, heard: bytes, played: bytes) -> bytes:
+        """What is left of `heard`. Blocking, some 0.3 ms for 50 ms of sound.
+
+        Args:
+            heard: by the microphone (PCM16 mono 24 kHz, in whole steps of 10 ms).
+            played: as much of what was played, right up to the last of it that may echo in `heard`.
+        """
+
+
 
     identity: str
     kind: ParticipantKind

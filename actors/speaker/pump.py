@@ -1,14 +1,15 @@
 """SpeakerPump: plays what the controller wants to be heard, and tells it what was.
 
-In: `Play`, `Finish`, `Cut`, `Hold`, `Resume`. Out: `Playing` and `Finished` reports, and sound through the
-`Loudspeaker` port. The account is `playout.Playout`; this actor reads the clock, gives frames to the port
-while its queue has room, and empties it when something is cut. It never lets a capture wait for room, and
-when a cut falls into a capture that is under way it empties the queue once more, since that frame may have
-landed after the first time. Cancelled, it falls silent at once.
+In: `Play`, `Finish`, `Cut`, `Hold`, `Resume`. Out: `Playing` and `Finished` reports, `Sounding` for whoever
+must know an echo, and sound through the `Loudspeaker` port. The account is `playout.Playout`; this actor
+reads the clock, gives frames to the port while its queue has room, and empties it when something is cut. It
+never lets a capture wait for room, and when a cut falls into a capture that is under way it empties the queue
+once more, since that frame may have landed after the first time. Cancelled, it falls silent at once.
 """
 
 from __future__ import annotations
 
+import contextlib
 import math
 
 import trio
@@ -16,9 +17,10 @@ from attrs import Factory, define, field
 
 from actors.speaker.playout import Frame, Playout
 from channels.bounded import Receiver, Sender
-from channels.messages import Cut, Finish, Hold, Play, Resume, SpeakerCommand, SpeakerReport
+from channels.messages import Cut, Finish, Hold, Play, Resume, Sounding, SpeakerCommand, SpeakerReport
 from channels.ports import Loudspeaker
 from channels.settings import SpeakerSettings
+from channels.sound import ms_of_bytes
 
 __all__ = ["SpeakerPump"]
 
@@ -36,6 +38,7 @@ class SpeakerPump:
     loudspeaker: Loudspeaker
     commands: Receiver[SpeakerCommand]
     reports: Sender[SpeakerReport]
+    sounding: Sender[Sounding]
     playout: Playout = field(
         default=Factory(lambda self: Playout(self.settings.queue_size_ms), takes_self=True), init=False
     )
@@ -44,7 +47,7 @@ class SpeakerPump:
 
     async def run(self) -> None:
         """Plays until the commands end."""
-        async with self.commands, self.reports:
+        async with self.commands, self.reports, self.sounding:
             try:
                 await self._play()
             finally:
@@ -72,15 +75,13 @@ class SpeakerPump:
                 self._report(now)
                 must_clear, finished = self.playout.cut(reply_id, now)
                 if must_clear:
-                    self._clears += 1
-                    self.loudspeaker.clear()
+                    self._empty(now)
                 self.reports.send_nowait(finished)
             case Hold():
                 now = trio.current_time()
                 self._report(now)
                 if self.playout.hold(now):
-                    self._clears += 1
-                    self.loudspeaker.clear()
+                    self._empty(now)
             case Resume(reply_id=reply_id, from_ms=from_ms):
                 self.playout.resume(reply_id, from_ms)
         self._news.set()
@@ -101,10 +102,23 @@ class SpeakerPump:
     async def _capture(self, frame: Frame) -> None:
         clears = self._clears
         await self.loudspeaker.capture(frame.padded())
+        now = trio.current_time()
         if self._clears == clears:
-            self.playout.landed(frame, trio.current_time())
+            self.playout.landed(frame, now)
+            sound = frame.padded()
+            self._tell(Sounding(now + (self.playout.queued_ms(now) - ms_of_bytes(len(sound))) / 1000, sound))
         else:
             self.loudspeaker.clear()
+
+    def _empty(self, now: float) -> None:
+        self._clears += 1
+        self.loudspeaker.clear()
+        self._tell(Sounding(now, b""))
+
+    def _tell(self, sounding: Sounding) -> None:
+        # Who listens for the echo only watches: when they are gone, the conversation goes on.
+        with contextlib.suppress(trio.BrokenResourceError):
+            self.sounding.send_nowait(sounding)
 
     def _report(self, now: float) -> None:
         for report in self.playout.settle(now):

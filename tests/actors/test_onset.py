@@ -1,53 +1,133 @@
-"""When the person makes a sound: judged by the real detector, on sound that comes in at virtual real time."""
+"""When the person makes a sound: judged by the real detector, on sound that comes in at virtual real time.
+
+The echo is made as a room makes it: what the agent plays, late, faint and reverberant, in the microphone.
+"""
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import trio
 import trio.testing
 
 from actors.mic import FRAME_MS
 from actors.onset import OnsetDetector
+from actors.onset.played import ArrivalClock
+from actors.room.livekit_edge import WebRtcEchoCanceller
 from channels.bounded import Channel, Full
 from channels.happenings import Happening, SoundStarted, SoundStopped, Taps
-from channels.messages import MicrophoneFrame
-from channels.sound import bytes_of_ms
+from channels.messages import MicrophoneFrame, Sounding
+from channels.ports import EchoCanceller
+from channels.settings import HoldSettings
+from channels.sound import SAMPLE_RATE_HZ, bytes_of_ms
 from channels.vad import WINDOW_MS, Vad
 from tests.speech import noise, silence, spoken
 
+SPEAKER_FRAME_MS = 20
+QUEUE_S = 0.1
+PERSON = "alba"
+WAY_MS = 250
+"""From the room's queue to the microphone's frame: both ways through the network, and the air."""
 
-async def happenings_of(pcm: bytes) -> list[Happening]:
+STORY = (
+    "Once upon a time there was a little robot who lived in a house at the edge of the sea. Every morning it "
+    "went down to the water and counted the boats, and every evening it told the gulls how many there were."
+)
+
+
+async def happenings_of(
+    heard: bytes,
+    *,
+    played: bytes = b"",
+    canceller: EchoCanceller | None = None,
+    settings: HoldSettings | None = None,
+) -> list[Happening]:
     """What the detector tells of sound whose first sample was made at 0 s."""
     frames = Channel[MicrophoneFrame](
         "onset", capacity=20, unit="frames", full=Full.DROP_OLDEST, because="test"
+    )
+    sounding = Channel[Sounding](
+        "sounding", capacity=128, unit="frames", full=Full.DROP_OLDEST, because="test"
     )
     sounds = Channel[SoundStarted | SoundStopped](
         "sounds", capacity=64, unit="sounds", full=Full.FAIL, because="test"
     )
     taps = Taps()
     tap = taps.tap("test")
-    sender = frames.sender()
+    sender, speaker = frames.sender(), sounding.sender()
 
     async def load() -> Vad:
         return Vad()
 
+    speaking = trio.CancelScope()
+
+    async def play(start: float) -> None:
+        size = bytes_of_ms(SPEAKER_FRAME_MS)
+        with speaking:
+            for number in range(len(played) // size):
+                at = start + number * SPEAKER_FRAME_MS / 1000
+                await trio.sleep_until(at - QUEUE_S)
+                speaker.send_nowait(Sounding(at, played[number * size : (number + 1) * size]))
+
+    detector = OnsetDetector(
+        frames.receiver(),
+        sounding.receiver(),
+        sounds.sender(),
+        taps,
+        load,
+        WINDOW_MS,
+        settings or HoldSettings(),
+        canceller,
+    )
     step = bytes_of_ms(FRAME_MS)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(OnsetDetector(frames.receiver(), sounds.sender(), taps, load, WINDOW_MS).run)
+        nursery.start_soon(detector.run)
         await trio.testing.wait_all_tasks_blocked()
         start = trio.current_time()
-        for number in range(len(pcm) // step):
+        nursery.start_soon(play, start)
+        for number in range(len(heard) // step):
             await trio.sleep_until(start + (number + 1) * FRAME_MS / 1000)
-            sender.send_nowait(MicrophoneFrame(pcm[number * step : (number + 1) * step]))
+            sender.send_nowait(MicrophoneFrame(heard[number * step : (number + 1) * step]))
         await trio.testing.wait_all_tasks_blocked()
+        speaking.cancel()
         sender.close()
     taps.close()
     told = [happening async for happening in tap]
     assert told == [sound async for sound in sounds.receiver()], "the controller is told the same as the taps"
-    return told
+    return [_since(happening, start) for happening in told]
 
 
-async def test_the_times_are_those_of_the_sound_and_not_of_the_decision() -> None:
+def _since(happening: Happening, start: float) -> Happening:
+    assert isinstance(happening, SoundStarted | SoundStopped)
+    return type(happening)(happening.at - start)
+
+
+def echo_of(played: bytes, *, level_db: float) -> bytes:
+    """What a microphone hears of it in a room of 100 ms reverberation."""
+    random = np.random.default_rng(1)
+    length = SAMPLE_RATE_HZ // 10
+    room = random.normal(size=length) * np.exp(-6.9 * np.arange(length) / length)
+    room[0] = 4.0
+    room *= 10 ** (level_db / 20) / np.sqrt(np.sum(room**2))
+    sound = np.convolve(np.frombuffer(played, "<i2").astype(float), room)
+    return silence(WAY_MS) + sound.clip(-32768, 32767).astype("<i2").tobytes()
+
+
+def together(*sounds: bytes) -> bytes:
+    """All at once, as long as the longest."""
+    mixed = np.zeros(max(map(len, sounds)) // 2)
+    for sound in sounds:
+        mixed[: len(sound) // 2] += np.frombuffer(sound, "<i2")
+    return mixed.clip(-32768, 32767).astype("<i2").tobytes()
+
+
+def starts(told: list[Happening]) -> list[float]:
+    return [happening.at for happening in told if isinstance(happening, SoundStarted)]
+
+
+async def test_the_times_are_those_of_the_sound_and_not_of_the_decision(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
     speech = spoken("Tell me about the weather.")
     told = await happenings_of(silence(500) + speech + silence(500))
     began, stopped = told
@@ -55,7 +135,57 @@ async def test_the_times_are_those_of_the_sound_and_not_of_the_decision() -> Non
     assert isinstance(stopped, SoundStopped)
     length_s = stopped.at - began.at
     assert length_s == pytest.approx(len(speech) / 48_000, abs=0.5)
+    assert began.at == pytest.approx(0.5, abs=0.3)
 
 
-async def test_noise_is_no_sound_of_a_person() -> None:
+async def test_noise_is_no_sound_of_a_person(autojump_clock: trio.testing.MockClock) -> None:
     assert await happenings_of(noise(1500)) == []
+
+
+async def test_the_agents_own_echo_is_no_sound_of_a_person(autojump_clock: trio.testing.MockClock) -> None:
+    story = spoken(STORY)
+    echo = together(echo_of(story, level_db=-20), noise(len(story) / 48 + 500, level=0.0002))
+    assert await happenings_of(echo, played=story, canceller=WebRtcEchoCanceller()) == []
+    assert starts(await happenings_of(echo)), "or this echo proves nothing"
+
+
+async def test_a_person_is_noticed_over_the_echo(autojump_clock: trio.testing.MockClock) -> None:
+    story = spoken(STORY)
+    person = silence(4000) + spoken("Stop, please. What about the weather?", PERSON)
+    heard = together(echo_of(story, level_db=-20), person)
+    first, *_ = starts(await happenings_of(heard, played=story, canceller=WebRtcEchoCanceller()))
+    assert first == pytest.approx(4.0, abs=0.7)
+
+
+async def test_with_headphones_a_person_is_noticed_as_soon_as_without_a_canceller(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    story = spoken(STORY)
+    heard = together(silence(8000), silence(4000) + spoken("Stop, please. What about the weather?", PERSON))
+    alone = starts(await happenings_of(heard))
+    assert starts(await happenings_of(heard, played=story, canceller=WebRtcEchoCanceller())) == alone
+
+
+async def test_an_echo_that_begins_in_mid_call_is_found(autojump_clock: trio.testing.MockClock) -> None:
+    # The headphones are pulled out while the agent speaks: it may hold once, and then no more.
+    story = spoken(STORY) + silence(1000) + spoken(STORY)
+    half = bytes_of_ms(len(story) / 48 / 2)
+    heard = silence(len(story) / 96) + echo_of(story, level_db=-20)[half:]
+    told = starts(await happenings_of(heard, played=story, canceller=WebRtcEchoCanceller()))
+    assert [at for at in told if at > len(story) / 96_000 + 1.5] == []
+
+
+@pytest.mark.parametrize(("min_speech_ms", "noticed"), [(64, 1), (1000, 0)])
+async def test_a_sound_that_is_too_short_is_none(
+    autojump_clock: trio.testing.MockClock, min_speech_ms: int, noticed: int
+) -> None:
+    heard = silence(500) + spoken("Stop.") + silence(1000)
+    told = await happenings_of(heard, settings=HoldSettings(min_speech_ms=min_speech_ms))
+    assert len(starts(told)) == noticed
+
+
+async def test_a_frame_that_comes_late_and_those_behind_it_in_a_bunch_move_no_clock() -> None:
+    clock = ArrivalClock()
+    arrivals = [0.05, 0.10, 0.15, 0.40, 0.401, 0.402, 0.403, 0.404, 0.45]
+    times = [clock.take(1200, at) for at in arrivals]
+    assert times == pytest.approx([0.05 * (number + 1) for number in range(len(arrivals))])

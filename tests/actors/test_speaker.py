@@ -26,6 +26,7 @@ from channels.messages import (
     Play,
     Playing,
     Resume,
+    Sounding,
     SpeakerCommand,
     SpeakerReport,
 )
@@ -87,7 +88,12 @@ async def on_stage(*, queue_ms: int = 100, landing_s: float = 0.0) -> AsyncItera
     orders = Channel[SpeakerCommand]("orders", capacity=8192, unit="orders", full=Full.FAIL, because="test")
     reports = Channel[SpeakerReport]("reports", capacity=8192, unit="reports", full=Full.FAIL, because="test")
     loudspeaker = VirtualLoudspeaker(landing_s)
-    speaker = SpeakerPump(SpeakerSettings(queue_ms), loudspeaker, orders.receiver(), reports.sender())
+    sounding = Channel[Sounding](
+        "sounding", capacity=128, unit="frames", full=Full.DROP_OLDEST, because="test"
+    )
+    speaker = SpeakerPump(
+        SpeakerSettings(queue_ms), loudspeaker, orders.receiver(), reports.sender(), sounding.sender()
+    )
     async with trio.open_nursery() as nursery:
         nursery.start_soon(speaker.run)
         yield Stage(speaker, loudspeaker, orders.sender(), reports.receiver())

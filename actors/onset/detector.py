@@ -1,0 +1,106 @@
+"""OnsetDetector: when the person makes a sound, as their microphone has it.
+
+In: the same 50 ms frames that go to the service, and what the speaker plays. Out: `SoundStarted` and
+`SoundStopped`, with the times of the sound itself rather than of the decision. A voice activity detector
+judges; where the microphone hears the agent's own voice, it judges what an echo canceller leaves. The
+service gets the sound untouched: it is made for that, and a canceller changes the person's voice too. The
+controller holds the voice for what is told here, the taps measure with it; nothing waits for it, and without
+it the conversation goes on, decided by the service alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
+
+import trio
+from attrs import define, field
+
+from actors.onset.echo import EchoWatch
+from actors.onset.played import ArrivalClock, PlayedSound
+from actors.onset.sounds import Onsets
+from channels.bounded import Receiver, Sender
+from channels.happenings import SoundStarted, SoundStopped, Taps
+from channels.messages import MicrophoneFrame, Sounding
+from channels.ports import EchoCanceller
+from channels.settings import HoldSettings
+from channels.sound import SAMPLE_BYTES, ms_of_bytes
+
+__all__ = ["Judge", "Judged", "OnsetDetector"]
+
+SHORTEST_WAY_S = 0.08
+"""An echo takes at least this long from the room's queue to the microphone's frame: over loopback twice the
+75 ms of one way were measured. So much nearer the two streams are brought for the canceller and the watch,
+neither of which looks further back than half a second."""
+
+
+class Judged(Protocol):
+    """A window of sound, judged."""
+
+    @property
+    def probability(self) -> float:
+        """That somebody speaks in it, 0 to 1."""
+
+
+class Judge(Protocol):
+    """A voice activity detector."""
+
+    def feed(self, pcm: bytes) -> Sequence[Judged]:
+        """Takes PCM16 mono 24 kHz of any length; gives the windows that are complete."""
+
+
+@define
+class OnsetDetector:
+    """Listens to the person's microphone for its beginnings and ends.
+
+    Args:
+        load: makes the judge.
+        window_ms: the length of its windows.
+        settings: when a sound counts.
+        canceller: takes the agent's voice out of the microphone's; None leaves it in.
+    """
+
+    frames: Receiver[MicrophoneFrame]
+    playing: Receiver[Sounding]
+    sounds: Sender[SoundStarted | SoundStopped]
+    taps: Taps
+    load: Callable[[], Awaitable[Judge]]
+    window_ms: float
+    settings: HoldSettings = field(factory=HoldSettings)
+    canceller: EchoCanceller | None = None
+    _clock: ArrivalClock = field(factory=ArrivalClock, init=False)
+    _played: PlayedSound = field(factory=PlayedSound, init=False)
+    _watch: EchoWatch = field(factory=EchoWatch, init=False)
+
+    async def run(self) -> None:
+        """Listens until the frames end."""
+        async with self.frames, self.playing, self.sounds:
+            judge = await self.load()
+            onsets = Onsets(self.window_ms, self.settings)
+            unjudged_ms = 0.0
+            async for frame in self.frames:
+                now = trio.current_time()
+                pcm = frame.pcm
+                if self.canceller is not None:
+                    pcm = self._without_echo(self.canceller, pcm, now, person=onsets.sounding)
+                unjudged_ms += ms_of_bytes(len(pcm))
+                for window in judge.feed(pcm):
+                    unjudged_ms -= self.window_ms
+                    happening = onsets.take(window.probability, now - unjudged_ms / 1000)
+                    if happening is not None:
+                        self.taps.publish(happening)
+                        self.sounds.send_nowait(happening)
+
+    def _without_echo(self, canceller: EchoCanceller, heard: bytes, now: float, *, person: bool) -> bytes:
+        try:
+            while True:
+                self._played.take(self.playing.receive_nowait())
+        except (trio.WouldBlock, trio.EndOfChannel):
+            pass
+        samples = len(heard) // SAMPLE_BYTES
+        ended_at = self._clock.take(samples, now)
+        played = self._played.before(ended_at - SHORTEST_WAY_S, samples)
+        self._watch.take(played, heard, person=person)
+        # Also while there is no echo: the canceller has to know the sound that one may come from.
+        cleaned = canceller.clean(heard, played)
+        return cleaned if self._watch.echo else heard

@@ -1,0 +1,115 @@
+"""Whether the microphone hears the agent's own voice. Pure.
+
+An echo canceller helps only where there is an echo. Where there is none (headphones, or a client that
+cancels it itself) it has nothing to learn from, takes the person for an echo and half suppresses them:
+measured, an onset over the agent's voice is then noticed after 550 to 1,300 ms instead of 82. So the two
+streams are compared. The echo of a voice has that voice's waveform, if late and faint, and its
+cross-correlation (whitened, "GCC-PHAT") has a peak at the echo's delay; that of two voices has none.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from attrs import define, field
+
+from channels.sound import SAMPLE_RATE_HZ
+
+__all__ = ["EchoWatch", "likeness"]
+
+HEARD_SAMPLES = SAMPLE_RATE_HZ * 8 // 10
+"""The microphone's sound that is compared: long enough to find an echo of -40 dB."""
+
+LONGEST_DELAY_SAMPLES = SAMPLE_RATE_HZ // 2
+"""An echo that is later than this is not found, nor could WebRTC's canceller cancel it."""
+
+PLAYED_SAMPLES = HEARD_SAMPLES + LONGEST_DELAY_SAMPLES
+
+LIKE = 6.0
+"""From this peak (in RMS of its surroundings) the microphone still hears the agent. Measured: without echo 4
+in the median, and in 99 of 100 comparisons below 5.1 (6.3 while a person speaks too); with an echo of -20 dB
+14 in a room of 100 ms reverberation and 7.7 in one of 400 ms."""
+
+LIKE_AGAIN = 7.0
+"""From this one it hears the agent again: more than a chance likeness of two voices (1 in 1,000)."""
+
+UNLIKE_MS = 1000.0
+"""So long without a likeness, while the agent speaks and the person does not, and there is no echo."""
+
+EVERY_MS = 100.0
+"""How often the streams are compared; 0.5 ms of CPU each time."""
+
+_AUDIBLE_RMS = 100.0
+_WHITENING = 0.7
+"""1 gives every frequency the same weight, 0 its loudness: in noise, the frequencies that have voice in
+them should count for more."""
+_BLOCK_SAMPLES = SAMPLE_RATE_HZ // 50
+_FFT_SAMPLES = 32768
+_FREQUENCIES = np.fft.rfftfreq(_FFT_SAMPLES, 1 / SAMPLE_RATE_HZ)
+_VOICE = (_FREQUENCIES > 200) & (_FREQUENCIES < 4000)
+
+Samples = npt.NDArray[np.float32]
+
+
+def likeness(played: Samples, heard: Samples) -> float:
+    """How far the cross-correlation's peak stands out, for delays up to `LONGEST_DELAY_SAMPLES`.
+
+    Args:
+        played: the last `PLAYED_SAMPLES` of what was played.
+        heard: the last `HEARD_SAMPLES` of what was heard.
+    """
+    later = np.pad(_evened(heard), (PLAYED_SAMPLES - HEARD_SAMPLES, 0))
+    cross = np.fft.rfft(later, _FFT_SAMPLES) * np.conj(np.fft.rfft(_evened(played), _FFT_SAMPLES))
+    cross[~_VOICE] = 0
+    cross /= (np.abs(cross) + 1e-9) ** _WHITENING
+    correlation = np.fft.irfft(cross)[:LONGEST_DELAY_SAMPLES]
+    return float(np.abs(correlation).max() / (np.sqrt(np.mean(correlation**2)) + 1e-12))
+
+
+def _evened(samples: Samples) -> Samples:
+    # A single loud syllable would be all that is compared, and any two vowels are alike.
+    blocks = samples.reshape(-1, _BLOCK_SAMPLES)
+    evened: Samples = blocks / (np.sqrt(np.mean(blocks**2, axis=1, keepdims=True)) + 1)
+    return evened.reshape(-1)
+
+
+@define
+class EchoWatch:
+    """Follows the two streams. An echo is taken for granted until it is known that there is none."""
+
+    echo: bool = field(default=True, init=False)
+    _unlike_ms: float = field(default=0.0, init=False)
+    _since_ms: float = field(default=0.0, init=False)
+    _played: Samples = field(factory=lambda: np.zeros(PLAYED_SAMPLES, np.float32), init=False)
+    _heard: Samples = field(factory=lambda: np.zeros(HEARD_SAMPLES, np.float32), init=False)
+
+    def take(self, played: bytes, heard: bytes, *, person: bool) -> None:
+        """Takes as much of what was played as of what was heard (PCM16 mono 24 kHz).
+
+        Args:
+            played: by the agent.
+            heard: by the microphone.
+            person: whether the person speaks, who would drown an echo.
+        """
+        self._played = _after(self._played, played)
+        self._heard = _after(self._heard, heard)
+        self._since_ms += 1000 * len(heard) / 2 / SAMPLE_RATE_HZ
+        if self._since_ms < EVERY_MS:
+            return
+        passed_ms, self._since_ms = self._since_ms, 0.0
+        if _rms(self._played) < _AUDIBLE_RMS:
+            return
+        if likeness(self._played, self._heard) >= (LIKE if self.echo else LIKE_AGAIN):
+            self.echo, self._unlike_ms = True, 0.0
+        elif not person and _rms(self._played[-HEARD_SAMPLES:-LONGEST_DELAY_SAMPLES]) >= _AUDIBLE_RMS:
+            self._unlike_ms += passed_ms
+            if self._unlike_ms >= UNLIKE_MS:
+                self.echo = False
+
+
+def _after(before: Samples, pcm: bytes) -> Samples:
+    return np.concatenate([before, np.frombuffer(pcm, "<i2").astype(np.float32)])[-len(before) :]
+
+
+def _rms(samples: Samples) -> float:
+    return float(np.sqrt(np.mean(samples**2)))
