@@ -48,6 +48,7 @@ from channels.messages import (
     ApiEvent,
     MicrophoneFrame,
     PersonCame,
+    Sounding,
     SpeakerCommand,
     SpeakerReport,
     ToolEvent,
@@ -55,7 +56,6 @@ from channels.messages import (
 from channels.ports import TrackEvent
 from channels.settings import ACCOUNT, LIVEKIT_ACCOUNT, Settings, read_configuration
 from channels.streams import Actor, Addition, Streams
-    Sounding,
 from channels.texts import RoomText
 from channels.tools import Tool
 from channels.vad import WINDOW_MS, Vad
@@ -292,9 +292,7 @@ def wire(
             Receiver[MicrophoneFrame]: lambda name: c.microphone.tap(name, capacity=40),
             Receiver[SpeakerCommand]: lambda name: c.orders.tap(name, capacity=1024),
             Receiver[SpeakerReport]: lambda name: c.reports.tap(name, capacity=1024),
-            Receiver[Sounding]: lambda name: c.sounding.tap(name, capacity=256),
-            Sender[ClientMessage]: ask,
-            Sender[LeaveRoom]: lambda name: c.departures.sender(),
+            Sender[ClientMessage]: lambda name: c.requests.sender(),
         }
     )
     bystanders += [streams.compose(addition) for addition in additions]
@@ -364,9 +362,7 @@ async def serve(
                         if ear is not None:
                             c = graph.channels
                             ear.listen(c.texts, c.microphone, c.service, c.requests)
-                            ear.listen(
-                                c.sounds, c.orders, c.reports, *((c.sounding,) if record_audio else ())
-                            )
+                            ear.listen(c.sounds, c.orders, c.reports)
                         await serve_room(graph, taps)
             except (VoiceAgentError, BaseExceptionGroup) as error:
                 failure = reason_of(error)
