@@ -19,6 +19,8 @@ __all__ = ["CATALOGUE", "VARIABLES", "Chosen", "Entry", "build"]
 VARIABLES = "variables"
 """Where the values of a template's variables stand; their names are the template's."""
 
+LONGEST_SHOWN = 60
+
 _SHORTER = {"api.session": "session"}
 """The session stands at the top of a file, as on the wire."""
 
@@ -54,9 +56,15 @@ class Entry:
         """Where to get a right value."""
         if self.setting.mend:
             return self.setting.mend
-        if self.default is not None:
-            return f"leave it out for {self.default}"
-        return "leave it out for the service's own default"
+        match self.default:
+            case None:
+                return "leave it out for the service's own default"
+            case bool() | int() | float():
+                return f"leave it out for {str(self.default).lower()}"
+            case str(text) if len(text) <= LONGEST_SHOWN:
+                return f"leave it out for {text}"
+            case _:
+                return "leave it out for the usual"
 
 
 def _entries(kind: type[Any], prefix: str) -> Iterator[Entry]:

@@ -93,8 +93,10 @@ class Setting:
 def nearest(name: str, names: Iterable[str]) -> str | None:
     """The right spelling that was probably meant."""
     by_folded = {each.casefold(): each for each in names}
-    found = difflib.get_close_matches(name.casefold()[:80], by_folded, n=1, cutoff=0.6)
-    return by_folded[found[0]] if found else None
+    folded = name.casefold()[:80]
+    found = difflib.get_close_matches(folded, by_folded, n=1, cutoff=0.6)
+    longer = [each for each in by_folded if len(folded) > 2 and each.startswith(folded)]
+    return by_folded[[*found, *longer][0]] if found or len(longer) == 1 else None
 
 
 def shown(value: Any) -> str:
@@ -279,9 +281,8 @@ class Texts:
             try:
                 items.append(item.read(each))
             except Malformed as wrong:
-                raise Malformed(
-                    f"has a text, the {number}. of its list, that {wrong.wrong}", wrong.mend
-                ) from None
+                where = f"has a text, number {number} of its list, that"
+                raise Malformed(f"{where} {wrong.wrong}", wrong.mend) from None
         return tuple(items)
 
     def parse(self, text: str) -> tuple[str, ...]:

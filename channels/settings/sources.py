@@ -212,11 +212,8 @@ def flatten(
             yield path, value
         elif path == VARIABLES or any(each.startswith(f"{path}.") for each in known):
             if not isinstance(value, dict):
-                problems.append(
-                    SettingsError(
-                        f"{path} in {where} is not a table (found {shown(value)})", "see the README"
-                    )
-                )
+                what = f"{path} in {where} is not a table (found {shown(value)})"
+                problems.append(SettingsError(what, f"write [{path}] above its settings"))
             elif path == VARIABLES:
                 yield from ((f"{VARIABLES}.{variable}", each) for variable, each in value.items())
             else:
@@ -231,9 +228,10 @@ def _unknown(path: str, known: tuple[str, ...], where: str) -> SettingsError:
     if path in _ELSEWHERE:
         return SettingsError(what, _ELSEWHERE[path])
     tables = {each[:at] for each in known for at, character in enumerate(each) if character == "."}
-    meant = nearest(path, [*known, *sorted(tables)])
+    places = [*known, *sorted(tables)]
+    meant = nearest(path, places)
     if meant is None:  # the right name in the wrong place
-        meant = next((each for each in known if each.rpartition(".")[2] == path.rpartition(".")[2]), None)
+        meant = next((each for each in places if each.rpartition(".")[2] == path.rpartition(".")[2]), None)
     return SettingsError(
         what, f"did you mean {meant}?" if meant else "`python runner.py config` lists them all"
     )
