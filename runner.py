@@ -13,6 +13,7 @@ joins whom, and how full each may get.
 from __future__ import annotations
 
 import functools
+import math
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Sequence
@@ -35,17 +36,19 @@ from actors.log import EventLog
 from actors.mic import MicPump
 from actors.onset import Judge, OnsetDetector
 from actors.record import check_free, recording
+from actors.requests import AT_ONCE, RequestGate
 from actors.room.actor import RoomActor
 from actors.room.livekit_edge import LiveKitEdge, livekit_edge
 from actors.speaker import SpeakerPump
 from actors.timers import TurnTimer
 from actors.tools import ToolRunner, load_tools
 from channels.bounded import Channel, ChannelStatistics, Full, Receiver, Sender
-from channels.errors import ActorFailed, SettingsError, VoiceAgentError, reason_of
+from channels.errors import ActorFailed, SettingsError, VoiceAgentError, found_channels_broken, reason_of
 from channels.happenings import BystanderFailed, Happening, SoundStarted, SoundStopped, Taps
 from channels.log import open_log
 from channels.messages import (
     ApiEvent,
+    LeaveRoom,
     MicrophoneFrame,
     PersonCame,
     Sounding,
@@ -73,7 +76,8 @@ if sys.version_info < (3, 11):
 
 Preparation: TypeAlias = Callable[[], AbstractAsyncContextManager[Settings]]
 
-BYSTANDERS_LEAVE_WITHIN_S = 0.5
+BYSTANDERS_LEAVE_WITHIN_S = 1.0
+"""Time for what only watches to write its last line, once the conversation is over."""
 
 
 async def _load_vad() -> Judge:
@@ -105,6 +109,13 @@ class Channels:
             unit="messages typed",
             full=Full.DROP_OLDEST,
             because="somebody who floods the chat must not stop the conversation",
+        )
+        self.departures = Channel[LeaveRoom](
+            "departures",
+            capacity=1,
+            unit="orders to leave",
+            full=Full.DROP_OLDEST,
+            because="one leaves once, whoever says so",
         )
         self.microphone = Channel[MicrophoneFrame](
             "microphone",
@@ -223,6 +234,7 @@ def wire(
             c.tracks.sender(),
             c.people.sender(),
             c.texts.sender(),
+            c.departures.receiver(),
             taps,
             random,
         ),
@@ -284,6 +296,18 @@ def wire(
     if terminal is not None:
         name = settings.livekit.room_name
         bystanders.append(LiveLine(name, taps.tap("live line"), c.statistics, terminal))
+
+    def ask(name: str) -> Sender[ClientMessage]:
+        asked = Channel[ClientMessage](
+            f"requests of {name}",
+            capacity=AT_ONCE,
+            unit="messages to the service",
+            full=Full.WAIT,
+            because="whoever floods shall wait, behind nobody but themselves",
+        )
+        bystanders.append(RequestGate(asked.receiver(), c.requests.sender()))
+        return asked.sender()
+
     # What an actor of somebody's own is given, by the type of its field.
     streams = Streams(
         {
@@ -292,7 +316,9 @@ def wire(
             Receiver[MicrophoneFrame]: lambda name: c.microphone.tap(name, capacity=40),
             Receiver[SpeakerCommand]: lambda name: c.orders.tap(name, capacity=1024),
             Receiver[SpeakerReport]: lambda name: c.reports.tap(name, capacity=1024),
-            Sender[ClientMessage]: lambda name: c.requests.sender(),
+            Receiver[Sounding]: lambda name: c.sounding.tap(name, capacity=256),
+            Sender[ClientMessage]: ask,
+            Sender[LeaveRoom]: lambda name: c.departures.sender(),
         }
     )
     bystanders += [streams.compose(addition) for addition in additions]
@@ -300,23 +326,39 @@ def wire(
 
 
 async def serve_room(graph: Graph, taps: Taps) -> None:
-    """Serves one room until cancelled.
+    """Serves one room until it is left or all is cancelled.
+
+    What only watches hears the conversation to its end, and has a moment to finish.
 
     Raises:
         VoiceAgentError: (perhaps in a group) the room or the service cannot be used any more.
     """
+    watching = trio.CancelScope(shield=True)
     async with trio.open_nursery() as nursery:
-        for actor in graph.conversation:
-            nursery.start_soon(actor.run)
-        for bystander in graph.bystanders:
-            nursery.start_soon(_run_bystander, bystander, taps)
+        nursery.start_soon(_watch, graph.bystanders, taps, watching)
+        try:
+            async with trio.open_nursery() as conversation:
+                for actor in graph.conversation:
+                    conversation.start_soon(actor.run)
+        finally:
+            taps.close()
+            watching.deadline = trio.current_time() + BYSTANDERS_LEAVE_WITHIN_S
 
 
-async def _run_bystander(actor: Actor, taps: Taps) -> None:
+async def _watch(bystanders: Sequence[Actor], taps: Taps, watching: trio.CancelScope) -> None:
+    with watching:
+        async with trio.open_nursery() as nursery:
+            for bystander in bystanders:
+                nursery.start_soon(_run_bystander, bystander, taps, watching)
+
+
+async def _run_bystander(actor: Actor, taps: Taps, watching: trio.CancelScope) -> None:
     """An actor that only watches must never touch the conversation, whatever is wrong with it."""
     try:
         await actor.run()
     except Exception as error:
+        if watching.deadline < math.inf and found_channels_broken(error):
+            return  # the conversation is over
         taps.publish(BystanderFailed(type(actor).__name__, repr(error)))
         if getattr(actor, "essential", False):
             raise ActorFailed(
@@ -342,8 +384,10 @@ async def serve(
         stopping = trio.CancelScope()
         signals.start_soon(_cancel_on_signal, stopping)
         async with trio.open_nursery() as bystanders:
-            taps = Taps()
-            bystanders.start_soon(EventLog(taps.tap("log"), log).run)
+            taps, to_the_log = Taps(), Taps()
+            # The log hears also what happens after the room's own taps were closed.
+            taps.overhear(to_the_log.publish)
+            bystanders.start_soon(EventLog(to_the_log.tap("log"), log).run)
             try:
                 with stopping:
                     async with (
@@ -369,7 +413,7 @@ async def serve(
                 if failure is None:
                     raise
             finally:
-                taps.close()
+                to_the_log.close()
                 bystanders.cancel_scope.deadline = trio.current_time() + BYSTANDERS_LEAVE_WITHIN_S
         signals.cancel_scope.cancel()
     if failure is not None:

@@ -26,6 +26,7 @@ __all__ = [
     "RoomUnreachable",
     "SettingsError",
     "VoiceAgentError",
+    "found_channels_broken",
     "reason_of",
 ]
 
@@ -98,6 +99,12 @@ def reason_of(failure: BaseException) -> VoiceAgentError | None:
     reasons = [leaf for leaf in leaves if isinstance(leaf, VoiceAgentError)]
     followed = (VoiceAgentError, trio.BrokenResourceError, trio.ClosedResourceError, trio.Cancelled)
     return reasons[0] if reasons and all(isinstance(leaf, followed) for leaf in leaves) else None
+
+
+def found_channels_broken(failure: BaseException) -> bool:
+    """Whether nothing is wrong but that others had left their ends of channels."""
+    broken = (trio.BrokenResourceError, trio.ClosedResourceError)
+    return all(isinstance(leaf, broken) for leaf in _leaves(failure))
 
 
 def _leaves(failure: BaseException) -> list[BaseException]:

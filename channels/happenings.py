@@ -22,6 +22,7 @@ __all__ = [
     "Happening",
     "HeardBy",
     "Interrupted",
+    "Leaving",
     "ParticipantJoined",
     "ParticipantLeft",
     "PersonSaid",
@@ -69,6 +70,13 @@ class RoomLost:
 @attrs.frozen
 class RoomRestored:
     """The connection to the room is there again."""
+
+
+@attrs.frozen
+class Leaving:
+    """The agent was told to leave the room, and the call ends."""
+
+    why: str
 
 
 @attrs.frozen
@@ -290,6 +298,7 @@ Happening: TypeAlias = (
     RoomJoined
     | RoomLost
     | RoomRestored
+    | Leaving
     | ParticipantJoined
     | ParticipantLeft
     | HeardBy

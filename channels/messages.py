@@ -28,6 +28,7 @@ __all__ = [
     "Finish",
     "Finished",
     "Hold",
+    "LeaveRoom",
     "MicrophoneFrame",
     "PersonCame",
     "Play",
@@ -61,6 +62,14 @@ class PersonCame:
     """Somebody is in the room to talk with."""
 
     identity: str
+
+
+@attrs.frozen
+class LeaveRoom:
+    """The call is to end: leave the room, and let everything behind it end in order."""
+
+    why: str
+    """For the log, in a few words."""
 
 
 ApiEvent: TypeAlias = ServerEvent | ConnectionBroke

@@ -1,10 +1,10 @@
 """RoomActor: keeps the agent in its room.
 
-In: nothing but the `Room` port. Out: the audio tracks of people (to the microphone pump), who came (to the
-session, which begins then), what people typed, and what happens in the room (to the taps). It mints a token
-for each join: this room only, short-lived. When the server goes away for good it joins again, with backoff,
-for as long as a person would wait; when the agent was thrown out it ends with one line. Cancelled, it
-leaves the room cleanly.
+In: the `Room` port, and the word to leave. Out: the audio tracks of people (to the microphone pump), who
+came (to the session, which begins then), what people typed, and what happens in the room (to the taps). It
+mints a token for each join: this room only, short-lived. When the server goes away for good it joins again,
+with backoff, for as long as a person would wait; when the agent was thrown out it ends with one line. Told
+to leave, or cancelled, it leaves the room cleanly; all that hangs on it ends when its channels do.
 """
 
 from __future__ import annotations
@@ -19,10 +19,18 @@ from attrs import define, field
 from livekit import api
 
 from channels.backoff import Backoff
-from channels.bounded import Sender
+from channels.bounded import Receiver, Sender
 from channels.errors import RoomEnded, RoomUnreachable, SettingsError
-from channels.happenings import ParticipantJoined, ParticipantLeft, RoomJoined, RoomLost, RoomRestored, Taps
-from channels.messages import PersonCame
+from channels.happenings import (
+    Leaving,
+    ParticipantJoined,
+    ParticipantLeft,
+    RoomJoined,
+    RoomLost,
+    RoomRestored,
+    Taps,
+)
+from channels.messages import LeaveRoom, PersonCame
 from channels.ports import (
     AudioTrackGone,
     AudioTrackHeard,
@@ -107,33 +115,40 @@ class RoomActor:
     tracks: Sender[TrackEvent]
     people: Sender[PersonCame]
     texts: Sender[RoomText]
+    departures: Receiver[LeaveRoom]
     taps: Taps
     random: Random = field(factory=Random)
 
     async def run(self) -> None:
-        """Joins and stays until cancelled or thrown out."""
-        async with self.tracks, self.people, self.texts:
-            await self._stay(rejoined=False)
-            lost_at, backoff = trio.current_time(), Backoff(self.random)
-            while True:
-                joining_at = trio.current_time()
-                unreachable: RoomUnreachable | None = None
-                try:
-                    await self._stay(rejoined=True)
-                except RoomUnreachable as error:
-                    unreachable = error
-                now = trio.current_time()
-                if unreachable is None and now - joining_at >= _STEADY_AFTER_S:
-                    lost_at, backoff = now, Backoff(self.random)
-                    continue
-                wait_s = backoff.next_s()
-                if now + wait_s - lost_at > _REJOIN_FOR_S:
-                    raise RoomUnreachable(
-                        f"LiveKit at {self.settings.url} went away and did not come back",
-                        "start the agent again when it runs",
-                    ) from unreachable
-                self.taps.publish(RoomLost(f"cannot join yet, next try in {wait_s:.1f} s"))
-                await trio.sleep(wait_s)
+        """Joins and stays until told to leave, cancelled or thrown out."""
+        async with self.tracks, self.people, self.texts, self.departures, trio.open_nursery() as nursery:
+            nursery.start_soon(self._stay_on)
+            async for order in self.departures:
+                self.taps.publish(Leaving(order.why))
+                nursery.cancel_scope.cancel()
+
+    async def _stay_on(self) -> None:
+        await self._stay(rejoined=False)
+        lost_at, backoff = trio.current_time(), Backoff(self.random)
+        while True:
+            joining_at = trio.current_time()
+            unreachable: RoomUnreachable | None = None
+            try:
+                await self._stay(rejoined=True)
+            except RoomUnreachable as error:
+                unreachable = error
+            now = trio.current_time()
+            if unreachable is None and now - joining_at >= _STEADY_AFTER_S:
+                lost_at, backoff = now, Backoff(self.random)
+                continue
+            wait_s = backoff.next_s()
+            if now + wait_s - lost_at > _REJOIN_FOR_S:
+                raise RoomUnreachable(
+                    f"LiveKit at {self.settings.url} went away and did not come back",
+                    "start the agent again when it runs",
+                ) from unreachable
+            self.taps.publish(RoomLost(f"cannot join yet, next try in {wait_s:.1f} s"))
+            await trio.sleep(wait_s)
 
     async def _stay(self, *, rejoined: bool) -> None:
         """Returns when the connection is lost for good."""

@@ -16,10 +16,11 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from actors.room.actor import AGENT_IDENTITY, RoomActor, mint_token
-from channels.bounded import Channel, Full, Receiver
+from channels.bounded import Channel, Full, Receiver, Sender
 from channels.errors import NotAllowedInRoom, RoomEnded, RoomUnreachable, VoiceAgentError, reason_of
 from channels.happenings import (
     Happening,
+    Leaving,
     ParticipantJoined,
     ParticipantLeft,
     RoomJoined,
@@ -27,7 +28,7 @@ from channels.happenings import (
     RoomRestored,
     Taps,
 )
-from channels.messages import PersonCame
+from channels.messages import LeaveRoom, PersonCame
 from channels.ports import (
     AudioTrackGone,
     AudioTrackHeard,
@@ -107,6 +108,7 @@ class Visit:
     tracks: Receiver[TrackEvent]
     people: Receiver[PersonCame]
     texts: Receiver[RoomText]
+    departures: Sender[LeaveRoom]
     taps: Receiver[Happening]
     told: list[Happening] = attrs.field(factory=list)
     failure: BaseException | None = None
@@ -153,12 +155,29 @@ async def visit(*stays: Stay, last: Stay | None = None, seed: int = 1) -> AsyncI
     texts = Channel[RoomText](
         "texts", capacity=32, unit="messages", full=Full.DROP_OLDEST, because="as in the wiring"
     )
+    departures = Channel[LeaveRoom](
+        "departures", capacity=1, unit="orders", full=Full.DROP_OLDEST, because="as in the wiring"
+    )
     taps = Taps()
     room = FakeRoom(list(stays), last)
     at_work = Visit(
-        room, tracks.receiver(), people.receiver(), texts.receiver(), taps.tap("test", capacity=10_000)
+        room,
+        tracks.receiver(),
+        people.receiver(),
+        texts.receiver(),
+        departures.sender(),
+        taps.tap("test", capacity=10_000),
     )
-    actor = RoomActor(SETTINGS, room, tracks.sender(), people.sender(), texts.sender(), taps, Random(seed))
+    actor = RoomActor(
+        SETTINGS,
+        room,
+        tracks.sender(),
+        people.sender(),
+        texts.sender(),
+        departures.receiver(),
+        taps,
+        Random(seed),
+    )
 
     async def run() -> None:
         try:
@@ -234,6 +253,22 @@ async def test_who_comes_and_goes_is_told(autojump_clock: MockClock) -> None:
             ParticipantJoined("alice"),
             ParticipantLeft("alice"),
         ]
+
+
+@pytest.mark.parametrize("stays", [([1.0, 60.0],), ([5.0, LOST],)], ids=["in the room", "between joins"])
+async def test_told_to_leave_it_leaves_and_whoever_hangs_on_it_is_told(
+    stays: tuple[Stay, ...], autojump_clock: MockClock
+) -> None:
+    async with visit(*stays, last=unreachable()) as at_work:
+        await trio.sleep(5.5)
+        at_work.departures.send_nowait(LeaveRoom("the person said goodbye"))
+        with trio.fail_after(1):
+            await at_work.over.wait()
+        assert at_work.failure is None
+        assert at_work.room.inside == 0
+        assert at_work.happened()[-1] == Leaving("the person said goodbye")
+        with pytest.raises(trio.EndOfChannel):
+            await at_work.tracks.receive()
 
 
 async def test_that_a_person_came_is_told_to_the_session_and_that_a_machine_came_is_not(
