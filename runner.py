@@ -30,6 +30,7 @@ from structlog.typing import FilteringBoundLogger
 from actors.api import ApiSession
 from actors.api.connection import Dialer, dial
 from actors.barge_in import BargeInController
+from actors.filler import Filler
 from actors.front_end import FrontEnd
 from actors.live_line import LiveLine
 from actors.log import EventLog
@@ -41,13 +42,14 @@ from actors.room.actor import RoomActor
 from actors.room.livekit_edge import LiveKitEdge, livekit_edge
 from actors.speaker import SpeakerPump
 from actors.timers import TurnTimer
-from actors.tools import ToolRunner, load_tools
+from actors.tools import ToolRunner
 from channels.bounded import Channel, ChannelStatistics, Full, Receiver, Sender
 from channels.errors import ActorFailed, SettingsError, VoiceAgentError, found_channels_broken, reason_of
 from channels.happenings import BystanderFailed, Happening, SoundStarted, SoundStopped, Taps
 from channels.log import open_log
 from channels.messages import (
     ApiEvent,
+    Fill,
     LeaveRoom,
     MicrophoneFrame,
     PersonCame,
@@ -57,10 +59,9 @@ from channels.messages import (
     ToolEvent,
 )
 from channels.ports import TrackEvent
-from channels.settings import ACCOUNT, LIVEKIT_ACCOUNT, Settings, read_configuration
+from channels.settings import ACCOUNT, LIVEKIT_ACCOUNT, Settings, ToolSettings, read_configuration
 from channels.streams import Actor, Addition, Streams
 from channels.texts import RoomText
-from channels.tools import Tool
 from channels.vad import WINDOW_MS, Vad
 from channels.wire.messages import ClientMessage
 from commands.added import read_addition
@@ -69,7 +70,7 @@ from commands.config import gather_from, print_configuration
 from commands.graph import draw, print_graph
 from commands.replay import replay
 from commands.token import print_token
-from commands.tools import with_tools
+from commands.tools import read_tools, with_tools
 
 if sys.version_info < (3, 11):
     from exceptiongroup import BaseExceptionGroup
@@ -137,6 +138,13 @@ class Channels:
             unit="beginnings and ends of sounds",
             full=Full.FAIL,
             because="the controller takes them at once",
+        )
+        self.fills = Channel[Fill](
+            "fills",
+            capacity=1,
+            unit="sounds while a tool runs",
+            full=Full.DROP_OLDEST,
+            because="one that comes late fills no silence",
         )
         self.service = Channel[ApiEvent](
             "service",
@@ -254,6 +262,7 @@ def wire(
             settings.hold,
             c.service.receiver(),
             c.sounds.receiver(),
+            c.fills.receiver(),
             c.reports.receiver(),
             c.orders.sender(),
             taps,
@@ -284,6 +293,12 @@ def wire(
             edge.echo_canceller if settings.hold.echo_cancellation else None,
         ),
         TurnTimer(taps.tap("timers"), taps),
+        Filler(
+            taps.tap("filler"),
+            c.fills.sender(),
+            settings.tools.filler_sound,
+            settings.tools.filler_after_ms,
+        ),
         FrontEnd(
             taps.tap("front end"),
             c.texts.receiver(),
@@ -374,7 +389,7 @@ async def serve(
     configurable: bool = False,
     terminal: Console | None = None,
     additions: Sequence[Addition] = (),
-    tools: Sequence[Tool] = (),
+    tools: ToolSettings | None = None,
     record: Path | None = None,
     record_audio: bool = False,
 ) -> int:
@@ -396,7 +411,7 @@ async def serve(
                         recording(record, settings, taps, with_sound=record_audio) as ear,
                     ):
                         graph = wire(
-                            with_tools(settings, tools),
+                            settings if tools is None else with_tools(settings, tools),
                             edge,
                             taps,
                             configurable=configurable,
@@ -451,7 +466,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return print_graph(draw(functools.partial(wire, additions=additions)), options.svg)
         required = ACCOUNT if writings.name_an_account else ()
         configuration = read_configuration(writings, log.warning, required=required)
-        tools = load_tools(configuration.tools().modules, log.warning)
+        tools = read_tools(configuration.tools(), log.warning)
         if writings.name_an_account:
             settings = configuration.settings()
             log.info(

@@ -25,6 +25,7 @@ __all__ = [
     "ApiEvent",
     "ConnectionBroke",
     "Cut",
+    "Fill",
     "Finish",
     "Finished",
     "Hold",
@@ -93,6 +94,13 @@ class Play:
     """Append this sound to what is to be played."""
 
     reply_id: str
+    pcm: bytes = attrs.field(repr=_length)
+
+
+@attrs.frozen
+class Fill:
+    """Wanted: this sound, while the agent has nothing to say and the person is silent. It is no reply."""
+
     pcm: bytes = attrs.field(repr=_length)
 
 

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 
 from attrs import evolve
 
-from channels.settings import Settings
-from channels.tools import Tool
+from actors.filler import load_filler
+from actors.tools import load_tools
+from channels.settings import Settings, ToolSettings
 
-__all__ = ["with_tools"]
+__all__ = ["read_tools", "with_tools"]
 
 
-def with_tools(settings: Settings, functions: Sequence[Tool]) -> Settings:
+def read_tools(settings: ToolSettings, warn: Callable[[str], None]) -> ToolSettings:
+    """The settings with what they name: the functions of the modules, the sound of the filler.
+
+    Raises:
+        SettingsError: a module or a function cannot be used, or the filler is no sound.
+    """
+    functions = load_tools(settings.modules, warn)
+    return evolve(settings, functions=functions, filler_sound=load_filler(settings.filler))
+
+
+def with_tools(settings: Settings, tools: ToolSettings) -> Settings:
     """The settings of a room whose agent has these tools: declared to the service, and ready to be called."""
-    session = evolve(settings.api.session, tools=tuple(function.as_wire() for function in functions))
-    return evolve(
-        settings,
-        api=evolve(settings.api, session=session),
-        tools=evolve(settings.tools, functions=tuple(functions)),
-    )
+    declared = tuple(function.as_wire() for function in tools.functions)
+    session = evolve(settings.api.session, tools=declared)
+    return evolve(settings, api=evolve(settings.api, session=session), tools=tools)

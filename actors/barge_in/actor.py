@@ -14,7 +14,7 @@ from actors.barge_in.floor import FloorState
 from actors.barge_in.machine import Conversation, Event, TimePassed, step
 from channels.bounded import Receiver, Sender
 from channels.happenings import SoundStarted, SoundStopped, Taps
-from channels.messages import ApiEvent, SpeakerCommand, SpeakerReport
+from channels.messages import ApiEvent, Fill, SpeakerCommand, SpeakerReport
 from channels.settings import HoldSettings
 
 __all__ = ["BargeInController"]
@@ -27,6 +27,7 @@ class BargeInController:
     settings: HoldSettings
     events: Receiver[ApiEvent]
     sounds: Receiver[SoundStarted | SoundStopped]
+    fills: Receiver[Fill]
     reports: Receiver[SpeakerReport]
     commands: Sender[SpeakerCommand]
     taps: Taps
@@ -38,8 +39,16 @@ class BargeInController:
 
     async def run(self) -> None:
         """Decides until the session's events end."""
-        async with self.events, self.sounds, self.reports, self.commands, trio.open_nursery() as nursery:
+        async with (
+            self.events,
+            self.sounds,
+            self.fills,
+            self.reports,
+            self.commands,
+            trio.open_nursery() as nursery,
+        ):
             nursery.start_soon(self._take_all, self.sounds)
+            nursery.start_soon(self._take_all, self.fills)
             nursery.start_soon(self._take_all, self.reports)
             nursery.start_soon(self._watch_deadline)
             async for event in self.events:
@@ -47,7 +56,8 @@ class BargeInController:
             nursery.cancel_scope.cancel()
 
     async def _take_all(
-        self, messages: Receiver[SoundStarted | SoundStopped] | Receiver[SpeakerReport]
+        self,
+        messages: Receiver[SoundStarted | SoundStopped] | Receiver[Fill] | Receiver[SpeakerReport],
     ) -> None:
         async for message in messages:
             self._take(message)

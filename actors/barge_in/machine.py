@@ -34,6 +34,7 @@ from channels.messages import (
     ApiEvent,
     ConnectionBroke,
     Cut,
+    Fill,
     Finish,
     Finished,
     Hold,
@@ -106,6 +107,9 @@ class Conversation:
     floor: FloorState = attrs.field(factory=lambda: FloorState(HoldSettings()))
     playing: tuple[str, float] | None = None
     """The reply that was played last, and how many ms of it."""
+    filler: str | None = None
+    """A sound that is no reply and gives way to everything, while it is being played."""
+    fillers: int = 0
     dropped_bytes: int = 0
     """Sound of replies that were over when it came."""
 
@@ -130,7 +134,7 @@ class TimePassed:
     """The floor's deadline may be over."""
 
 
-Event: TypeAlias = ApiEvent | SpeakerReport | SoundStarted | SoundStopped | TimePassed
+Event: TypeAlias = ApiEvent | SpeakerReport | SoundStarted | SoundStopped | Fill | TimePassed
 Outcome: TypeAlias = tuple[Conversation, list[SpeakerCommand], list[Happening]]
 
 
@@ -140,10 +144,12 @@ def step(conversation: Conversation, event: Event, now: float) -> Outcome:
     match event:
         case SpeechStarted():
             turn.happenings.append(TurnStarted(now))
+            turn.cut_filler()
             if conversation.interruptible:
                 turn.signal_living(Signal.INTERRUPTED)
                 turn.signal_floor(FloorSignal.DECIDED)
         case SoundStarted():
+            turn.cut_filler()
             if conversation.may_hold():
                 turn.signal_floor(FloorSignal.SOUND)
         case SoundStopped():
@@ -170,6 +176,10 @@ def step(conversation: Conversation, event: Event, now: float) -> Outcome:
             turn.set_text(reply_id, text)
         case Playing(reply_id=reply_id, played_ms=played_ms, audible=audible):
             turn.note_played(reply_id, played_ms, audible)
+        case Fill(pcm=pcm):
+            turn.fill(pcm)
+        case Finished(reply_id=reply_id) if reply_id == conversation.filler:
+            turn.change(filler=None)
         case Finished(reply_id=reply_id):
             turn.signal(reply_id, Signal.FINISHED, finished=event)
         case SessionReady(session_id=session_id, config=config):
@@ -255,6 +265,7 @@ class _Turn:
         after, order = TABLE[before or Life.ARRIVING][signal]
         match order:
             case Order.PLAY:
+                self.cut_filler()
                 self.commands.append(Play(reply_id, sound))
             case Order.FINISH:
                 self.commands.append(Finish(reply_id))
@@ -273,6 +284,19 @@ class _Turn:
             self._end(after, finished)
         else:
             self._put(reply_id, attrs.evolve(self.conversation.replies[reply_id], life=after))
+
+    def fill(self, pcm: bytes) -> None:
+        conversation = self.conversation
+        busy = conversation.speaks() or conversation.filler is not None
+        if not busy and conversation.floor.floor is Floor.FREE:
+            filler = f"filler-{conversation.fillers}"
+            self.change(filler=filler, fillers=conversation.fillers + 1)
+            self.commands += [Play(filler, pcm), Finish(filler)]
+
+    def cut_filler(self) -> None:
+        if self.conversation.filler is not None:
+            self.commands.append(Cut(self.conversation.filler))
+            self.change(filler=None)
 
     def add_word(self, reply_id: str, word: Word) -> None:
         reply = self.conversation.replies.get(reply_id)

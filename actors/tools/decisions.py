@@ -7,8 +7,8 @@
 - a tool that the service runs itself (`http` in its configuration) is never answered, nor is the same call
   twice;
 - a result is sent at once, or when its reply is done, as `ToolSettings` say; one of a `hold` tool at once;
-- while the connection is broken results wait. A resumed session gets them, those too of which it gave no
-  sign that they had arrived; a fresh one gets none;
+- while the connection is broken results wait. A resumed session gets them, a fresh one gets none. What was
+  handed over is the session's to deliver;
 - every call has a last moment, the one at which the service stops waiting for it: nothing waits longer.
 """
 
@@ -102,7 +102,7 @@ class _Call:
     returned: Returned | None = None
     returned_at: float = math.inf
     sent: bool = False
-    """Handed over; no later event has shown yet that it arrived."""
+    """Handed over. It may still wait to be taken, until a later reply shows that it was."""
 
 
 @frozen
@@ -196,7 +196,7 @@ def step(state: ToolState, event: Event, now: float) -> Outcome:
         case SessionUpdated(config=config):
             turn.configure(config)
         case ConnectionBroke():
-            turn.disconnect()
+            turn.change(connected=False)
         case TimePassed():
             pass
     turn.send_what_may_go()
@@ -282,14 +282,6 @@ class _Step:
             self.change(declared=declared)
         if config:
             self.change(interruptible=is_interruptible(config))
-
-    def disconnect(self) -> None:
-        self.change(connected=False)
-        for call_id, call in self.state.calls.items():
-            if call.sent:
-                # It may have been lost on the way. The service ignores what it has already.
-                self.commands.append(Stop(call_id))
-                self._put(call_id, evolve(call, sent=False))
 
     def send_what_may_go(self) -> None:
         for call_id, call in list(self.state.calls.items()):

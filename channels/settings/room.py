@@ -17,6 +17,7 @@ __all__ = [
     "DEFAULT_ROOM_NAME",
     "DEFAULT_VOICE_AGENT_URL",
     "ApiSettings",
+    "FillerSound",
     "FrontEndSettings",
     "HoldSettings",
     "LiveKitSettings",
@@ -63,6 +64,8 @@ _LONGEST_HOLD = Setting(Whole(0, 10_000, "ms"), "HOLD_MS", "leave it out for 300
 # Silero's own default is 0.5, and below 0.2 it takes noise for a voice.
 _ACTIVATION_THRESHOLD = Setting(Number(0.2, 0.95), mend="leave it out for 0.5")
 _MIN_SPEECH = Setting(Whole(32, 1000, "ms"), mend="leave it out for 64")
+
+_FILLER = Setting(OneLine(500), mend="write off, tone, or the path of a WAV file")
 
 
 @attrs.frozen
@@ -117,19 +120,35 @@ class HoldSettings:
 
 
 @attrs.frozen
+class FillerSound:
+    """A sound that tells somebody who waits that they are not forgotten."""
+
+    pcm: bytes = attrs.field(repr=lambda pcm: f"<{len(pcm)} bytes>")
+    every_s: float | None
+    """From one to the next; None: it is heard once in a wait."""
+
+
+@attrs.frozen
 class ToolSettings:
     """Which tools there are, and when the service is told what they returned.
 
     `modules` are Python files, or dotted names, whose public functions are tools. `send_results` is
     `at-once`, which is about a second faster, or `after-reply`: when the reply that asked is done, as the
     current documentation has it, but no later than `longest_wait_ms` after the tool returned.
+
+    `filler` is what is heard while a tool takes long: `off`, `tone`, or a WAV file, played once. It begins
+    after `filler_after_ms` of silence, and gives way to any sound of the agent or of the person.
     """
 
     modules: Annotated[tuple[str, ...], Setting(Texts(20, 500), mend="write the path of a Python file")] = ()
     send_results: Annotated[str, Setting(Choice(("at-once", "after-reply")))] = "at-once"
     longest_wait_ms: Annotated[int, Setting(Whole(0, 60_000, "ms"))] = 4000
+    filler: Annotated[str, _FILLER] = "off"
+    filler_after_ms: Annotated[int, Setting(Whole(100, 10_000, "ms"))] = 800
     functions: tuple[Tool, ...] = ()
     """The tools of the modules, loaded."""
+    filler_sound: FillerSound | None = None
+    """What `filler` names, loaded."""
 
 
 @attrs.frozen

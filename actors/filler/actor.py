@@ -1,0 +1,124 @@
+"""Filler: asks for a quiet sound when a tool takes long and nobody says anything.
+
+In: happenings. Out: `Fill`, to the controller, which plays it only while the agent has nothing to say and
+the person is silent, and cuts it for both: nothing here needs to be quick. When to ask is `Patience`, pure.
+It is a tap: if it is slow or crashes, there is no filler, and nothing else changes.
+"""
+
+from __future__ import annotations
+
+import math
+
+import trio
+from attrs import define, field
+
+from channels.bounded import Receiver, Sender
+from channels.happenings import (
+    Happening,
+    Interrupted,
+    ReplyBegan,
+    ReplyEnded,
+    SoundStarted,
+    SoundStopped,
+    ToolAnswered,
+    ToolCalled,
+    ToolDropped,
+)
+from channels.messages import Fill
+from channels.settings import FillerSound
+from channels.sound import ms_of_bytes
+
+__all__ = ["Filler", "Patience"]
+
+ANSWER_WITHIN_S = 4.0
+"""After the last tool returned, its reply is expected for so long; 0.7 to 2.3 s were seen."""
+
+
+@define
+class Patience:
+    """When a waiting person should hear that they are not forgotten. Times are in seconds.
+
+    Args:
+        sound: what they hear.
+        after_s: the silence that is long enough.
+    """
+
+    sound: FillerSound
+    after_s: float
+    _running: set[str] = field(factory=set, init=False)
+    _until: float = field(default=-math.inf, init=False)
+    """Until when somebody waits for something; infinity while a tool runs."""
+    _speaking: set[str] = field(factory=set, init=False)
+    _person_sounds: bool = field(default=False, init=False)
+    _next: float = field(default=math.inf, init=False)
+
+    @property
+    def next_at(self) -> float:
+        """When the sound is to be asked for; infinity: not as things are."""
+        silent = not self._speaking and not self._person_sounds
+        return self._next if silent and self._next <= self._until else math.inf
+
+    def take(self, happening: Happening, now: float) -> None:
+        """Something happened that may begin or end a wait."""
+        match happening:
+            case ToolCalled(call_id=call_id):
+                if not self._running:
+                    self._next = now + self.after_s
+                self._running.add(call_id)
+                self._until = math.inf
+            case ToolAnswered(call_id=call_id) if call_id in self._running:
+                self._running.discard(call_id)
+                self._until = math.inf if self._running else now + ANSWER_WITHIN_S
+            case ToolDropped(call_id=call_id):
+                self._running.discard(call_id)
+                self._until = math.inf if self._running else -math.inf
+            case ReplyBegan(reply_id=reply_id):
+                self._speaking.add(reply_id)
+                self._until = math.inf if self._running else -math.inf
+            case ReplyEnded(reply_id=reply_id) | Interrupted(reply_id=reply_id):
+                self._speaking.discard(reply_id)
+                self._wait_again(now)
+            case SoundStarted():
+                self._person_sounds = True
+            case SoundStopped():
+                self._person_sounds = False
+                self._wait_again(now)
+            case _:
+                pass
+
+    def asked(self, now: float) -> None:
+        """The sound was asked for."""
+        every_s = self.sound.every_s
+        length_s = ms_of_bytes(len(self.sound.pcm)) / 1000
+        self._next = math.inf if every_s is None else now + max(every_s, length_s)
+
+    def _wait_again(self, now: float) -> None:
+        if self._next < math.inf:
+            self._next = max(self._next, now + self.after_s)
+
+
+@define
+class Filler:
+    """Fills the silence while a tool runs."""
+
+    happenings: Receiver[Happening]
+    fills: Sender[Fill]
+    sound: FillerSound | None
+    after_ms: int
+
+    async def run(self) -> None:
+        """Watches until the happenings end."""
+        async with self.happenings, self.fills:
+            if self.sound is None:
+                return
+            patience = Patience(self.sound, self.after_ms / 1000)
+            while True:
+                with trio.move_on_at(patience.next_at):
+                    try:
+                        happening = await self.happenings.receive()
+                    except trio.EndOfChannel:
+                        return
+                    patience.take(happening, trio.current_time())
+                    continue
+                self.fills.send_nowait(Fill(self.sound.pcm))
+                patience.asked(trio.current_time())
