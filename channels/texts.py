@@ -15,6 +15,7 @@ __all__ = [
     "CHAT_TOPIC",
     "CONFIGURE_METHOD",
     "LISTENING_TO",
+    "MICROPHONE",
     "SESSION_TOPIC",
     "TRANSCRIPTION_TOPIC",
     "TURNS_TOPIC",
@@ -33,6 +34,10 @@ CHAT_TOPIC = "lk.chat"
 
 LISTENING_TO = "voice-agent.listening_to"
 """Participant attribute of ours: the identity whose microphone the agent hears, or empty."""
+
+MICROPHONE = "voice-agent.microphone"
+"""Participant attribute of a client, ours: its microphone's settings as the browser tells them, one JSON object
+with echoCancellation, noiseSuppression and autoGainControl."""
 
 TURNS_TOPIC = "voice-agent.turns"
 """Text stream of ours: one JSON object for each reply that ended."""

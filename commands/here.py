@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import webbrowser
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import trio
@@ -17,7 +17,7 @@ from commands.token import CLIENT_TOKEN_LIFE
 from playground.local import local_services
 from playground.page_server import Joining, page_server
 
-__all__ = ["on_this_machine"]
+__all__ = ["on_this_machine", "services_here"]
 
 HOW_TO_JOIN = """
 Talk to the agent in your browser:  {page}
@@ -32,12 +32,20 @@ Ctrl-C ends it.
 
 
 @asynccontextmanager
-async def on_this_machine(configuration: Configuration, log: FilteringBoundLogger) -> AsyncIterator[Settings]:
-    """A LiveKit server, a Voice Agent API and the page, for as long as it is open; says how to join."""
-    log.info("no account is set up, so everything runs on this machine")
+async def services_here(
+    configuration: Configuration, progress: Callable[[str], None]
+) -> AsyncIterator[Settings]:
+    """A LiveKit server and a Voice Agent API on this machine, for as long as it is open."""
     room_name = configuration.values["livekit.room_name"].value
-    async with local_services(room_name, lambda line: log.info(line), configuration.session()) as here:
-        settings = configuration.settings_at(here.livekit, here.api.url, here.api.api_key)
+    async with local_services(room_name, progress, configuration.session()) as here:
+        yield configuration.settings_at(here.livekit, here.api.url, here.api.api_key)
+
+
+@asynccontextmanager
+async def on_this_machine(configuration: Configuration, log: FilteringBoundLogger) -> AsyncIterator[Settings]:
+    """The services and the page on this machine, for as long as it is open; says how to join."""
+    log.info("no account is set up, so everything runs on this machine")
+    async with services_here(configuration, lambda line: log.info(line)) as settings:
 
         def join(identity: str) -> Joining:
             return Joining(settings.livekit.url, mint_token(settings.livekit, identity, CLIENT_TOKEN_LIFE))

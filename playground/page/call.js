@@ -7,7 +7,7 @@
 //   session  the agent told its settings
 //
 // All it uses of the agent are LiveKit's conventions, and for what LiveKit has no name for, text streams,
-// one attribute and one RPC method of our own.
+// two attributes and one RPC method of our own.
 
 import { DefaultReconnectPolicy, DisconnectReason, ParticipantKind, Room, RoomEvent, Track } from "/livekit-client.esm.mjs";
 import { Patience, Wakefulness } from "/patience.js";
@@ -21,6 +21,7 @@ const LISTENING_TO = "voice-agent.listening_to";
 const TURNS = "voice-agent.turns";
 const SESSION = "voice-agent.session";
 const CONFIGURE = "voice-agent.configure";
+const MICROPHONE = "voice-agent.microphone";
 
 // LiveKit's client tries so often, then we join anew with a fresh token: together quicker than it alone.
 const RECONNECT_AFTER_MS = [0, 300, 700, 1500, 3000, 5000];
@@ -236,6 +237,11 @@ export class Call extends EventTarget {
         name: "microphone",
       });
       if (this.#muted) await this.setMuted(true);
+      // Whoever looks after the agent can see whether this client cancels its echo.
+      const { echoCancellation, noiseSuppression, autoGainControl } = this.#microphone.getSettings();
+      await this.#room.localParticipant.setAttributes({
+        [MICROPHONE]: JSON.stringify({ echoCancellation, noiseSuppression, autoGainControl }),
+      });
     } catch {
       // The room went away in between: the next one gets it.
     }

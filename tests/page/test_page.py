@@ -13,6 +13,9 @@ import pytest
 import trio
 import trio_asyncio
 
+from channels.settings import LiveKitSettings
+from commands.check.clients import check_clients
+from commands.check.finding import Colour
 from playground.livekit_server import LiveKitServer
 from tests.page.browser import ABSENT, REFUSED, Tab, chromium
 from tests.page.conftest import Microphone, PageOf
@@ -313,3 +316,14 @@ async def test_everything_can_be_done_with_the_keyboard(
         await tab.shows("Say hello")
         assert await tab.evaluate(focus) == "talk"
         assert tab.complaints == []
+
+
+async def test_whoever_looks_after_the_agent_sees_that_the_page_cancels_its_echo(
+    livekit: LiveKitServer, page_of: PageOf, tmp_path: Path, microphone: Microphone
+) -> None:
+    async with call(livekit, page_of, tmp_path, microphone(noise(1000))):
+        room = LiveKitSettings(livekit.url, livekit.api_key, livekit.api_secret, f"page-{tmp_path.name}")
+        with trio.fail_after(20):
+            while (finding := await check_clients(room)).colour is not Colour.GREEN:
+                await trio.sleep(0.1)
+        assert finding.said.startswith("on at ")

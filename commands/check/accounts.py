@@ -1,0 +1,192 @@
+"""The accounts: whether each key works, and whether this machine's clock agrees with the servers'.
+
+One HTTP request each, none of which costs anything. Both answer with a `Date`, which is their clock.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import time
+import urllib.error
+import urllib.request
+from datetime import timedelta
+from email.utils import parsedate_to_datetime
+from urllib.parse import urlsplit, urlunsplit
+
+import attrs
+import trio
+from livekit import api
+
+from actors.room.actor import AGENT_IDENTITY, mint_agent_token, mint_token
+from channels.secret import Secret
+from channels.settings import ApiSettings, LiveKitSettings
+from commands.check.finding import Colour, Finding
+
+__all__ = ["Answer", "ask", "check_api_key", "check_clock", "check_grants", "check_livekit_key"]
+
+ANSWERS_WITHIN_S = 10.0
+SKEW_TO_WARN_S = 5.0
+SKEW_TOO_LARGE_S = 60.0
+"""LiveKit takes tokens whose `nbf` is up to a minute in the future."""
+_TOKEN_LIFE = timedelta(minutes=1)
+
+
+@attrs.frozen
+class Answer:
+    """What a server answered."""
+
+    status: int
+    body: bytes = attrs.field(repr=False)
+    skew_s: float | None
+    """By how much this machine's clock is ahead; None: it did not say."""
+    took_s: float
+
+
+async def ask(url: str, bearer: Secret, *, body: bytes | None = None) -> Answer:
+    """One request; with a body it is a POST of JSON.
+
+    Raises:
+        OSError: nobody answers, or not in HTTP.
+    """
+    request = urllib.request.Request(  # noqa: S310 - the scheme was checked with the setting
+        url,
+        data=body,
+        headers={"Authorization": f"Bearer {bearer.reveal()}", "Content-Type": "application/json"},
+    )
+    return await trio.to_thread.run_sync(_ask, request, abandon_on_cancel=True)
+
+
+def _ask(request: urllib.request.Request) -> Answer:
+    began, clock = time.perf_counter(), time.time()
+    try:
+        with urllib.request.urlopen(request, timeout=ANSWERS_WITHIN_S) as response:  # noqa: S310
+            status, content, date = response.status, response.read(100_000), response.headers["Date"]
+    except urllib.error.HTTPError as error:
+        with error:
+            status, content, date = error.code, error.read(100_000), error.headers["Date"]
+    except http.client.HTTPException as error:
+        raise OSError(f"what answers does not speak HTTP ({type(error).__name__})") from None
+    except urllib.error.URLError as error:
+        raise OSError(str(error.reason)) from None
+    took = time.perf_counter() - began
+    skew = None
+    if date:
+        # The server's clock is cut to whole seconds, and was read somewhere in the middle.
+        skew = clock + took / 2 - (parsedate_to_datetime(date).timestamp() + 0.5)
+    return Answer(status, content, skew, took)
+
+
+async def check_livekit_key(settings: LiveKitSettings) -> tuple[Finding, Answer | None]:
+    """Whether LiveKit takes the key and the secret: the list of rooms by the name of ours is asked for."""
+    parts = urlsplit(settings.url)
+    scheme = {"ws": "http", "wss": "https"}.get(parts.scheme, parts.scheme)
+    url = urlunsplit((scheme, parts.netloc, "/twirp/livekit.RoomService/ListRooms", "", ""))
+    token = api.AccessToken(settings.api_key, settings.api_secret.reveal()).with_ttl(_TOKEN_LIFE)
+    jwt = Secret(token.with_grants(api.VideoGrants(room_list=True)).to_jwt())
+    try:
+        answer = await ask(url, jwt, body=json.dumps({"names": [settings.room_name]}).encode())
+    except OSError as error:
+        return Finding(
+            "LiveKit",
+            Colour.RED,
+            f"{settings.url} does not answer ({error})",
+            "check LIVEKIT_URL, and that the server runs",
+        ), None
+    measured = {"answer_ms": round(answer.took_s * 1000, 1)}
+    if answer.status == 200:
+        said = f"{settings.url} takes the key"
+        return Finding("LiveKit", Colour.GREEN, said, measured=measured), answer
+    if answer.status in (401, 403):
+        return Finding(
+            "LiveKit",
+            Colour.RED,
+            f"{settings.url} refuses the key {settings.api_key} with this secret ({answer.status})",
+            "check LIVEKIT_API_KEY and LIVEKIT_API_SECRET: both of one project, and of this server",
+            measured,
+        ), answer
+    return Finding(
+        "LiveKit",
+        Colour.RED,
+        f"{settings.url} answers {answer.status}",
+        "check that LIVEKIT_URL is the address of a LiveKit server",
+        measured,
+    ), answer
+
+
+async def check_api_key(settings: ApiSettings) -> tuple[Finding, Answer | None]:
+    """Whether the Voice Agent API takes the key: a temporary token is asked for, and thrown away."""
+    parts = urlsplit(settings.url)
+    scheme = {"ws": "http", "wss": "https"}[parts.scheme]
+    url = urlunsplit((scheme, parts.netloc, "/v1/token", "expires_in_seconds=60", ""))
+    try:
+        answer = await ask(url, settings.api_key)
+    except OSError as error:
+        return Finding(
+            "Voice Agent API",
+            Colour.RED,
+            f"{settings.url} does not answer ({error})",
+            "check the network, and VOICE_AGENT_URL if it is set",
+        ), None
+    measured = {"answer_ms": round(answer.took_s * 1000, 1)}
+    if answer.status == 200:
+        return Finding("Voice Agent API", Colour.GREEN, "takes the key", measured=measured), answer
+    # The reference has 401 in its documents and 404 as seen live.
+    if answer.status in (401, 403, 404):
+        return Finding(
+            "Voice Agent API",
+            Colour.RED,
+            f"refuses the key ({answer.status})",
+            "check ASSEMBLYAI_API_KEY: a key of the dashboard, of this region",
+            measured,
+        ), answer
+    return Finding(
+        "Voice Agent API",
+        Colour.YELLOW,
+        f"answers {answer.status} to a request for a token",
+        "try again; if it stays, see the service's status page",
+        measured,
+    ), answer
+
+
+def check_clock(answers: list[Answer]) -> Finding:
+    """Whether this machine's clock agrees with the servers'; a token is only valid in its time."""
+    skews = [answer.skew_s for answer in answers if answer.skew_s is not None]
+    if not skews:
+        return Finding("clock", Colour.YELLOW, "no server told the time", "see that the clock is right")
+    worst = max(skews, key=abs)
+    said = f"{abs(worst):.0f} s {'ahead of' if worst > 0 else 'behind'} the servers"
+    measured = {"skew_s": round(worst, 1)}
+    mend = "set this machine's clock (NTP)"
+    if abs(worst) > SKEW_TOO_LARGE_S:
+        return Finding("clock", Colour.RED, said, mend, measured)
+    if abs(worst) > SKEW_TO_WARN_S:
+        return Finding("clock", Colour.YELLOW, said, mend, measured)
+    return Finding("clock", Colour.GREEN, "agrees with the servers", measured=measured)
+
+
+def check_grants(settings: LiveKitSettings) -> Finding:
+    """Whether the tokens that we make let the agent speak and a client listen."""
+    verifier = api.TokenVerifier(settings.api_key, settings.api_secret.reveal(), leeway=timedelta(minutes=2))
+    agent = verifier.verify(mint_agent_token(settings).reveal())
+    client = verifier.verify(mint_token(settings, "check", _TOKEN_LIFE).reveal())
+    lacks = [
+        what
+        for what, granted in (
+            ("the agent may not join", agent.video and agent.video.room_join),
+            ("the agent may not publish", agent.video and agent.video.can_publish),
+            ("the agent is not of the kind agent", agent.kind == "agent"),
+            ("the client may not join", client.video and client.video.room_join),
+            ("the client may not subscribe", client.video and client.video.can_subscribe),
+            ("the client may not publish", client.video and client.video.can_publish),
+            ("the client has the agent's identity", client.identity != AGENT_IDENTITY),
+        )
+        if not granted
+    ]
+    if lacks:
+        return Finding(
+            "token grants", Colour.RED, ", ".join(lacks), "this is a fault of the agent: report it"
+        )
+    return Finding(
+        "token grants", Colour.GREEN, f"agent publishes, client speaks and listens, in {settings.room_name!r}"
+    )

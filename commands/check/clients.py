@@ -1,0 +1,84 @@
+"""The clients in the room: whether their microphones cancel echo, as they say themselves.
+
+A client tells it in an attribute of its participant, as the page here does; only who is in the room
+at this moment can be asked. LiveKit keeps nothing of it itself.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from urllib.parse import urlsplit, urlunsplit
+
+from livekit import api
+
+from channels.secret import Secret
+from channels.settings import LiveKitSettings
+from channels.texts import MICROPHONE
+from commands.check.accounts import ask
+from commands.check.finding import Colour, Finding
+
+__all__ = ["check_clients", "judge_clients"]
+
+_TOKEN_LIFE = timedelta(minutes=1)
+ON_MOBILE = (
+    "open the microphone with echoCancellation and autoGainControl true and noiseSuppression false; "
+    "on iOS with AVAudioSession's mode voiceChat, on Android with AudioManager's MODE_IN_COMMUNICATION"
+)
+
+
+async def check_clients(settings: LiveKitSettings) -> Finding:
+    """Asks LiveKit who is in the room, and reads what they tell of their microphones."""
+    parts = urlsplit(settings.url)
+    scheme = {"ws": "http", "wss": "https"}.get(parts.scheme, parts.scheme)
+    url = urlunsplit((scheme, parts.netloc, "/twirp/livekit.RoomService/ListParticipants", "", ""))
+    grants = api.VideoGrants(room_admin=True, room=settings.room_name)
+    token = api.AccessToken(settings.api_key, settings.api_secret.reveal()).with_ttl(_TOKEN_LIFE)
+    jwt = Secret(token.with_grants(grants).to_jwt())
+    try:
+        answer = await ask(url, jwt, body=json.dumps({"room": settings.room_name}).encode())
+        people = json.loads(answer.body).get("participants", []) if answer.status == 200 else []
+    except (OSError, ValueError):
+        people = []
+    told = {
+        person["identity"]: person.get("attributes", {}).get(MICROPHONE)
+        for person in people
+        if person.get("kind", "STANDARD") in ("STANDARD", "SIP")
+    }
+    return judge_clients(told)
+
+
+def judge_clients(told: dict[str, str | None]) -> Finding:
+    """What to make of what clients tell: by identity, the attribute's JSON, or None."""
+    if not told:
+        return Finding(
+            "echo cancellation",
+            Colour.YELLOW,
+            "nobody is in the room to be asked",
+            f"in clients, {ON_MOBILE}",
+        )
+    without, silent = [], []
+    for identity, written in told.items():
+        try:
+            settings = json.loads(written or "null")
+        except ValueError:
+            settings = None
+        if not isinstance(settings, dict) or "echoCancellation" not in settings:
+            silent.append(identity)
+        elif settings["echoCancellation"] is not True:
+            without.append(identity)
+    if without:
+        return Finding(
+            "echo cancellation",
+            Colour.RED,
+            f"off at {', '.join(without)}: the agent will hear itself and interrupt itself",
+            ON_MOBILE,
+        )
+    if silent:
+        return Finding(
+            "echo cancellation",
+            Colour.YELLOW,
+            f"{', '.join(silent)} tell nothing of their microphones (attribute {MICROPHONE})",
+            ON_MOBILE,
+        )
+    return Finding("echo cancellation", Colour.GREEN, f"on at {', '.join(told)}")

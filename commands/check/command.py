@@ -1,0 +1,76 @@
+"""The command: all checks in order, each printed as soon as it is known."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+
+from rich.console import Console
+
+from channels.errors import VoiceAgentError, reason_of
+from channels.settings import Settings
+from commands.check.accounts import check_api_key, check_clock, check_grants, check_livekit_key
+from commands.check.clients import check_clients
+from commands.check.finding import Colour, Finding, as_json, exit_code, print_finding
+from commands.check.machine import check_packages, check_python
+from commands.check.room_loop import check_room_loop
+from commands.check.service import check_session, check_turn_detection
+
+if sys.version_info < (3, 11):
+    from exceptiongroup import BaseExceptionGroup
+
+__all__ = ["check"]
+
+
+async def check(
+    prepare: Callable[[], AbstractAsyncContextManager[Settings]], has_account: bool, json: bool
+) -> int:
+    """Runs every check and prints what it found; gives the exit code: 1 if anything is red.
+
+    Args:
+        prepare: brings up what the settings speak of, where that is this machine's own.
+        has_account: whether the settings are somebody's account.
+        json: print one JSON array at the end instead of a line each.
+    """
+    # Two participants of one process: the SDK warns of handles that it has already dropped itself.
+    logging.getLogger("livekit").setLevel(logging.ERROR)
+    console = Console(file=sys.stdout, highlight=False)
+    findings: list[Finding] = []
+
+    def tell(finding: Finding) -> None:
+        findings.append(finding)
+        if not json:
+            print_finding(finding, console)
+
+    tell(check_python())
+    tell(check_packages())
+    if not has_account:
+        tell(Finding("account", Colour.GREEN, "none is set up: the services of this machine are checked"))
+    try:
+        async with prepare() as settings:
+            await _check_services(settings, tell)
+    except (VoiceAgentError, BaseExceptionGroup) as failure:
+        error = reason_of(failure)
+        if error is None:
+            raise
+        tell(Finding("services", Colour.RED, error.what, error.mend))
+    if json:
+        print(as_json(findings))
+    return exit_code(findings)
+
+
+async def _check_services(settings: Settings, tell: Callable[[Finding], None]) -> None:
+    livekit, livekit_answer = await check_livekit_key(settings.livekit)
+    tell(livekit)
+    service, service_answer = await check_api_key(settings.api)
+    tell(service)
+    tell(check_clock([answer for answer in (livekit_answer, service_answer) if answer is not None]))
+    tell(check_grants(settings.livekit))
+    if livekit.colour is not Colour.RED:
+        tell(await check_room_loop(settings.livekit))
+        tell(await check_clients(settings.livekit))
+    if service.colour is not Colour.RED:
+        tell(await check_session(settings.api))
+    tell(check_turn_detection(settings.api.session))
