@@ -4,6 +4,7 @@
     python runner.py token --identity alice   print a token that lets alice into the room
     python runner.py config                   print what is configured, and where each value comes from
     python runner.py graph                    draw who exists and what joins them
+    python runner.py check                    see whether everything is there that a call needs
     python runner.py replay FILE              run a record again, and draw it (--record FILE makes one)
 
 `Channels` and `wire` are the whole agent: read them from top to bottom to know who exists, which channel
@@ -12,15 +13,14 @@ joins whom, and how full each may get.
 
 from __future__ import annotations
 
+import argparse
 import functools
 import math
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, nullcontext
 from pathlib import Path
 from random import Random
-from typing import TypeAlias
 
 import trio
 from attrs import frozen
@@ -66,16 +66,16 @@ from channels.vad import WINDOW_MS, Vad
 from channels.wire.messages import ClientMessage
 from commands.added import read_addition
 from commands.arguments import parse
+from commands.check import check
 from commands.config import gather_from, print_configuration
 from commands.graph import draw, print_graph
 from commands.replay import replay
+from commands.services import Preparation, room_of, services_of
 from commands.token import print_token
 from commands.tools import read_tools, with_tools
 
 if sys.version_info < (3, 11):
     from exceptiongroup import BaseExceptionGroup
-
-Preparation: TypeAlias = Callable[[], AbstractAsyncContextManager[Settings]]
 
 BYSTANDERS_LEAVE_WITHIN_S = 1.0
 """Time for what only watches to write its last line, once the conversation is over."""
@@ -132,6 +132,13 @@ class Channels:
             full=Full.DROP_OLDEST,
             because="a second bridges the loading of its model; an older onset is none",
         )
+        self.sounding = Channel[Sounding](
+            "sounding",
+            capacity=128,
+            unit="frames of 20 ms",
+            full=Full.DROP_OLDEST,
+            because="the longest queue of the room, 2 s, may be filled at once; older sound has no echo left",
+        )
         self.sounds = Channel[SoundStarted | SoundStopped](
             "sounds",
             capacity=64,
@@ -152,13 +159,6 @@ class Channels:
             unit="events",
             full=Full.FAIL,
             because="the controller takes them at once, a reply that comes in a burst included",
-        )
-        self.sounding = Channel[Sounding](
-            "sounding",
-            capacity=128,
-            unit="frames of 20 ms",
-            full=Full.DROP_OLDEST,
-            because="the longest queue of the room, 2 s, may be filled at once; older sound has no echo left",
         )
         self.requests = Channel[ClientMessage](
             "requests",
@@ -421,7 +421,9 @@ async def serve(
                         if ear is not None:
                             c = graph.channels
                             ear.listen(c.texts, c.microphone, c.service, c.requests)
-                            ear.listen(c.sounds, c.orders, c.reports)
+                            ear.listen(
+                                c.sounds, c.orders, c.reports, *((c.sounding,) if record_audio else ())
+                            )
                         await serve_room(graph, taps)
             except (VoiceAgentError, BaseExceptionGroup) as error:
                 failure = reason_of(error)
@@ -448,45 +450,45 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; gives the exit code."""
     options = parse(arguments)
     log = open_log(options.log, verbose=options.verbose)
-    record = {"record": options.record, "record_audio": options.record_audio}
-    terminal = Console(stderr=True) if options.log == "text" and sys.stderr.isatty() else None
-    if options.command == "replay":
-        return replay(options, wire)
     try:
-        if options.record is not None:
-            check_free(options.record, with_sound=options.record_audio)
-        additions = [read_addition(written) for written in options.actor]
-        writings = gather_from(options, log.warning)
-        if options.command == "config":
-            return print_configuration(read_configuration(writings, log.warning), as_json=options.json)
-        if options.command == "token":
-            configuration = read_configuration(writings, log.warning, required=LIVEKIT_ACCOUNT)
-            return print_token(configuration.livekit(), options.identity)
-        if options.command == "graph":
-            return print_graph(draw(functools.partial(wire, additions=additions)), options.svg)
-        required = ACCOUNT if writings.name_an_account else ()
-        configuration = read_configuration(writings, log.warning, required=required)
-        tools = read_tools(configuration.tools(), log.warning)
-        if writings.name_an_account:
-            settings = configuration.settings()
-            log.info(
-                "starting",
-                room=settings.livekit.room_name,
-                livekit=settings.livekit.url,
-                api=settings.api.url,
-            )
-            prepared = functools.partial(serve, lambda: nullcontext(settings), log, **record)
-            return trio.run(functools.partial(prepared, terminal=terminal, additions=additions, tools=tools))
+        return _run(options, log)
     except SettingsError as error:
         print(error, file=sys.stderr)
         return 2
-    # Only those who run without an account load the speech models and the rest of the playground.
-    from commands.here import on_this_machine
 
-    # On one's own machine everybody in the room is the owner of the agent.
-    here = functools.partial(on_this_machine, configuration, log)
-    prepared = functools.partial(serve, here, log, configurable=True, **record)
-    return trio.run(functools.partial(prepared, terminal=terminal, additions=additions, tools=tools))
+
+def _run(options: argparse.Namespace, log: FilteringBoundLogger) -> int:
+    additions = [read_addition(written) for written in options.actor]
+    writings = gather_from(options, log.warning)
+    match options.command:
+        case "replay":
+            return replay(options, wire)
+        case "graph":
+            return print_graph(draw(functools.partial(wire, additions=additions)), options.svg)
+        case "config":
+            return print_configuration(read_configuration(writings, log.warning), as_json=options.json)
+        case "token":
+            configuration = read_configuration(writings, log.warning, required=LIVEKIT_ACCOUNT)
+            return print_token(configuration.livekit(), options.identity)
+    has_account = writings.name_an_account
+    configuration = read_configuration(writings, log.warning, required=ACCOUNT if has_account else ())
+    if options.command == "check":
+        return trio.run(check, services_of(configuration, has_account), has_account, options.json)
+    if options.record is not None:
+        check_free(options.record, with_sound=options.record_audio)
+    serving = functools.partial(
+        serve,
+        room_of(configuration, has_account, log),
+        log,
+        # On one's own machine everybody in the room is the owner of the agent.
+        configurable=not has_account,
+        terminal=Console(stderr=True) if options.log == "text" and sys.stderr.isatty() else None,
+        additions=additions,
+        tools=read_tools(configuration.tools(), log.warning),
+        record=options.record,
+        record_audio=options.record_audio,
+    )
+    return trio.run(serving)
 
 
 if __name__ == "__main__":

@@ -44,6 +44,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     token = commands.add_parser("token", help="print a token for a client of the room (valid for an hour)")
     token.add_argument("--identity", required=True, help="the name of who joins with it")
     _add_configuration(token, again=True)
+    check = commands.add_parser("check", help="see whether everything is there that a call needs")
+    check.add_argument("--json", action="store_true", help="print one JSON array, for a machine")
     graph = commands.add_parser("graph", help="draw who exists in a room and what joins them, as Mermaid")
     graph.add_argument("--svg", type=Path, metavar="FILE", help="write a picture instead")
     _add_replay(
@@ -103,6 +105,12 @@ def _add_configuration(parser: argparse.ArgumentParser, *, again: bool = False) 
         help="fills a variable of the template",
     )
     group.add_argument("--voice", metavar="NAME", default=default, help="the voice of the agent")
+    group.add_argument(
+        "--listen",
+        metavar="WHOM",
+        default=default,
+        help="who is heard where several people are: first (default), identity:NAME, active or mix",
+    )
     group.add_argument(
         "--set",
         dest=f"{later}assignments",
