@@ -22,9 +22,9 @@ pytestmark = [pytest.mark.server, pytest.mark.slow]
 
 
 @asynccontextmanager
-async def on_this_machine(folder: Path, **settings: str) -> AsyncIterator[Guest]:
+async def on_this_machine(folder: Path, *arguments: str, **settings: str) -> AsyncIterator[Guest]:
     """A guest in the agent's room, when the greeting is over."""
-    async with run_agent(settings, folder=folder) as agent:
+    async with run_agent(settings, *arguments, folder=folder) as agent:
         await agent.prints("Ctrl-C ends it.", within_s=60)
         found = re.search(r"(wss?://\S+)\s+token\s+(\S+)", agent.printed)
         assert found is not None, agent.printed
@@ -63,3 +63,21 @@ async def test_a_language_model_of_ones_own_takes_the_place_of_the_small_dialogu
     assert "asleep" in answer.lower()
     roles = [message["role"] for message in endpoint.asked[-1].body["messages"]]
     assert roles == ["system", "assistant", "user"], "the greeting is part of the history"
+
+
+async def test_a_function_of_ones_own_is_called_and_what_it_returns_is_said(tmp_path: Path) -> None:
+    (tmp_path / "library.py").write_text(
+        '''
+def library_hours(day: str) -> str:
+    """The opening hours of the library on a day.
+
+    Args:
+        day: of the week.
+    """
+    return f"On {day} it is open from nine to five."
+'''
+    )
+    async with on_this_machine(tmp_path, "--tools", "library.py") as guest:
+        answer = await answer_to(guest, "What are the library hours on Monday?")
+    assert "open from nine to five" in answer.lower().replace("9", "nine").replace("5", "five")
+    assert "monday" in answer.lower()
