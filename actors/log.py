@@ -15,7 +15,9 @@ from structlog.typing import FilteringBoundLogger
 from channels.bounded import Receiver
 from channels.happenings import (
     Happening,
+    ModelFailed,
     PersonSaid,
+    RequestWithheld,
     RoomLost,
     ServiceComplained,
     SessionConfigured,
@@ -62,7 +64,7 @@ class EventLog:
                 write = self.log.debug
             case ToolAnswered(error=str()):
                 write = self.log.warning
-            case RoomLost() | SessionLost() | ServiceComplained():
+            case RoomLost() | SessionLost() | ServiceComplained() | ModelFailed() | RequestWithheld():
                 write = self.log.warning
             case _:
                 write = self.log.info

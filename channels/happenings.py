@@ -23,12 +23,14 @@ __all__ = [
     "HeardBy",
     "Interrupted",
     "Leaving",
+    "ModelFailed",
     "ParticipantJoined",
     "ParticipantLeft",
     "PersonSaid",
     "ReplyBegan",
     "ReplyEnded",
     "ReplyOutcome",
+    "RequestWithheld",
     "RoomJoined",
     "RoomLost",
     "RoomRestored",
@@ -133,6 +135,25 @@ class ServiceComplained:
     message: str
     mend: str
     param: str | None = None
+
+
+@attrs.frozen
+class ModelFailed:
+    """The model behind a reply failed: the reply ends with what it had."""
+
+    reply_id: str
+    code: str
+    message: str
+    mend: str
+
+
+@attrs.frozen
+class RequestWithheld:
+    """Somebody asked for a message that the session does not send."""
+
+    request: str
+    """Its type."""
+    why: str
 
 
 @attrs.frozen
@@ -306,6 +327,8 @@ Happening: TypeAlias = (
     | SessionLost
     | SessionClosed
     | ServiceComplained
+    | ModelFailed
+    | RequestWithheld
     | SessionConfigured
     | SoundStarted
     | SoundStopped

@@ -6,16 +6,18 @@ the sans-IO codec. A peer that falls silent is found out by pings. Nothing here 
 
 from __future__ import annotations
 
-import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import TypeAlias, cast
-from urllib.parse import urlsplit
+from typing import cast
+from urllib.parse import quote, urlsplit
 
 import trio
 from attrs import define, evolve, field
 from trio_websocket import ConnectionClosed, ConnectionRejected, WebSocketConnection, wrap_client_stream
 
+from actors.api.dialling import Dialer, dial, host_header, peer_of, unreachable
+from actors.api.in_flight import InFlight
+from actors.api.token import mint_token
 from channels.secret import Secret
 from channels.settings import ApiSettings
 from channels.wire.codec import EventReader, write_message
@@ -28,15 +30,11 @@ from channels.wire.failures import (
     KeyRefused,
     ServiceError,
     ServiceFault,
-    ServiceUnreachable,
     failure_of,
 )
 from channels.wire.messages import ClientMessage
 
 __all__ = ["Connection", "Dialer", "dial", "open_connection"]
-
-Dialer: TypeAlias = Callable[[str], Awaitable[trio.abc.Stream]]
-"""Opens a byte stream to the host of a ws:// or wss:// URL."""
 
 LARGEST_FRAME = 16 * 2**20
 """Bytes. Four minutes of sound in one message; the service documents no limit."""
@@ -47,35 +45,14 @@ PONG_WITHIN_S = 10.0
 CLOSE_WITHIN_S = 1.0
 
 
-async def dial(url: str) -> trio.abc.Stream:
-    """Opens TCP, and TLS for wss://, to the host of a URL.
-
-    Raises:
-        OSError: nobody answers there, or the certificate is not to be trusted.
-    """
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    if parts.scheme == "wss":
-        stream = await trio.open_ssl_over_tcp_stream(
-            host, parts.port or 443, https_compatible=True, ssl_context=ssl.create_default_context()
-        )
-        try:
-            await stream.do_handshake()
-        except BaseException as error:
-            await trio.aclose_forcefully(stream)
-            if isinstance(error, trio.BrokenResourceError):
-                raise OSError("the TLS handshake failed") from error
-            raise
-        return stream
-    return await trio.open_tcp_stream(host, parts.port or 80)
-
-
 @define
 class Connection:
     """An open websocket."""
 
     _websocket: WebSocketConnection
-    _api_key: Secret
+    _secrets: tuple[Secret, ...]
+    address: str | None = None
+    """The IP address at its other end."""
     running: bool = False
     """Whether the service has taken the key, here or on a connection before."""
     reader: EventReader = field(factory=EventReader, init=False)
@@ -108,7 +85,9 @@ class Connection:
         match event:
             case SessionFailed(message=message):
                 # Nobody shall read the key in the log because the service repeats it.
-                event = evolve(event, message=message.replace(self._api_key.reveal(), str(self._api_key)))
+                for secret in self._secrets:
+                    message = message.replace(secret.reveal(), str(secret))
+                event = evolve(event, message=message)
                 self.complaint = event
             case SessionEnded():
                 self._ended = True
@@ -119,8 +98,8 @@ class Connection:
                 self.running = self.running or isinstance(event, SessionReady)
         return event
 
-    async def watch(self) -> None:
-        """Pings for as long as the peer answers.
+    async def watch(self, in_flight: InFlight) -> None:
+        """Pings for as long as the peer answers; each answer tells what has arrived.
 
         Raises:
             ConnectionLost: it does not.
@@ -129,7 +108,9 @@ class Connection:
             await trio.sleep(PING_EVERY_S)
             with trio.move_on_after(PONG_WITHIN_S):
                 try:
+                    mark = in_flight.mark()
                     await self._websocket.ping()
+                    in_flight.arrived(mark)
                 except ConnectionClosed:
                     await trio.sleep_forever()  # the reader finds out why, if it is not held up
                 continue
@@ -165,6 +146,7 @@ async def open_connection(
         KeyRefused: a gateway refuses the key, or it is none.
     """
     key = settings.api_key.reveal()
+    secrets = [settings.api_key]
     if not key or not key.isascii() or not key.isprintable() or key != key.strip():
         raise KeyRefused(f"the API key is none ({len(key)} characters)", KEY_MEND)
     reader = _Reader(nursery)
@@ -172,11 +154,14 @@ async def open_connection(
     websocket: WebSocketConnection | None = None
     try:
         with trio.move_on_after(OPEN_WITHIN_S), reader.opening:
+            if settings.temporary_token:
+                secrets.append(await mint_token(settings.url, settings.api_key, dialer))
             stream = await _dial(settings.url, dialer)
-            websocket = await _shake_hands(settings, stream, reader)
+            websocket = await _shake_hands(settings, secrets, stream, reader)
         if websocket is None:
             raise _refusal(settings.url, reader.failure)
-        yield Connection(websocket, settings.api_key, running)
+        address = None if stream is None else peer_of(stream)
+        yield Connection(websocket, tuple(secrets), address, running)
     finally:
         if websocket is not None:
             with trio.move_on_after(CLOSE_WITHIN_S, shield=True):
@@ -218,38 +203,36 @@ async def _dial(url: str, dialer: Dialer) -> trio.abc.Stream:
     try:
         return await dialer(url)
     except (OSError, UnicodeError, trio.BrokenResourceError) as error:
-        raise _unreachable(url) from error
+        raise unreachable(url) from error
 
 
 async def _shake_hands(
-    settings: ApiSettings, stream: trio.abc.Stream, reader: _Reader
+    settings: ApiSettings, secrets: Sequence[Secret], stream: trio.abc.Stream, reader: _Reader
 ) -> WebSocketConnection:
-    parts = urlsplit(settings.url)
-    default_port = 443 if parts.scheme == "wss" else 80
-    host = parts.netloc if parts.port != default_port else parts.hostname or ""
+    path = urlsplit(settings.url).path or "/"
+    credential = secrets[-1].reveal()
+    by_key: list[tuple[bytes, bytes]] = []
+    if settings.temporary_token:
+        path += f"?token={quote(credential, safe='')}"
+    else:
+        by_key = [(b"Authorization", b"Bearer " + credential.encode())]
     return await wrap_client_stream(
         # It takes any byte stream, and whatever starts its reader; its annotations are narrower.
         cast(trio.Nursery, reader),
         cast(trio.SocketStream, stream),
-        host,
-        parts.path or "/",
-        extra_headers=[(b"Authorization", b"Bearer " + settings.api_key.reveal().encode())],
+        host_header(settings.url),
+        path,
+        extra_headers=by_key,
         max_message_size=LARGEST_FRAME,
     )
 
 
 def _refusal(url: str, failure: Exception | None) -> ServiceError:
     if not isinstance(failure, ConnectionRejected):
-        return _unreachable(url)
+        return unreachable(url)
     said = f"{url} answered HTTP {failure.status_code} instead of opening a websocket"
     if failure.status_code in (401, 403):
         return KeyRefused(said, KEY_MEND)
     if failure.status_code == 429 or failure.status_code >= 500:
         return ServiceFault(said, FAULT_MEND)
     return ServiceFault(said, "check VOICE_AGENT_URL: the path is /v1/ws")
-
-
-def _unreachable(url: str) -> ServiceUnreachable:
-    return ServiceUnreachable(
-        f"the Voice Agent API at {url} cannot be reached", "check VOICE_AGENT_URL and the network"
-    )

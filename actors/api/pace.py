@@ -27,3 +27,7 @@ class Pace:
     def passed(self, now: float, ms: float) -> None:
         """A frame of `ms` has been sent, however long the sending took."""
         self._due = max(now, self._due) + ms / 1000
+
+    def slow_down(self, now: float, ms: float) -> None:
+        """The service finds that sound comes too fast: nothing passes for `ms`."""
+        self._due = max(now, self._due) + ms / 1000 + self.slack_ms / 1000

@@ -13,24 +13,55 @@ that billing ends.
 from __future__ import annotations
 
 import contextlib
+import functools
+import time
 from collections.abc import Awaitable, Callable
 from random import Random
 from typing import TypeAlias, get_args
 
 import trio
-from attrs import define, field
+from attrs import Factory, define, field
 
-from actors.api.connection import Connection, Dialer, dial, open_connection
+from actors.api.asked import Asked
+from actors.api.call import Call
+from actors.api.connection import Connection, open_connection
+from actors.api.dialling import Dialer, dial, dial_again
+from actors.api.encoding import Encoding
 from actors.api.pace import Pace
+from actors.api.renewal import look_from
 from actors.api.retry import RetryPolicy
 from channels.bounded import Receiver, Sender
-from channels.happenings import ServiceComplained, SessionClosed, SessionLost, SessionStarted, Taps
+from channels.happenings import (
+    ModelFailed,
+    RequestWithheld,
+    ServiceComplained,
+    SessionClosed,
+    SessionLost,
+    SessionStarted,
+    Taps,
+)
 from channels.messages import ApiEvent, ConnectionBroke, MicrophoneFrame, PersonCame, ToolEvent
 from channels.settings import ApiSettings
 from channels.sound import ms_of_bytes
-from channels.wire.events import ServerEvent, SessionEnded, SessionFailed, SessionReady
-from channels.wire.failures import Retry, ServiceError, ServiceFault, failure_of
-from channels.wire.messages import ClientMessage, InputAudio, SessionEnd, SessionResume, SessionUpdate
+from channels.wire.events import (
+    ReplyAudio,
+    ReplyDone,
+    ReplyFailed,
+    ServerEvent,
+    SessionEnded,
+    SessionFailed,
+    SessionReady,
+)
+from channels.wire.failures import (
+    ConfigurationRefused,
+    RenewalDue,
+    Retry,
+    ServiceError,
+    ServiceFault,
+    failure_of,
+    one_line,
+)
+from channels.wire.messages import ClientMessage, InputAudio, ReplyCancel, SessionEnd
 
 __all__ = ["ApiSession"]
 
@@ -39,6 +70,14 @@ READY_WITHIN_S = 10.0
 
 ENDED_WITHIN_S = 1.0
 """How long Ctrl-C waits for `session.ended`; live it comes within some 100 ms."""
+
+LONGEST_COMPLAINT = 500
+"""Characters of the service's own words that are told to the taps."""
+
+SLOWER_BY_MS = 500.0
+"""How long no sound is sent after the service has found it too fast; its own measure is a second."""
+
+_LOOK_EVERY_S = 1.0
 
 _Part: TypeAlias = Callable[[Connection], Awaitable[None]]
 
@@ -60,16 +99,23 @@ class ApiSession:
     taps: Taps
     dialer: Dialer = dial
     random: Random = field(factory=Random)
+    epoch: Callable[[], float] = time.time
+    """Gives seconds since the epoch, to know when a session expires."""
     passed_by: int = field(default=0, init=False)
     """Frames and fields of the service that this agent does not know."""
-    _session_id: str | None = field(default=None, init=False)
-    _policy: RetryPolicy = field(init=False)
-
-    def __attrs_post_init__(self) -> None:
-        self._policy = RetryPolicy(self.random)
+    _call: Call = field(
+        default=Factory(lambda self: Call(Asked(self.settings.session.as_wire())), takes_self=True),
+        init=False,
+    )
+    _policy: RetryPolicy = field(
+        default=Factory(lambda self: RetryPolicy(self.random), takes_self=True), init=False
+    )
+    _encoding: Encoding = field(factory=Encoding, init=False)
+    _pace: Pace = field(factory=Pace, init=False)
 
     async def run(self) -> None:
         """Talks until the frames end, until cancelled, or until the service cannot be used any more."""
+        self.taps.overhear(lambda happening: self._call.happened(happening, trio.current_time()))
         async with self.frames, self.people, self.requests, self.events, self.tool_events:
             if not await self._somebody_came():
                 return
@@ -84,7 +130,7 @@ class ApiSession:
                     raise failure
                 self.taps.publish(SessionLost(str(failure), following.wait_s))
                 await trio.sleep(following.wait_s)
-                resume = self._session_id if following.resume else None
+                resume = self._call.session_id if following.resume else None
 
     async def _somebody_came(self) -> bool:
         try:
@@ -96,11 +142,12 @@ class ApiSession:
     async def _talk(self, resume: str | None) -> ServiceError | None:
         """One connection, from dialling to the failure that ended it; None: the frames have ended."""
         running = resume is not None
+        dialer = self.dialer
+        if running and self._call.address is not None and dialer is dial:
+            dialer = functools.partial(dial_again, address=self._call.address)
         async with trio.open_nursery() as nursery:
             try:
-                async with open_connection(
-                    self.settings, self.dialer, nursery, running=running
-                ) as connection:
+                async with open_connection(self.settings, dialer, nursery, running=running) as connection:
                     try:
                         return await self._converse(connection, resume)
                     finally:
@@ -111,42 +158,49 @@ class ApiSession:
     async def _converse(self, connection: Connection, resume: str | None) -> ServiceError | None:
         # A refusal may come before our first word: then the reader tells why.
         with contextlib.suppress(ServiceError):
-            await connection.send(
-                SessionUpdate(self.settings.session.as_wire()) if resume is None else SessionResume(resume)
-            )
+            await connection.send(self._call.first_message(resume))
         try:
-            await self._await_ready(connection)
-            self.taps.publish(SessionStarted(self._session_id or "", resumed=resume is not None))
-            failure = await self._exchange(connection)
+            ready = await self._await_ready(connection)
+            self._call.ready(ready, resumed=resume is not None)
+            self._call.address = connection.address
+            await self._agree_on_encoding(connection, ready)
+            self.taps.publish(SessionStarted(ready.session_id, resumed=resume is not None))
+            failure = await self._exchange(connection, ready)
         except ServiceError:
             raise
         except BaseException:  # cancelled, alone or in a group, or a fault of ours: stop the billing
             await self._end(connection)
             raise
-        if failure is None:
+        if failure is None or isinstance(failure, RenewalDue):
             await self._end(connection)
         return failure
 
-    async def _await_ready(self, connection: Connection) -> None:
-        with trio.move_on_after(READY_WITHIN_S) as scope:
+    async def _await_ready(self, connection: Connection) -> SessionReady:
+        with trio.move_on_after(READY_WITHIN_S):
             while True:
                 event = await connection.receive()
-                self._pass_on(event)
                 if isinstance(event, SessionReady):
-                    self._session_id = event.session_id
                     self._policy.ready(trio.current_time())
-                    return
-        if scope.cancelled_caught:
-            if connection.complaint is not None and connection.complaint.code:
-                said = connection.complaint
-                raise failure_of(said.code, said.message, param=said.param)
-            raise ServiceFault(
-                f"the Voice Agent API did not say session.ready within {READY_WITHIN_S:.0f} s",
-                "try again; if it stays, check the session's configuration",
-            )
+                    self._tell(event)
+                    return event
+                self._pass_on(event)
+        if connection.complaint is not None and connection.complaint.code:
+            said = connection.complaint
+            raise failure_of(said.code, said.message, param=said.param)
+        raise ServiceFault(
+            f"the Voice Agent API did not say session.ready within {READY_WITHIN_S:.0f} s",
+            "try again; if it stays, check the session's configuration",
+        )
 
-    async def _exchange(self, connection: Connection) -> ServiceError | None:
-        """Until the connection fails, or the frames end (None)."""
+    async def _agree_on_encoding(self, connection: Connection, ready: SessionReady) -> None:
+        try:
+            self._encoding = Encoding.of(ready.config, self._call.asked.session)
+        except ConfigurationRefused:  # it is we who refuse
+            await self._end(connection)
+            raise
+
+    async def _exchange(self, connection: Connection, ready: SessionReady) -> ServiceError | None:
+        """Until the connection fails, the session is to be renewed, or the frames end (None)."""
         failures: list[ServiceError] = []
 
         async def until_failure(part: _Part, scope: trio.CancelScope) -> None:
@@ -156,38 +210,82 @@ class ApiSession:
                 failures.append(failure)
             scope.cancel()
 
+        life_s = ready.expires_at - self.epoch()
+        renew = functools.partial(self._renew, look_from(trio.current_time(), life_s))
+        watch = functools.partial(Connection.watch, in_flight=self._call.in_flight)
         async with trio.open_nursery() as nursery:
-            for part in (self._send_sound, self._send_requests, self._receive_events, Connection.watch):
+            for part in (self._send_sound, self._send_requests, self._receive_events, watch, renew):
                 nursery.start_soon(until_failure, part, nursery.cancel_scope)
         return failures[0] if failures else None
 
     async def _send_sound(self, connection: Connection) -> None:
-        pace = Pace()
         async for frame in self.frames:
-            await trio.sleep_until(pace.pass_at(trio.current_time()))
+            # Anew after each wait: it may have been told to slow down meanwhile.
+            while (at := self._pace.pass_at(trio.current_time())) > trio.current_time():  # noqa: ASYNC110
+                await trio.sleep_until(at)
             try:
-                await connection.send(InputAudio(frame.pcm))
+                await connection.send(InputAudio(self._encoding.encode(frame.pcm)))
             except ServiceError:
                 await trio.sleep_forever()  # the reader finds out why
-            pace.passed(trio.current_time(), ms_of_bytes(len(frame.pcm)))
+            self._pace.passed(trio.current_time(), ms_of_bytes(len(frame.pcm)))
 
     async def _send_requests(self, connection: Connection) -> None:
         with contextlib.suppress(ServiceError):
+            while (lost := self._call.in_flight.send_again()) is not None:
+                await connection.send(lost)
             async for request in self.requests:
+                if isinstance(request, ReplyCancel) and not self.settings.reply_cancel:
+                    why = "what the live service does with it is not known; api.reply_cancel lets it through"
+                    self.taps.publish(RequestWithheld(request.type, why))
+                    continue
+                self._call.sends(request, trio.current_time())
                 await connection.send(request)
         # The sound goes on without requests; why a send failed is for the reader to find out.
         await trio.sleep_forever()
 
     async def _receive_events(self, connection: Connection) -> None:
         while True:
-            self._pass_on(await connection.receive())
+            event = await connection.receive()
+            self._call.heard(event, trio.current_time())
+            self._pass_on(event)
+
+    async def _renew(self, look_from_s: float, connection: Connection) -> None:
+        """Ends the exchange at a quiet moment from that time on, if there is one before the service does."""
+        await trio.sleep_until(look_from_s)
+        # Looked at now and then: a second more or less does not matter.
+        while (quiet_at := self._call.quiet.at()) > trio.current_time():  # noqa: ASYNC110
+            await trio.sleep(min(_LOOK_EVERY_S, quiet_at - trio.current_time()))
+        raise RenewalDue("the session expires soon", "a fresh one goes on with the conversation")
 
     def _pass_on(self, event: ServerEvent) -> None:
-        self._tell(event)
-        if isinstance(event, SessionFailed):
-            said = failure_of(event.code or "internal_error", event.message, param=event.param)
-            if said.retry is Retry.NEVER:
-                self.taps.publish(ServiceComplained(event.code, event.message, said.mend, event.param))
+        match event:
+            case ReplyAudio():
+                self._tell(self._encoding.decode(event))
+            case ReplyFailed():
+                self._tell(event)
+                self._tell_of_failed_reply(event)
+            case SessionFailed():
+                self._tell(event)
+                self._tell_of_complaint(event)
+            case _:
+                self._tell(event)
+
+    def _tell_of_failed_reply(self, failed: ReplyFailed) -> None:
+        mend = "ask again" if failed.retryable else "check the stored agent's language model"
+        code, message = one_line(failed.code, 100), one_line(failed.message, LONGEST_COMPLAINT)
+        self.taps.publish(ModelFailed(failed.reply_id, code, message, mend))
+        if failed.reply_id:
+            # Nobody knows whether reply.done follows. If it does, it changes nothing any more.
+            self._tell(ReplyDone(failed.reply_id, "failed"))
+
+    def _tell_of_complaint(self, said: SessionFailed) -> None:
+        if said.code.strip().lower() == "audio_rate_violation":
+            self._pace.slow_down(trio.current_time(), SLOWER_BY_MS)
+        failure = failure_of(said.code or "internal_error", said.message, param=said.param)
+        if failure.retry is Retry.NEVER:
+            code, message = one_line(said.code, 100), one_line(said.message, LONGEST_COMPLAINT)
+            param = None if said.param is None else one_line(said.param, 100)
+            self.taps.publish(ServiceComplained(code, message, failure.mend, param))
 
     def _tell(self, event: ApiEvent) -> None:
         self.events.send_nowait(event)

@@ -80,11 +80,18 @@ class LiveKitSettings:
 
 @attrs.frozen
 class ApiSettings:
-    """The Voice Agent API, and what is asked of it."""
+    """The Voice Agent API, and what is asked of it.
+
+    `temporary_token` has each socket opened by a token that is minted for it, in place of the key.
+    `reply_cancel` lets `reply.cancel` through, which is in the service's schema only: what the live service
+    does with it is not known.
+    """
 
     url: Annotated[str, _API_URL]
     api_key: Annotated[Secret, _API_KEY]
     session: SessionConfig = attrs.field(factory=SessionConfig)
+    temporary_token: Annotated[bool, Setting(Flag(), mend="leave it out for false")] = False
+    reply_cancel: Annotated[bool, Setting(Flag(), mend="leave it out for false")] = False
 
 
 @attrs.frozen

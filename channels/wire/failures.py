@@ -20,6 +20,7 @@ __all__ = [
     "ConnectionLost",
     "KeyRefused",
     "MessageRefused",
+    "RenewalDue",
     "Retry",
     "ServiceBusy",
     "ServiceError",
@@ -28,6 +29,7 @@ __all__ = [
     "SessionClosedByService",
     "SessionGone",
     "failure_of",
+    "one_line",
 ]
 
 
@@ -73,6 +75,12 @@ class SessionClosedByService(ServiceError):
     retry = Retry.FRESH
 
 
+class RenewalDue(ServiceError):
+    """The session expires soon, and nobody says anything right now."""
+
+    retry = Retry.FRESH
+
+
 class ServiceBusy(ServiceError):
     """The account's limit or the service's capacity is reached."""
 
@@ -100,19 +108,17 @@ class ConnectionLost(ServiceError):
 KEY_MEND = "check ASSEMBLYAI_API_KEY; make a new one at https://www.assemblyai.com/dashboard/api-keys"
 FAULT_MEND = "try again; if it stays, see the service's status page"
 
-_KEY = (KeyRefused, KEY_MEND)
-_CONFIGURATION = (ConfigurationRefused, "correct the session's configuration")
-_MESSAGE = (MessageRefused, "this is a fault of the agent: please report it")
-_BUSY = (ServiceBusy, "wait, or end other sessions (an abandoned one counts for 30 s)")
-_FAULT = (ServiceFault, FAULT_MEND)
-_GONE = (SessionGone, "a fresh session takes over")
+_GONE_MEND = "a fresh session takes over"
+_BUSY_MEND = "an abandoned session counts for 30 s"
 
 CODES: Mapping[str, tuple[type[ServiceError], str]] = {
-    "unauthorized": _KEY,
-    "forbidden": _KEY,
-    "invalid_value": _CONFIGURATION,
-    "invalid_config": _CONFIGURATION,
-    "invalid_webhook": _CONFIGURATION,
+    # The schema's own.
+    "unauthorized": (KeyRefused, KEY_MEND),
+    "invalid_format": (MessageRefused, "this is a fault of the agent, or of who steers it: please report it"),
+    "invalid_value": (ConfigurationRefused, "correct this field of the session's configuration"),
+    "invalid_config": (ConfigurationRefused, "correct the session's configuration: its fields do not agree"),
+    "invalid_audio": (MessageRefused, "the sound that was sent is none; check input.format"),
+    "invalid_webhook": (ConfigurationRefused, "correct the webhook: it needs a url and events"),
     "immutable_field": (ConfigurationRefused, "this field can only be set before the session starts"),
     "agent_not_found": (
         ConfigurationRefused,
@@ -122,19 +128,20 @@ CODES: Mapping[str, tuple[type[ServiceError], str]] = {
         ConfigurationRefused,
         "a stored agent can only be chosen before the session starts",
     ),
-    "agent_init_failed": _FAULT,
-    "agent_timeout": _FAULT,
-    "invalid_format": _MESSAGE,
-    "invalid_audio": _MESSAGE,
-    "audio_rate_violation": _MESSAGE,
-    "session_not_found": _GONE,
-    "session_forbidden": _GONE,
-    "session_expired": _GONE,
-    "concurrency_exceeded": _BUSY,
-    "at_capacity": _BUSY,
-    "internal_error": _FAULT,
-    "server_error": _FAULT,
+    "audio_rate_violation": (MessageRefused, "the agent slows down; what was too much is lost"),
+    "session_not_found": (SessionGone, f"it is no longer kept, or another region has it; {_GONE_MEND}"),
+    "session_forbidden": (SessionGone, f"it was begun with another key; {_GONE_MEND}"),
+    "session_expired": (SessionGone, f"it was as long as it may be; {_GONE_MEND}"),
+    "concurrency_exceeded": (ServiceBusy, f"wait, or end other sessions of this account ({_BUSY_MEND})"),
+    "at_capacity": (ServiceBusy, "wait: the service is full, which has nothing to do with this account"),
+    "internal_error": (ServiceFault, FAULT_MEND),
+    # Named in the documentation or by other clients only.
+    "forbidden": (KeyRefused, f"this key may not do that; {KEY_MEND}"),
+    "agent_init_failed": (ServiceFault, f"check the stored agent's configuration, or {FAULT_MEND}"),
+    "agent_timeout": (ServiceFault, f"the service did not start the agent in time; {FAULT_MEND}"),
+    "server_error": (ServiceFault, f"the service failed; {FAULT_MEND}"),
 }
+"""Each code that is known, in lower case, with its error, which says what may help, and its mend."""
 
 NORMAL_CLOSE = 1000
 POLICY_CLOSE = 1008
@@ -159,15 +166,15 @@ def failure_of(
         running: whether the service has said `session.ready` before. A complaint that a session outlives
             is then not why it breaks off, and a refusal is not one of the key.
     """
-    kind, mend = CODES.get((code or "").strip().lower(), _FAULT)
-    said = f": {_one_line(message, 500).rstrip('.')}" if message else ""
+    kind, mend = CODES.get((code or "").strip().lower(), (ServiceFault, FAULT_MEND))
+    said = f": {one_line(message, 500).rstrip('.')}" if message else ""
     if code and (not running or kind.retry is not Retry.NEVER or close == POLICY_CLOSE):
-        where = f" at {_one_line(param, 100)}" if param else ""
-        return kind(f"the Voice Agent API says {_one_line(code, 100).lower()}{where}{said}", mend)
+        where = f" at {one_line(param, 100)}" if param else ""
+        return kind(f"the Voice Agent API says {one_line(code, 100).lower()}{where}{said}", mend)
     if close == NORMAL_CLOSE:
         return SessionClosedByService("the Voice Agent API ended the session", "a fresh session takes over")
     if close == POLICY_CLOSE and running:
-        return SessionGone(f"the Voice Agent API ended the session (close 1008){said}", _GONE[1])
+        return SessionGone(f"the Voice Agent API ended the session (close 1008){said}", _GONE_MEND)
     if close == POLICY_CLOSE:
         return KeyRefused(f"the Voice Agent API refused the connection (close 1008){said}", KEY_MEND)
     if close == FAULT_CLOSE:
@@ -178,7 +185,7 @@ def failure_of(
     )
 
 
-def _one_line(text: str, longest: int) -> str:
-    # What another machine says is shown to a person: no line breaks, no escape sequences, no end of it.
+def one_line(text: str, longest: int) -> str:
+    """What another machine says, fit for a person: no line breaks, no escape sequences, no end of it."""
     words = " ".join("".join(c if c.isprintable() else " " for c in text[: 4 * longest]).split())
     return words if len(words) <= longest else f"{words[:longest]}…"

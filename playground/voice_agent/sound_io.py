@@ -6,14 +6,13 @@ into what the client asked for, cut into chunks of the pacer's choice. G.711 has
 
 from __future__ import annotations
 
-from functools import cache
-
 import attrs
 import numpy as np
 import numpy.typing as npt
 
+from channels.g711 import alaw_decode, alaw_encode, ulaw_decode, ulaw_encode
+from channels.resampling import ToTwentyFourKilohertz
 from channels.sound import SAMPLE_RATE_HZ
-from playground.voice_agent.g711 import alaw_decode, alaw_encode, ulaw_decode, ulaw_encode
 from playground.voice_agent.session_config import AudioFormat
 
 __all__ = ["BadAudio", "Downlink", "RateGate", "Uplink"]
@@ -34,11 +33,11 @@ class Uplink:
 
     def __init__(self, format: AudioFormat) -> None:
         self._format = format
-        self._tripler = None if format.encoding == "audio/pcm" else _Tripler()
+        self._resampler = None if format.encoding == "audio/pcm" else ToTwentyFourKilohertz()
 
     def duration_ms(self, audio: bytes) -> float:
         """How long a frame lasts."""
-        return len(audio) / (48 if self._tripler is None else 8)
+        return len(audio) / (48 if self._resampler is None else 8)
 
     def decode(self, audio: bytes) -> bytes:
         """A frame as PCM16 mono 24 kHz. G.711 comes out 1 ms late.
@@ -46,39 +45,12 @@ class Uplink:
         Raises:
             BadAudio: half a sample.
         """
-        if self._tripler is None:
+        if self._resampler is None:
             if len(audio) % 2:
                 raise BadAudio
             return audio
         samples = ulaw_decode(audio) if self._format.encoding == "audio/pcmu" else alaw_decode(audio)
-        return _pcm(self._tripler.triple(samples))
-
-
-class _Tripler:
-    """8,000 Hz to 24,000 Hz, chunk by chunk, 1 ms late.
-
-    A windowed sinc of 16 input samples. (A stream of soxr's would hold back up to 60 ms here.)
-    """
-
-    def __init__(self) -> None:
-        self._tail = np.zeros(_TAPS, np.float32)
-
-    def triple(self, samples: npt.NDArray[np.int16]) -> npt.NDArray[np.float32]:
-        known = np.concatenate([self._tail, samples.astype(np.float32)])
-        self._tail = known[len(known) - _TAPS :]
-        spread = np.zeros(len(known) * 3, np.float32)
-        spread[::3] = known
-        return np.convolve(spread, _kernel(), "valid")[-3 * len(samples) :][: 3 * len(samples)]
-
-
-_TAPS = 16
-
-
-@cache
-def _kernel() -> npt.NDArray[np.float32]:
-    # Odd and shorter than the tail, so that each chunk gives three samples for each of its own.
-    at = np.arange(-3 * _TAPS // 2 + 1, 3 * _TAPS // 2)
-    return (np.sinc(at / 3) * np.hamming(len(at))).astype(np.float32)
+        return self._resampler.convert(samples).astype("<i2").tobytes()
 
 
 def _pcm(samples: npt.NDArray[np.float32]) -> bytes:
