@@ -12,7 +12,7 @@ import pytest
 import runner
 from channels.bounded import Receiver, Sender
 from channels.errors import SettingsError
-from channels.messages import MicrophoneFrame
+from channels.messages import LeaveRoom, MicrophoneFrame
 from channels.streams import Addition
 from channels.wire.messages import ClientMessage
 from commands.graph import draw, print_graph
@@ -24,12 +24,13 @@ PAGE = Path(__file__).parents[2] / "docs" / "graph.md"
 class Parrot:
     heard: Receiver[MicrophoneFrame]
     requests: Sender[ClientMessage]
+    departures: Sender[LeaveRoom]
 
     async def run(self) -> None: ...
 
 
 def test_every_channel_of_the_wiring_is_in_the_drawing_with_its_rule() -> None:
-    drawing = draw(runner.wire)
+    drawing = draw(functools.partial(runner.wire, additions=[Addition(Parrot)]))
     for channel in vars(runner.Channels()).values():
         assert f'"{channel.name}<br/><small>{channel.capacity} {channel.unit}<br/>' in drawing
 
@@ -52,7 +53,8 @@ def test_an_actor_of_ones_own_is_drawn_where_it_is_joined() -> None:
     drawing = draw(functools.partial(runner.wire, additions=[Addition(Parrot)]))
     assert 'Parrot("Parrot"):::bystander' in drawing
     assert 'MicPump -."Parrot<br/>' in drawing
-    assert 'Parrot --"requests<br/>' in drawing
+    assert 'Parrot --"requests of Parrot<br/>' in drawing
+    assert 'RequestGate --"requests<br/>' in drawing
     assert "Parrot" not in draw(runner.wire)
 
 
