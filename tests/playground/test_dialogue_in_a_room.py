@@ -8,9 +8,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 import trio
 
+from actors.filler.sound import TONE_HZ
 from channels.secret import Secret
 from playground.recogniser import Recogniser
 from tests.agent_process import run_agent
@@ -36,16 +38,24 @@ async def on_this_machine(folder: Path, *arguments: str, **settings: str) -> Asy
 
 async def answer_to(guest: Guest, said: str) -> str:
     """What somebody who understands English hears in answer."""
+    return await words_in(await sound_after(guest, said))
+
+
+async def words_in(sound: bytes) -> str:
+    return await trio.to_thread.run_sync(lambda: Recogniser().transcribe(at_16_khz(sound)))
+
+
+async def sound_after(guest: Guest, said: str, *, silence_s: float = 1.0) -> bytes:
+    """What is heard after something was said, until it is silent again."""
     # An open microphone is there before the first word; without it the word's beginning can be lost.
     await guest.say(silence(1000) + spoken(said))
     ended = time.monotonic()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(guest.hush, 60)
         await guest.hear_sound(within_s=20, since=ended)
-        await guest.hear_silence(for_s=1.0, within_s=60)
+        await guest.hear_silence(for_s=silence_s, within_s=60)
         nursery.cancel_scope.cancel()
-    heard = at_16_khz(guest.sound_since(ended))
-    return await trio.to_thread.run_sync(lambda: Recogniser().transcribe(heard))
+    return guest.sound_since(ended)
 
 
 async def test_a_sum_is_asked_and_answered_by_voice(tmp_path: Path) -> None:
@@ -81,3 +91,32 @@ def library_hours(day: str) -> str:
         answer = await answer_to(guest, "What are the library hours on Monday?")
     assert "open from nine to five" in answer.lower().replace("9", "nine").replace("5", "five")
     assert "monday" in answer.lower()
+
+
+async def test_a_soft_tone_is_heard_while_a_slow_function_runs(tmp_path: Path) -> None:
+    (tmp_path / "library.py").write_text(
+        '''
+import trio
+
+
+async def library_hours(day: str) -> str:
+    """The opening hours of the library on a day."""
+    await trio.sleep(5)
+    return f"On {day} it is open from nine to five."
+'''
+    )
+    arguments = ("--tools", "library.py", "--set", "tools.filler=tone")
+    async with on_this_machine(tmp_path, *arguments) as guest:
+        heard = await sound_after(guest, "What are the library hours on Monday?", silence_s=3)
+    assert "nine to five" in (await words_in(heard)).lower().replace("9", "nine").replace("5", "five")
+    pure = [is_pure_tone(heard[at : at + 4800]) for at in range(0, len(heard) - 4800, 480)]
+    assert sum(pure) >= 5, "a tenth of a second at a time of nothing but the tone"
+
+
+def is_pure_tone(pcm: bytes) -> bool:
+    samples = np.frombuffer(pcm, "<i2").astype(float)
+    power = np.abs(np.fft.rfft(samples * np.hanning(len(samples)))) ** 2
+    peak = int(power[5:].argmax()) + 5
+    share = power[peak - 3 : peak + 4].sum() / max(1.0, power.sum())
+    hertz = peak * 24_000 / len(samples)
+    return bool(samples.std() > 150 and share > 0.95 and abs(hertz - TONE_HZ) < 15)
