@@ -31,6 +31,7 @@ def gather_from(options: argparse.Namespace, warn: Callable[[str], None]) -> Wri
         ("--profile", "profile", options.profile),
         ("--template", "template", options.template),
         ("--voice", "session.output.voice", options.voice),
+        ("--listen", "listen.to", options.listen),
         ("--tools", "tools.modules", json.dumps(options.tools) if options.tools else None),
     ]
     flags = [(flag, path, value) for flag, path, value in named if value is not None]
@@ -53,7 +54,7 @@ def print_configuration(configuration: Configuration, *, as_json: bool) -> int:
             path: {"value": value, "source": source, "where": where}
             for path, value, source, where in _rows(configuration)
         }
-        print(json.dumps(table, indent=2, ensure_ascii=False))
+        print(json.dumps(table, indent=2, ensure_ascii=False, default=str))
         return 0
     rows = [(path, _shown(path, value), where) for path, value, _, where in _rows(configuration)]
     widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
@@ -85,5 +86,5 @@ def _shown(path: str, value: Any) -> str:
     if value == MASKED:
         return MASKED
     # JSON is what such a value looks like in a file.
-    text = json.dumps(value, ensure_ascii=False)
+    text = json.dumps(value, ensure_ascii=False, default=str)
     return text if len(text) <= WIDEST_VALUE else text[: WIDEST_VALUE - 1] + "…"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 
 import pytest
 
 from channels.errors import SettingsError
 from channels.settings import ACCOUNT, from_flags, gather
+from channels.settings.profiles import OUR_FOLDER
 from channels.settings.sources import Source
 from tests.channels.configuring import Person
 
@@ -273,6 +275,20 @@ def test_a_list_is_written_with_commas_or_as_json(person: Person, text: str) -> 
         "LiveKit",
         "AssemblyAI",
     )
+
+
+EXAMPLE = OUR_FOLDER / "docs" / "agent.example.toml"
+
+
+def test_the_example_of_a_file_is_right_as_it_is_and_with_everything_in_it_set(person: Person) -> None:
+    example = EXAMPLE.read_text(encoding="utf-8")
+    assert person.session(example).output.voice == "alba"
+    assert person.warnings == []
+    everything = re.sub(r"(?m)^#(?=\w+ = )(?!agent_id)", "", example)
+    assert everything.count("=") > 25
+    in_force = person.configure(everything)
+    assert in_force.session().input.turn_detection.interruption_delay == 500
+    assert in_force.values["livekit.url"].origin.source is Source.FILE
 
 
 def test_turn_detection_that_is_sent_is_warned_of_since_it_switches_adaptive_endpointing_off(

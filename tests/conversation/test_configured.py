@@ -1,0 +1,78 @@
+"""What was configured is what the service is told and what is heard, with an account and without one."""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+
+import trio
+
+from channels.secret import Secret
+from channels.wire.messages import SessionUpdate
+from playground.livekit_server import LiveKitServer
+from playground.recogniser import Recogniser
+from playground.voice_agent_api import ServerOptions, voice_agent_server
+from tests.agent_process import run_agent, settings_for
+from tests.guest import join_as_guest
+from tests.speech import at_16_khz
+
+CONFIGURED = """
+template = "support"
+profile = "deliberate"
+variables.company = "Acme"
+
+[session]
+greeting = "The weather is fine today."
+input.keyterms = ["LiveKit"]
+output.voice = "eve"
+"""
+
+
+async def test_the_first_message_to_the_service_is_what_the_file_says(
+    livekit: LiveKitServer, tmp_path: Path
+) -> None:
+    (tmp_path / "agent.toml").write_text(CONFIGURED)
+    async with (
+        voice_agent_server(ServerOptions()) as service,
+        run_agent(
+            settings_for(livekit, service.url, "configured"), "--config", "agent.toml", folder=tmp_path
+        ),
+        join_as_guest(livekit, "configured") as guest,
+    ):
+        await guest.hear_sound(within_s=60)
+        first = next(iter(service.received)).what
+        assert isinstance(first, SessionUpdate)
+        prompt = first.session["system_prompt"]
+        assert prompt.startswith("You are the automated support assistant of Acme.")
+        assert "Rules that always hold" in prompt
+        assert {name: first.session[name] for name in first.session if name != "system_prompt"} == {
+            "greeting": "The weather is fine today.",
+            "input": {
+                "keyterms": ["LiveKit"],
+                "turn_detection": {
+                    "vad_threshold": 0.5,
+                    "min_silence": 600,
+                    "max_silence": 2500,
+                    "interrupt_response": True,
+                },
+            },
+            "output": {"voice": "eve"},
+        }
+
+
+async def test_without_an_account_the_same_file_says_how_the_agent_greets(tmp_path: Path) -> None:
+    (tmp_path / "agent.toml").write_text(CONFIGURED)
+    async with run_agent({}, "--config", "agent.toml", folder=tmp_path) as agent:
+        await agent.prints("Ctrl-C ends it", within_s=60)
+        url = re.search(r"URL\s+(ws://\S+)", agent.printed)
+        token = re.search(r"token\s+(\S+)", agent.printed)
+        assert url is not None
+        assert token is not None
+        began = time.monotonic()
+        async with join_as_guest((url[1], Secret(token[1])), "") as guest:
+            await guest.hear_sound(within_s=60)
+            await guest.hear_silence(for_s=1.0, within_s=60)
+            heard = guest.sound_since(began)
+        words = await trio.to_thread.run_sync(lambda: Recogniser().transcribe(at_16_khz(heard)))
+    assert "weather" in words.lower()
