@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
+from pathlib import Path
 from time import perf_counter
 
 from attrs import evolve
@@ -11,7 +13,8 @@ from attrs import evolve
 from actors.record.reading import Record, RecordUnreadable, read_record
 from channels.settings import HoldSettings, SpeakerSettings
 from commands.replay.differences import Comparison, clock, compare, decisions_of
-from commands.replay.rerun import Wiring, conversation_ends, rerun
+from commands.replay.picture import html_page, scene_of, svg_sheet
+from commands.replay.rerun import Rerun, Wiring, conversation_ends, rerun
 
 __all__ = ["replay"]
 
@@ -42,6 +45,13 @@ def replay(options: argparse.Namespace, wiring: Wiring) -> int:
         until=ends,
     )
     _print(record, hold, speaker, comparison, options.tolerance_ms, took_s)
+    picture = options.picture or record.path.with_suffix(".html")
+    try:
+        _draw(picture, record, again, comparison)
+    except OSError as error:
+        print(f"--picture {picture} cannot be written ({error.strerror}); name another file", file=sys.stderr)
+        return UNREADABLE
+    print(f"picture: {picture}")
     return DIFFERENT if comparison.differences else SAME
 
 
@@ -54,6 +64,24 @@ def _settings(options: argparse.Namespace, record: Record) -> tuple[HoldSettings
     if options.queue_size_ms is not None:
         speaker = evolve(speaker, queue_size_ms=options.queue_size_ms)
     return hold, speaker
+
+
+def _draw(picture: Path, record: Record, again: Rerun, comparison: Comparison) -> None:
+    scene = scene_of(record.entries, until=record.length_s)
+    different = comparison.differences
+    replayed = scene_of(again.entries, until=record.length_s) if different else None
+    header = record.header
+    title = f"{record.path.name}: {clock(record.length_s)[:-4]} in room {header.room}"
+    if picture.suffix == ".svg":
+        content = svg_sheet(title, scene, replayed, different)
+    else:
+        told = f"recorded {header.started} by version {header.project}"
+        verdict = f"{len(different)} differences" if different else "The replay decides the same."
+        content = html_page(title, told, verdict, scene, replayed, different)
+    # What was said stands in it: as private as the record.
+    descriptor = os.open(picture, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with open(descriptor, "w", encoding="utf-8") as file:
+        file.write(content)
 
 
 def _print(

@@ -1,0 +1,156 @@
+"""The picture as one HTML page that needs nothing else: no script, no network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+
+from channels.happenings import TurnTimed
+from commands.replay.differences import Difference, clock
+from commands.replay.picture.row import WIDTH
+from commands.replay.picture.scene import Scene
+from commands.replay.picture.sheet import draw_rows
+from commands.replay.picture.style import COLOURS, DEFINITIONS, PICTURE
+
+__all__ = ["html_page"]
+
+_NUMBER = ' class="number"'
+ZOOMS = {60: "60 s a row", 30: "30 s a row", 10: "10 s a row"}
+FIRST_ZOOM = 30
+
+_LAYOUT = """
+body{margin:0 auto;max-width:1440px;padding:1rem 1.25rem 3rem;background:var(--paper);color:var(--ink);
+font:15px/1.5 system-ui,"Segoe UI",Roboto,"Helvetica Neue",Arial,sans-serif}
+h1{font-size:1.35rem;margin:.25rem 0}h2{font-size:1.05rem;margin:1.6rem 0 .4rem}p{margin:.25rem 0}
+.faint{color:var(--faint)}ul.legend{display:flex;flex-wrap:wrap;gap:.3rem 1.4rem;padding:.6rem .9rem;
+margin:.8rem 0;background:var(--panel);border-radius:8px;list-style:none}
+ul.legend svg{width:34px;height:18px;vertical-align:-4px;margin-right:.4rem}
+.rows{overflow-x:auto}.rows>svg{display:block;width:100%;min-width:900px;height:auto;margin:0 0 .9rem}
+.zoom label{margin-right:1rem}.rows{display:none}
+table{border-collapse:collapse;width:100%;font-size:14px}th,td{text-align:left;padding:.25rem .6rem;
+border-bottom:1px solid var(--line);vertical-align:top}
+td.number,th.number{text-align:right;white-space:nowrap}
+ol.differences li{margin:.2rem 0}ol.differences{padding-left:2rem}
+"""
+
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+
+_LEGEND = (
+    ('<rect class="person" y="3" width="34" height="12"/>', "the person sounds"),
+    ('<rect class="agent" y="3" width="34" height="12"/>', "the agent is heard"),
+    ('<rect class="hold" y="3" x="1" width="32" height="12"/>', "the voice is held"),
+    ('<path class="cut" d="M17 1V17M12 2h10"/>', "a reply is cut"),
+    (
+        '<path class="decision" d="M5 1v6"/><text class="decided" x="4" y="17">abc</text>',
+        "the service decides",
+    ),
+    ('<path class="timer turn" d="M2 5v8M2 9H32M32 5v8"/>', "turn: last sound of the person → agent audible"),
+    ('<path class="timer barge" d="M2 5v8M2 9H32M32 5v8"/>', "barge-in: first sound of the person → silence"),
+    ('<path class="backlog" d="M2 16L6 3L32 16Z"/>', "sound that waits to be played"),
+    ('<rect class="outage" y="1" width="34" height="16"/>', "no connection to the service"),
+)
+_LEGEND_AGAIN = (
+    ('<rect class="replayed" y="3" width="34" height="12"/>', "the agent in the replay"),
+    ('<path class="differs" d="M17 3l6 11h-12z"/>', "the replay decides otherwise (numbers: see the list)"),
+)
+
+
+def html_page(
+    title: str,
+    subtitle: str,
+    verdict: str,
+    scene: Scene,
+    replayed: Scene | None,
+    differences: Sequence[Difference],
+) -> str:
+    """The whole page."""
+    legend = (*_LEGEND, *_LEGEND_AGAIN) if replayed is not None else _LEGEND
+    shown = "".join(
+        f"body:has(#zoom-{seconds}:checked) .rows-{seconds}{{display:block}}" for seconds in ZOOMS
+    )
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">'
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
+        f"<title>{escape(title)}</title><style>{COLOURS}{PICTURE}{_LAYOUT}{shown}</style></head><body>"
+        f'<svg width="0" height="0" style="position:absolute" aria-hidden="true">{DEFINITIONS}</svg>'
+        f'<h1>{escape(title)}</h1><p class="faint">{escape(subtitle)}</p><p>{escape(verdict)}</p>'
+        f"{_differences(differences)}{_legend(legend)}{_zoom()}"
+        f"{''.join(_rows(scene, replayed, differences, seconds) for seconds in ZOOMS)}"
+        f"{_turns(scene)}</body></html>\n"
+    )
+
+
+def _zoom() -> str:
+    choices = "".join(
+        f'<label><input type="radio" name="zoom" id="zoom-{seconds}"{" checked" * (seconds == FIRST_ZOOM)}> '
+        f"{name}</label>"
+        for seconds, name in ZOOMS.items()
+    )
+    return f'<p class="zoom" role="radiogroup" aria-label="Zoom">{choices}</p>'
+
+
+def _rows(scene: Scene, replayed: Scene | None, differences: Sequence[Difference], seconds: int) -> str:
+    rows = [
+        f'<svg viewBox="0 0 {WIDTH:.0f} {drawn.height:.0f}" role="img" '
+        f'aria-labelledby="t{seconds}-{number} d{seconds}-{number}">'
+        f'<title id="t{seconds}-{number}">{drawn.title}</title>'
+        f'<desc id="d{seconds}-{number}">{escape(drawn.told)}</desc>{drawn.elements}</svg>'
+        for number, drawn in enumerate(draw_rows(scene, replayed, differences, seconds=seconds))
+    ]
+    return f'<div class="rows rows-{seconds}">{"".join(rows)}</div>'
+
+
+def _legend(legend: Sequence[tuple[str, str]]) -> str:
+    items = "".join(
+        f'<li><svg viewBox="0 0 34 18" aria-hidden="true">{sample}</svg>{escape(name)}</li>'
+        for sample, name in legend
+    )
+    return f'<ul class="legend" aria-label="Legend">{items}</ul>'
+
+
+def _differences(differences: Sequence[Difference]) -> str:
+    if not differences:
+        return ""
+    items = "".join(f"<li>{clock(one.at)} – {escape(one.text)}</li>" for one in differences)
+    return f'<h2>Where the replay decides otherwise</h2><ol class="differences">{items}</ol>'
+
+
+def _turns(scene: Scene) -> str:
+    if not scene.turns:
+        return ""
+    rows = "".join(_turn(timed) for timed in scene.turns)
+    head = "".join(
+        f"<th{_NUMBER if number else ''}>{name}</th>"
+        for name, number in (
+            ("turn", True),
+            ("over at", True),
+            ("turn latency", True),
+            ("of it endpointing", True),
+            ("barge-in", True),
+            ("ended", False),
+            ("heard", True),
+            ("what was heard", False),
+        )
+    )
+    return f"<h2>Turns, as recorded</h2><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+
+
+def _turn(timed: TurnTimed) -> str:
+    reply = timed.reply
+    numbers = (
+        f"{timed.turn}",
+        clock(reply.at),
+        _ms(timed.turn_latency_ms),
+        _ms(timed.endpointing_ms),
+        _ms(timed.barge_in_ms),
+    )
+    cells = "".join(f'<td class="number">{number}</td>' for number in numbers)
+    return (
+        f'<tr>{cells}<td>{reply.outcome.value}</td><td class="number">{_ms(reply.heard_ms)}</td>'
+        f"<td>{escape(reply.heard_text)}</td></tr>"
+    )
+
+
+def _ms(value: int | None) -> str:
+    return "–" if value is None else f"{value:,} ms"
