@@ -19,6 +19,7 @@ from channels.bounded import Channel, ChannelStatistics, Full, Receiver, Sender
 
 __all__ = [
     "BystanderFailed",
+    "CallEnded",
     "Happening",
     "HeardBy",
     "Interrupted",
@@ -102,6 +103,8 @@ class HeardBy:
     identity: str | None
     track_sid: str = ""
     """The id of that microphone's track."""
+    everybody: bool = False
+    """All are heard at once, and `identity` is the one of them who was the last to speak, if anybody was."""
 
 
 @attrs.frozen
@@ -301,6 +304,13 @@ class ToolDropped:
 
 
 @attrs.frozen
+class CallEnded:
+    """The session was ended because nobody needs it now; it begins again when somebody does."""
+
+    why: str
+
+
+@attrs.frozen
 class BystanderFailed:
     """An actor that only watches has crashed; the conversation goes on without it."""
 
@@ -346,6 +356,7 @@ Happening: TypeAlias = (
     | ToolAnswered
     | ToolDropped
     | BystanderFailed
+    | CallEnded
 )
 
 

@@ -23,8 +23,10 @@ from channels.wire.events import (
 
 __all__ = [
     "ApiEvent",
+    "BeginSession",
     "ConnectionBroke",
     "Cut",
+    "EndSession",
     "Fill",
     "Finish",
     "Finished",
@@ -32,9 +34,11 @@ __all__ = [
     "LeaveRoom",
     "MicrophoneFrame",
     "PersonCame",
+    "PersonWent",
     "Play",
     "Playing",
     "Resume",
+    "SessionOrder",
     "Sounding",
     "SpeakerCommand",
     "SpeakerReport",
@@ -63,6 +67,30 @@ class PersonCame:
     """Somebody is in the room to talk with."""
 
     identity: str
+
+
+@attrs.frozen
+class PersonWent:
+    """Somebody of whom `PersonCame` told is no longer in the room."""
+
+    identity: str
+
+
+@attrs.frozen
+class BeginSession:
+    """Somebody wants to talk."""
+
+    fresh: bool = True
+    """False: it goes on with the former session's call; no greeting, and the model knows what was said."""
+
+
+@attrs.frozen
+class EndSession:
+    """Nobody does any more: end the session at once, so that it stops costing."""
+
+
+SessionOrder: TypeAlias = BeginSession | EndSession
+"""What the session is told."""
 
 
 @attrs.frozen

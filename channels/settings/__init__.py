@@ -8,10 +8,12 @@ from channels.settings.configuration import (
     gather,
     read_configuration,
 )
+from channels.settings.listening import ListenMode, ListenSettings
 from channels.settings.room import (
     DEFAULT_ROOM_NAME,
     DEFAULT_VOICE_AGENT_URL,
     ApiSettings,
+    CallSettings,
     FillerSound,
     FrontEndSettings,
     HoldSettings,
@@ -36,12 +38,15 @@ __all__ = [
     "DEFAULT_VOICE_AGENT_URL",
     "LIVEKIT_ACCOUNT",
     "ApiSettings",
+    "CallSettings",
     "AudioFormat",
     "Configuration",
     "FillerSound",
     "FrontEndSettings",
     "HoldSettings",
     "InputConfig",
+    "ListenMode",
+    "ListenSettings",
     "LiveKitSettings",
     "OutputConfig",
     "SessionConfig",

@@ -9,6 +9,7 @@ import attrs
 
 from channels.secret import Secret
 from channels.settings.addresses import Address
+from channels.settings.listening import ListenSettings
 from channels.settings.rules import Choice, Flag, Key, Number, OneLine, Setting, Texts, Whole
 from channels.settings.session import SessionConfig
 from channels.tools import Tool
@@ -136,6 +137,25 @@ class FillerSound:
 
 
 @attrs.frozen
+class CallSettings:
+    """When a call begins and ends.
+
+    `alone_ms` is how long the session waits for somebody to come back when the last person has left. A
+    person who says nothing for `idle_ms` (0: never) is asked once whether they are there, and `idle_end_ms`
+    later the session ends, until they make a sound. `longest_ms` (0: as long as the service lets it) is the
+    longest call; `warn_ms` before its end people are told. `when_over` is whether the agent then stays in
+    its room for the next person, or leaves and ends.
+    """
+
+    alone_ms: Annotated[int, Setting(Whole(0, 600_000, "ms"))] = 10_000
+    idle_ms: Annotated[int, Setting(Whole(0, 3_600_000, "ms"))] = 120_000
+    idle_end_ms: Annotated[int, Setting(Whole(5_000, 600_000, "ms"))] = 30_000
+    longest_ms: Annotated[int, Setting(Whole(0, 10_800_000, "ms"))] = 0
+    warn_ms: Annotated[int, Setting(Whole(0, 600_000, "ms"))] = 60_000
+    when_over: Annotated[str, Setting(Choice(("stay", "leave")))] = "stay"
+
+
+@attrs.frozen
 class ToolSettings:
     """Which tools there are, and when the service is told what they returned.
 
@@ -180,3 +200,5 @@ class Settings:
     hold: HoldSettings = HoldSettings()
     front_end: FrontEndSettings = attrs.field(factory=FrontEndSettings)
     tools: ToolSettings = ToolSettings()
+    call: CallSettings = CallSettings()
+    listen: ListenSettings = ListenSettings()

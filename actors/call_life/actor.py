@@ -1,0 +1,144 @@
+"""CallLife: begins the session when somebody is in the room, and ends it when nobody is, or nobody speaks.
+
+In: who comes and goes, what people type, and happenings. Out: orders to the session, requests to the service
+(a question, a warning, a goodbye) and, if so set, the order to leave the room. The decisions are
+`machine.Life`; this actor only moves messages.
+"""
+
+from __future__ import annotations
+
+import trio
+from attrs import define, field
+
+from actors.call_life.machine import Life
+from actors.call_life.table import Deed, Phase, Signal
+from channels.bounded import Receiver, Sender
+from channels.happenings import (
+    CallEnded,
+    Happening,
+    ReplyBegan,
+    ReplyEnded,
+    SoundStarted,
+    SoundStopped,
+    Taps,
+    TurnStarted,
+    WordsHeard,
+)
+from channels.messages import BeginSession, EndSession, LeaveRoom, PersonCame, PersonWent, SessionOrder
+from channels.settings import CallSettings
+from channels.texts import RoomText, Typed
+from channels.wire.messages import ClientMessage, ReplyCreate
+
+__all__ = ["CallLife"]
+
+ASK = "The person has been silent for long. Ask in one short sentence whether they are still there."
+WARN = "Tell the person in one short sentence that this call will end in about {s} seconds."
+SAY_GOODBYE = "The call has reached its longest time. Say goodbye in one short sentence."
+
+_WHY = {
+    Phase.ALONE: "everybody left",
+    Phase.CLOSING: "it reached its longest time",
+    Phase.ASKED: "nobody spoke for long",
+}
+
+
+@define
+class CallLife:
+    """Decides when there is a session."""
+
+    settings: CallSettings
+    people: Receiver[PersonCame | PersonWent]
+    texts: Receiver[RoomText]
+    happenings: Receiver[Happening]
+    session: Sender[SessionOrder]
+    requests: Sender[ClientMessage]
+    departures: Sender[LeaveRoom]
+    taps: Taps
+    life: Life = field(init=False)
+    _goodbye: str | None = field(default=None, init=False)
+    """The reply that was heard first after a goodbye was asked for."""
+    _moved: trio.Event = field(factory=trio.Event, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.life = Life(self.settings)
+
+    async def run(self) -> None:
+        """Decides until nobody tells any more who comes and goes."""
+        async with (
+            self.people,
+            self.texts,
+            self.happenings,
+            self.session,
+            self.requests,
+            self.departures,
+            trio.open_nursery() as nursery,
+        ):
+            nursery.start_soon(self._watch)
+            nursery.start_soon(self._read)
+            nursery.start_soon(self._wait)
+            async for event in self.people:
+                now = trio.current_time()
+                match event:
+                    case PersonCame(identity=identity):
+                        await self._do(*self.life.come(identity, now))
+                    case PersonWent(identity=identity):
+                        await self._do(*self.life.go(identity, now))
+            nursery.cancel_scope.cancel()
+
+    async def _watch(self) -> None:
+        async for happening in self.happenings:
+            now = trio.current_time()
+            match happening:
+                case SoundStarted() | SoundStopped() | TurnStarted():
+                    await self._do(*self.life.take(Signal.SIGN, now))
+                case ReplyBegan(reply_id=reply_id):
+                    if self.life.phase is Phase.CLOSING and self._goodbye is None:
+                        self._goodbye = reply_id
+                    self._become(self.life.speak(now))
+                case ReplyEnded(reply_id=reply_id) if reply_id == self._goodbye:
+                    await self._do(*self.life.take(Signal.SPOKEN, now))
+                case WordsHeard() | ReplyEnded():
+                    self._become(self.life.speak(now))
+                case _:
+                    pass
+
+    async def _read(self) -> None:
+        async for text in self.texts:
+            if isinstance(text, Typed):
+                await self._do(*self.life.take(Signal.SIGN, trio.current_time()))
+
+    async def _wait(self) -> None:
+        while True:
+            with trio.move_on_at(self.life.next_time()):
+                await self._moved.wait()
+                continue
+            life, deed, warn = self.life.pass_time(trio.current_time())
+            await self._do(life, deed)
+            if warn:
+                await self.requests.send(ReplyCreate(WARN.format(s=round(self.settings.warn_ms / 1000))))
+
+    async def _do(self, life: Life, deed: Deed) -> None:
+        before = self.life.phase
+        self._become(life)
+        match deed:
+            case Deed.BEGIN:
+                self.session.send_nowait(BeginSession(fresh=before is Phase.EMPTY))
+            case Deed.END:
+                self.session.send_nowait(EndSession())
+                self.taps.publish(CallEnded(_WHY[before]))
+                if self.settings.when_over == "leave" and life.phase in (Phase.EMPTY, Phase.OVER):
+                    self.departures.send_nowait(LeaveRoom(f"the call is over: {_WHY[before]}"))
+            case Deed.ASK:
+                await self.requests.send(ReplyCreate(ASK))
+            case Deed.SAY_GOODBYE:
+                self._goodbye = None
+                await self.requests.send(ReplyCreate(SAY_GOODBYE))
+            case Deed.NOTHING:
+                pass
+
+    def _become(self, life: Life) -> None:
+        moved = life.next_time() != self.life.next_time()
+        self.life = life
+        if moved:
+            self._moved.set()
+            self._moved = trio.Event()

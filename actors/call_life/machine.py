@@ -1,0 +1,97 @@
+"""The times around the table: a pure function over a frozen value; time is passed in, never asked for."""
+
+from __future__ import annotations
+
+import math
+
+from attrs import evolve, frozen
+
+from actors.call_life.table import TABLE, Deed, Phase, Signal
+from channels.settings import CallSettings
+
+__all__ = ["Life"]
+
+GOODBYE_WITHIN_S = 15.0
+"""From asking for a goodbye to its last word; a service that does not answer does not keep the call open."""
+
+
+@frozen
+class Life:
+    """A call, with its times (s)."""
+
+    settings: CallSettings
+    phase: Phase = Phase.EMPTY
+    deadline: float = math.inf
+    """When the time of this phase is up."""
+    limit: float = math.inf
+    """When the call has lasted long enough."""
+    warning: float = math.inf
+    """When people are told that it will."""
+    people: frozenset[str] = frozenset()
+    """Identities of those who are in the room."""
+
+    def next_time(self) -> float:
+        """When to call `pass_time`; infinity: not before something happens."""
+        return min(self.deadline, self.limit, self.warning)
+
+    def come(self, identity: str, now: float) -> tuple[Life, Deed]:
+        """Somebody came."""
+        return evolve(self, people=self.people | {identity}).take(Signal.CAME, now)
+
+    def go(self, identity: str, now: float) -> tuple[Life, Deed]:
+        """Somebody left."""
+        left = evolve(self, people=self.people - {identity})
+        if left.people or not self.people:
+            return left, Deed.NOTHING
+        return left.take(Signal.EMPTIED, now)
+
+    def speak(self, now: float) -> Life:
+        """The agent's voice is heard: nobody is expected to speak meanwhile."""
+        return self._until_asked(now) if self.phase is Phase.TALKING else self
+
+    def pass_time(self, now: float) -> tuple[Life, Deed, bool]:
+        """What is due by `now`; the last one: whether to warn of the end."""
+        if now >= self.limit:
+            return *evolve(self, limit=math.inf, warning=math.inf).take(Signal.LIMIT, now), False
+        if now >= self.warning:
+            return evolve(self, warning=math.inf), Deed.NOTHING, self.phase in (Phase.TALKING, Phase.ASKED)
+        if now >= self.deadline:
+            return *self.take(Signal.DEADLINE, now), False
+        return self, Deed.NOTHING, False
+
+    def take(self, signal: Signal, now: float) -> tuple[Life, Deed]:
+        """The call after a signal, and what is to be done."""
+        phase, deed = TABLE[self.phase][signal]
+        after = evolve(self, phase=phase)
+        if deed is Deed.BEGIN:
+            after = after._begun(now)
+        elif deed is Deed.END:
+            after = evolve(after, limit=math.inf, warning=math.inf)
+        if phase is Phase.TALKING:
+            if signal in (Signal.CAME, Signal.SIGN) or self.phase is not Phase.TALKING:
+                after = after._until_asked(now)
+        elif phase is not self.phase:
+            after = evolve(after, deadline=now + after._lasts_s())
+        return after, deed
+
+    def _begun(self, now: float) -> Life:
+        longest_s = self.settings.longest_ms / 1000
+        if longest_s <= 0:
+            return self
+        warning = now + longest_s - self.settings.warn_ms / 1000
+        return evolve(self, limit=now + longest_s, warning=warning if warning > now else math.inf)
+
+    def _until_asked(self, now: float) -> Life:
+        idle_s = self.settings.idle_ms / 1000
+        return evolve(self, deadline=now + idle_s if idle_s > 0 else math.inf)
+
+    def _lasts_s(self) -> float:
+        match self.phase:
+            case Phase.ALONE:
+                return self.settings.alone_ms / 1000
+            case Phase.ASKED:
+                return self.settings.idle_end_ms / 1000
+            case Phase.CLOSING:
+                return GOODBYE_WITHIN_S
+            case _:
+                return math.inf
