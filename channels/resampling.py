@@ -68,7 +68,8 @@ def _up_kernel() -> npt.NDArray[np.float32]:
 def _down_kernel() -> npt.NDArray[np.float32]:
     at = np.arange(_DOWN_TAPS) - _DOWN_TAPS // 2
     kernel = np.sinc(2 * _CUT_HZ / 24_000 * at) * np.hamming(_DOWN_TAPS)
-    return (kernel / kernel.sum()).astype(np.float32)
+    scaled: npt.NDArray[np.float32] = (kernel / kernel.sum()).astype(np.float32)
+    return scaled
 
 
 _CUT_HZ = 3_600

@@ -1,28 +1,23 @@
 """All services on this machine: for those who have no account and no key.
 
-`local_services` runs a real LiveKit server and our Voice Agent API server for the time of a block, tells
-how to join, and gives the settings that a `.env` would have given. The brain is a small dialogue, or the
-language model that `OPENAI_BASE_URL` (in the environment, or in `.env`) names.
+`local_services` runs a real LiveKit server and our Voice Agent API server, each in a process of its own, for
+the time of a block, and gives the settings that a `.env` would have given. The brain is a small dialogue, or
+the language model that `OPENAI_BASE_URL` (in the environment, or in `.env`) names.
 """
 
 from __future__ import annotations
 
-import os
 import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 
-from dotenv import dotenv_values
+import trio
 
 from channels.secret import Secret
 from channels.settings import ApiSettings, LiveKitSettings, SessionConfig, Settings
-from playground.brain import Brain
-from playground.chat_completions import read_endpoint
-from playground.dialogue import Dialogue
+from playground.brains import choose_brain
 from playground.livekit_server import livekit_server
-from playground.openai_brain import OpenAIBrain
-from playground.voice_agent_api import ServerOptions, voice_agent_server
+from playground.voice_agent_process import voice_agent_process
 
 __all__ = ["local_services"]
 
@@ -39,27 +34,20 @@ async def local_services(
         session: how the agent shall behave.
 
     Raises:
-        PlaygroundFault: a service cannot run here.
+        PlaygroundFault: (perhaps in a group) a service cannot run here, or has ended.
         SettingsError: `OPENAI_BASE_URL` or its key cannot be used.
     """
-    brain = _brain(progress)
-    async with livekit_server(progress=progress) as livekit:
-        # Its own ears decide when a turn is over, and it speaks at once; the service's slower habits are for
-        # tests.
-        options = ServerOptions(brain=brain, endpointing_ms=None, leading_silence_ms=0)
-        async with voice_agent_server(options) as server:
-            yield Settings(
-                LiveKitSettings(livekit.url, livekit.api_key, livekit.api_secret, room_name),
-                ApiSettings(server.url, Secret(secrets.token_hex(16)), session),
-            )
-
-
-def _brain(progress: Callable[[str], None]) -> Callable[[], Brain]:
-    written = dotenv_values(Path(".env"), interpolate=False) if Path(".env").is_file() else {}
-    endpoint = read_endpoint(
-        {**written, **{name: value for name, value in os.environ.items() if value.strip()}}
-    )
-    if endpoint is None:
-        return Dialogue
-    progress(f"answers come from the language model at {endpoint.base_url}")
-    return lambda: OpenAIBrain(endpoint)
+    choose_brain(progress)  # the server chooses for itself; here it is told, and a mistake is found
+    # It speaks at once; the service's slower habits are for tests.
+    async with (
+        voice_agent_process("--leading-silence-ms", "0") as server,
+        livekit_server(progress=progress) as livekit,
+        trio.open_nursery() as nursery,
+    ):
+        url = await server.url()
+        nursery.start_soon(server.watch)
+        yield Settings(
+            LiveKitSettings(livekit.url, livekit.api_key, livekit.api_secret, room_name),
+            ApiSettings(url, Secret(secrets.token_hex(16)), session),
+        )
+        nursery.cancel_scope.cancel()

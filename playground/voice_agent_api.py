@@ -3,7 +3,8 @@
 WebSocket at `/v1/ws` and `GET /v1/token` share one port of the loopback interface. It runs as a program
 (`python -m playground.voice_agent_api`), inside a test (`voice_agent_server`), or over any stream, in
 virtual time (`VoiceAgentServer.serve_stream`). It is a voice agent with local ears, a local voice and a
-small brain; given a script, it plays that instead. `ServerOptions` has every switch and fault.
+small brain (as a program, the one that `playground.brains` chooses); given a script, it plays that instead.
+`ServerOptions` has every switch and fault.
 
 Made from recordings and documentation of the service, never tested against it. What it cannot vouch for,
 since nobody knows: whether a resumed session replays what was missed, goes on with a reply or repeats an
@@ -26,7 +27,8 @@ from collections.abc import Sequence
 
 import trio
 
-from channels.errors import PlaygroundFault
+from channels.errors import PlaygroundFault, SettingsError
+from playground.brains import choose_brain
 from playground.voice_agent.options import (
     VOICES_2026_04,
     VOICES_2026_07,
@@ -84,6 +86,8 @@ __all__ = [
 
 _PORT = 8787
 
+_log = logging.getLogger("playground.voice_agent_api")
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line. Gives the exit code: 0 after Ctrl-C, 2 if it cannot run."""
@@ -94,6 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             personality=given.personality,
             pacing=given.pacing,
             script=None if given.script is None else read_script(given.script),
+            brain=None if given.script is not None or given.echo else choose_brain(_log.info),
             voices=VOICES_2026_04 if given.voices == "2026-04" else VOICES_2026_07,
             endpointing_ms=None if given.endpointing == "adaptive" else ServerOptions().endpointing_ms,
             chunk_ms=given.chunk_ms,
@@ -102,7 +107,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             record=0,
         )
         trio.run(_serve, options, given.port)
-    except PlaygroundFault as fault:
+    except (PlaygroundFault, SettingsError) as fault:
         print(fault, file=sys.stderr)
         return 2
     return 0
@@ -171,6 +176,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--leading-silence-ms", type=_whole, default=200, help="silence before each reply (default 200)"
     )
+    parser.add_argument("--echo", action="store_true", help="repeat what was understood instead of thinking")
     parser.add_argument("--tones", action="store_true", help="hum instead of speaking: needs no models")
     parser.add_argument("--verbose", action="store_true", help="log what clients do wrong")
     return parser
