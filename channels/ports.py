@@ -31,6 +31,7 @@ __all__ = [
     "RoomReconnected",
     "RoomReconnecting",
     "TrackEvent",
+    "TrackSource",
     "WhyLeft",
 ]
 
@@ -42,6 +43,15 @@ class ParticipantKind(enum.Enum):
     """A standard participant or one who phones in by SIP: somebody to be listened to."""
     MACHINE = "machine"
     """Another agent, a recorder, an ingress: never listened to."""
+
+
+class TrackSource(enum.Enum):
+    """What a participant says that a track carries."""
+
+    MICROPHONE = "microphone"
+    SCREEN_SHARE = "screen share"
+    """The sound of what is on their screen."""
+    OTHER = "other"
 
 
 class MicrophoneTrack(Protocol):
@@ -59,11 +69,17 @@ class MicrophoneTrack(Protocol):
     def kind(self) -> ParticipantKind:
         """The kind of that participant."""
 
+    @property
+    def source(self) -> TrackSource:
+        """What it carries."""
+
     def frames(self, frame_ms: int) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
         """Opens the track: its sound as PCM16 mono 24 kHz, `frame_ms` a frame, as it comes in.
 
-        The iterator ends when the track ends. Nothing queues up behind a slow reader: beyond one
-        second the oldest frame goes.
+        Frames of silence come while the track is muted or its sender has stopped. When the track is gone
+        the iterator may end or not, and may even give somebody else's sound: whoever is told that the track
+        is gone must close it. Nothing queues up behind a slow reader: beyond one second the oldest frame
+        goes.
         """
 
 
@@ -83,6 +99,18 @@ class Loudspeaker(Protocol):
         """Empties the queue at once. Sound whose `capture` still waits is queued after this."""
 
 
+class EchoCanceller(Protocol):
+    """Takes the agent's own voice out of what a microphone hears; learns the way between them."""
+
+    def clean(self, heard: bytes, played: bytes) -> bytes:
+        """What is left of `heard`. Blocking, some 0.3 ms for 50 ms of sound.
+
+        Args:
+            heard: by the microphone (PCM16 mono 24 kHz, in whole steps of 10 ms).
+            played: as much of what was played, right up to the last of it that may echo in `heard`.
+        """
+
+
 class WhyLeft(enum.Enum):
     """Why the agent is no longer in the room."""
 
@@ -99,18 +127,6 @@ class WhyLeft(enum.Enum):
 @attrs.frozen
 class ParticipantCame:
     """A participant is in the room."""
-class EchoCanceller(Protocol):
-    """Takes the agent's own voice out of what a microphone hears; learns the way between them."""
-
-    def clean(self, heard: bytes, played: bytes) -> bytes:
-        """What is left of `heard`. Blocking, some 0.3 ms for 50 ms of sound.
-
-        Args:
-            heard: by the microphone (PCM16 mono 24 kHz, in whole steps of 10 ms).
-            played: as much of what was played, right up to the last of it that may echo in `heard`.
-        """
-
-
 
     identity: str
     kind: ParticipantKind

@@ -39,6 +39,7 @@ from channels.ports import (
     RoomLeft,
     RoomReconnected,
     RoomReconnecting,
+    TrackSource,
     WhyLeft,
 )
 from channels.secret import Secret
@@ -55,13 +56,13 @@ _LEAVE_WITHIN_S = 1.5
 _CAPTURE_SLACK_S = 5.0
 _FRAMES_KEPT_MS = 1000
 _SHOW_WITHIN_S = 2.0
-LONGEST_TEXT = 4000
 _PROCESSING_SAMPLES = SAMPLE_RATE_HZ // 100
 """WebRTC's audio processing takes 10 ms at a time and nothing else."""
 _ECHO_AFTER_MS = 120
 """Where the canceller begins to look for the echo, counted from what it is told to be playing. It looks on
 both sides and finds it in half a second (0 and 400 were no worse by measurement); this is in the middle of
 what networks make of it."""
+LONGEST_TEXT = 4000
 """Characters of a typed message or of a call that are read; nobody types more in one go."""
 
 _log = logging.getLogger(__name__)
@@ -72,6 +73,12 @@ _PEOPLE = (
     rtc.ParticipantKind.PARTICIPANT_KIND_SIP,
     rtc.ParticipantKind.PARTICIPANT_KIND_CONNECTOR,
 )
+
+_SOURCES = {
+    rtc.TrackSource.SOURCE_MICROPHONE: TrackSource.MICROPHONE,
+    rtc.TrackSource.SOURCE_SCREENSHARE_AUDIO: TrackSource.SCREEN_SHARE,
+}
+"""All others are `OTHER`."""
 
 _WHY_LEFT = {
     rtc.DisconnectReason.DUPLICATE_IDENTITY: WhyLeft.REPLACED,
@@ -89,6 +96,7 @@ class LiveKitEdge:
     room: Room
     loudspeaker: Loudspeaker
     board: TextBoard
+    echo_canceller: EchoCanceller | None = None
 
 
 @asynccontextmanager
@@ -96,7 +104,6 @@ async def livekit_edge(*, queue_size_ms: int) -> AsyncIterator[LiveKitEdge]:
     """Opens the SDK for one room.
 
     Args:
-    echo_canceller: EchoCanceller | None = None
         queue_size_ms: the size of the agent track's queue.
     """
     async with trio_asyncio.open_loop() as loop:
@@ -162,13 +169,6 @@ class _LiveKitLoudspeaker:
         self._source.clear_queue()
 
 
-class _LiveKitRoom:
-    """`Room` over `rtc.Room`; a fresh one for each join, since a left room cannot be joined again."""
-
-    def __init__(
-        self, source: rtc.AudioSource, loop: asyncio.AbstractEventLoop, board: _LiveKitBoard
-    ) -> None:
-        self._source = source
 class WebRtcEchoCanceller:
     """`EchoCanceller` over WebRTC's audio processing, which the SDK carries: some 7 ms of CPU a second."""
 
@@ -189,6 +189,13 @@ class WebRtcEchoCanceller:
         return bytes(cleaned)
 
 
+class _LiveKitRoom:
+    """`Room` over `rtc.Room`; a fresh one for each join, since a left room cannot be joined again."""
+
+    def __init__(
+        self, source: rtc.AudioSource, loop: asyncio.AbstractEventLoop, board: _LiveKitBoard
+    ) -> None:
+        self._source = source
         self._loop = loop
         self._board = board
 
@@ -257,6 +264,8 @@ class _Listener:
         self._receive: Receiver[RoomEvent] = channel.receiver()
         self._overflow: ChannelOverflow | None = None
         self._present: set[str] = set()
+        self._audio_tracks: dict[str, str] = {}
+        """Whose they are, by track id."""
         self._board = board
         self._reading: set[asyncio.Task[None]] = set()
         room.register_text_stream_handler(CHAT_TOPIC, self._on_text)
@@ -306,20 +315,30 @@ class _Listener:
 
     def _on_participant_gone(self, participant: rtc.RemoteParticipant) -> None:
         self._present.discard(participant.identity)
+        # The SDK keeps quiet about the tracks of somebody whom it has forgotten already.
+        for sid in [sid for sid, owner in self._audio_tracks.items() if owner == participant.identity]:
+            self._forget_track(sid, participant.identity)
         self._tell(ParticipantWent(participant.identity))
 
     def _on_track(
-        self, track: rtc.Track, _publication: rtc.RemoteTrackPublication, participant: rtc.RemoteParticipant
+        self, track: rtc.Track, publication: rtc.RemoteTrackPublication, participant: rtc.RemoteParticipant
     ) -> None:
         if track.kind == rtc.TrackKind.KIND_AUDIO:
             self._on_participant(participant)
-            self._tell(AudioTrackHeard(_LiveKitTrack(track, participant, self._loop)))
+            self._audio_tracks[track.sid] = participant.identity
+            self._tell(AudioTrackHeard(_LiveKitTrack(track, publication, participant, self._loop)))
 
     def _on_track_gone(
-        self, track: rtc.Track, _publication: rtc.RemoteTrackPublication, participant: rtc.RemoteParticipant
+        self,
+        _track: rtc.Track | None,
+        publication: rtc.RemoteTrackPublication,
+        participant: rtc.RemoteParticipant,
     ) -> None:
-        if track.kind == rtc.TrackKind.KIND_AUDIO:
-            self._tell(AudioTrackGone(track.sid, participant.identity))
+        self._forget_track(publication.sid, participant.identity)
+
+    def _forget_track(self, sid: str, identity: str) -> None:
+        if self._audio_tracks.pop(sid, None) is not None:
+            self._tell(AudioTrackGone(sid, identity))
 
     def _on_text(self, reader: rtc.TextStreamReader, identity: str) -> None:
         reading = self._loop.create_task(self._read_text(reader, identity))
@@ -361,13 +380,18 @@ class _LiveKitTrack:
     """`MicrophoneTrack` over a remote audio track."""
 
     def __init__(
-        self, track: rtc.Track, participant: rtc.RemoteParticipant, loop: asyncio.AbstractEventLoop
+        self,
+        track: rtc.Track,
+        publication: rtc.RemoteTrackPublication,
+        participant: rtc.RemoteParticipant,
+        loop: asyncio.AbstractEventLoop,
     ) -> None:
         self._track = track
         self._loop = loop
         self.sid: str = track.sid
         self.identity: str = participant.identity
         self.kind = _kind(participant)
+        self.source = _SOURCES.get(publication.source, TrackSource.OTHER)
 
     @asynccontextmanager
     async def frames(self, frame_ms: int) -> AsyncIterator[AsyncIterator[bytes]]:

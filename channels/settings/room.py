@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import attrs
@@ -186,8 +186,8 @@ class FrontEndSettings:
     """Those that a session may have."""
     profile: str | None = None
     """The name of the one in force at the start."""
-    profiles: Mapping[str, Mapping[str, Any]] = attrs.field(factory=dict)
-    """The `session` of the update that changes to each, by name."""
+    profiles: Mapping[str, Sequence[Mapping[str, Any]]] = attrs.field(factory=dict)
+    """The `session` objects of the updates that change to each in mid-call, by name."""
 
 
 @attrs.frozen
@@ -201,4 +201,4 @@ class Settings:
     front_end: FrontEndSettings = attrs.field(factory=FrontEndSettings)
     tools: ToolSettings = ToolSettings()
     call: CallSettings = CallSettings()
-    listen: ListenSettings = ListenSettings()
+    listen: ListenSettings = attrs.field(factory=ListenSettings)

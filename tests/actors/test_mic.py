@@ -2,138 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-
-import attrs
+import pytest
 import trio
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from actors.mic import MicPump
-from channels.bounded import Channel, Full, Receiver, Sender
-from channels.happenings import Happening, HeardBy, Taps
-from channels.messages import MicrophoneFrame
-from channels.ports import AudioTrackGone, AudioTrackHeard, ParticipantKind, TrackEvent
-from channels.sound import bytes_of_ms
+from actors.mic import SILENCE_FOR_S
+from actors.mic.roster import GRACE_S
+from channels.ports import ParticipantKind, TrackSource
+from tests.actors.mic_support import Track, machine, number_of, person, pump, taken
 
-
-class Track:
-    """A participant's microphone, as the port shows it."""
-
-    def __init__(self, sid: str, identity: str, kind: ParticipantKind = ParticipantKind.PERSON) -> None:
-        self.sid = sid
-        self.identity = identity
-        self.kind = kind
-        self.open = 0
-        self.frame_ms: int | None = None
-        self._speak, self._hear = trio.open_memory_channel[bytes](10_000)
-
-    def speak(self, number: int) -> None:
-        """One frame."""
-        self._speak.send_nowait(number.to_bytes(4, "little") + bytes(bytes_of_ms(50) - 4))
-
-    def end(self) -> None:
-        """The sound ends, as it does when the track goes away."""
-        self._speak.close()
-
-    @asynccontextmanager
-    async def frames(self, frame_ms: int) -> AsyncIterator[AsyncIterator[bytes]]:
-        self.frame_ms = frame_ms
-        self.open += 1
-        try:
-            yield self._hear
-        finally:
-            self.open -= 1
-
-
-def person(name: str) -> Track:
-    return Track(f"TR_{name}", name)
-
-
-def machine(name: str) -> Track:
-    return Track(f"TR_{name}", name, ParticipantKind.MACHINE)
-
-
-def number_of(frame: MicrophoneFrame) -> int:
-    return int.from_bytes(frame.pcm[:4], "little")
-
-
-@attrs.define
-class Pump:
-    """A `MicPump` at work, with its ends."""
-
-    tracks: Sender[TrackEvent]
-    service: Channel[MicrophoneFrame]
-    frames: Receiver[MicrophoneFrame]
-    onset: Receiver[MicrophoneFrame]
-    happenings: Receiver[Happening]
-    scope: trio.CancelScope
-    over: bool = False
-
-    async def come(self, *tracks: Track) -> None:
-        for track in tracks:
-            self.tracks.send_nowait(AudioTrackHeard(track))
-        await wait_all_tasks_blocked()
-
-    async def go(self, track: Track) -> None:
-        self.tracks.send_nowait(AudioTrackGone(track.sid, track.identity))
-        await wait_all_tasks_blocked()
-
-    async def heard(self) -> list[int]:
-        """The numbers of the frames that wait for the service."""
-        await wait_all_tasks_blocked()
-        return taken(self.frames)
-
-    def listened_to(self) -> list[str | None]:
-        """Whom it said to listen to, since the last time."""
-        told: list[str | None] = []
-        while True:
-            try:
-                happening = self.happenings.receive_nowait()
-            except (trio.WouldBlock, trio.EndOfChannel):
-                return told
-            assert isinstance(happening, HeardBy)
-            told.append(happening.identity)
-
-
-def taken(frames: Receiver[MicrophoneFrame]) -> list[int]:
-    numbers = []
-    while True:
-        try:
-            numbers.append(number_of(frames.receive_nowait()))
-        except (trio.WouldBlock, trio.EndOfChannel):
-            return numbers
-
-
-@asynccontextmanager
-async def pump(capacity: int = 1000) -> AsyncIterator[Pump]:
-    tracks = Channel[TrackEvent](
-        "tracks", capacity=256, unit="tracks", full=Full.FAIL, because="as in the wiring"
-    )
-    service = Channel[MicrophoneFrame](
-        "microphone", capacity=capacity, unit="frames", full=Full.DROP_OLDEST, because="as in the wiring"
-    )
-    onset = Channel[MicrophoneFrame](
-        "onset", capacity=20, unit="frames", full=Full.DROP_OLDEST, because="as in the wiring"
-    )
-    taps = Taps()
-    happenings = taps.tap("test")
-    async with trio.open_nursery() as nursery:
-        at_work = Pump(
-            tracks.sender(), service, service.receiver(), onset.receiver(), happenings, nursery.cancel_scope
-        )
-        actor = MicPump(tracks.receiver(), service.sender(), onset.sender(), taps)
-
-        async def run() -> None:
-            with trio.CancelScope() as at_work.scope:
-                await actor.run()
-            at_work.over = True
-
-        nursery.start_soon(run)
-        yield at_work
-        nursery.cancel_scope.cancel()
+SHORT_S, LONG_S = GRACE_S / 2, GRACE_S + 0.1
 
 
 async def test_the_first_person_is_listened_to_in_frames_of_50_ms_in_order() -> None:
@@ -147,7 +25,9 @@ async def test_the_first_person_is_listened_to_in_frames_of_50_ms_in_order() -> 
         assert mic.listened_to() == ["alice"]
 
 
-async def test_the_second_person_waits_and_is_listened_to_when_the_first_one_leaves() -> None:
+async def test_the_second_person_waits_and_is_listened_to_when_the_first_one_leaves(
+    autojump_clock: MockClock,
+) -> None:
     alice, bob = person("alice"), person("bob")
     async with pump() as mic:
         await mic.come(alice, bob)
@@ -155,18 +35,19 @@ async def test_the_second_person_waits_and_is_listened_to_when_the_first_one_lea
         assert await mic.heard() == []
         assert bob.open == 0
         await mic.go(alice)
+        await trio.sleep(LONG_S)
         assert (alice.open, bob.open) == (0, 1)
         bob.speak(8)
         assert (await mic.heard())[-1] == 8
         assert mic.listened_to() == ["alice", None, "bob"]
 
 
-async def test_a_track_that_ends_by_itself_makes_room_for_the_next_person() -> None:
+async def test_a_track_that_ends_by_itself_makes_room_for_the_next_person(autojump_clock: MockClock) -> None:
     alice, bob = person("alice"), person("bob")
     async with pump() as mic:
         await mic.come(alice, bob)
         alice.end()
-        await wait_all_tasks_blocked()
+        await trio.sleep(LONG_S)
         assert (alice.open, bob.open) == (0, 1)
         # That it is gone is said too, later.
         await mic.go(alice)
@@ -174,54 +55,208 @@ async def test_a_track_that_ends_by_itself_makes_room_for_the_next_person() -> N
         assert mic.listened_to() == ["alice", None, "bob"]
 
 
-async def test_machines_are_never_listened_to_even_when_nobody_else_is_there() -> None:
-    recorder, agent, alice = machine("recorder"), machine("agent"), person("alice")
+@pytest.mark.parametrize("new_track", ["", " after a reconnection"])
+async def test_whoever_reconnects_within_a_moment_keeps_their_turn(
+    autojump_clock: MockClock, new_track: str
+) -> None:
+    alice, bob, again = person("alice"), person("bob"), person("alice", new_track)
     async with pump() as mic:
+        await mic.come(alice, bob)
+        await mic.go(alice)
+        await trio.sleep(SHORT_S)
+        await mic.come(again)
+        await trio.sleep(LONG_S)
+        assert (again.open, bob.open) == (1, 0)
+        assert mic.listened_to() == ["alice", None, "alice"]
+
+
+async def test_whoever_reconnects_too_late_waits_for_their_turn(autojump_clock: MockClock) -> None:
+    alice, bob, again = person("alice"), person("bob"), person("alice", "again")
+    async with pump() as mic:
+        await mic.come(alice, bob)
+        await mic.go(alice)
+        await trio.sleep(LONG_S)
+        await mic.come(again)
+        assert (again.open, bob.open) == (0, 1)
+        await mic.go(bob)
+        await trio.sleep(LONG_S)
+        assert again.open == 1
+
+
+async def test_whoever_reconnects_while_waiting_keeps_their_place(autojump_clock: MockClock) -> None:
+    alice, bob, carol = person("alice"), person("bob"), person("carol")
+    bob_again = person("bob", "again")
+    async with pump() as mic:
+        await mic.come(alice, bob, carol)
+        await mic.go(bob)
+        await trio.sleep(SHORT_S)
+        await mic.come(bob_again)
+        await mic.go(alice)
+        await trio.sleep(LONG_S)
+        assert (bob_again.open, carol.open) == (1, 0)
+
+
+async def test_the_same_track_that_comes_anew_without_having_gone_is_opened_anew() -> None:
+    before, after = person("alice"), person("alice")
+    assert before.sid == after.sid
+    async with pump() as mic:
+        await mic.come(before)
+        await mic.come(after)
+        assert (before.open, after.open) == (0, 1)
+        before.speak(1)
+        after.speak(2)
+        assert await mic.heard() == [2]
+
+
+async def test_a_track_that_is_gone_is_not_heard_even_if_it_still_has_sound() -> None:
+    # As the SDK does: the next track of anybody comes out of the stream of one that is gone.
+    alice = person("alice")
+    async with pump() as mic:
+        await mic.come(alice)
+        alice.speak(1)
+        assert await mic.heard() == [1]
+        await mic.go(alice)
+        alice.speak(2)
+        assert await mic.heard() == []
+
+
+async def test_a_new_microphone_of_the_same_person_takes_over_when_the_old_one_goes() -> None:
+    old, new, bob = person("alice", "old"), person("alice", "new"), person("bob")
+    async with pump() as mic:
+        await mic.come(old, bob, new)
+        assert (old.open, new.open, bob.open) == (1, 0, 0)
+        await mic.go(old)
+        assert (old.open, new.open, bob.open) == (0, 1, 0)
+        assert [heard_by.track_sid for heard_by in mic.told()] == [old.sid, new.sid]
+
+
+@pytest.mark.parametrize("source", [TrackSource.SCREEN_SHARE, TrackSource.OTHER])
+async def test_a_microphone_is_preferred_to_whatever_else_a_person_sends(source: TrackSource) -> None:
+    other, microphone = person("alice", "other", source), person("alice", "microphone")
+    async with pump() as mic:
+        await mic.come(other)
+        assert other.open == 1
+        await mic.come(microphone)
+        assert (other.open, microphone.open) == (0, 1)
+        await mic.go(microphone)
+        assert other.open == 1
+
+
+@pytest.mark.parametrize("listen", ["first", "active", "mix", "identity:recorder"])
+async def test_machines_are_never_listened_to_even_when_nobody_else_is_there(listen: str) -> None:
+    recorder, agent, alice = machine("recorder"), machine("agent"), person("alice")
+    async with pump(listen) as mic:
         await mic.come(recorder, agent)
         assert (recorder.open, agent.open) == (0, 0)
         assert mic.listened_to() == []
         await mic.come(alice)
-        assert mic.listened_to() == ["alice"]
         await mic.go(alice)
         assert (recorder.open, agent.open) == (0, 0)
 
 
-async def test_somebody_who_left_while_waiting_is_not_listened_to_afterwards() -> None:
+async def test_only_the_one_who_was_named_is_listened_to_and_is_waited_for(autojump_clock: MockClock) -> None:
+    alice, bob = person("alice"), person("bob")
+    async with pump("identity:bob") as mic:
+        await mic.come(alice)
+        await trio.sleep(60)
+        assert alice.open == 0
+        await mic.come(bob)
+        assert (alice.open, bob.open) == (0, 1)
+        await mic.go(bob)
+        await trio.sleep(60)
+        assert alice.open == 0
+        again = person("bob", "again")
+        await mic.come(again)
+        assert again.open == 1
+        assert mic.listened_to() == ["bob", None, "bob"]
+
+
+async def test_somebody_who_left_while_waiting_is_not_listened_to_afterwards(
+    autojump_clock: MockClock,
+) -> None:
     alice, bob, carol = person("alice"), person("bob"), person("carol")
     async with pump() as mic:
         await mic.come(alice, bob, carol)
         await mic.go(bob)
         await mic.go(alice)
+        await trio.sleep(LONG_S)
         assert (bob.open, carol.open) == (0, 1)
 
 
-async def test_of_those_who_wait_the_one_who_has_waited_longest_is_next() -> None:
+async def test_of_those_who_wait_the_one_who_has_waited_longest_is_next(autojump_clock: MockClock) -> None:
     alice, bob, carol, dave = person("alice"), person("bob"), person("carol"), person("dave")
     async with pump() as mic:
         await mic.come(alice, bob, carol, dave)
         await mic.go(alice)
+        await trio.sleep(LONG_S)
         await mic.go(bob)
+        await trio.sleep(LONG_S)
         assert [track.open for track in (alice, bob, carol, dave)] == [0, 0, 1, 0]
 
 
-async def test_a_person_who_comes_and_goes_in_one_breath_is_not_listened_to() -> None:
+async def test_a_person_who_comes_and_goes_in_one_breath_is_not_listened_to(
+    autojump_clock: MockClock,
+) -> None:
     alice, bob = person("alice"), person("bob")
     async with pump() as mic:
-        mic.tracks.send_nowait(AudioTrackHeard(alice))
-        mic.tracks.send_nowait(AudioTrackGone(alice.sid, alice.identity))
+        await mic.come(alice)
+        await mic.go(alice)
         await mic.come(bob)
+        await trio.sleep(LONG_S)
         assert (alice.open, bob.open) == (0, 1)
 
 
-async def test_a_person_who_comes_back_is_listened_to_again() -> None:
+async def test_a_person_who_comes_back_again_and_again_is_listened_to_again() -> None:
     async with pump() as mic:
-        for number in range(20):
+        for number in range(1, 20):
             alice = person("alice")
             await mic.come(alice)
             alice.speak(number)
             assert await mic.heard() == [number]
             await mic.go(alice)
             assert alice.open == 0
+
+
+async def test_where_the_sound_stops_silence_goes_on_at_its_pace_so_that_the_service_can_end_the_turn(
+    autojump_clock: MockClock,
+) -> None:
+    alice = person("alice")
+    async with pump() as mic:
+        await mic.come(alice)
+        alice.speak(7)
+        await wait_all_tasks_blocked()
+        await mic.go(alice)
+        await trio.sleep(5)
+        heard = await mic.heard()
+        assert heard[0] == 7
+        assert set(heard[1:]) == {0}
+        assert 5 / 0.05 - 5 <= len(heard) <= 5 / 0.05
+        await trio.sleep(100)
+        left = await mic.heard()
+        assert len(heard) + len(left) <= SILENCE_FOR_S / 0.05, "nobody is sent silence for ever"
+        back = person("alice", "back")
+        await mic.come(back)
+        back.speak(8)
+        assert (await mic.heard())[-1] == 8
+        await trio.sleep(1)
+        assert len(await mic.heard()) > 10
+
+
+async def test_no_silence_is_put_between_frames_that_come_with_jitter(autojump_clock: MockClock) -> None:
+    alice = person("alice")
+    async with pump() as mic:
+        await mic.come(alice)
+        for number in range(1, 50):
+            await trio.sleep(0.15 if number % 3 == 0 else 0.0)
+            alice.speak(number)
+        assert await mic.heard() == list(range(1, 50))
+
+
+async def test_nobody_has_spoken_yet_so_nothing_is_sent(autojump_clock: MockClock) -> None:
+    async with pump() as mic:
+        await mic.come(person("alice"))
+        await trio.sleep(30)
+        assert await mic.heard() == []
 
 
 async def test_when_nobody_takes_the_sound_the_oldest_gives_way_and_the_latest_stays_in_order() -> None:
@@ -257,9 +292,10 @@ async def test_an_onset_detector_that_crashed_silences_nobody() -> None:
         assert await mic.heard() == list(range(30))
 
 
-async def test_when_the_room_is_over_the_sound_ends_and_the_track_is_closed() -> None:
+@pytest.mark.parametrize("listen", ["first", "identity:alice", "active"])
+async def test_when_the_room_is_over_the_sound_ends_and_the_track_is_closed(listen: str) -> None:
     alice = person("alice")
-    async with pump() as mic:
+    async with pump(listen) as mic:
         await mic.come(alice)
         alice.speak(1)
         await wait_all_tasks_blocked()
@@ -271,54 +307,20 @@ async def test_when_the_room_is_over_the_sound_ends_and_the_track_is_closed() ->
         assert [number_of(frame) async for frame in mic.onset] == [1]
 
 
-async def test_cancelled_it_closes_the_track() -> None:
-    alice = person("alice")
-    async with pump() as mic:
-        await mic.come(alice)
+@pytest.mark.parametrize("listen", ["first", "identity:alice", "active", "mix"])
+async def test_cancelled_it_closes_every_track(listen: str) -> None:
+    alice, bob = person("alice"), person("bob")
+    async with pump(listen) as mic:
+        await mic.come(alice, bob)
         mic.scope.cancel()
         await wait_all_tasks_blocked()
         assert mic.over
-        assert alice.open == 0
+        assert (alice.open, bob.open) == (0, 0)
 
 
-moves = st.tuples(st.sampled_from(["come", "come", "go", "end"]), st.sampled_from([0, 1, 2, 3, 4, 6]))
-
-
-@given(st.lists(moves, min_size=10, max_size=40))
-@settings(deadline=None)
-def test_whoever_comes_and_goes_exactly_one_person_is_listened_to_the_one_who_has_waited_longest(
-    moves: list[tuple[str, int]],
-) -> None:
-    async def watch() -> None:
-        # The model: who waits, in the order in which they came; the even ones are people.
-        waiting: list[Track] = []
-        current: Track | None = None
-        present: dict[int, Track] = {}
-        everybody: list[Track] = []
-        async with pump() as mic:
-            for move, who in moves:
-                if move == "come" and who not in present:
-                    track = Track(
-                        f"TR_{len(everybody)}",
-                        f"guest {who}",
-                        ParticipantKind.MACHINE if who % 2 else ParticipantKind.PERSON,
-                    )
-                    present[who] = track
-                    everybody.append(track)
-                    if who % 2 == 0:
-                        waiting.append(track)
-                    await mic.come(track)
-                elif move == "go" and who in present:
-                    track = present.pop(who)
-                    waiting = [other for other in waiting if other is not track]
-                    current = None if current is track else current
-                    await mic.go(track)
-                elif move == "end" and who in present and present[who] is current:
-                    current.end()
-                    current = None
-                    await wait_all_tasks_blocked()
-                if current is None and waiting:
-                    current = waiting.pop(0)
-                assert [track for track in everybody if track.open] == ([current] if current else [])
-
-    trio.run(watch, clock=MockClock(autojump_threshold=0))
+async def test_somebody_on_the_phone_is_a_person() -> None:
+    # The edge gives SIP participants this kind; see also tests/conversation/test_listening.py.
+    caller = Track("TR_phone", "sip_+4912345", ParticipantKind.PERSON, TrackSource.OTHER)
+    async with pump() as mic:
+        await mic.come(caller)
+        assert mic.listened_to() == ["sip_+4912345"]

@@ -45,7 +45,7 @@ from channels.ports import (
 from channels.secret import Secret
 from channels.settings import LiveKitSettings
 from channels.texts import RoomText, Typed
-from tests.actors.test_mic import Track, person
+from tests.actors.mic_support import Track, person
 
 SECRET = "a-secret-of-livekit-that-nobody-may-see-0123456789"
 SETTINGS = LiveKitSettings("ws://127.0.0.1:7880", "APIkey", Secret(SECRET), "our-room")

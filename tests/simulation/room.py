@@ -25,6 +25,7 @@ from channels.ports import (
     RoomLeft,
     RoomReconnected,
     RoomReconnecting,
+    TrackSource,
     WhyLeft,
 )
 from channels.secret import Secret
@@ -47,6 +48,7 @@ class Track:
     person: Person
     kind: ParticipantKind
     random: Random
+    source: TrackSource = TrackSource.MICROPHONE
     jitter_s: float = 0.005
     held_until: float = -1.0
     """The network holds frames back until then, and brings them all at once."""

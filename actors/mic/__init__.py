@@ -1,0 +1,5 @@
+"""The microphones: whom the agent listens to, as one stream of sound."""
+
+from actors.mic.pump import FRAME_MS, SILENCE_FOR_S, MicPump
+
+__all__ = ["FRAME_MS", "SILENCE_FOR_S", "MicPump"]

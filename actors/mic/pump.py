@@ -1,0 +1,213 @@
+"""MicPump: the sound of whoever is listened to, on its way to the service.
+
+In: the audio tracks of the room. Out: 50 ms frames, to the service and to the onset detector, on channels
+that drop their oldest, so that live sound never queues up. Who is listened to is decided in `roster` and
+`active`, what one stream is made of several voices in `following` and `mixing`; all of them are pure. Here
+tracks are opened and closed, and frames moved.
+
+The stream has no holes: the service ends a turn by the silence that it hears, not by hearing nothing. The
+SDK gives frames of silence for a track that is muted or whose sender has stopped (measured); where a track is
+gone, silence is put in here, for as long as anybody may wait for a turn to end.
+
+A track is not listened to any more from the moment that it is said to be gone. The SDK may reuse it for
+somebody else: a stream that is still open then carries that one's voice (measured). Cancelled, it closes all
+tracks.
+"""
+
+from __future__ import annotations
+
+import contextlib
+
+import trio
+from attrs import define, field
+
+from actors.mic.active import ActiveSpeaker, level_db
+from actors.mic.following import Following
+from actors.mic.mixing import Mixing
+from actors.mic.roster import Roster
+from channels.bounded import Receiver, Sender
+from channels.happenings import HeardBy, Taps
+from channels.messages import MicrophoneFrame
+from channels.ports import AudioTrackGone, AudioTrackHeard, MicrophoneTrack, TrackEvent
+from channels.settings import ListenMode, ListenSettings
+from channels.sound import bytes_of_ms
+
+__all__ = ["FRAME_MS", "SILENCE_FOR_S", "MicPump"]
+
+FRAME_MS = 50
+"""What the protocol reference advises for `input.audio`."""
+
+SILENCE_FOR_S = 10.0
+"""Silence goes on for so long after the last sound: well beyond the 3 s after which a turn is over."""
+
+_PATIENCE_S = 0.2
+"""A frame that is this late is replaced by silence: as much as the channel to the service holds."""
+
+_FRAME_S = FRAME_MS / 1000
+_SILENCE = bytes(bytes_of_ms(FRAME_MS))
+
+
+@define
+class MicPump:
+    """Pumps the sound of people into a channel.
+
+    Args:
+        settings: whom to listen to.
+        tracks: what comes and goes.
+        frames: to the service.
+        onset: to the onset detector.
+        taps: are told who is heard.
+    """
+
+    settings: ListenSettings
+    tracks: Receiver[TrackEvent]
+    frames: Sender[MicrophoneFrame]
+    onset: Sender[MicrophoneFrame]
+    taps: Taps
+    _roster: Roster = field(init=False)
+    _speaker: ActiveSpeaker = field(factory=ActiveSpeaker, init=False)
+    _following: Following = field(factory=lambda: Following(FRAME_MS), init=False)
+    _mixing: Mixing = field(factory=lambda: Mixing(FRAME_MS), init=False)
+    _waiting: trio.CancelScope = field(factory=trio.CancelScope, init=False)
+    _open: dict[str, trio.CancelScope] = field(factory=dict, init=False)
+    """The tracks that are listened to, by id."""
+    _told: HeardBy = field(factory=lambda: HeardBy(None), init=False)
+    _loudest: str | None = field(default=None, init=False)
+    """In a mix: who was the last to speak."""
+    _sounded_at: float = field(default=0.0, init=False)
+    """When the last frame of a person came (s)."""
+    _sounding: trio.Event = field(factory=trio.Event, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._roster = Roster(self.settings)
+
+    async def run(self) -> None:
+        """Pumps until the tracks' channel ends."""
+        async with self.tracks, self.frames, self.onset, trio.open_nursery() as nursery:
+            nursery.start_soon(self._mix if self._mixes else self._bridge)
+            while True:
+                self._waiting = trio.CancelScope(deadline=self._roster.due_at)
+                with self._waiting:
+                    try:
+                        self._take_event(await self.tracks.receive())
+                    except trio.EndOfChannel:
+                        break
+                self._roster.pass_time(trio.current_time())
+                self._arrange(nursery)
+            nursery.cancel_scope.cancel()
+
+    @property
+    def _mixes(self) -> bool:
+        return self.settings.mode is ListenMode.MIX
+
+    def _take_event(self, event: TrackEvent) -> None:
+        match event:
+            case AudioTrackHeard(track=track):
+                self._close(track.sid)  # the same id may come again, with a new connection behind it
+                self._roster.came(track, trio.current_time())
+            case AudioTrackGone(sid=sid):
+                self._roster.went(sid, trio.current_time())
+
+    def _arrange(self, nursery: trio.Nursery) -> None:
+        """Listens to those tracks, and only those, that the roster wants opened."""
+        opened = {track.sid: track for track in self._roster.opened()}
+        for sid in self._open.keys() - opened.keys():
+            self._close(sid)
+        for sid in opened.keys() - self._open.keys():
+            scope = self._open[sid] = trio.CancelScope()
+            nursery.start_soon(self._listen, opened[sid], scope, nursery)
+        self._tell()
+
+    def _close(self, sid: str) -> None:
+        if sid in self._open:
+            self._open.pop(sid).cancel()
+            self._following.forget(sid)
+            self._mixing.forget(sid)
+
+    def _tell(self) -> None:
+        heard = self._roster.heard()
+        if self._mixes:
+            last = next((track for track in heard if track.identity == self._loudest), None)
+            identity, sid = (last.identity, last.sid) if last else (None, "")
+            now = HeardBy(identity, sid, everybody=bool(heard))
+        else:
+            now = HeardBy(heard[0].identity, heard[0].sid) if heard else HeardBy(None)
+            self._following.hear(now.track_sid or None)
+        if now != self._told:
+            self._told = now
+            self.taps.publish(now)
+
+    async def _listen(self, track: MicrophoneTrack, scope: trio.CancelScope, nursery: trio.Nursery) -> None:
+        with scope:
+            async with track.frames(FRAME_MS) as frames:
+                async for pcm in frames:
+                    # One that is being closed may still have a frame ready, and not of its own.
+                    if self._open.get(track.sid) is scope:
+                        self._take(track, pcm)
+        if self._open.get(track.sid) is scope:  # it ended by itself
+            self._open.pop(track.sid)
+            self._roster.went(track.sid, trio.current_time())
+            self._arrange(nursery)
+            self._waiting.deadline = self._roster.due_at
+
+    def _take(self, track: MicrophoneTrack, pcm: bytes) -> None:
+        now = trio.current_time()
+        match self.settings.mode:
+            case ListenMode.FIRST | ListenMode.IDENTITY:
+                self._send_sound(pcm)
+            case ListenMode.ACTIVE:
+                turn = self._speaker.take(track.identity, level_db(pcm), _FRAME_S, self._roster.turn, now)
+                following = self._following.take(track.sid, pcm)
+                if following is not None:
+                    self._send_sound(following)
+                if turn is not None and turn != self._roster.turn:
+                    self._roster.give_turn(turn)
+                    self._tell()
+            case ListenMode.MIX:
+                self._mixing.take(track.sid, pcm)
+                self._loudest = self._speaker.take(
+                    track.identity, level_db(pcm), _FRAME_S, self._loudest, now
+                )
+                self._tell()
+                self._note_sound()
+
+    def _send_sound(self, pcm: bytes) -> None:
+        self._note_sound()
+        self._send(pcm)
+
+    def _note_sound(self) -> None:
+        self._sounded_at = trio.current_time()
+        self._sounding.set()
+
+    def _send(self, pcm: bytes) -> None:
+        frame = MicrophoneFrame(pcm)
+        self.frames.send_nowait(frame)
+        # The onset detector only watches: when it is gone, the conversation goes on.
+        with contextlib.suppress(trio.BrokenResourceError):
+            self.onset.send_nowait(frame)
+
+    async def _mix(self) -> None:
+        """Sends a frame of all voices every 50 ms."""
+        while True:
+            await self._sounding.wait()
+            due = trio.current_time()
+            while trio.current_time() < self._sounded_at + SILENCE_FOR_S:
+                self._send(self._mixing.mix())
+                # After a stall of this machine the voices' own buffers have kept what is worth keeping.
+                due = max(due + _FRAME_S, trio.current_time() - _FRAME_S)
+                await trio.sleep_until(due)
+            self._sounding = trio.Event()
+
+    async def _bridge(self) -> None:
+        """Sends silence where sound should be and is not."""
+        while True:
+            await self._sounding.wait()
+            silent_at = 0.0
+            while (now := trio.current_time()) < self._sounded_at + SILENCE_FOR_S:
+                due = max(self._sounded_at + _PATIENCE_S, silent_at + _FRAME_S)
+                if now >= due:
+                    self._send(_SILENCE)
+                    silent_at = due
+                else:
+                    await trio.sleep_until(due)
+            self._sounding = trio.Event()

@@ -1,0 +1,77 @@
+"""Whom the agent listens to when several people are in its room: what a person can set.
+
+first           one person; the next one waits until that one leaves
+identity:NAME   that person only
+active          whoever speaks
+mix             everybody at once, in one stream
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Annotated, Any
+
+import attrs
+
+from channels.settings.rules import Malformed, Setting, nearest, shown
+
+__all__ = ["Listen", "ListenMode", "ListenSettings"]
+
+_CHOICES = "first, identity:NAME, active, mix"
+_LONGEST_NAME = 256
+
+
+class ListenMode(enum.Enum):
+    """How whom to listen to is decided."""
+
+    FIRST = "first"
+    IDENTITY = "identity"
+    ACTIVE = "active"
+    MIX = "mix"
+
+
+@attrs.frozen
+class Listen:
+    """One of the ways to listen, as it is written."""
+
+    def read(self, value: Any) -> str:
+        """As `Rule.read`."""
+        if not isinstance(value, str):
+            raise Malformed(f"is not one of {_CHOICES} (found {shown(value)})")
+        word, colon, name = (part.strip() for part in value.strip().partition(":"))
+        if word == ListenMode.IDENTITY.value:
+            if not name or len(name) > _LONGEST_NAME or not name.isprintable():
+                raise Malformed("says identity without a name", "write whom to listen to: identity:NAME")
+            return f"{word}:{name}"
+        if colon or word not in {mode.value for mode in ListenMode}:
+            meant = nearest(word, [mode.value for mode in ListenMode])
+            meant = "identity:NAME" if meant == ListenMode.IDENTITY.value else meant
+            raise Malformed(
+                f"is not one of {_CHOICES} (found {shown(value)})",
+                f"did you mean {meant!r}?" if meant else "",
+            )
+        return word
+
+    def parse(self, text: str) -> str:
+        """As `Rule.parse`."""
+        return self.read(text)
+
+
+_LISTEN = Setting(Listen(), "LISTEN", "leave it out for first")
+
+
+@attrs.frozen
+class ListenSettings:
+    """Whom to listen to: `to` is `first`, `identity:NAME`, `active` or `mix`."""
+
+    to: Annotated[str, _LISTEN] = ListenMode.FIRST.value
+
+    @property
+    def mode(self) -> ListenMode:
+        """How it is decided."""
+        return ListenMode(self.to.partition(":")[0])
+
+    @property
+    def identity(self) -> str | None:
+        """The one person to listen to; None if it may be anybody."""
+        return self.to.partition(":")[2] or None
