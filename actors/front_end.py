@@ -34,6 +34,7 @@ from channels.texts import (
     AGENT_STATE,
     LISTENING_TO,
     SESSION_TOPIC,
+    TOOLS,
     TRANSCRIPTION_TOPIC,
     TURNS_TOPIC,
     Asked,
@@ -78,14 +79,15 @@ class FrontEnd:
     settings: FrontEndSettings = field(factory=FrontEndSettings)
     _keeper: StateKeeper = field(factory=StateKeeper, init=False)
     _shown_state: AgentState | None = field(default=None, init=False)
+    _shown_tools: str = field(default="", init=False)
     _listening_to: str = field(default="", init=False)
     _track_sid: str = field(default="", init=False)
     _person_segment: int = field(default=0, init=False)
     _segments: dict[str, TextWriter] = field(factory=dict, init=False)
     _config: Mapping[str, Any] = field(factory=dict, init=False)
     _profile: str | None = field(init=False)
-    _asked: list[tuple[Asked, Mapping[str, str]]] = field(factory=list, init=False)
-    """Changes that the service has not answered yet, oldest first."""
+    _asked: list[tuple[Asked | None, Mapping[str, str]]] = field(factory=list, init=False)
+    """Updates that the service has not answered yet, oldest first: who waits for the answer, and for what."""
 
     def __attrs_post_init__(self) -> None:
         self._profile = self.settings.profile
@@ -144,6 +146,10 @@ class FrontEnd:
         if state is not self._shown_state:
             self._shown_state = state
             await self.board.set_attributes({AGENT_STATE: state.value})
+        tools = ",".join(dict.fromkeys(self._keeper.tools.values()))
+        if tools != self._shown_tools:
+            self._shown_tools = tools
+            await self.board.set_attributes({TOOLS: tools})
 
     async def _show_person(self, text: str, final: bool) -> None:
         await self.board.send_text(
@@ -220,11 +226,12 @@ class FrontEnd:
             self.board.answer(asked.call_id, _answer({"accepted": False, "why": refusal}))
             return
         changes = json.loads(asked.payload)
-        self._asked.append((asked, changes))
-        update = dict(self.settings.profiles[changes["profile"]]) if "profile" in changes else {}
+        *before, last = self.settings.profiles[changes["profile"]] if "profile" in changes else ({},)
         if "system_prompt" in changes:
-            update["system_prompt"] = changes["system_prompt"]
-        await self.requests.send(SessionUpdate(update))
+            last = {**last, "system_prompt": changes["system_prompt"]}
+        self._asked += [*((None, {}) for _ in before), (asked, changes)]
+        for update in (*before, last):
+            await self.requests.send(SessionUpdate(update))
 
     def _refusal(self, asked: Asked) -> str | None:
         if not self.configurable:
@@ -251,7 +258,8 @@ class FrontEnd:
             asked, changes = self._asked.pop(0)
             if answer["accepted"]:
                 self._profile = changes.get("profile", self._profile)
-            self.board.answer(asked.call_id, _answer(answer))
+            if asked is not None:
+                self.board.answer(asked.call_id, _answer(answer))
 
     def _transcription(self, segment: str, *, final: bool, track_sid: str) -> dict[str, str]:
         return {

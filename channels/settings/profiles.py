@@ -29,6 +29,9 @@ _ALLOWED = tuple(
 )
 
 
+_TURNS = "session.input.turn_detection."
+
+
 @attrs.frozen
 class Profile:
     """A way of hearing a person."""
@@ -75,28 +78,37 @@ def read_profiles(folders: Iterable[Path]) -> dict[str, Profile]:
     return profiles
 
 
-def wire_updates(profiles: Mapping[str, Profile]) -> dict[str, dict[str, Any]]:
-    """The `session` of the update that changes to each profile in mid-call.
+def wire_updates(profiles: Mapping[str, Profile]) -> dict[str, tuple[dict[str, Any], ...]]:
+    """The `session` objects of the updates that change to each profile in mid-call, in their order.
 
-    The service merges updates, so what another profile may have set is unset by null; a profile without
-    turn detection unsets it as a whole, which makes the service adaptive again.
+    The service merges updates, so what another profile may have set is unset by null. Turn detection can be
+    unset as a whole only, which makes the service adaptive again: if some of it is to go and some to stay,
+    that takes two updates.
     """
     everything = {path for profile in profiles.values() for path in profile.values}
-    updates: dict[str, dict[str, Any]] = {}
+    turns = {path for path in everything if path.startswith(_TURNS)}
+    updates: dict[str, tuple[dict[str, Any], ...]] = {}
     for profile in profiles.values():
-        update: dict[str, Any] = {}
-        for path in sorted(everything):
-            value = profile.values.get(path)
-            _place(update, path.split(".")[1:], list(value) if isinstance(value, tuple) else value)
-        hearing = update.get("input", {})
-        if not any(value is not None for value in (hearing.get("turn_detection") or {}).values()):
-            hearing["turn_detection"] = None
-        updates[profile.name] = {"input": hearing}
+        own = {path: _plain(value) for path, value in profile.values.items()}
+        unset = dict.fromkeys(everything - turns - own.keys())
+        if turns & own.keys() and turns - own.keys():
+            updates[profile.name] = ({"input": {"turn_detection": None}}, _tables({**unset, **own}))
+        else:
+            adaptive = {} if turns & own.keys() else {_TURNS.rstrip("."): None}
+            updates[profile.name] = (_tables({**unset, **adaptive, **own}),)
     return updates
 
 
-def _place(table: dict[str, Any], path: list[str], value: Any) -> None:
-    *tables, name = path
-    for each in tables:
-        table = table.setdefault(each, {})
-    table[name] = value
+def _tables(values: Mapping[str, Any]) -> dict[str, Any]:
+    content: dict[str, Any] = {}
+    for path in sorted(values):
+        _, *tables, name = path.split(".")
+        table = content
+        for each in tables:
+            table = table.setdefault(each, {})
+        table[name] = values[path]
+    return content
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value

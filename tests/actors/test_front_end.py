@@ -27,6 +27,8 @@ from channels.happenings import (
     SessionConfigured,
     SessionStarted,
     Taps,
+    ToolAnswered,
+    ToolCalled,
     TurnStarted,
     TurnStopped,
     TurnTimed,
@@ -38,6 +40,7 @@ from channels.texts import (
     CONFIGURE_METHOD,
     LISTENING_TO,
     SESSION_TOPIC,
+    TOOLS,
     TURNS_TOPIC,
     Asked,
     RoomText,
@@ -47,7 +50,11 @@ from channels.wire.messages import ClientMessage, ConversationMessage, ReplyCrea
 
 DELIBERATE = {"input": {"turn_detection": {"max_silence": 2500}}}
 ADAPTIVE: dict[str, Any] = {"input": {"turn_detection": None}}
-SETTINGS = FrontEndSettings(("alba", "eve"), "adaptive", {"adaptive": ADAPTIVE, "deliberate": DELIBERATE})
+SETTINGS = FrontEndSettings(
+    ("alba", "eve"),
+    "adaptive",
+    {"adaptive": [ADAPTIVE], "deliberate": [DELIBERATE], "own": [ADAPTIVE, DELIBERATE]},
+)
 
 
 @define
@@ -164,6 +171,17 @@ async def test_the_state_follows_the_conversation(autojump_clock: trio.testing.M
             "speaking",
             "listening",
         ]
+
+
+async def test_front_ends_are_told_which_tools_run() -> None:
+    async with scene() as play:
+        await play.happens(SessionStarted("s", resumed=False), ToolCalled("c1", "order_status"))
+        assert play.board.attributes[TOOLS] == "order_status"
+        assert play.board.states[-1] == "thinking"
+        await play.happens(ToolCalled("c2", "opening_hours"), ToolCalled("c3", "order_status"))
+        assert play.board.attributes[TOOLS] == "order_status,opening_hours"
+        await play.happens(*(ToolAnswered(call_id, "", 10) for call_id in ("c1", "c2", "c3")))
+        assert play.board.attributes[TOOLS] == ""
 
 
 async def test_the_agent_does_not_think_for_ever(autojump_clock: trio.testing.MockClock) -> None:
@@ -284,7 +302,7 @@ async def test_front_ends_are_told_which_voices_and_profiles_there_are() -> None
         await play.happens(SessionConfigured(CONFIG))
         shown = play.board.shown(SESSION_TOPIC)[-1]
         assert shown["voices"] == ["alba", "eve"]
-        assert shown["profiles"] == ["adaptive", "deliberate"]
+        assert shown["profiles"] == ["adaptive", "deliberate", "own"]
         assert shown["profile"] == "adaptive"
 
 
@@ -297,6 +315,18 @@ async def test_the_profile_can_be_changed_in_mid_call_and_is_shown_once_the_serv
         await play.happens(SessionConfigured(CONFIG))
         assert play.board.answers["1"]["accepted"] is True
         assert play.board.shown(SESSION_TOPIC)[-1]["profile"] == "deliberate"
+
+
+async def test_a_change_that_takes_two_updates_is_answered_when_the_service_took_the_second() -> None:
+    async with scene() as play:
+        play.texts.send_nowait(change('{"profile": "own"}'))
+        assert await play.requests.receive() == SessionUpdate(ADAPTIVE)
+        assert await play.requests.receive() == SessionUpdate(DELIBERATE)
+        await play.happens(SessionConfigured(CONFIG))
+        assert play.board.answers == {}
+        await play.happens(SessionConfigured(CONFIG))
+        assert play.board.answers["1"]["accepted"] is True
+        assert play.board.shown(SESSION_TOPIC)[-1]["profile"] == "own"
 
 
 async def test_a_profile_that_the_service_refuses_is_not_shown_as_if_it_held() -> None:

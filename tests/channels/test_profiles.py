@@ -11,6 +11,7 @@ from channels.settings import Configuration
 from channels.settings.profiles import OUR_FOLDER, Profile, read_profiles, wire_updates
 from playground.voice_agent.session_config import configured
 from tests.channels.configuring import Person
+from tests.wire_schema import part
 
 VOICES = ("alba", "eve")
 
@@ -85,12 +86,13 @@ def test_a_change_to_a_profile_in_mid_call_leaves_nothing_of_the_one_before(tmp_
     )
     profiles = read_profiles([OUR_FOLDER, tmp_path])
     updates = wire_updates(profiles)
+    assert all(part("session").is_valid(update) for each in updates.values() for update in each)
     first: dict[str, Any] = {"system_prompt": "Be brief."}
     for before in profiles:
         for after in profiles:
             config = configured(None, first, voices=VOICES, agents={})
-            for name in (before, after):
-                config = configured(config, updates[name], voices=VOICES, agents={})
+            for update in (*updates[before], *updates[after]):
+                config = configured(config, update, voices=VOICES, agents={})
             alone = configured(None, {**first, **_sent(profiles[after])}, voices=VOICES, agents={})
             assert config == alone, f"{before} → {after}"
 

@@ -19,10 +19,11 @@ from channels.wire.codec import write_message
 from channels.wire.messages import SessionUpdate
 from playground.voice_agent.session_config import configured
 from tests.channels.configuring import Person
+from tests.wire_schema import part
 
 MATRIX = read_voices([])
 TURNS = "session.input.turn_detection."
-words = st.text(st.characters(codec="utf-8", categories=["L", "N", "P", "S", "Zs"]), max_size=30)
+words = st.text(st.characters(codec="utf-8", categories=["L", "N", "P", "S"]) | st.just(" "), max_size=30)
 
 
 def nested(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -103,6 +104,7 @@ def test_what_is_set_is_what_is_sent_and_what_is_sent_reads_back_as_what_was_set
     sent_anyway = {"system_prompt": session.system_prompt, "greeting": session.greeting}
     assert wire == {**sent_anyway, **nested(values).get("session", {})}
     assert person.session({"session": wire}) == session
+    assert part("session").is_valid(wire)
     # Our own service, which is as strict as the real one was seen to be, takes all of it.
     configured(None, wire, voices=MATRIX.served, agents={})
 
