@@ -17,6 +17,9 @@ from channels.happenings import (
     ReplyEnded,
     SessionLost,
     SessionStarted,
+    ToolAnswered,
+    ToolCalled,
+    ToolDropped,
     TurnStarted,
     TurnStopped,
     VoiceHeld,
@@ -47,20 +50,28 @@ class StateKeeper:
     """When to call `pass_time` (s); infinity while the agent does not think."""
     _connected: bool = field(default=False, init=False)
     _held: bool = field(default=False, init=False)
+    _person_speaks: bool = field(default=False, init=False)
+    """By the service's decision."""
     _audible: set[str] = field(factory=set, init=False)
     """Replies of which something is being heard, or was before they were held."""
+    tools: dict[str, str] = field(factory=dict, init=False)
+    """The tools that run, by their calls."""
 
     def take(self, happening: Happening, now: float) -> AgentState:
         """The state after a happening that is heard of at `now` (s)."""
         match happening:
-            case SessionStarted():
+            case SessionStarted(resumed=resumed):
                 self._connected, self.thinking_until = True, math.inf
+                if not resumed:
+                    self.tools.clear()
             case SessionLost():
                 self._connected, self.thinking_until = False, math.inf
             case TurnStarted():
-                self._held, self.thinking_until = False, math.inf
-            case TurnStopped() if not self._audible:
-                self.thinking_until = now + THINKS_AT_MOST_S
+                self._person_speaks, self._held, self.thinking_until = True, False, math.inf
+            case TurnStopped():
+                self._person_speaks = False
+                if not self._audible:
+                    self.thinking_until = now + THINKS_AT_MOST_S
             case ReplyBegan(reply_id=reply_id):
                 self._audible.add(reply_id)
                 self.thinking_until = math.inf
@@ -71,6 +82,12 @@ class StateKeeper:
             case Interrupted(reply_id=reply_id) | ReplyEnded(reply_id=reply_id):
                 self._audible.discard(reply_id)
                 self._held = self._held and bool(self._audible)
+            case ToolCalled(call_id=call_id, name=name):
+                self.tools[call_id] = name
+            case ToolAnswered(call_id=call_id) if self.tools.pop(call_id, None) is not None:
+                self.thinking_until = now + THINKS_AT_MOST_S
+            case ToolDropped(call_id=call_id):
+                self.tools.pop(call_id, None)
             case _:
                 pass
         return self._find()
@@ -87,7 +104,7 @@ class StateKeeper:
             self.state = AgentState.SPEAKING
         elif not self._connected:
             self.state = AgentState.INITIALIZING
-        elif self.thinking_until < math.inf:
+        elif self.thinking_until < math.inf or (self.tools and not self._person_speaks):
             self.state = AgentState.THINKING
         else:
             self.state = AgentState.LISTENING

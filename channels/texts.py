@@ -17,6 +17,7 @@ __all__ = [
     "LISTENING_TO",
     "MICROPHONE",
     "SESSION_TOPIC",
+    "TOOLS",
     "TRANSCRIPTION_TOPIC",
     "TURNS_TOPIC",
     "Asked",
@@ -38,6 +39,9 @@ LISTENING_TO = "voice-agent.listening_to"
 MICROPHONE = "voice-agent.microphone"
 """Participant attribute of a client, ours: its microphone's settings as the browser tells them, one JSON object
 with echoCancellation, noiseSuppression and autoGainControl."""
+
+TOOLS = "voice-agent.tools"
+"""Participant attribute of ours: the names of the tools that run, with commas, or empty."""
 
 TURNS_TOPIC = "voice-agent.turns"
 """Text stream of ours: one JSON object for each reply that ended."""

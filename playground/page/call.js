@@ -18,6 +18,7 @@ const ON_BEHALF = "lk.publish_on_behalf";
 const TRANSCRIPTION = "lk.transcription";
 const CHAT = "lk.chat";
 const LISTENING_TO = "voice-agent.listening_to";
+const TOOLS = "voice-agent.tools";
 const TURNS = "voice-agent.turns";
 const SESSION = "voice-agent.session";
 const CONFIGURE = "voice-agent.configure";
@@ -142,6 +143,11 @@ export class Call extends EventTarget {
   /** initializing, idle, listening, thinking or speaking; "" while there is no agent or it has not said */
   get agentState() {
     return this.agent?.attributes[AGENT_STATE] ?? "";
+  }
+
+  /** the names of the tools that run */
+  get tools() {
+    return (this.agent?.attributes[TOOLS] ?? "").split(",").filter(Boolean);
   }
 
   /** Whether the agent listens to somebody, and it is not us. */

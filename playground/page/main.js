@@ -138,6 +138,7 @@ function render() {
     agentHere: call.agent !== null,
     agentWasHere,
     agentState: call.agentState,
+    tools: call.tools,
     someoneElseIsHeard: call.someoneElseIsHeard,
     interrupted: Date.now() < interruptedUntil,
     microphone: microphone.track === null ? "none" : muted ? "muted" : "open",

@@ -6,9 +6,9 @@ const SOON_S = 4;
  * Gives {name, title, detail}. `name` is what the style sheets go by: resting, connecting, listening,
  * thinking, speaking, interrupted, waiting or ended.
  *
- * known: {phase, obstacle, agentHere, agentWasHere, agentState, someoneElseIsHeard, interrupted,
- * microphone, waitedS}; `microphone` is "open", "muted" or "none", `waitedS` how long the agent has been
- * waited for.
+ * known: {phase, obstacle, agentHere, agentWasHere, agentState, tools, someoneElseIsHeard, interrupted,
+ * microphone, waitedS}; `tools` are the names of those that run, `microphone` is "open", "muted" or "none",
+ * `waitedS` how long the agent has been waited for.
  */
 export function describe(known) {
   switch (known.phase) {
@@ -44,14 +44,14 @@ function describeAbsence({ agentWasHere, waitedS }) {
   return say("waiting", "Waiting for the agent", "It is not in the room yet. Does python\u00a0runner.py run, and what does it say?");
 }
 
-function describeAgent({ agentState, someoneElseIsHeard, interrupted, microphone }) {
+function describeAgent({ agentState, tools = [], someoneElseIsHeard, interrupted, microphone }) {
   if (someoneElseIsHeard) {
     return say("waiting", "It listens to someone else", "Perhaps in another tab of yours. When they leave, it is your turn.");
   }
   const ways = { open: "", muted: "You are muted. It reads what you type.", none: "It reads what you type." };
   switch (agentState) {
     case "thinking":
-      return say("thinking", "Thinking…", "");
+      return say("thinking", "Thinking…", tools.length ? `It uses ${tools.map(plain).join(" and ")}.` : "");
     case "speaking":
       if (interrupted) break;
       return say("speaking", "Speaking", ways[microphone] || "Talk over it whenever you like.");
@@ -63,6 +63,11 @@ function describeAgent({ agentState, someoneElseIsHeard, interrupted, microphone
       return say("connecting", "Connecting…", "The agent is getting ready.");
   }
   return say("interrupted", "Interrupted", "It stopped, and listens to you.");
+}
+
+// A tool's name as one reads it: order_status is "order status".
+function plain(name) {
+  return name.replaceAll("_", " ");
 }
 
 function say(name, title, detail) {

@@ -13,6 +13,9 @@ from channels.happenings import (
     ReplyOutcome,
     SessionLost,
     SessionStarted,
+    ToolAnswered,
+    ToolCalled,
+    ToolDropped,
     TurnStarted,
     TurnStopped,
     VoiceHeld,
@@ -22,6 +25,8 @@ from channels.happenings import (
 STARTED = SessionStarted("s", resumed=False)
 LOST = SessionLost("why", retry_in_s=1.0)
 BEGAN = ReplyBegan("r", 0.0)
+CALLED = ToolCalled("c1", "look_up")
+ANSWERED = ToolAnswered("c1", "look_up", 100)
 ENDED = ReplyEnded("r", ReplyOutcome.PLAYED, 1000, "", 0.0)
 
 
@@ -38,6 +43,14 @@ ENDED = ReplyEnded("r", ReplyOutcome.PLAYED, 1000, "", 0.0)
         ([STARTED, BEGAN, VoiceHeld(0.0), VoiceResumed(0.0, 0)], AgentState.SPEAKING),
         ([STARTED, BEGAN, VoiceHeld(0.0), Interrupted("r", 0.0)], AgentState.LISTENING),
         ([STARTED, BEGAN, VoiceHeld(0.0), Interrupted("r", 0.0), BEGAN], AgentState.SPEAKING),
+        ([STARTED, CALLED], AgentState.THINKING),
+        ([STARTED, BEGAN, CALLED], AgentState.SPEAKING),
+        ([STARTED, BEGAN, CALLED, ENDED], AgentState.THINKING),
+        ([STARTED, CALLED, TurnStarted(0.0)], AgentState.LISTENING),
+        ([STARTED, CALLED, ANSWERED], AgentState.THINKING),
+        ([STARTED, CALLED, ANSWERED, BEGAN, ENDED], AgentState.LISTENING),
+        ([STARTED, CALLED, ToolDropped("c1", "look_up", "why")], AgentState.LISTENING),
+        ([STARTED, CALLED, LOST, STARTED], AgentState.LISTENING),
         ([STARTED, LOST], AgentState.INITIALIZING),
         ([STARTED, BEGAN, LOST], AgentState.SPEAKING),
         ([STARTED, BEGAN, LOST, ENDED], AgentState.INITIALIZING),

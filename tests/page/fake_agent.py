@@ -59,9 +59,9 @@ class FakeAgent:
             while self.people:
                 await trio.sleep(0.05)
 
-    async def be(self, state: str, *, listening_to: str | None = None) -> None:
+    async def be(self, state: str, *, listening_to: str | None = None, tools: str = "") -> None:
         """Shows a state."""
-        attributes = {"lk.agent.state": state}
+        attributes = {"lk.agent.state": state, "voice-agent.tools": tools}
         if listening_to is not None:
             attributes["voice-agent.listening_to"] = listening_to
         await trio_asyncio.aio_as_trio(self.room.local_participant.set_attributes)(attributes)

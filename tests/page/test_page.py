@@ -133,8 +133,9 @@ async def test_what_the_agent_does_is_shown_as_it_does_it(
         )
         await tab.until(f"{announced}.includes('You: Tell me a story.')")
 
-        await agent.be("thinking")
+        await agent.be("thinking", tools="order_status")
         await tab.shows("Thinking…")
+        await tab.shows("It uses order status.")
         await agent.be("speaking")
         agent.loudness = 0.5
         await tab.shows("Speaking")
