@@ -9,21 +9,21 @@ by its name is left out.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping
-from typing import Any, get_args
+from collections.abc import Mapping
+from typing import Any
 
 import attrs
 import cattrs
 import numpy as np
 
+import channels.happenings
+import channels.messages
+import channels.texts
 from actors.record.notes import BOOKKEEPING
 from actors.record.secrecy import blot_out_fields, is_secret
-from channels.happenings import Happening
-from channels.messages import ApiEvent, MicrophoneFrame, PersonCame, SpeakerCommand, SpeakerReport
 from channels.secret import Secret
 from channels.sound import SAMPLE_BYTES
-from channels.texts import RoomText
-from channels.wire.messages import ClientMessage
+from channels.wire import events, messages
 
 __all__ = ["AUDIBLE", "MESSAGES", "decode", "encode", "shifted"]
 
@@ -34,26 +34,12 @@ _STAND_IN = b"\x20"
 """A constant of 0x2020, a quarter of full scale, wherever the samples begin."""
 
 
-def _leaves(kind: Any) -> Iterator[type[Any]]:
-    for part in get_args(kind) or (kind,):
-        yield from _leaves(part) if get_args(part) else (part,)
-
-
 MESSAGES: Mapping[str, type[Any]] = {
     kind.__name__: kind
-    for union in (
-        ApiEvent,
-        ClientMessage,
-        Happening,
-        SpeakerCommand,
-        SpeakerReport,
-        RoomText,
-        MicrophoneFrame,
-        PersonCame,
-        BOOKKEEPING,
-    )
-    for kind in _leaves(union)
-}
+    for module in (channels.messages, channels.happenings, channels.texts, events, messages)
+    for kind in (getattr(module, name) for name in module.__all__)
+    if isinstance(kind, type) and attrs.has(kind)
+} | {kind.__name__: kind for kind in BOOKKEEPING}
 """Every class that can stand in a record, by its name."""
 
 

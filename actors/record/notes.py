@@ -6,8 +6,7 @@ tell how many they were and the longest gap between two: what was regular is sho
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
 import attrs
 
@@ -79,7 +78,7 @@ class MicrophoneRun:
     count: int
     length: int
     longest_gap_ms: float = 0.0
-    frames: Sequence[tuple[float, int, int]] = ()
+    frames: tuple[tuple[float, int, int], ...] = ()
     """With a sound file: when each frame passed (s), its first sample there, and its samples."""
 
 
@@ -95,4 +94,5 @@ class Ended:
     """The record is whole: the conversation was over."""
 
 
-BOOKKEEPING: TypeAlias = PlayingRun | PlayRun | MicrophoneRun | Lost | Ended
+BOOKKEEPING = (PlayingRun, PlayRun, MicrophoneRun, Lost, Ended)
+"""What stands in a record and is no message."""

@@ -86,7 +86,7 @@ def rerun(
     feeds = [
         _Feed(entry.t, entry.what, entry.on)
         for entry in record.entries
-        if entry.on == "service" or (entry.on == "sounds" and not frames)
+        if entry.on in ("service", "fills") or (entry.on == "sounds" and not frames)
     ]
     feeds = sorted([*feeds, *frames], key=lambda feed: feed.at)
     until = conversation_ends(record) + slack_s
@@ -122,7 +122,7 @@ async def _run(
     channels.reports.overhear(overhears("reports"))
     channels.sounds.overhear(overhears("sounds"))
     taps.overhear(overhears("happenings"))
-    senders = {name: getattr(channels, name).sender() for name in ("service", "sounds", "onset")}
+    senders = {name: getattr(channels, name).sender() for name in ("service", "sounds", "fills", "onset")}
     kinds = (*DECIDING, OnsetDetector) if judge else DECIDING
     async with trio.open_nursery() as nursery:
         for actor in (*graph.conversation, *graph.bystanders):
