@@ -21,6 +21,7 @@ import sys
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from random import Random
+from traceback import format_exception
 
 import trio
 from attrs import frozen
@@ -374,7 +375,10 @@ async def _run_bystander(actor: Actor, taps: Taps, watching: trio.CancelScope) -
     except Exception as error:
         if watching.deadline < math.inf and found_channels_broken(error):
             return  # the conversation is over
-        taps.publish(BystanderFailed(type(actor).__name__, repr(error)))
+        # A fault for its author to find; what has a mend needs no traceback.
+        trace = None if reason_of(error) else "".join(format_exception(error))
+        said = str(reason_of(error) or f"{type(error).__name__}: {error}")
+        taps.publish(BystanderFailed(type(actor).__name__, said, trace))
         if getattr(actor, "essential", False):
             raise ActorFailed(
                 f"{type(actor).__name__} failed ({type(error).__name__}), which the call cannot do without",
@@ -420,10 +424,10 @@ async def serve(
                         )
                         if ear is not None:
                             c = graph.channels
-                            ear.listen(c.texts, c.microphone, c.service, c.requests)
-                            ear.listen(
-                                c.sounds, c.orders, c.reports, *((c.sounding,) if record_audio else ())
-                            )
+                            ear.listen(c.texts, c.departures, c.microphone, c.service, c.requests)
+                            ear.listen(c.sounds, c.fills, c.orders, c.reports)
+                            if record_audio:
+                                ear.listen(c.sounding)
                         await serve_room(graph, taps)
             except (VoiceAgentError, BaseExceptionGroup) as error:
                 failure = reason_of(error)
