@@ -52,7 +52,8 @@ def _agent(values: Mapping[str, Value]) -> Iterator[SettingsError]:
     if agent is None:
         return
     for path, value in values.items():
-        if path.startswith("session.") and value is not agent and value.origin.source is not Source.DEFAULT:
+        of_agent = path.startswith("session.") or path == "tools.modules"
+        if of_agent and value is not agent and value.origin.source is not Source.DEFAULT:
             yield SettingsError(
                 f"{value.called} cannot be set together with {agent.called}",
                 "a stored agent brings everything else with it; leave one of them out",

@@ -187,13 +187,15 @@ def test_a_stored_agent_is_named_alone(person: Person) -> None:
 
 def test_a_stored_agent_and_anything_else_of_the_session_is_said_to_be_one_too_many(person: Person) -> None:
     lines = person.problems(
-        'session.agent_id = "agent_1"\nsession.greeting = "Hi"', flags={"session.output.voice": "eve"}
+        'session.agent_id = "agent_1"\nsession.greeting = "Hi"\ntools.modules = ["my_tools.py"]',
+        flags={"session.output.voice": "eve"},
     )
-    assert len(lines) == 2
+    assert len(lines) == 3
     assert lines[0].startswith(
         "session.greeting in agent.toml cannot be set together with session.agent_id in agent.toml; "
     )
     assert lines[1].startswith("--set session.output.voice cannot be set together with")
+    assert lines[2].startswith("tools.modules in agent.toml cannot be set together with")
 
 
 @pytest.mark.parametrize("file", ['session.greeting = ""', 'session.greeting = "  "'])

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import trio
+import trio_asyncio
 
+from actors.room.actor import AGENT_IDENTITY
 from channels.secret import Secret
+from channels.texts import CONFIGURE_METHOD
 from channels.wire.messages import SessionUpdate
 from playground.livekit_server import LiveKitServer
 from playground.recogniser import Recogniser
 from playground.voice_agent_api import ServerOptions, voice_agent_server
 from tests.agent_process import run_agent, settings_for
-from tests.guest import join_as_guest
+from tests.guest import Guest, join_as_guest
 from tests.speech import at_16_khz
 
 CONFIGURED = """
@@ -61,6 +67,14 @@ async def test_the_first_message_to_the_service_is_what_the_file_says(
         }
 
 
+async def configure(guest: Guest, changes: Mapping[str, str]) -> Any:
+    """Asks the agent for a change, as the page does."""
+    answer = await trio_asyncio.aio_as_trio(guest.room.local_participant.perform_rpc)(
+        destination_identity=AGENT_IDENTITY, method=CONFIGURE_METHOD, payload=json.dumps(changes)
+    )
+    return json.loads(answer)
+
+
 async def test_without_an_account_the_same_file_says_how_the_agent_greets(tmp_path: Path) -> None:
     (tmp_path / "agent.toml").write_text(CONFIGURED)
     async with run_agent({}, "--config", "agent.toml", folder=tmp_path) as agent:
@@ -74,5 +88,10 @@ async def test_without_an_account_the_same_file_says_how_the_agent_greets(tmp_pa
             await guest.hear_sound(within_s=60)
             await guest.hear_silence(for_s=1.0, within_s=60)
             heard = guest.sound_since(began)
+            # Everybody in a room of one's own machine is its owner, and may change how turns are taken.
+            for profile in ("adaptive", "fast-paced"):
+                assert (await configure(guest, {"profile": profile}))["accepted"] is True
+            refused = await configure(guest, {"voice": "james"})
+            assert refused == {"accepted": False, "why": "The service fixes the voice when a session starts."}
         words = await trio.to_thread.run_sync(lambda: Recogniser().transcribe(at_16_khz(heard)))
     assert "weather" in words.lower()
