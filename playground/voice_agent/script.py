@@ -18,6 +18,7 @@ steps are played, the connection stays open, and a `session.end` is answered.
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -27,7 +28,7 @@ import trio
 
 from channels.errors import PlaygroundFault
 from channels.wire.events import ServerEvent, SessionEnded
-from channels.wire.messages import ClientMessage, SessionEnd
+from channels.wire.messages import ClientMessage, InputAudio, SessionEnd
 from playground.voice_agent.connection import Connection, ConnectionGone, Goodbye, RawFrame, Reset
 
 __all__ = [
@@ -97,6 +98,9 @@ class Close:
 class Drop:
     """Ends the connection with no close frame; over TCP by a reset."""
 
+
+_MOST_UNHEARD = 1000
+"""Messages kept while a script waits; beyond it the oldest sound goes, for it comes without end."""
 
 Step: TypeAlias = Send | SendRaw | Expect | Wait | Stall | Close | Drop
 
@@ -190,12 +194,19 @@ class ScriptPlayer:
         if steps is None:
             await connection.send(Goodbye(1011, "the script has no more connections"))
             return
+        ear = _Ear()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ear.listen, connection)
+            await self._play_all(steps, connection, ear)
+            nursery.cancel_scope.cancel()
+
+    async def _play_all(self, steps: tuple[Step, ...], connection: Connection, ear: _Ear) -> None:
         unmet: Expect | None = None
         started = trio.current_time()
         try:
             for step in steps:
                 unmet = step if isinstance(step, Expect) else None
-                await self._take(step, connection)
+                await self._take(step, connection, ear)
         except _Over:
             if unmet is not None:
                 self.missed.append((connection.number, unmet))
@@ -203,12 +214,12 @@ class ScriptPlayer:
         except ConnectionGone:
             return
         self.played += 1
-        async for message in connection.messages:
+        while (message := await ear.next()) is not None:
             if isinstance(message, SessionEnd):
                 lasted = trio.current_time() - started
                 await connection.send(SessionEnded(session_duration_seconds=lasted), Goodbye(1000))
 
-    async def _take(self, step: Step, connection: Connection) -> None:
+    async def _take(self, step: Step, connection: Connection, ear: _Ear) -> None:
         match step:
             case Send(event=event):
                 if isinstance(event, Mapping):
@@ -224,20 +235,55 @@ class ScriptPlayer:
                 await trio.sleep(seconds)
                 connection.read_on()
             case Expect():
-                await self._await_message(step, connection)
+                await self._await_message(step, connection, ear)
             case Close(code=code, reason=reason):
                 await connection.send(Goodbye(code, reason))
             case Drop():
                 await connection.send(Reset())
 
-    async def _await_message(self, expected: Expect, connection: Connection) -> None:
+    async def _await_message(self, expected: Expect, connection: Connection, ear: _Ear) -> None:
         with trio.move_on_after(expected.within_s):
-            async for message in connection.messages:
+            while (message := await ear.next()) is not None:
                 if _meets(message, expected):
                     return
             raise _Over
         await connection.send(Goodbye(1011, f"the script expected {expected.type}"[:120]))
         raise _Over
+
+
+class _Ear:
+    """Takes what a client says, whatever the script does meanwhile: an unread socket answers no ping."""
+
+    def __init__(self) -> None:
+        self._messages: deque[ClientMessage] = deque()
+        self._over = False
+        self._news = trio.Event()
+
+    async def listen(self, connection: Connection) -> None:
+        """Listens until the client is gone."""
+        async for message in connection.messages:
+            self._messages.append(message)
+            if len(self._messages) > _MOST_UNHEARD:
+                self._forget_one()
+            self._news.set()
+        self._over = True
+        self._news.set()
+
+    async def next(self) -> ClientMessage | None:
+        """The next message, in order; None: the client is gone."""
+        while not self._messages:
+            if self._over:
+                return None
+            self._news = trio.Event()
+            await self._news.wait()
+        return self._messages.popleft()
+
+    def _forget_one(self) -> None:
+        for place, message in enumerate(self._messages):
+            if isinstance(message, InputAudio):
+                del self._messages[place]
+                return
+        self._messages.popleft()
 
 
 class _Over(Exception):

@@ -12,7 +12,7 @@ import trio.testing
 from trio_websocket import wrap_client_stream
 
 from channels.errors import PlaygroundFault
-from channels.wire.events import ReplyAudio, SessionReady
+from channels.wire.events import ReplyAudio, ReplyDone, SessionReady
 from channels.wire.messages import SessionUpdate
 from playground.voice_agent_api import (
     Close,
@@ -192,3 +192,16 @@ async def test_what_crossed_the_socket_is_kept_with_its_times(autojump_clock: tr
             await caller.send("reply.create")
         await trio.sleep(1)
         assert (len(server.received), server.received.total, server.received.forgotten) == (3, 11, 8)
+
+
+async def test_a_client_is_heard_and_its_pings_are_answered_while_the_script_waits(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    steps = [Wait(30), Expect("tool.result"), Send(ReplyDone("r"))]
+    async with calling(playing(*steps, ping_s=None)) as caller:
+        await caller.send("tool.result", call_id="c", result="")
+        for _ in range(1100):
+            await caller.send("input.audio", audio="AAAA")
+        with trio.fail_after(1):
+            await caller.ws.ping()
+        await caller.until("reply.done")
