@@ -20,7 +20,7 @@ from attrs import define, field
 from channels.messages import Sounding
 from channels.sound import SAMPLE_BYTES, SAMPLE_RATE_HZ
 
-__all__ = ["SoundFile", "read_person"]
+__all__ = ["SoundFile", "read_sound"]
 
 REACH_S = 6
 """What lies longer ago can change no more: the room's queue holds 2 s at most, and a batch about one."""
@@ -99,22 +99,16 @@ class SoundFile:
         self.file.flush()
 
 
-def read_person(path: Path, spans: list[tuple[int, int]]) -> list[bytes]:
-    """The person's sound at spans of (first sample, samples), as PCM16 mono 24 kHz.
+def read_sound(path: Path) -> npt.NDArray[np.int16]:
+    """Both voices, as rows of (person, agent) samples.
 
     Raises:
         OSError, EOFError, wave.Error: the file cannot be read, or is none of ours.
     """
     with wave.open(os.fspath(path), "rb") as file:
-        if (file.getnchannels(), file.getsampwidth(), file.getframerate()) != (
-            2,
-            SAMPLE_BYTES,
-            SAMPLE_RATE_HZ,
-        ):
+        if file.getparams()[:3] != (2, SAMPLE_BYTES, SAMPLE_RATE_HZ):
             raise wave.Error("not 16 bit stereo at 24,000 Hz")
-        both = np.frombuffer(file.readframes(file.getnframes()), "<i2").reshape(-1, 2)
-    person = np.ascontiguousarray(both[:, 0])
-    return [person[first : first + count].tobytes() for first, count in spans]
+        return np.frombuffer(file.readframes(file.getnframes()), "<i2").astype(np.int16).reshape(-1, 2)
 
 
 def _samples(pcm: bytes) -> npt.NDArray[np.int16]:

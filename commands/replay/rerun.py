@@ -22,19 +22,25 @@ from actors.record.codec import shifted
 from actors.record.notes import Entry, MicrophoneRun, Noted
 from actors.record.reading import Record, RecordUnreadable
 from actors.record.runs import Runs
-from actors.record.sound import read_person
-from actors.room.livekit_edge import LiveKitEdge
+from actors.record.sound import read_sound
+from actors.room.livekit_edge import LiveKitEdge, WebRtcEchoCanceller
 from actors.speaker import SpeakerPump
 from actors.timers import TurnTimer
+from channels.bounded import Channel, Full
 from channels.happenings import Taps
-from channels.messages import MicrophoneFrame
+from channels.messages import MicrophoneFrame, Sounding
 from channels.secret import Secret
 from channels.settings import ApiSettings, HoldSettings, LiveKitSettings, Settings, SpeakerSettings
+from channels.sound import SAMPLE_RATE_HZ
 from channels.vad import Vad
 
 __all__ = ["Rerun", "Wiring", "conversation_ends", "rerun"]
 
 DECIDING = (BargeInController, SpeakerPump, TurnTimer)
+
+PIECE_SAMPLES = SAMPLE_RATE_HZ // 50
+TOLD_BEFORE_S = 0.1
+"""The agent's sound is told to the detector so long before it is heard: the length of the room's queue."""
 
 
 Wiring: TypeAlias = Callable[..., Any]
@@ -48,7 +54,7 @@ class Rerun:
     entries: list[Entry]
     """As a record's: what the deciding actors said."""
     judged_anew: bool
-    """The person's sounds were found in the recorded sound, not taken from the record."""
+    """The person's sounds were looked for in the recorded sound, not taken from the record."""
 
 
 @frozen
@@ -82,7 +88,7 @@ def rerun(
     Raises:
         RecordUnreadable: the sound file that belongs to it cannot be read.
     """
-    frames = list(_microphone(record)) if record.header.sound else []
+    frames = list(_sound(record)) if record.header.sound else []
     feeds = [
         _Feed(entry.t, entry.what, entry.on)
         for entry in record.entries
@@ -106,7 +112,7 @@ async def _run(
 ) -> list[Entry]:
     taps, started = Taps(), trio.current_time()
     nobody = cast(Any, None)  # those who would use them are not run
-    edge = LiveKitEdge(nobody, _Loudspeaker(), nobody)
+    edge = LiveKitEdge(nobody, _Loudspeaker(), nobody, WebRtcEchoCanceller() if judge else None)
     graph = wiring(_settings(hold, speaker), edge, taps, load_judge=_load)
     channels = graph.channels
     runs, entries = Runs(), list[Entry]()
@@ -123,11 +129,17 @@ async def _run(
     channels.sounds.overhear(overhears("sounds"))
     taps.overhear(overhears("happenings"))
     senders = {name: getattr(channels, name).sender() for name in ("service", "sounds", "fills", "onset")}
-    kinds = (*DECIDING, OnsetDetector) if judge else DECIDING
+    # The speaker plays stand-ins; what may echo in the microphone is the sound that was recorded.
+    heard = Channel[Sounding](
+        "sounding", capacity=256, unit="frames of 20 ms", full=Full.DROP_OLDEST, because="as in the room"
+    )
+    senders["sounding"] = heard.sender()
     async with trio.open_nursery() as nursery:
         for actor in (*graph.conversation, *graph.bystanders):
-            if isinstance(actor, kinds):
+            if isinstance(actor, DECIDING):
                 nursery.start_soon(actor.run)
+            elif judge and isinstance(actor, OnsetDetector):
+                nursery.start_soon(evolve(actor, playing=heard.receiver()).run)
         await wait_all_tasks_blocked()
         for feed in feeds:
             await trio.sleep_until(started + feed.at)
@@ -155,16 +167,24 @@ def _settings(hold: HoldSettings, speaker: SpeakerSettings) -> Settings:
     )
 
 
-def _microphone(record: Record) -> Iterator[_Feed]:
+def _sound(record: Record) -> Iterator[_Feed]:
+    """What the detector heard: the person's frames, and the agent's sound that may echo in them."""
     path = record.path.parent / Path(record.header.sound or "").name
-    runs = [entry.what for entry in record.entries if isinstance(entry.what, MicrophoneRun)]
-    spans = [span for run in runs for span in run.frames]
     try:
-        sound = read_person(path, [(first, count) for _, first, count in spans])
+        both = read_sound(path)
     except (OSError, EOFError, wave.Error) as error:
         raise RecordUnreadable(
             f"the sound of the record, {path}, cannot be read ({error})",
-            "put it beside the record, or leave it out with --without-sound",
+            "put it beside the record, or do without it: --without-sound",
         ) from None
-    for (at, _, _), pcm in zip(spans, sound, strict=True):
-        yield _Feed(at, MicrophoneFrame(pcm), "onset")
+    person, agent = both[:, 0], both[:, 1]
+    for entry in record.entries:
+        if isinstance(entry.what, MicrophoneRun):
+            for at, first, count in entry.what.frames:
+                pcm = person[first : first + count].tobytes()
+                yield _Feed(at, MicrophoneFrame(pcm + bytes(2 * count - len(pcm))), "onset")
+    for first in range(0, len(agent), PIECE_SAMPLES):
+        piece = agent[first : first + PIECE_SAMPLES]
+        if piece.any():
+            at = first / SAMPLE_RATE_HZ
+            yield _Feed(max(0.0, at - TOLD_BEFORE_S), Sounding(at, piece.tobytes()), "sounding")
