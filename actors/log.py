@@ -14,6 +14,7 @@ from structlog.typing import FilteringBoundLogger
 
 from channels.bounded import Receiver
 from channels.happenings import (
+    BystanderFailed,
     Happening,
     ModelFailed,
     PersonSaid,
@@ -50,8 +51,8 @@ class EventLog:
     def _write(self, happening: Happening) -> None:
         fields = {name: _plain(value) for name, value in attrs.asdict(happening, recurse=False).items()}
         fields.pop("at", None)  # the log has its own clock
-        if isinstance(happening, ToolAnswered) and fields["traceback"] is not None:
-            fields["exception"] = fields["traceback"]  # what structlog writes below the line
+        if isinstance(happening, ToolAnswered | BystanderFailed) and happening.traceback is not None:
+            fields["exception"] = happening.traceback  # what structlog writes below the line
         fields.pop("traceback", None)
         if isinstance(happening, TurnTimed):
             fields["reply"] = happening.reply.reply_id
@@ -62,7 +63,7 @@ class EventLog:
                 write = self.log.debug
             case TurnStarted() | TurnStopped():
                 write = self.log.debug
-            case ToolAnswered(error=str()):
+            case ToolAnswered(error=str()) | BystanderFailed():
                 write = self.log.warning
             case RoomLost() | SessionLost() | ServiceComplained() | ModelFailed() | RequestWithheld():
                 write = self.log.warning

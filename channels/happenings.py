@@ -316,6 +316,8 @@ class BystanderFailed:
 
     actor: str
     why: str
+    traceback: str | None = attrs.field(default=None, repr=False)
+    """For the log alone."""
 
 
 @attrs.frozen

@@ -237,6 +237,10 @@ class Call:
         await self.service.send_event(SpeechStarted())
         await self.service.send_event(ReplyDone(reply_id, "interrupted"))
 
+    async def service_hears(self, text: str) -> None:
+        """The service understands something that is no turn, and lets the agent speak."""
+        await self.service.send_event(UserTranscript(text))
+
     async def leave(self) -> None:
         """Ctrl-C."""
         self.agent.cancel()

@@ -85,7 +85,8 @@ async def test_the_crash_of_an_addition_is_told_and_contained(autojump_clock: Mo
     async with scripted_call(Addition(Crashing)) as call:
         await talk(call)
         (failed,) = call.happened(BystanderFailed)
-        assert failed == BystanderFailed("Crashing", "ZeroDivisionError('a fault of its author')")
+        assert (failed.actor, failed.why) == ("Crashing", "ZeroDivisionError: a fault of its author")
+        assert "additions.py" in failed.traceback, "its author finds the place"
         assert not call.over.is_set()
 
 

@@ -1,0 +1,1 @@
+"""Actors of one's own, and tools: each file stands alone, for you to copy."""
