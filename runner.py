@@ -31,6 +31,7 @@ from structlog.typing import FilteringBoundLogger
 from actors.api import ApiSession
 from actors.api.connection import Dialer, dial
 from actors.barge_in import BargeInController
+from actors.call_life import CallLife
 from actors.filler import Filler
 from actors.front_end import FrontEnd
 from actors.live_line import LiveLine
@@ -54,6 +55,8 @@ from channels.messages import (
     LeaveRoom,
     MicrophoneFrame,
     PersonCame,
+    PersonWent,
+    SessionOrder,
     Sounding,
     SpeakerCommand,
     SpeakerReport,
@@ -98,12 +101,19 @@ class Channels:
             full=Full.FAIL,
             because="the microphone pump takes them at once",
         )
-        self.people = Channel[PersonCame](
+        self.people = Channel[PersonCame | PersonWent](
             "people",
-            capacity=1,
-            unit="people who came",
-            full=Full.DROP_OLDEST,
-            because="that anybody came is all that matters",
+            capacity=256,
+            unit="comings and goings",
+            full=Full.FAIL,
+            because="the life of the call takes them at once",
+        )
+        self.session = Channel[SessionOrder](
+            "session",
+            capacity=16,
+            unit="orders to begin or end",
+            full=Full.FAIL,
+            because="the session takes them within a second or so, and nobody comes and goes that fast",
         )
         self.texts = Channel[RoomText](
             "texts",
@@ -248,10 +258,20 @@ def wire(
             random,
         ),
         MicPump(settings.listen, c.tracks.receiver(), c.microphone.sender(), c.onset.sender(), taps),
+        CallLife(
+            settings.call,
+            c.people.receiver(),
+            c.texts.tap("typed", capacity=32),
+            taps.tap("call life"),
+            c.session.sender(),
+            c.requests.sender(),
+            c.departures.sender(),
+            taps,
+        ),
         ApiSession(
             settings.api,
             c.microphone.receiver(),
-            c.people.receiver(),
+            c.session.receiver(),
             c.requests.receiver(),
             c.service.sender(),
             c.tool_events.sender(),

@@ -39,6 +39,7 @@ __all__ = [
     "Playing",
     "Resume",
     "SessionOrder",
+    "SessionOver",
     "Sounding",
     "SpeakerCommand",
     "SpeakerReport",
@@ -60,6 +61,11 @@ class MicrophoneFrame:
 @attrs.frozen
 class ConnectionBroke:
     """The connection to the service is gone. What it had not yet sent of a reply may never come."""
+
+
+@attrs.frozen
+class SessionOver:
+    """The session was ended by us. What it still had to say concerns nobody."""
 
 
 @attrs.frozen
@@ -101,7 +107,7 @@ class LeaveRoom:
     """For the log, in a few words."""
 
 
-ApiEvent: TypeAlias = ServerEvent | ConnectionBroke
+ApiEvent: TypeAlias = ServerEvent | ConnectionBroke | SessionOver
 """What the session tells the controller."""
 
 ToolEvent: TypeAlias = (
@@ -113,6 +119,7 @@ ToolEvent: TypeAlias = (
     | SessionReady
     | SessionUpdated
     | ConnectionBroke
+    | SessionOver
 )
 """What the session tells the tool runner: nothing of which a burst of sound brings much."""
 

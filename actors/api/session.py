@@ -1,13 +1,13 @@
 """ApiSession: the conversation with the Voice Agent API, kept up across drops.
 
-In: frames of the person's sound, and messages that others want to be sent. It begins when somebody is in
-the room, so that nobody pays for an empty one and the greeting is heard. Out: the service's events (to the
-controller, and those that concern tools to their runner) and what became of the connection (to the taps).
+In: frames of the person's sound, orders to begin and to end, and messages that others want to be sent. Out:
+the service's events (to the controller, and those that concern tools to their runner) and what became of the
+connection (to the taps).
 Sound is sent only after `session.ready` and never faster than real time. The reader hands each event to a
 channel that never makes it wait, so an interruption is never behind a reply's sound. An abnormal drop is
 resumed on the same host within the session's grace, else a fresh session takes over; what cannot be mended
-is raised as one typed error. Cancelled, it says `session.end` and waits a moment for `session.ended`, so
-that billing ends.
+is raised as one typed error. Ordered to end, or cancelled, it says `session.end` and waits a moment for
+`session.ended`, so that billing ends.
 """
 
 from __future__ import annotations
@@ -40,7 +40,16 @@ from channels.happenings import (
     SessionStarted,
     Taps,
 )
-from channels.messages import ApiEvent, ConnectionBroke, MicrophoneFrame, PersonCame, ToolEvent
+from channels.messages import (
+    ApiEvent,
+    BeginSession,
+    ConnectionBroke,
+    EndSession,
+    MicrophoneFrame,
+    SessionOrder,
+    SessionOver,
+    ToolEvent,
+)
 from channels.settings import ApiSettings
 from channels.sound import ms_of_bytes
 from channels.wire.events import (
@@ -92,7 +101,7 @@ class ApiSession:
 
     settings: ApiSettings
     frames: Receiver[MicrophoneFrame]
-    people: Receiver[PersonCame]
+    orders: Receiver[SessionOrder]
     requests: Receiver[ClientMessage]
     events: Sender[ApiEvent]
     tool_events: Sender[ToolEvent]
@@ -103,10 +112,7 @@ class ApiSession:
     """Gives seconds since the epoch, to know when a session expires."""
     passed_by: int = field(default=0, init=False)
     """Frames and fields of the service that this agent does not know."""
-    _call: Call = field(
-        default=Factory(lambda self: Call(Asked(self.settings.session.as_wire())), takes_self=True),
-        init=False,
-    )
+    _call: Call = field(default=Factory(lambda self: self._new_call(), takes_self=True), init=False)
     _policy: RetryPolicy = field(
         default=Factory(lambda self: RetryPolicy(self.random), takes_self=True), init=False
     )
@@ -116,28 +122,53 @@ class ApiSession:
     async def run(self) -> None:
         """Talks until the frames end, until cancelled, or until the service cannot be used any more."""
         self.taps.overhear(lambda happening: self._call.happened(happening, trio.current_time()))
-        async with self.frames, self.people, self.requests, self.events, self.tool_events:
-            if not await self._somebody_came():
-                return
-            resume: str | None = None
-            while True:
-                failure = await self._talk(resume)
-                if failure is None:
-                    return
-                self._tell(ConnectionBroke())
-                following = self._policy.failed(failure, trio.current_time())
-                if following is None:
-                    raise failure
-                self.taps.publish(SessionLost(str(failure), following.wait_s))
-                await trio.sleep(following.wait_s)
-                resume = self._call.session_id if following.resume else None
+        async with self.frames, self.orders, self.requests, self.events, self.tool_events:
+            async for order in self.orders:
+                if isinstance(order, BeginSession):
+                    if order.fresh:
+                        self._call = self._new_call()
+                    if not await self._until_ended():
+                        return
 
-    async def _somebody_came(self) -> bool:
-        try:
-            await self.people.receive()
-        except trio.EndOfChannel:
+    async def _until_ended(self) -> bool:
+        """Keeps up one session until it is ordered to end; False: the frames have ended."""
+        ended = trio.CancelScope()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._take_end, ended)
+            with ended:
+                await self._keep_up()
+            nursery.cancel_scope.cancel()
+        if not ended.cancelled_caught:
             return False
+        self._policy = RetryPolicy(self.random)
+        with contextlib.suppress(trio.WouldBlock, trio.EndOfChannel):
+            while True:
+                self.requests.receive_nowait()  # what was asked of a session that is over
+        self._tell(SessionOver())
         return True
+
+    async def _take_end(self, ended: trio.CancelScope) -> None:
+        async for order in self.orders:
+            if isinstance(order, EndSession):
+                ended.cancel()
+                return
+
+    async def _keep_up(self) -> None:
+        resume: str | None = None
+        while True:
+            failure = await self._talk(resume)
+            if failure is None:
+                return
+            self._tell(ConnectionBroke())
+            following = self._policy.failed(failure, trio.current_time())
+            if following is None:
+                raise failure
+            self.taps.publish(SessionLost(str(failure), following.wait_s))
+            await trio.sleep(following.wait_s)
+            resume = self._call.session_id if following.resume else None
+
+    def _new_call(self) -> Call:
+        return Call(Asked(self.settings.session.as_wire()))
 
     async def _talk(self, resume: str | None) -> ServiceError | None:
         """One connection, from dialling to the failure that ended it; None: the frames have ended."""

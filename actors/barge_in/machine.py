@@ -41,6 +41,7 @@ from channels.messages import (
     Play,
     Playing,
     Resume,
+    SessionOver,
     SpeakerCommand,
     SpeakerReport,
 )
@@ -197,6 +198,9 @@ def step(conversation: Conversation, event: Event, now: float) -> Outcome:
         case ConnectionBroke():
             # A resumed session may go on with its reply; only a fresh one says that it will not.
             pass
+        case SessionOver():
+            turn.signal_living(Signal.INTERRUPTED)
+            turn.happenings.clear()  # nobody interrupted: whoever it was said to is gone
         case _:
             pass
     return turn.conversation, turn.commands, turn.happenings

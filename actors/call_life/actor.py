@@ -118,11 +118,11 @@ class CallLife:
                 await self.requests.send(ReplyCreate(WARN.format(s=round(self.settings.warn_ms / 1000))))
 
     async def _do(self, life: Life, deed: Deed) -> None:
-        before = self.life.phase
+        before, now = self.life.phase, trio.current_time()
         self._become(life)
         match deed:
             case Deed.BEGIN:
-                self.session.send_nowait(BeginSession(fresh=before is Phase.EMPTY))
+                self.session.send_nowait(BeginSession(fresh=before is Phase.EMPTY and life.is_fresh(now)))
             case Deed.END:
                 self.session.send_nowait(EndSession())
                 self.taps.publish(CallEnded(_WHY[before]))

@@ -15,6 +15,10 @@ GOODBYE_WITHIN_S = 15.0
 """From asking for a goodbye to its last word; a service that does not answer does not keep the call open."""
 
 
+REMEMBERED_S = 300.0
+"""Who comes back within this time (a reloaded page, a lost network) goes on with the same call."""
+
+
 @frozen
 class Life:
     """A call, with its times (s)."""
@@ -29,10 +33,17 @@ class Life:
     """When people are told that it will."""
     people: frozenset[str] = frozenset()
     """Identities of those who are in the room."""
+    former: frozenset[str] = frozenset()
+    """Those with whom the last session was."""
+    ended_at: float = -math.inf
 
     def next_time(self) -> float:
         """When to call `pass_time`; infinity: not before something happens."""
         return min(self.deadline, self.limit, self.warning)
+
+    def is_fresh(self, now: float) -> bool:
+        """Whether a session that begins now has nothing to do with the last one."""
+        return not self.people & self.former or now - self.ended_at > REMEMBERED_S
 
     def come(self, identity: str, now: float) -> tuple[Life, Deed]:
         """Somebody came."""
@@ -43,7 +54,7 @@ class Life:
         left = evolve(self, people=self.people - {identity})
         if left.people or not self.people:
             return left, Deed.NOTHING
-        return left.take(Signal.EMPTIED, now)
+        return evolve(left, former=self.people).take(Signal.EMPTIED, now)
 
     def speak(self, now: float) -> Life:
         """The agent's voice is heard: nobody is expected to speak meanwhile."""
@@ -66,7 +77,8 @@ class Life:
         if deed is Deed.BEGIN:
             after = after._begun(now)
         elif deed is Deed.END:
-            after = evolve(after, limit=math.inf, warning=math.inf)
+            former = self.people or self.former
+            after = evolve(after, limit=math.inf, warning=math.inf, former=former, ended_at=now)
         if phase is Phase.TALKING:
             if signal in (Signal.CAME, Signal.SIGN) or self.phase is not Phase.TALKING:
                 after = after._until_asked(now)

@@ -30,7 +30,7 @@ from channels.happenings import (
     RoomRestored,
     Taps,
 )
-from channels.messages import LeaveRoom, PersonCame
+from channels.messages import LeaveRoom, PersonCame, PersonWent
 from channels.ports import (
     AudioTrackGone,
     AudioTrackHeard,
@@ -49,7 +49,7 @@ from channels.secret import Secret
 from channels.settings import LiveKitSettings
 from channels.texts import Asked, RoomText, Typed
 
-__all__ = ["AGENT_IDENTITY", "RoomActor", "mint_token"]
+__all__ = ["AGENT_IDENTITY", "RoomActor", "mint_agent_token", "mint_token"]
 
 AGENT_IDENTITY = "voice-agent"
 
@@ -80,23 +80,25 @@ def mint_token(settings: LiveKitSettings, identity: str, life: timedelta) -> Sec
     """
     if not identity.strip():
         raise SettingsError("the identity is empty", "give the name of who joins, e.g. --identity alice")
-    return Secret(_token(settings, identity, life, _grants(settings)).to_jwt())
+    return Secret(_token(settings, identity, life).to_jwt())
 
 
-def _mint_agent_token(settings: LiveKitSettings) -> Secret:
+def mint_agent_token(settings: LiveKitSettings) -> Secret:
+    """The agent's own token, for one joining of the room of the settings."""
     # The attributes and the kind are how LiveKit's front ends find an agent and its state.
-    grants = _grants(settings)
-    grants.can_update_own_metadata = True
-    return Secret(_token(settings, AGENT_IDENTITY, _TOKEN_LIFE, grants).with_kind("agent").to_jwt())
+    token = _token(settings, AGENT_IDENTITY, _TOKEN_LIFE)
+    return Secret(token.with_kind("agent").to_jwt())
 
 
-def _grants(settings: LiveKitSettings) -> api.VideoGrants:
-    return api.VideoGrants(room_join=True, room=settings.room_name, can_publish=True, can_subscribe=True)
-
-
-def _token(
-    settings: LiveKitSettings, identity: str, life: timedelta, grants: api.VideoGrants
-) -> api.AccessToken:
+def _token(settings: LiveKitSettings, identity: str, life: timedelta) -> api.AccessToken:
+    # Its own attributes are how an agent shows its state, and a client what its microphone does.
+    grants = api.VideoGrants(
+        room_join=True,
+        room=settings.room_name,
+        can_publish=True,
+        can_subscribe=True,
+        can_update_own_metadata=True,
+    )
     token = api.AccessToken(settings.api_key, settings.api_secret.reveal())
     return token.with_identity(identity).with_ttl(life).with_grants(grants)
 
@@ -113,7 +115,7 @@ class RoomActor:
     settings: LiveKitSettings
     room: Room
     tracks: Sender[TrackEvent]
-    people: Sender[PersonCame]
+    people: Sender[PersonCame | PersonWent]
     texts: Sender[RoomText]
     departures: Receiver[LeaveRoom]
     taps: Taps
@@ -152,7 +154,7 @@ class RoomActor:
 
     async def _stay(self, *, rejoined: bool) -> None:
         """Returns when the connection is lost for good."""
-        token = _mint_agent_token(self.settings)
+        token = mint_agent_token(self.settings)
         async with self.room.join(self.settings.url, token) as events:
             self.taps.publish(RoomJoined(self.settings.room_name, rejoined))
             left = await self._attend(events)
@@ -162,6 +164,7 @@ class RoomActor:
 
     async def _attend(self, events: AsyncIterator[RoomEvent]) -> RoomLeft:
         heard: dict[str, AudioTrackHeard] = {}
+        people: set[str] = set()
         try:
             async for event in events:
                 match event:
@@ -174,9 +177,13 @@ class RoomActor:
                     case ParticipantCame(identity=identity, kind=kind):
                         self.taps.publish(ParticipantJoined(identity))
                         if kind is ParticipantKind.PERSON:
+                            people.add(identity)
                             self.people.send_nowait(PersonCame(identity))
                     case ParticipantWent(identity=identity):
                         self.taps.publish(ParticipantLeft(identity))
+                        if identity in people:
+                            people.discard(identity)
+                            self.people.send_nowait(PersonWent(identity))
                     case RoomReconnecting():
                         self.taps.publish(RoomLost("LiveKit reconnects"))
                     case RoomReconnected():
@@ -186,7 +193,12 @@ class RoomActor:
                     case RoomLeft():
                         return event
         finally:
-            # A lost room takes its tracks with it without saying so.
+            # A lost room takes its tracks and its people with it without saying so.
+            with contextlib.suppress(
+                trio.BrokenResourceError
+            ):  # those behind it end first, when all is cancelled
+                for identity in sorted(people):
+                    self.people.send_nowait(PersonWent(identity))
             for gone in heard.values():
                 self._forget(gone)
         return RoomLeft(WhyLeft.LOST, "the SDK ended its events")

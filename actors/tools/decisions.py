@@ -21,7 +21,7 @@ from typing import Any, TypeAlias
 from attrs import evolve, field, frozen
 
 from channels.happenings import Happening, ToolAnswered, ToolCalled, ToolDropped
-from channels.messages import ConnectionBroke, ToolEvent
+from channels.messages import ConnectionBroke, SessionOver, ToolEvent
 from channels.settings import ToolSettings
 from channels.tools import Tool, ToolOptions
 from channels.wire.events import (
@@ -197,6 +197,8 @@ def step(state: ToolState, event: Event, now: float) -> Outcome:
             turn.configure(config)
         case ConnectionBroke():
             turn.change(connected=False)
+        case SessionOver():
+            turn.leave("its session is over")
         case TimePassed():
             pass
     turn.send_what_may_go()
@@ -271,10 +273,13 @@ class _Step:
 
     def connect(self, session_id: str) -> None:
         if session_id != self.state.session_id:
-            for call_id in list(self.state.calls):
-                self._drop(call_id, "its session was lost")
-            self.change(reply=None, over=())
+            self.leave("its session was lost")
         self.change(session_id=session_id, connected=True)
+
+    def leave(self, why: str) -> None:
+        for call_id in list(self.state.calls):
+            self._drop(call_id, why)
+        self.change(reply=None, over=(), connected=False)
 
     def configure(self, config: Mapping[str, Any]) -> None:
         declared = declared_tools(config)

@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 from trio.testing import MockClock
 from trio_websocket import ConnectionClosed, wrap_server_stream
 
-from channels.happenings import SessionClosed, SessionLost, SessionStarted
-from channels.wire.events import SpeechStarted
-from channels.wire.messages import SessionEnd
+from channels.happenings import PersonSaid, SessionClosed, SessionLost, SessionStarted
+from channels.messages import BeginSession, EndSession, SessionOver
+from channels.settings import SessionConfig
+from channels.wire.events import SpeechStarted, UserTranscript
+from channels.wire.messages import ReplyCreate, SessionEnd, SessionUpdate
 from playground.voice_agent_api import Drop, Expect, Send, Stall, Wait
 from tests.actors.test_api_support import RESUME, START, Conversation, conversation, in_virtual_time, ready
 
@@ -222,3 +224,68 @@ async def test_a_heartbeat_of_the_service_that_crosses_our_goodbye_is_no_crash(
         assert await talk.stop() <= 2
         assert talk.failure is None
         assert talk.happened(SessionClosed) == [SessionClosed(confirmed=answers)]
+
+
+async def test_ordered_to_end_the_session_is_ended_and_the_next_person_gets_one_of_their_own(
+    autojump_clock: MockClock,
+) -> None:
+    greeted = SessionConfig(greeting="Hello.")
+    second = (Expect("session.update"), ready("sess_2"))
+    async with conversation(START, second, config=greeted) as talk:
+        await talk.speak_for(1)
+        talk.orders.send_nowait(EndSession())
+        await talk.speak_for(60)
+        assert_the_session_was_ended(talk)
+        assert len(talk.network.dialled) == 1, "a session that nobody needs is not begun again"
+        assert SessionOver() in talk.events
+        assert not talk.happened(SessionLost)
+        talk.orders.send_nowait(BeginSession(fresh=True))
+        await talk.speak_for(1)
+        first, again = talk.sent(SessionUpdate)
+        assert again.what == first.what, "nothing of the former call is told to another person"
+        assert talk.happened(SessionStarted)[-1] == SessionStarted("sess_2", resumed=False)
+
+
+async def test_a_call_that_is_taken_up_again_is_neither_greeted_nor_forgotten(
+    autojump_clock: MockClock,
+) -> None:
+    said = Send(UserTranscript("item_1", "My order number is 4471."))
+    second = (Expect("session.update"), ready("sess_2"))
+    async with conversation((*START, said), second, config=SessionConfig(greeting="Hello.")) as talk:
+        await talk.speak_for(1)
+        talk.taps.publish(PersonSaid("My order number is 4471.", final=True))
+        talk.orders.send_nowait(EndSession())
+        await talk.speak_for(60)
+        talk.orders.send_nowait(BeginSession(fresh=False))
+        await talk.speak_for(1)
+        session = talk.sent(SessionUpdate)[-1].what.session
+        assert "greeting" not in session
+        assert "4471" in session["system_prompt"]
+
+
+@pytest.mark.parametrize("after_s", [0.0, 0.2, 1.0, 3.0])
+async def test_ordered_to_end_while_it_dials_or_waits_it_stops_trying(
+    autojump_clock: MockClock, after_s: float
+) -> None:
+    async with conversation(down=True) as talk:
+        await trio.sleep(after_s)
+        talk.orders.send_nowait(EndSession())
+        await trio.sleep(1)
+        tried = len(talk.network.dialled)
+        await trio.sleep(120)
+        assert len(talk.network.dialled) == tried
+        assert talk.failure is None
+
+
+async def test_what_was_asked_of_a_session_that_is_over_is_not_asked_of_the_next(
+    autojump_clock: MockClock,
+) -> None:
+    second = (Expect("session.update"), ready("sess_2"))
+    async with conversation([Expect("session.update"), Stall(5)], second) as talk:
+        await trio.sleep(1)
+        talk.requests.send_nowait(ReplyCreate("Say goodbye."))
+        talk.orders.send_nowait(EndSession())
+        await trio.sleep(5)
+        talk.orders.send_nowait(BeginSession())
+        await talk.speak_for(2)
+        assert talk.sent(ReplyCreate) == []

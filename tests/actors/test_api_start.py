@@ -10,7 +10,7 @@ from trio.testing import MockClock
 
 from actors.api.connection import dial
 from channels.happenings import ServiceComplained, SessionLost, SessionStarted
-from channels.messages import ConnectionBroke, PersonCame
+from channels.messages import BeginSession, ConnectionBroke
 from channels.secret import Secret
 from channels.settings import OutputConfig, SessionConfig
 from channels.wire.events import SessionFailed, SessionReady, SessionUpdated, SpeechStarted, Unrecognised
@@ -70,14 +70,14 @@ async def test_nobody_pays_for_an_empty_room(autojump_clock: MockClock) -> None:
     async with conversation(START, empty_room=True) as talk:
         await trio.sleep(3600)
         assert talk.network.dialled == []
-        talk.people.send_nowait(PersonCame("alice"))
+        talk.orders.send_nowait(BeginSession())
         await talk.until(SessionStarted)
         assert trio.current_time() == 3600
 
 
 async def test_a_room_that_ends_before_anybody_came_is_no_error(autojump_clock: MockClock) -> None:
     async with conversation(START, empty_room=True) as talk:
-        talk.people.close()
+        talk.orders.close()
         assert await talk.over(within_s=1) is None
         assert talk.network.dialled == []
         assert talk.events_ended
@@ -86,8 +86,8 @@ async def test_a_room_that_ends_before_anybody_came_is_no_error(autojump_clock: 
 async def test_a_second_person_begins_no_second_session(autojump_clock: MockClock) -> None:
     async with conversation(START) as talk:
         await talk.until(SessionStarted)
-        for number in range(100):
-            talk.people.send_nowait(PersonCame(f"guest {number}"))
+        for _ in range(100):
+            talk.orders.send_nowait(BeginSession())
             await trio.sleep(1)
         assert len(talk.network.dialled) == 1
 

@@ -21,7 +21,7 @@ from actors.api.connection import Dialer
 from channels.bounded import Channel, ChannelStatistics, Full, Receiver, Sender
 from channels.errors import reason_of
 from channels.happenings import Happening, Taps
-from channels.messages import ApiEvent, MicrophoneFrame, PersonCame, ToolEvent
+from channels.messages import ApiEvent, BeginSession, MicrophoneFrame, SessionOrder, ToolEvent
 from channels.secret import Secret
 from channels.settings import ApiSettings, SessionConfig
 from channels.sound import bytes_of_ms
@@ -146,9 +146,10 @@ class Conversation:
     server: VoiceAgentServer
     network: Network
     microphone: Sender[MicrophoneFrame]
-    people: Sender[PersonCame]
+    orders: Sender[SessionOrder]
     requests: Sender[ClientMessage]
     service: Channel[ApiEvent]
+    taps: Taps
     events: list[ApiEvent] = attrs.field(factory=list)
     events_at: list[float] = attrs.field(factory=list)
     events_ended: bool = False
@@ -260,6 +261,7 @@ async def conversation(
     dialer: Dialer | None = None,
     empty_room: bool = False,
     seed: int = 1,
+    **api: bool,
 ) -> AsyncIterator[Conversation]:
     """A session against a server that plays these steps, one list for each connection.
 
@@ -276,6 +278,7 @@ async def conversation(
         dialer: dials, in place of the network of the test.
         empty_room: nobody is there yet.
         seed: of the jitter.
+        api: further settings of the API.
     """
     if options is None:
         options = ServerOptions(script=Script(connections), keys=(Secret(KEY),), ping_s=None, record=100_000)
@@ -286,15 +289,15 @@ async def conversation(
     service = Channel[ApiEvent](
         "service", capacity=capacity, unit="events", full=Full.FAIL, because="as in the wiring"
     )
-    people = Channel[PersonCame](
-        "people", capacity=1, unit="people", full=Full.DROP_OLDEST, because="as in the wiring"
+    orders = Channel[SessionOrder](
+        "session", capacity=16, unit="orders", full=Full.FAIL, because="as in the wiring"
     )
-    people.sender().send_nowait(PersonCame("alice"))
+    orders.sender().send_nowait(BeginSession())
     requests = Channel[ClientMessage](
         "requests", capacity=16, unit="messages", full=Full.WAIT, because="as in the wiring"
     )
-    people = Channel[PersonCame](
-        "people", capacity=1, unit="people", full=Full.DROP_OLDEST, because="as in the wiring"
+    orders = Channel[SessionOrder](
+        "session", capacity=16, unit="orders", full=Full.FAIL, because="as in the wiring"
     )
     requests = Channel[ClientMessage](
         "requests", capacity=16, unit="messages", full=Full.WAIT, because="as in the wiring"
@@ -309,9 +312,9 @@ async def conversation(
     async with trio.open_nursery() as nursery:
         network = Network(answer or server.serve_stream, nursery, down=down)
         session = ApiSession(
-            ApiSettings(url, Secret(key), config or SessionConfig()),
+            ApiSettings(url, Secret(key), config or SessionConfig(), **api),
             frames.receiver(),
-            people.receiver(),
+            orders.receiver(),
             requests.receiver(),
             service.sender(),
             tool_events.sender(),
@@ -319,9 +322,11 @@ async def conversation(
             dialer or network.dial,
             Random(seed),
         )
-        talk = Conversation(server, network, frames.sender(), people.sender(), requests.sender(), service)
+        talk = Conversation(
+            server, network, frames.sender(), orders.sender(), requests.sender(), service, taps
+        )
         if not empty_room:
-            talk.people.send_nowait(PersonCame("alice"))
+            talk.orders.send_nowait(BeginSession())
         nursery.start_soon(talk.take_happenings, happenings)
         if not deaf:
             nursery.start_soon(talk.take_events, events)

@@ -41,6 +41,7 @@ from channels.messages import (
     Hold,
     Play,
     Resume,
+    SessionOver,
     SpeakerCommand,
     SpeakerReport,
 )
@@ -549,3 +550,14 @@ def test_what_was_heard_of_a_cut_reply_ends_with_the_last_word_that_was_played()
         conversation, _, _ = step(conversation, event, 0.0)
     _, _, happenings = step(conversation, Finished("r", 820.0), 0.0)
     assert happenings == [ReplyEnded("r", ReplyOutcome.CUT, 820, "Our return", at=0.0)]
+
+
+def test_when_the_session_is_over_the_next_person_hears_nothing_of_what_was_being_said() -> None:
+    conversation = Conversation(interruptible=False)
+    for event in (SessionReady("one"), ReplyStarted("r"), ReplyAudio(bytes(2), "r"), ReplyDone("r")):
+        conversation, _, _ = step(conversation, event, 0.0)
+    conversation, orders, happenings = step(conversation, SessionOver(), 1.0)
+    assert (orders, happenings) == ([Cut("r")], []), "it is cut, and nobody is said to have interrupted"
+    _, _, (ended,) = step(conversation, Finished("r", 20.0), 1.0)
+    assert isinstance(ended, ReplyEnded)
+    assert ended.outcome is ReplyOutcome.CUT

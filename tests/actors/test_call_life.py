@@ -158,6 +158,18 @@ async def test_who_comes_back_at_once_goes_on_with_the_session(autojump_clock: M
         assert at_work.ordered() == [BeginSession(fresh=True)]
 
 
+@pytest.mark.parametrize(("away_s", "fresh"), [(60, False), (600, True)])
+async def test_who_comes_back_after_the_session_has_ended_goes_on_with_the_call_for_a_while(
+    autojump_clock: MockClock, away_s: float, fresh: bool
+) -> None:
+    async with call(CallSettings(alone_ms=10_000)) as at_work:
+        await at_work.come()
+        await at_work.go()
+        await trio.sleep(away_s)
+        await at_work.come()
+        assert at_work.ordered() == [BeginSession(fresh=True), EndSession(), BeginSession(fresh=fresh)]
+
+
 async def test_who_says_nothing_is_asked_once_then_the_session_ends_and_a_sound_takes_it_up(
     autojump_clock: MockClock,
 ) -> None:
@@ -222,7 +234,7 @@ async def test_a_call_that_is_too_long_is_warned_of_and_ended_after_a_goodbye(
         await at_work.sound()
         assert at_work.ordered() == [], "it is over for those who are there"
         await at_work.go()
-        await at_work.come()
+        await at_work.come("bob")
         assert at_work.ordered() == [BeginSession(fresh=True)]
 
 

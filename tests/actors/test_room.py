@@ -28,7 +28,7 @@ from channels.happenings import (
     RoomRestored,
     Taps,
 )
-from channels.messages import LeaveRoom, PersonCame
+from channels.messages import LeaveRoom, PersonCame, PersonWent
 from channels.ports import (
     AudioTrackGone,
     AudioTrackHeard,
@@ -106,7 +106,7 @@ class Visit:
 
     room: FakeRoom
     tracks: Receiver[TrackEvent]
-    people: Receiver[PersonCame]
+    people: Receiver[PersonCame | PersonWent]
     texts: Receiver[RoomText]
     departures: Sender[LeaveRoom]
     taps: Receiver[Happening]
@@ -149,8 +149,8 @@ async def visit(*stays: Stay, last: Stay | None = None, seed: int = 1) -> AsyncI
     tracks = Channel[TrackEvent](
         "tracks", capacity=256, unit="tracks", full=Full.FAIL, because="as in the wiring"
     )
-    people = Channel[PersonCame](
-        "people", capacity=1, unit="people", full=Full.DROP_OLDEST, because="as in the wiring"
+    people = Channel[PersonCame | PersonWent](
+        "people", capacity=256, unit="people", full=Full.FAIL, because="as in the wiring"
     )
     texts = Channel[RoomText](
         "texts", capacity=32, unit="messages", full=Full.DROP_OLDEST, because="as in the wiring"
@@ -232,6 +232,7 @@ def test_a_clients_token_opens_this_room_only_under_its_own_name() -> None:
         "canPublish": True,
         "canSubscribe": True,
         "canPublishData": True,
+        "canUpdateOwnMetadata": True,
     }
     assert read.get("kind", "") in ("", "standard")
     assert 3600 <= read["exp"] - read["nbf"] <= 3660
@@ -253,6 +254,17 @@ async def test_who_comes_and_goes_is_told(autojump_clock: MockClock) -> None:
             ParticipantJoined("alice"),
             ParticipantLeft("alice"),
         ]
+
+
+async def test_the_life_of_the_call_is_told_of_people_alone_and_of_those_a_lost_room_took_with_it(
+    autojump_clock: MockClock,
+) -> None:
+    alice, bob = (ParticipantCame(name, ParticipantKind.PERSON) for name in ("alice", "bob"))
+    recorder = ParticipantCame("recorder", ParticipantKind.MACHINE)
+    stay: Stay = [alice, recorder, bob, 1.0, ParticipantWent("bob"), ParticipantWent("recorder"), LOST]
+    async with visit(stay) as at_work:
+        told = [await at_work.people.receive() for _ in range(4)]
+        assert told == [PersonCame("alice"), PersonCame("bob"), PersonWent("bob"), PersonWent("alice")]
 
 
 @pytest.mark.parametrize("stays", [([1.0, 60.0],), ([5.0, LOST],)], ids=["in the room", "between joins"])

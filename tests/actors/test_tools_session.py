@@ -20,7 +20,7 @@ from actors.tools import ToolRunner
 from actors.tools.declaration import declare
 from channels.bounded import Channel, Full
 from channels.happenings import Taps
-from channels.messages import ApiEvent, MicrophoneFrame, PersonCame, ToolEvent
+from channels.messages import ApiEvent, BeginSession, MicrophoneFrame, SessionOrder, ToolEvent
 from channels.secret import Secret
 from channels.settings import ApiSettings, SessionConfig, ToolSettings
 from channels.tools import tool
@@ -71,12 +71,12 @@ async def talk(
     server = VoiceAgentServer(options)
     tools = tuple(declare(function, "here") for function in functions)
     frames = Channel[MicrophoneFrame]("m", capacity=1, unit="frames", full=Full.WAIT, because="none comes")
-    people = Channel[PersonCame]("p", capacity=1, unit="people", full=Full.WAIT, because="one comes")
+    orders = Channel[SessionOrder]("o", capacity=1, unit="orders", full=Full.WAIT, because="one comes")
     requests = Channel[ClientMessage]("r", capacity=16, unit="messages", full=Full.WAIT, because="as wired")
     service = Channel[ApiEvent]("s", capacity=1, unit="events", full=Full.DROP_OLDEST, because="nobody reads")
     events = Channel[ToolEvent]("t", capacity=256, unit="events", full=Full.FAIL, because="as wired")
     unread, microphone = service.receiver(), frames.sender()
-    people.sender().send_nowait(PersonCame("alice"))
+    orders.sender().send_nowait(BeginSession())
     taps = Taps()
     async with trio.open_nursery() as nursery:
 
@@ -89,7 +89,7 @@ async def talk(
         session = ApiSession(
             ApiSettings("ws://127.0.0.1:1/v1/ws", Secret("a-key-0123456789"), config),
             frames.receiver(),
-            people.receiver(),
+            orders.receiver(),
             requests.receiver(),
             service.sender(),
             events.sender(),
