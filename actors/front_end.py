@@ -25,7 +25,6 @@ from channels.happenings import (
     ReplyEnded,
     ServiceComplained,
     SessionConfigured,
-    SessionStarted,
     TurnTimed,
     WordsHeard,
 )
@@ -131,9 +130,6 @@ class FrontEnd:
             case SessionConfigured(config=config):
                 self._config = config
                 self._answer_asked({"accepted": True, "why": ""})
-                await self._show_session()
-            case SessionStarted(resumed=False) if self._profile != self.settings.profile:
-                self._profile = self.settings.profile
                 await self._show_session()
             case ServiceComplained(message=message, mend=mend):
                 self._answer_asked({"accepted": False, "why": message or mend})

@@ -337,13 +337,14 @@ async def test_a_profile_that_the_service_refuses_is_not_shown_as_if_it_held() -
         assert play.board.shown(SESSION_TOPIC)[-1]["profile"] == "adaptive"
 
 
-async def test_a_fresh_session_begins_with_the_profile_that_was_configured() -> None:
+async def test_the_profile_that_was_changed_to_is_still_shown_when_a_fresh_session_took_over() -> None:
     async with scene() as play:
         play.texts.send_nowait(change('{"profile": "deliberate"}'))
         await play.requests.receive()
         await play.happens(SessionConfigured(CONFIG))
-        await play.happens(SessionConfigured(CONFIG), SessionStarted("s2", resumed=False))
-        assert play.board.shown(SESSION_TOPIC)[-1]["profile"] == "adaptive"
+        # ApiSession begins it with the changes that the service had accepted.
+        await play.happens(SessionStarted("s2", resumed=False), SessionConfigured(CONFIG))
+        assert play.board.shown(SESSION_TOPIC)[-1]["profile"] == "deliberate"
 
 
 async def test_a_stranger_in_the_room_neither_sees_nor_changes_the_prompt() -> None:
