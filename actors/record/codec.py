@@ -14,25 +14,17 @@ from typing import Any
 
 import attrs
 import cattrs
-import numpy as np
 
 import channels.happenings
 import channels.messages
 import channels.texts
 from actors.record.notes import BOOKKEEPING
 from actors.record.secrecy import blot_out_fields, is_secret
+from actors.record.sound_reference import first_audible, stand_in
 from channels.secret import Secret
-from channels.sound import SAMPLE_BYTES
 from channels.wire import events, messages
 
-__all__ = ["AUDIBLE", "MESSAGES", "decode", "encode", "shifted"]
-
-AUDIBLE = 300
-"""Of 32767, -41 dB: what the speaker, too, takes for the first sound that a person could hear."""
-
-_STAND_IN = b"\x20"
-"""A constant of 0x2020, a quarter of full scale, wherever the samples begin."""
-
+__all__ = ["MESSAGES", "decode", "encode", "shifted"]
 
 MESSAGES: Mapping[str, type[Any]] = {
     kind.__name__: kind
@@ -93,14 +85,10 @@ def _converter() -> cattrs.Converter:
 
 
 def _reference(pcm: bytes) -> dict[str, int]:
-    samples = np.frombuffer(pcm, "<i2", count=len(pcm) // SAMPLE_BYTES).astype(np.int32)
-    loud = np.flatnonzero(np.abs(samples) > AUDIBLE)
-    return {"bytes": len(pcm)} | ({"audible_from": int(loud[0])} if len(loud) else {})
+    audible_from = first_audible(pcm)
+    return {"bytes": len(pcm)} | ({} if audible_from is None else {"audible_from": audible_from})
 
 
 def _stand_in(reference: Mapping[str, Any]) -> bytes:
-    length = int(reference["bytes"])
-    if not 0 <= length <= 2**26:
-        raise ValueError(f"{length} bytes of sound")
-    silent = min(length, int(reference.get("audible_from", length)) * SAMPLE_BYTES)
-    return bytes(silent) + _STAND_IN * (length - silent)
+    audible_from = reference.get("audible_from")
+    return stand_in(int(reference["bytes"]), None if audible_from is None else int(audible_from))

@@ -19,6 +19,7 @@ __all__ = [
     "Noted",
     "PlayRun",
     "PlayingRun",
+    "ReplyAudioRun",
 ]
 
 
@@ -71,6 +72,16 @@ class PlayRun:
 
 
 @attrs.frozen
+class ReplyAudioRun:
+    """Sound of a reply as the service sent it, each piece with its time: nothing of it is rounded off."""
+
+    reply_id: str | None
+    since: float
+    pieces: tuple[tuple[float, int, int | None], ...]
+    """When each came (s), its bytes, and its first audible sample if there is one."""
+
+
+@attrs.frozen
 class MicrophoneRun:
     """Frames of the person's sound that followed one another on their way to the service."""
 
@@ -94,5 +105,5 @@ class Ended:
     """The record is whole: the conversation was over."""
 
 
-BOOKKEEPING = (PlayingRun, PlayRun, MicrophoneRun, Lost, Ended)
+BOOKKEEPING = (PlayingRun, PlayRun, ReplyAudioRun, MicrophoneRun, Lost, Ended)
 """What stands in a record and is no message."""

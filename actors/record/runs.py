@@ -11,14 +11,19 @@ from collections.abc import Callable
 
 from attrs import define, evolve, field
 
-from actors.record.notes import Entry, MicrophoneRun, Noted, PlayingRun, PlayRun
+from actors.record.notes import Entry, MicrophoneRun, Noted, PlayingRun, PlayRun, ReplyAudioRun
+from actors.record.sound_reference import first_audible
 from channels.messages import MicrophoneFrame, Play, Playing
+from channels.wire.events import ReplyAudio
 
 __all__ = ["Runs"]
 
 LONGEST_S = 1.0
 BROKEN_AFTER_S = 0.25
 """A gap that no jitter explains: what comes after it is another run."""
+
+_MATTERS = {"orders": "play", "reports": "playing", "service": "audio"}
+"""The runs that anything else on their channel ends."""
 
 
 @define
@@ -41,12 +46,13 @@ class Runs:
                 return done + self._join("playing", noted, playing, _begin_playing, _go_on_playing)
             case Play() as play:
                 return done + self._join("play", noted, play, _begin_play, _go_on_play)
+            case ReplyAudio() as audio:
+                return done + self._join("audio", noted, audio, _begin_audio, _go_on_audio)
             case MicrophoneFrame() as frame:
                 return done + self._join("microphone", noted, frame, self._begin_sound, self._go_on_sound)
             case what:
                 # What a reply's sound led to stands after the sound.
-                before = self._end("play") if noted.on == "orders" else []
-                before += self._end("playing") if noted.on == "reports" else []
+                before = self._end(_MATTERS.get(noted.on, ""))
                 return [*done, *before, Entry(noted.at, noted.on, what)]
 
     def settle(self, now: float) -> list[Entry]:
@@ -107,6 +113,21 @@ def _go_on_play(run: Entry, at: float, play: Play) -> PlayRun | None:
     if play.reply_id != so_far.reply_id:
         return None
     return evolve(so_far, count=so_far.count + 1, length=so_far.length + len(play.pcm))
+
+
+def _begin_audio(at: float, audio: ReplyAudio) -> ReplyAudioRun:
+    return ReplyAudioRun(audio.reply_id, at, (_piece(at, audio),))
+
+
+def _go_on_audio(run: Entry, at: float, audio: ReplyAudio) -> ReplyAudioRun | None:
+    so_far: ReplyAudioRun = run.what
+    if audio.reply_id != so_far.reply_id:
+        return None
+    return evolve(so_far, pieces=(*so_far.pieces, _piece(at, audio)))
+
+
+def _piece(at: float, audio: ReplyAudio) -> tuple[float, int, int | None]:
+    return at, len(audio.data), first_audible(audio.data)
 
 
 def _longer(so_far_ms: float, gap_s: float) -> float:

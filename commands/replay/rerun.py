@@ -19,10 +19,11 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from actors.barge_in import BargeInController
 from actors.onset import OnsetDetector
 from actors.record.codec import shifted
-from actors.record.notes import Entry, MicrophoneRun, Noted
+from actors.record.notes import Entry, MicrophoneRun, Noted, ReplyAudioRun
 from actors.record.reading import Record, RecordUnreadable
 from actors.record.runs import Runs
 from actors.record.sound import read_sound
+from actors.record.sound_reference import stand_in
 from actors.room.livekit_edge import LiveKitEdge, WebRtcEchoCanceller
 from actors.speaker import SpeakerPump
 from actors.timers import TurnTimer
@@ -33,6 +34,7 @@ from channels.secret import Secret
 from channels.settings import ApiSettings, HoldSettings, LiveKitSettings, Settings, SpeakerSettings
 from channels.sound import SAMPLE_RATE_HZ
 from channels.vad import Vad
+from channels.wire.events import ReplyAudio
 
 __all__ = ["Rerun", "Wiring", "conversation_ends", "rerun"]
 
@@ -89,11 +91,8 @@ def rerun(
         RecordUnreadable: the sound file that belongs to it cannot be read.
     """
     frames = list(_sound(record)) if record.header.sound else []
-    feeds = [
-        _Feed(entry.t, entry.what, entry.on)
-        for entry in record.entries
-        if entry.on in ("service", "fills") or (entry.on == "sounds" and not frames)
-    ]
+    fed = ("service", "fills") if frames else ("service", "fills", "sounds")
+    feeds = [feed for entry in record.entries if entry.on in fed for feed in _fed(entry)]
     feeds = sorted([*feeds, *frames], key=lambda feed: feed.at)
     until = conversation_ends(record) + slack_s
     entries = trio.run(
@@ -165,6 +164,14 @@ def _settings(hold: HoldSettings, speaker: SpeakerSettings) -> Settings:
         hold=hold,
         speaker=speaker,
     )
+
+
+def _fed(entry: Entry) -> Iterator[_Feed]:
+    if not isinstance(entry.what, ReplyAudioRun):
+        yield _Feed(entry.t, entry.what, entry.on)
+        return
+    for at, length, audible_from in entry.what.pieces:
+        yield _Feed(at, ReplyAudio(stand_in(length, audible_from), entry.what.reply_id), entry.on)
 
 
 def _sound(record: Record) -> Iterator[_Feed]:

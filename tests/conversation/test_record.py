@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 import trio
 
-from actors.record.notes import PlayingRun
+from actors.record.notes import PlayingRun, ReplyAudioRun
 from actors.record.reading import read_record
 from actors.record.sound import read_sound
 from channels.happenings import ReplyEnded, SessionClosed, SoundStarted, TurnTimed
-from channels.wire.events import ReplyAudio, UserTranscript
+from channels.wire.events import UserTranscript
 from playground.livekit_server import LiveKitServer
 from playground.voice_agent_api import RealTime, ServerOptions, voice_agent_server
 from tests.agent_process import ROOT, run_agent, settings_for
@@ -66,7 +66,7 @@ async def test_a_real_call_with_its_sound_replays_as_it_was(livekit: LiveKitServ
     assert kinds >= {
         SoundStarted,
         UserTranscript,
-        ReplyAudio,
+        ReplyAudioRun,
         PlayingRun,
         ReplyEnded,
         TurnTimed,

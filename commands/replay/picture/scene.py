@@ -145,25 +145,24 @@ def _pairs(
 
 def _person_words(happenings: Iterable[Entry], sounds: Sequence[Span]) -> list[Word]:
     words: list[Word] = []
-    seen: list[float] = []  # when the service had understood the first, second, … word of this turn
+    seen: list[float] = []  # when the first, second, … word of this turn was understood
     for entry in happenings:
         if not isinstance(entry.what, PersonSaid):
             continue
         texts = entry.what.text.split()
-        seen += [entry.t] * (len(texts) - len(seen))
+        seen += _spread(len(texts) - len(seen), seen, entry, sounds)
         if entry.what.final:
-            # Those that no partial transcript showed are spread over the sound itself.
-            known = [at for at in seen if at < entry.t]
-            sound = next((span for span in reversed(sounds) if span.begins < entry.t), Span(entry.t, entry.t))
-            begins = sound.begins if not known else known[-1]
-            rest = len(texts) - len(known)
-            ends = max(begins, min(sound.ends, entry.t))
-            known += [
-                begins + (ends - begins) * (number + bool(known)) / (rest + 1) for number in range(rest)
-            ]
-            words += [Word(at, text) for at, text in zip(known, texts, strict=False)]
+            words += [Word(at, text) for at, text in zip(seen, texts, strict=False)]
             seen = []
     return words
+
+
+def _spread(count: int, seen: Sequence[float], entry: Entry, sounds: Sequence[Span]) -> list[float]:
+    """Times for words that were understood together: over the sound since those before them."""
+    sound = next((span for span in reversed(sounds) if span.begins < entry.t), Span(entry.t, entry.t))
+    begins = seen[-1] if seen else sound.begins
+    ends = max(begins, min(entry.t, sound.ends) if entry.what.final else entry.t)
+    return [begins + (ends - begins) * (number + bool(seen)) / count for number in range(count)]
 
 
 def _agent_words(entries: Iterable[Entry], playing: Iterable[Entry]) -> list[Word]:

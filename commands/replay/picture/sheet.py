@@ -15,6 +15,9 @@ from commands.replay.picture.style import COLOURS, DEFINITIONS, PICTURE
 
 __all__ = ["Drawn", "draw_rows", "svg_sheet"]
 
+LEAST_SCALE_MS = 1000.0
+"""A backlog of some 100 ms is none to speak of, and shall not look like one."""
+
 
 @frozen
 class Drawn:
@@ -30,7 +33,7 @@ def draw_rows(
     scene: Scene, replayed: Scene | None, differences: Sequence[Difference], *, seconds: int
 ) -> Iterator[Drawn]:
     """The rows of a call, so many seconds each."""
-    most_ms = max((ms for _, ms in scene.backlog), default=0.0) or 1.0
+    most_ms = max([LEAST_SCALE_MS, *(ms for _, ms in scene.backlog)])
     numbered = list(enumerate(differences, start=1))
     for number in range(max(1, math.ceil(scene.length / seconds))):
         begins = number * seconds

@@ -14,8 +14,9 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-from actors.record.codec import AUDIBLE, MESSAGES, decode, encode
+from actors.record.codec import MESSAGES, decode, encode
 from actors.record.secrecy import is_secret
+from actors.record.sound_reference import AUDIBLE
 from actors.speaker import playout
 from channels.messages import Play
 from channels.wire.events import SessionReady
@@ -37,7 +38,7 @@ _json = st.recursive(
 )
 _sound = st.builds(
     lambda length, silent: decode("Play", {"reply_id": "", "pcm": {"bytes": length} | silent}).pcm,
-    st.integers(0, 4800),
+    st.integers(0, 2400).map(lambda samples: 2 * samples),
     st.just({}) | st.integers(0, 2000).map(lambda at: {"audible_from": at}),
 )
 

@@ -18,7 +18,7 @@ import trio
 
 from actors.record import recording
 from actors.record.file import RecordFile, check_free, sound_beside
-from actors.record.notes import Ended, Lost, MicrophoneRun, Noted, PlayingRun, PlayRun
+from actors.record.notes import Ended, Lost, MicrophoneRun, Noted, PlayingRun, PlayRun, ReplyAudioRun
 from actors.record.reading import read_record
 from actors.record.runs import Runs
 from actors.record.sound import read_sound
@@ -28,7 +28,7 @@ from channels.happenings import BystanderFailed, Happening, ServiceComplained, S
 from channels.messages import Finished, MicrophoneFrame, Play, Playing, Sounding
 from channels.sound import bytes_of_ms
 from channels.texts import Asked
-from channels.wire.events import ReplyDone, SessionFailed, SessionReady, UserTranscript
+from channels.wire.events import ReplyAudio, ReplyDone, SessionFailed, SessionReady, UserTranscript
 from channels.wire.messages import ConversationMessage, SessionUpdate
 from tests.actors.record.scripted import KEY, LIVEKIT_SECRET, SETTINGS
 
@@ -301,6 +301,14 @@ def test_orders_to_play_become_one_line_and_what_they_led_to_stands_after_it() -
     )
     assert run.what == PlayRun("r", 1.0, 7, 6720)
     assert done.t == 1.07
+
+
+def test_the_sound_of_a_reply_becomes_one_line_that_keeps_every_piece_and_its_time() -> None:
+    pieces = [(1.0, sound(0, 20)), (1.001, sound(0, 10) + sound(5000, 10)), (1.2, sound(5000, 50))]
+    noted = [Noted(at, "service", ReplyAudio(pcm, "r")) for at, pcm in pieces]
+    run, done = entries_of([*noted, Noted(1.2, "service", ReplyDone("r"))])
+    assert run.what == ReplyAudioRun("r", 1.0, ((1.0, 960, None), (1.001, 960, 240), (1.2, 2400, 0)))
+    assert done.what == ReplyDone("r")
 
 
 async def test_an_agent_that_fails_leaves_a_whole_record(tmp_path: Path) -> None:
