@@ -1,6 +1,7 @@
 """How soon the agent falls silent when a person speaks over it, beside the article's loop and a floor.
 
     .venv/bin/python -m bench.barge_in [--tries 30] [--json FILE]
+    .venv/bin/python -m bench.barge_in hold         from the person's first sound on, see `bench.hold`
 
 One run, one real LiveKit server, a scripted Voice Agent API server in this process, and a second
 participant in the room who listens: nothing is measured where it is not heard. Measured are
@@ -20,10 +21,10 @@ Everything is on loopback. All waiting is bounded, and what was started is stopp
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import os
 import secrets
-import signal
 import subprocess
 import sys
 import tempfile
@@ -39,16 +40,12 @@ import trio
 from bench.bare_source import SOUND_MS
 from bench.heard import judge
 from bench.interruption import QUIET_S, Conditions, Pacing, Stage, Try, interrupt
-from bench.programs import AGENT, ARTICLE, BARE_SOURCE, environment, run_program
+from bench.programs import AGENT, ARTICLE, BARE_SOURCE, environment, run_program, until_signal
 from bench.report import Case, Machine, Report
 from bench.service import voice_agent_service
-from channels.errors import VoiceAgentError, reason_of
 from playground.livekit_build.binary import find_or_build
 from playground.livekit_server import LiveKitServer, livekit_server
 from tests.guest import Guest, join_as_guest
-
-if sys.version_info < (3, 11):
-    from exceptiongroup import BaseExceptionGroup
 
 __all__ = ["main"]
 
@@ -195,39 +192,20 @@ async def run(plan: Plan) -> Report:
     )
 
 
-async def _until_signal(plan: Plan) -> Report | int:
-    """Runs; a signal ends it, with nothing reported: half a run is none."""
-    outcome: Report | int = 1
-    async with trio.open_nursery() as nursery:
-
-        async def end_on_signal() -> None:
-            nonlocal outcome
-            with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-                async for number in signals:
-                    outcome = 128 + number
-                    _tell("stopping")
-                    nursery.cancel_scope.cancel()
-
-        nursery.start_soon(end_on_signal)
-        try:
-            outcome = await run(plan)
-        except (VoiceAgentError, BaseExceptionGroup) as error:
-            reason = reason_of(error)
-            if reason is None:
-                raise
-            _tell(str(reason))
-        nursery.cancel_scope.cancel()
-    return outcome
-
-
 def _tell(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; gives the exit code."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] == ["hold"]:
+        # Only this part decodes recordings, with a package that the others need not have.
+        from bench import hold
+
+        return hold.main(arguments[1:])
     plan, path = _parse(arguments)
-    outcome = trio.run(_until_signal, plan)
+    outcome = trio.run(until_signal, functools.partial(run, plan), _tell)
     if isinstance(outcome, int):
         return outcome
     print(outcome.as_text())
@@ -242,6 +220,7 @@ def _parse(arguments: Sequence[str] | None) -> tuple[Plan, Path | None]:
         prog="python -m bench.barge_in",
         description="Measures the time from an interruption to silence at a listener: this agent, the "
         "article's loop, and LiveKit's SDK alone. Takes about seven minutes with the defaults.",
+        epilog="`python -m bench.barge_in hold` measures from the person's first sound on, and false holds.",
     )
     parser.add_argument(
         "--tries", type=_count, default=30, help="interruptions a case (default: %(default)s)"

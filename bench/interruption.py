@@ -26,7 +26,7 @@ from channels.wire.events import AgentTranscript, ReplyAudio, ReplyDone, ReplySt
 from playground.voice_agent_api import VoiceAgentServer
 from tests.guest import Guest
 
-__all__ = ["QUIET_S", "Conditions", "Pacing", "Stage", "Try", "interrupt"]
+__all__ = ["QUIET_S", "Conditions", "Mouth", "Pacing", "Stage", "Try", "chunks_of", "interrupt"]
 
 QUIET_S = 0.3
 """A try is over when so much silence was heard: four times a sound's way to the listener (75 ms)."""
@@ -95,9 +95,9 @@ async def interrupt(stage: Stage, pacing: Pacing, reply_id: str, into_s: float) 
     guest, program, conditions = stage.guest, stage.program, stage.conditions
     if stage.service.connections != 1:
         raise program.failure(f"it has {stage.service.connections} connections to the service instead of one")
-    reply = _chunks(tone(REPLY_HZ, conditions.reply_s * 1000), conditions.chunk_ms)
+    reply = chunks_of(tone(REPLY_HZ, conditions.reply_s * 1000), conditions.chunk_ms)
     guest.heard.clear()
-    mouth = _Mouth(stage.service, reply_id)
+    mouth = Mouth(stage.service, reply_id)
     async with trio.open_nursery() as nursery:
         speaking = await nursery.start(mouth.speak, reply, conditions.chunk_ms, pacing)
         try:
@@ -125,7 +125,7 @@ async def interrupt(stage: Stage, pacing: Pacing, reply_id: str, into_s: float) 
     )
 
 
-class _Mouth:
+class Mouth:
     """The service's side of one reply."""
 
     def __init__(self, service: VoiceAgentServer, reply_id: str) -> None:
@@ -157,7 +157,7 @@ class _Mouth:
         await self._service.send_event(SpeechStarted())
         await self._service.send_event(AgentTranscript("A tone", self._reply_id, interrupted=True))
         await self._service.send_event(ReplyDone(self._reply_id, "interrupted"))
-        at_once, *later = _chunks(late, chunk_ms) or [b""]
+        at_once, *later = chunks_of(late, chunk_ms) or [b""]
         if at_once:
             await self._service.send_event(ReplyAudio(at_once, self._reply_id))
         await trio.sleep(_LATE_AFTER_S)
@@ -165,6 +165,7 @@ class _Mouth:
             await self._service.send_event(ReplyAudio(pcm, self._reply_id))
 
 
-def _chunks(pcm: bytes, chunk_ms: int) -> list[bytes]:
+def chunks_of(pcm: bytes, chunk_ms: int) -> list[bytes]:
+    """The sound in pieces of one event each."""
     step = bytes_of_ms(chunk_ms)
     return [pcm[offset : offset + step] for offset in range(0, len(pcm), step)]

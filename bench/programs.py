@@ -12,16 +12,29 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import trio
 
-from channels.errors import VoiceAgentError
+from channels.errors import VoiceAgentError, reason_of
 from playground.livekit_server import LiveKitServer
 
-__all__ = ["AGENT", "ARTICLE", "BARE_SOURCE", "Program", "ProgramFailed", "environment", "run_program"]
+if sys.version_info < (3, 11):
+    from exceptiongroup import BaseExceptionGroup
+
+__all__ = [
+    "AGENT",
+    "ARTICLE",
+    "BARE_SOURCE",
+    "Program",
+    "ProgramFailed",
+    "environment",
+    "run_program",
+    "until_signal",
+]
 
 _ROOT = Path(__file__).resolve().parent.parent
 
@@ -31,6 +44,9 @@ BARE_SOURCE: Sequence[str] = (sys.executable, "-m", "bench.bare_source")
 
 _STOP_WITHIN_S = 5.0
 _LINES_TOLD = 5
+
+
+R = TypeVar("R")
 
 
 class ProgramFailed(VoiceAgentError):
@@ -143,3 +159,32 @@ async def run_program(
                 await process.wait()
             if process.stdout is not None:
                 await process.stdout.aclose()
+
+
+async def until_signal(measure: Callable[[], Awaitable[R]], tell: Callable[[str], None]) -> R | int:
+    """Measures; a signal ends it, with nothing reported: half a run is none.
+
+    Returns:
+        What was measured, or the exit code when it could not be.
+    """
+    outcome: R | int = 1
+    async with trio.open_nursery() as nursery:
+
+        async def end_on_signal() -> None:
+            nonlocal outcome
+            with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+                async for number in signals:
+                    outcome = 128 + number
+                    tell("stopping")
+                    nursery.cancel_scope.cancel()
+
+        nursery.start_soon(end_on_signal)
+        try:
+            outcome = await measure()
+        except (VoiceAgentError, BaseExceptionGroup) as error:
+            reason = reason_of(error)
+            if reason is None:
+                raise
+            tell(str(reason))
+        nursery.cancel_scope.cancel()
+    return outcome

@@ -72,12 +72,15 @@ class Guest:
         step = bytes_of_ms(SPOKEN_FRAME_MS)
         start = trio.current_time()
         for number, offset in enumerate(range(0, len(pcm), step)):
-            piece = pcm[offset : offset + step].ljust(step, b"\0")
-            frame = rtc.AudioFrame(piece, SAMPLE_RATE_HZ, 1, step // 2)
-            with trio.CancelScope(shield=True):
-                await trio_asyncio.aio_as_trio(self._source.capture_frame)(frame)
+            await self.capture(pcm[offset : offset + step].ljust(step, b"\0"))
             await trio.sleep_until(start + (number + 1) * SPOKEN_FRAME_MS / 1000 - 0.1)
         await trio.sleep(0.1)
+
+    async def capture(self, pcm: bytes) -> None:
+        """Appends sound to what the microphone is about to send: whole steps of 10 ms, 400 ms at most."""
+        frame = rtc.AudioFrame(pcm, SAMPLE_RATE_HZ, 1, len(pcm) // 2)
+        with trio.CancelScope(shield=True):
+            await trio_asyncio.aio_as_trio(self._source.capture_frame)(frame)
 
     async def hush(self, seconds: float) -> None:
         """Sends silence, as an open microphone does."""

@@ -1,0 +1,317 @@
+"""How soon the agent falls silent from a person's first sound on, and how often for nothing.
+
+    .venv/bin/python -m bench.barge_in hold [--quick] [--json FILE]
+
+One run, one real LiveKit server, this agent as a process of its own, and a caller in the room whose
+microphone speaks and whose ears measure: nothing is timed where it is not heard. The Voice Agent API is
+scripted: it says each reply in one burst, and decides on an interruption 1.07 to 2.2 s after the person's
+first sound, as the live service was recorded to (drawn with a seed, the same for each case).
+
+- Interruptions, holding and not: a recorded person's phrase over the agent's voice, which was speech whose
+  pauses were cut out, so that the last audible 10 ms before a silence are those of the hold or the cut.
+- Noises (`bench.noises`) over the agent's voice, which nothing confirms: how often it paused, how long.
+- The agent's own voice in the microphone, 20 dB below: with the echo canceller and without, first alone,
+  then with a person over it.
+
+Cases are dealt out to rounds and shuffled in each, so that a machine that is busy for a while is so for all.
+Each try ends with a confirmed interruption: the agent trusts its ears again, whatever came before.
+"""
+
+from __future__ import annotations
+
+import argparse
+import enum
+import functools
+import json
+import os
+import secrets
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from random import Random
+
+import attrs
+import trio
+
+from bench.caller import Caller
+from bench.hold_report import HoldReport, Interruption, Listening
+from bench.interruption import Mouth, Pacing, chunks_of
+from bench.noises import NOISES, beginnings, fetch_recordings, noise_of, voice_without_pauses
+from bench.programs import AGENT, Program, environment, run_program, until_signal
+from bench.report import Machine
+from bench.service import voice_agent_service
+from playground.livekit_build.binary import find_or_build
+from playground.livekit_server import LiveKitServer, livekit_server
+from playground.voice_agent_api import VoiceAgentServer
+from tests.guest import HEARD_FRAME_MS, Guest, HeardFrame, join_as_guest
+
+__all__ = ["main"]
+
+ECHO_DB = -20.0
+_REPLY_S = 12.0
+_CHUNK_MS = 10
+_DECISION_S = (1.07, 2.2)
+_INTO_S = (1.0, 3.0)
+_READY_WITHIN_S = 30.0
+_HEARD_WITHIN_S = 5.0
+_SILENT_WITHIN_S = 10.0
+_QUIET_S = 0.4
+_GAP_MS = 100
+"""A silence of this length in a voice without pauses is one that somebody hears, and no lost packet."""
+_AFTER_NOISE_S = 1.5
+"""So long after a noise a hold for it is over: 800 ms of lingering, and a pause to know that it ended."""
+
+
+class Ears(enum.Enum):
+    """How the agent listens, and what its caller's microphone hears."""
+
+    HOLDING = "holding"
+    NOT_HOLDING = "not holding"
+    ECHO = "echo -20 dB, canceller on"
+    ECHO_UNCANCELLED = "echo -20 dB, canceller off"
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """The settings of it."""
+        return {
+            Ears.NOT_HOLDING: {"HOLD_MS": "0"},
+            Ears.ECHO_UNCANCELLED: {"VOICE_AGENT_HOLD_ECHO_CANCELLATION": "false"},
+        }.get(self, {})
+
+    @property
+    def echo_db(self) -> float | None:
+        """The echo of its caller."""
+        return ECHO_DB if self in (Ears.ECHO, Ears.ECHO_UNCANCELLED) else None
+
+
+@attrs.frozen
+class Plan:
+    """What a run shall do."""
+
+    rounds: int
+    tries: int
+    """Interruptions, holding and not."""
+    echo_tries: int
+    noise_tries: int
+    seed: int
+
+
+@attrs.frozen
+class Stage:
+    """Where a try takes place."""
+
+    program: Program
+    service: VoiceAgentServer
+    guest: Guest
+    caller: Caller
+
+
+@attrs.frozen
+class Person:
+    """One interruption, the same for each case."""
+
+    phrase: bytes = attrs.field(repr=False)
+    into_s: float
+    decision_s: float
+
+
+async def measure(plan: Plan, livekit: LiveKitServer) -> tuple[list[Interruption], list[Listening]]:
+    """Measures everything.
+
+    Raises:
+        ProgramFailed: the agent does not do its part.
+    """
+    random = Random(plan.seed)
+    people = [
+        Person(random.choice(beginnings()), random.uniform(*_INTO_S), random.uniform(*_DECISION_S))
+        for _ in range(max(plan.tries, plan.echo_tries))
+    ]
+    noises = {kind: [noise_of(kind, random) for _ in range(plan.noise_tries)] for kind in NOISES}
+    interruptions: list[Interruption] = []
+    listenings: list[Listening] = []
+    for number in range(plan.rounds):
+        order = list(Ears)
+        random.shuffle(order)
+        for ears in order:
+            _tell(f"round {number + 1} of {plan.rounds}: {ears.value}")
+            tries = plan.tries if ears.echo_db is None else plan.echo_tries
+            jobs: list[Person | tuple[str, bytes]] = list(people[:tries][number :: plan.rounds])
+            if ears is Ears.HOLDING:
+                jobs += [
+                    (kind, each) for kind, all_ in noises.items() for each in all_[number :: plan.rounds]
+                ]
+                random.shuffle(jobs)
+            async with _stage(livekit, ears) as stage:
+                for count, job in enumerate(jobs):
+                    reply_id = f"reply-{number}-{count}"
+                    if isinstance(job, Person):
+                        interruption, before = await _interrupt(stage, ears.value, job, reply_id)
+                        interruptions.append(interruption)
+                        if ears.echo_db is not None:
+                            listenings.append(before)
+                    else:
+                        listenings.append(await _disturb(stage, *job, reply_id))
+    return interruptions, listenings
+
+
+async def _interrupt(
+    stage: Stage, case: str, person: Person, reply_id: str
+) -> tuple[Interruption, Listening]:
+    async with _reply(stage, reply_id) as (mouth, first):
+        # An echo is listened to for a while longer: what counts there is also what happens before.
+        into_s = person.into_s + (2.0 if stage.caller.echo_db is not None else 0.0)
+        await trio.sleep(first.at + into_s - time.monotonic())
+        spoke_at = await stage.caller.sound(person.phrase)
+        await trio.sleep(spoke_at + person.decision_s - time.monotonic())
+        await mouth.be_interrupted(b"", _CHUNK_MS)
+        await stage.guest.hear_silence(for_s=_QUIET_S, within_s=_SILENT_WITHIN_S)
+    stage.caller.hush()
+    heard = _between(stage.guest, first.at, float("inf"))
+    before = [frame for frame in heard if frame.at < spoke_at]
+    after = [frame for frame in heard if frame.at >= spoke_at]
+    await trio.sleep(_QUIET_S)
+    return (
+        Interruption(
+            case,
+            decision_ms=person.decision_s * 1000,
+            was_speaking=any(frame.audible for frame in before[-_GAP_MS // HEARD_FRAME_MS :]),
+            silence_ms=(_silent_from(after) - spoke_at) * 1000,
+            again_ms=_heard_again_ms(after),
+        ),
+        Listening(case, len(before) * HEARD_FRAME_MS / 1000, _gaps(before)),
+    )
+
+
+async def _disturb(stage: Stage, kind: str, noise: bytes, reply_id: str) -> Listening:
+    async with _reply(stage, reply_id) as (mouth, first):
+        await trio.sleep(first.at + 1.0 - time.monotonic())
+        made_at = await stage.caller.sound(noise)
+        await trio.sleep(made_at + len(noise) / 48_000 + _AFTER_NOISE_S - time.monotonic())
+        heard = _between(stage.guest, made_at, time.monotonic())
+        await mouth.be_interrupted(b"", _CHUNK_MS)
+        await stage.guest.hear_silence(for_s=_QUIET_S, within_s=_SILENT_WITHIN_S)
+    return Listening(kind, len(heard) * HEARD_FRAME_MS / 1000, _gaps(heard))
+
+
+@asynccontextmanager
+async def _reply(stage: Stage, reply_id: str) -> AsyncIterator[tuple[Mouth, HeardFrame]]:
+    """A reply, in one burst; from its first sound at the listener to the end of the block."""
+    mouth = Mouth(stage.service, reply_id)
+    chunks = chunks_of(voice_without_pauses(_REPLY_S), _CHUNK_MS)
+    async with trio.open_nursery() as nursery:
+        speaking = await nursery.start(mouth.speak, chunks, _CHUNK_MS, Pacing.BURST)
+        try:
+            first = await stage.guest.hear_sound(within_s=_HEARD_WITHIN_S)
+        except trio.TooSlowError:
+            raise stage.program.failure(f"{reply_id} was not heard") from None
+        yield mouth, first
+        speaking.cancel()
+
+
+@asynccontextmanager
+async def _stage(livekit: LiveKitServer, ears: Ears) -> AsyncIterator[Stage]:
+    room_name = f"bench-{secrets.token_hex(4)}"
+    async with voice_agent_service() as service, join_as_guest(livekit, room_name) as guest:
+        caller = Caller(guest, ears.echo_db)
+        with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+            env = {**environment(livekit, room_name, service.url), **ears.environment}
+            async with trio.open_nursery() as nursery, run_program(AGENT, env, Path(folder)) as program:
+                nursery.start_soon(caller.run)
+                with trio.move_on_after(_READY_WITHIN_S) as patience:
+                    await service.received.until("input.audio")
+                if patience.cancelled_caught:
+                    raise program.failure(f"it sent no sound within {_READY_WITHIN_S:.0f} s")
+                # The detector loads its model in the first second.
+                await trio.sleep(2.0)
+                yield Stage(program, service, guest, caller)
+                nursery.cancel_scope.cancel()
+
+
+def _between(guest: Guest, since: float, until: float) -> list[HeardFrame]:
+    return [frame for frame in guest.heard if since <= frame.at < until]
+
+
+def _silences(frames: Sequence[HeardFrame]) -> list[tuple[int, int]]:
+    """Where silences of `_GAP_MS` or more begin and end, as places in `frames`."""
+    found, begin = [], None
+    for place, frame in enumerate([*frames, None]):
+        silent = frame is not None and not frame.audible
+        if silent and begin is None:
+            begin = place
+        elif not silent and begin is not None:
+            if (place - begin) * HEARD_FRAME_MS >= _GAP_MS:
+                found.append((begin, place))
+            begin = None
+    return found
+
+
+def _gaps(frames: Sequence[HeardFrame]) -> tuple[int, ...]:
+    """The lengths of the silences, in ms."""
+    return tuple((end - begin) * HEARD_FRAME_MS for begin, end in _silences(frames))
+
+
+def _silent_from(frames: Sequence[HeardFrame]) -> float:
+    """When the last audible 10 ms before the first silence arrived."""
+    begin = next((begin for begin, _ in _silences(frames)), len(frames))
+    return frames[max(0, begin - 1)].at
+
+
+def _heard_again_ms(frames: Sequence[HeardFrame]) -> int:
+    begin = next((begin for begin, _ in _silences(frames)), len(frames))
+    return sum(frame.audible for frame in frames[begin:]) * HEARD_FRAME_MS
+
+
+async def run(plan: Plan) -> HoldReport:
+    """Starts the servers, measures, and gives the figures.
+
+    Raises:
+        VoiceAgentError: (perhaps in a group) something that it takes is not there or failed.
+    """
+    load_before = os.getloadavg()[0]
+    binary = await find_or_build(progress=_tell)
+    asked = await trio.run_process([str(binary), "--version"], capture_stdout=True, stderr=subprocess.DEVNULL)
+    await fetch_recordings()
+    began = time.monotonic()
+    async with livekit_server(progress=_tell) as livekit:
+        interruptions, listenings = await measure(plan, livekit)
+    return HoldReport(
+        machine=Machine.this(asked.stdout.decode().split()[-1]),
+        seed=plan.seed,
+        load_before=load_before,
+        load_after=os.getloadavg()[0],
+        lasted_s=time.monotonic() - began,
+        interruptions=tuple(interruptions),
+        listenings=tuple(listenings),
+    )
+
+
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; gives the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.barge_in hold",
+        description="Measures the time from a person's first sound to silence at a listener, and how often "
+        "other sounds hold the agent's voice. Takes about 23 minutes, with --quick four.",
+    )
+    parser.add_argument("--quick", action="store_true", help="a tenth of the tries, in one round")
+    parser.add_argument("--seed", type=int, default=1, help="of all that is drawn (default: %(default)s)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write each try's figures to a file")
+    options = parser.parse_args(arguments)
+    if options.json is not None and not options.json.parent.is_dir():
+        parser.error(f"--json: there is no folder {options.json.parent}")
+    seed = options.seed
+    plan = Plan(1, 6, 4, 2, seed) if options.quick else Plan(4, 50, 25, 12, seed)
+    report = trio.run(until_signal, functools.partial(run, plan), _tell)
+    if isinstance(report, int):
+        return report
+    print(report.as_text())
+    if options.json is not None:
+        options.json.write_text(json.dumps(report.as_json(), indent=1) + "\n")
+    return 0
