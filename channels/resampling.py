@@ -48,6 +48,8 @@ class ToEightKilohertz:
 
     def convert(self, samples: Samples) -> Samples:
         """The next chunk, of any length."""
+        if not len(samples):
+            return samples
         known = np.concatenate([self._tail, samples.astype(np.float32)])
         self._tail = known[len(known) - (_DOWN_TAPS - 1) :]
         filtered = np.convolve(known, _down_kernel(), "valid")

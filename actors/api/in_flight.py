@@ -98,6 +98,10 @@ class InFlight:
         self._again = [message for message in (*once, *self._again) if isinstance(message, kinds)]
         self._sent = []
 
+    def forget(self) -> None:
+        """Nobody wants any of it any more."""
+        self._sent, self._again = [], []
+
     def _note(self, message: ClientMessage, *, again: bool) -> None:
         self._count += 1
         if isinstance(message, _AFTER_RESUME):

@@ -2,12 +2,14 @@
 
 In: frames of the person's sound, orders to begin and to end, and messages that others want to be sent. Out:
 the service's events (to the controller, and those that concern tools to their runner) and what became of the
-connection (to the taps).
-Sound is sent only after `session.ready` and never faster than real time. The reader hands each event to a
-channel that never makes it wait, so an interruption is never behind a reply's sound. An abnormal drop is
-resumed on the same host within the session's grace, else a fresh session takes over; what cannot be mended
-is raised as one typed error. Ordered to end, or cancelled, it says `session.end` and waits a moment for
-`session.ended`, so that billing ends.
+connection (to the taps). Sound is sent only after `session.ready` and never faster than real time. The reader
+hands each event to a channel that never makes it wait, so an interruption is never behind a reply's sound.
+
+An abnormal drop is resumed at the same address within the session's grace, else a fresh session takes over:
+with the changes that the service has accepted, what was said so far in its prompt, and no second greeting.
+Requests that may have been lost on the way are sent once more. A session that expires is renewed before, at
+a quiet moment if there is one. What cannot be mended is raised as one typed error. Ordered to end, or
+cancelled, it says `session.end` and waits a moment for `session.ended`, so that billing ends.
 """
 
 from __future__ import annotations
@@ -144,6 +146,7 @@ class ApiSession:
         with contextlib.suppress(trio.WouldBlock, trio.EndOfChannel):
             while True:
                 self.requests.receive_nowait()  # what was asked of a session that is over
+        self._call.in_flight.forget()
         self._tell(SessionOver())
         return True
 
