@@ -38,6 +38,7 @@ from actors.live_line import LiveLine
 from actors.log import EventLog
 from actors.mic import MicPump
 from actors.onset import Judge, OnsetDetector
+from actors.operator import Operator
 from actors.record import check_free, recording
 from actors.requests import AT_ONCE, RequestGate
 from actors.room.actor import RoomActor
@@ -328,6 +329,16 @@ def wire(
             configurable,
             settings.front_end,
         ),
+        Operator(
+            settings.livekit,
+            c.texts.tap("operator", capacity=32),
+            edge.board,
+            c.requests.sender(),
+            c.departures.sender(),
+            taps,
+            c.statistics,
+            configurable,
+        ),
     ]
     if terminal is not None:
         name = settings.livekit.room_name
@@ -493,7 +504,7 @@ def _run(options: argparse.Namespace, log: FilteringBoundLogger) -> int:
             return print_configuration(read_configuration(writings, log.warning), as_json=options.json)
         case "token":
             configuration = read_configuration(writings, log.warning, required=LIVEKIT_ACCOUNT)
-            return print_token(configuration.livekit(), options.identity)
+            return print_token(configuration.livekit(), options.identity, operator=options.operator)
     has_account = writings.name_an_account
     configuration = read_configuration(writings, log.warning, required=ACCOUNT if has_account else ())
     if options.command == "check":

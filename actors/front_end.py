@@ -31,6 +31,7 @@ from channels.happenings import (
 from channels.settings import FrontEndSettings
 from channels.texts import (
     AGENT_STATE,
+    CONFIGURE_METHOD,
     LISTENING_TO,
     SESSION_TOPIC,
     TOOLS,
@@ -213,8 +214,10 @@ class FrontEnd:
                     await self.requests.send(
                         ReplyCreate(f"The person typed this message, answer it: {typed}")
                     )
-                case Asked():
+                case Asked(method=method) if method == CONFIGURE_METHOD:
                     await self._take_change(text)
+                case _:
+                    pass
 
     async def _take_change(self, asked: Asked) -> None:
         refusal = self._refusal(asked)

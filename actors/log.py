@@ -17,6 +17,7 @@ from channels.happenings import (
     BystanderFailed,
     Happening,
     ModelFailed,
+    OperatorRefused,
     PersonSaid,
     RequestWithheld,
     RoomLost,
@@ -65,7 +66,14 @@ class EventLog:
                 write = self.log.debug
             case ToolAnswered(error=str()) | BystanderFailed():
                 write = self.log.warning
-            case RoomLost() | SessionLost() | ServiceComplained() | ModelFailed() | RequestWithheld():
+            case (
+                RoomLost()
+                | OperatorRefused()
+                | SessionLost()
+                | ServiceComplained()
+                | ModelFailed()
+                | RequestWithheld()
+            ):
                 write = self.log.warning
             case _:
                 write = self.log.info

@@ -23,6 +23,8 @@ __all__ = [
     "Happening",
     "HeardBy",
     "Interrupted",
+    "OperatorActed",
+    "OperatorRefused",
     "Leaving",
     "ModelFailed",
     "ParticipantJoined",
@@ -304,6 +306,23 @@ class ToolDropped:
 
 
 @attrs.frozen
+class OperatorActed:
+    """An operator steered the call."""
+
+    identity: str
+    what: str
+    """say, prompt, tell or end."""
+
+
+@attrs.frozen
+class OperatorRefused:
+    """Somebody who is no operator tried to steer the call."""
+
+    identity: str
+    why: str
+
+
+@attrs.frozen
 class CallEnded:
     """The session was ended because nobody needs it now; it begins again when somebody does."""
 
@@ -359,6 +378,8 @@ Happening: TypeAlias = (
     | ToolDropped
     | BystanderFailed
     | CallEnded
+    | OperatorActed
+    | OperatorRefused
 )
 
 

@@ -16,6 +16,7 @@ __all__ = [
     "CONFIGURE_METHOD",
     "LISTENING_TO",
     "MICROPHONE",
+    "OPERATE_METHOD",
     "SESSION_TOPIC",
     "TOOLS",
     "TRANSCRIPTION_TOPIC",
@@ -51,6 +52,10 @@ SESSION_TOPIC = "voice-agent.session"
 
 CONFIGURE_METHOD = "voice-agent.configure"
 """RPC method of ours: change what the protocol lets one change in mid-call."""
+
+
+OPERATE_METHOD = "voice-agent.operate"
+"""RPC method of ours: commands of an operator, see `actors.operator.commands`."""
 
 
 @attrs.frozen

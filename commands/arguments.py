@@ -43,6 +43,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     _add_configuration(config, again=True)
     token = commands.add_parser("token", help="print a token for a client of the room (valid for an hour)")
     token.add_argument("--identity", required=True, help="the name of who joins with it")
+    token.add_argument("--operator", action="store_true", help="who joins with it may steer the call")
     _add_configuration(token, again=True)
     check = commands.add_parser("check", help="see whether everything is there that a call needs")
     check.add_argument("--json", action="store_true", help="print one JSON array, for a machine")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from actors.room.actor import AGENT_IDENTITY, mint_token
+from actors.room.actor import AGENT_IDENTITY, mint_operator_token, mint_token
 from channels.errors import SettingsError
 from channels.settings import LiveKitSettings
 
@@ -13,7 +13,7 @@ __all__ = ["CLIENT_TOKEN_LIFE", "print_token"]
 CLIENT_TOKEN_LIFE = timedelta(hours=1)
 
 
-def print_token(livekit: LiveKitSettings, identity: str) -> int:
+def print_token(livekit: LiveKitSettings, identity: str, *, operator: bool = False) -> int:
     """Prints a client's token; gives the exit code.
 
     Raises:
@@ -23,5 +23,6 @@ def print_token(livekit: LiveKitSettings, identity: str) -> int:
         raise SettingsError(
             f"--identity {identity} is the agent's own (it would be thrown out of its room)", "choose another"
         )
-    print(mint_token(livekit, identity, CLIENT_TOKEN_LIFE).reveal())
+    mint = mint_operator_token if operator else mint_token
+    print(mint(livekit, identity, CLIENT_TOKEN_LIFE).reveal())
     return 0

@@ -49,7 +49,7 @@ from channels.secret import Secret
 from channels.settings import LiveKitSettings
 from channels.texts import Asked, RoomText, Typed
 
-__all__ = ["AGENT_IDENTITY", "RoomActor", "mint_agent_token", "mint_token"]
+__all__ = ["AGENT_IDENTITY", "RoomActor", "mint_agent_token", "mint_operator_token", "mint_token"]
 
 AGENT_IDENTITY = "voice-agent"
 
@@ -83,6 +83,16 @@ def mint_token(settings: LiveKitSettings, identity: str, life: timedelta) -> Sec
     return Secret(_token(settings, identity, life).to_jwt())
 
 
+def mint_operator_token(settings: LiveKitSettings, identity: str, life: timedelta) -> Secret:
+    """As `mint_token`, for somebody who may steer the call: it has the grant `roomAdmin` for this room.
+
+    Raises:
+        SettingsError: the identity is no name.
+    """
+    mint_token(settings, identity, life)
+    return Secret(_token(settings, identity, life, admin=True).to_jwt())
+
+
 def mint_agent_token(settings: LiveKitSettings) -> Secret:
     """The agent's own token, for one joining of the room of the settings."""
     # The attributes and the kind are how LiveKit's front ends find an agent and its state.
@@ -90,7 +100,9 @@ def mint_agent_token(settings: LiveKitSettings) -> Secret:
     return Secret(token.with_kind("agent").to_jwt())
 
 
-def _token(settings: LiveKitSettings, identity: str, life: timedelta) -> api.AccessToken:
+def _token(
+    settings: LiveKitSettings, identity: str, life: timedelta, *, admin: bool = False
+) -> api.AccessToken:
     # Its own attributes are how an agent shows its state, and a client what its microphone does.
     grants = api.VideoGrants(
         room_join=True,
@@ -98,6 +110,7 @@ def _token(settings: LiveKitSettings, identity: str, life: timedelta) -> api.Acc
         can_publish=True,
         can_subscribe=True,
         can_update_own_metadata=True,
+        room_admin=admin,
     )
     token = api.AccessToken(settings.api_key, settings.api_secret.reveal())
     return token.with_identity(identity).with_ttl(life).with_grants(grants)

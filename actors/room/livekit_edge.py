@@ -14,6 +14,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -44,7 +45,7 @@ from channels.ports import (
 )
 from channels.secret import Secret
 from channels.sound import SAMPLE_BYTES, SAMPLE_RATE_HZ, ms_of_bytes
-from channels.texts import CHAT_TOPIC, CONFIGURE_METHOD, Asked, TextBoard, Typed
+from channels.texts import CHAT_TOPIC, CONFIGURE_METHOD, OPERATE_METHOD, Asked, TextBoard, Typed
 
 __all__ = ["LiveKitEdge", "TolerantLoop", "WebRtcEchoCanceller", "livekit_edge"]
 
@@ -63,7 +64,7 @@ _ECHO_AFTER_MS = 120
 both sides and finds it in half a second (0 and 400 were no worse by measurement); this is in the middle of
 what networks make of it."""
 LONGEST_TEXT = 4000
-"""Characters of a typed message or of a call that are read; nobody types more in one go."""
+"""Characters of a typed message that are read; nobody types more in one go."""
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -283,7 +284,8 @@ class _Listener:
 
     def take_calls(self) -> None:
         """RPC methods belong to the local participant, who exists only once the room is joined."""
-        self._room.local_participant.register_rpc_method(CONFIGURE_METHOD, self._on_call)
+        for method in (CONFIGURE_METHOD, OPERATE_METHOD):
+            self._room.local_participant.register_rpc_method(method, functools.partial(self._on_call, method))
 
     async def events(self) -> AsyncIterator[RoomEvent]:
         async with self._receive:
@@ -358,11 +360,9 @@ class _Listener:
             reader.close()
         self._tell(Typed(identity, text[:LONGEST_TEXT]))
 
-    async def _on_call(self, call: rtc.RpcInvocationData) -> str:
+    async def _on_call(self, method: str, call: rtc.RpcInvocationData) -> str:
         answer = self._board.expect_answer(call.request_id, self._loop)
-        self._tell(
-            Asked(call.request_id, call.caller_identity, CONFIGURE_METHOD, call.payload[:LONGEST_TEXT])
-        )
+        self._tell(Asked(call.request_id, call.caller_identity, method, call.payload))
         try:
             return await asyncio.wait_for(answer, call.response_timeout)
         finally:

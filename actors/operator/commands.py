@@ -1,0 +1,150 @@
+"""What an operator may ask for, and who is one. Pure.
+
+A call of the RPC method `voice-agent.operate` carries JSON lines: the first may be `{"token": …}`, each
+other one is a command:
+
+    {"do": "say", "text": "One moment, please."}      the agent says this, word for word
+    {"do": "prompt", "text": "…"}                     another system prompt from the next turn on
+    {"do": "tell", "text": "…"}                       the model knows this from now on; nothing is said
+    {"do": "end"}                                     the agent leaves the room
+    {"do": "statistics"}                              what the channels have carried
+
+The answer has one line for each: `{"done": true}`, with what was asked for, or `{"done": false, "why": …}`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from datetime import timedelta
+from typing import Any, TypeAlias
+
+import attrs
+from livekit import api
+
+from channels.settings import LiveKitSettings
+
+__all__ = [
+    "Command",
+    "End",
+    "Refused",
+    "Say",
+    "Statistics",
+    "Tell",
+    "ToPrompt",
+    "read_commands",
+    "refusal_of",
+]
+
+MOST_COMMANDS = 20
+LONGEST_TEXT = 8_000
+"""Characters; LiveKit carries 15 KiB in one call."""
+_LEEWAY = timedelta(seconds=10)
+
+
+class Refused(Exception):
+    """Why a line is no command."""
+
+
+@attrs.frozen
+class Say:
+    """The agent says a text, word for word."""
+
+    text: str
+
+
+@attrs.frozen
+class ToPrompt:
+    """Another system prompt."""
+
+    text: str
+
+
+@attrs.frozen
+class Tell:
+    """Something the model shall know."""
+
+    text: str
+
+
+@attrs.frozen
+class End:
+    """The agent leaves the room."""
+
+
+@attrs.frozen
+class Statistics:
+    """What the channels have carried."""
+
+
+Command: TypeAlias = Say | ToPrompt | Tell | End | Statistics
+
+_COMMANDS: dict[str, type[Any]] = {
+    "say": Say,
+    "prompt": ToPrompt,
+    "tell": Tell,
+    "end": End,
+    "statistics": Statistics,
+}
+
+
+def read_commands(payload: str) -> tuple[str | None, list[Command | Refused]]:
+    """The token, if one is given, and the commands or what is wrong with them, in order."""
+    lines = [line for line in payload.splitlines() if line.strip()]
+    token: str | None = None
+    commands: list[Command | Refused] = []
+    for number, line in enumerate(lines):
+        try:
+            content = json.loads(line)
+        except (ValueError, RecursionError):
+            content = None
+        if number == 0 and isinstance(content, dict) and content.keys() == {"token"}:
+            token = content["token"] if isinstance(content["token"], str) else ""
+        elif len(commands) == MOST_COMMANDS:
+            commands.append(Refused(f"no more than {MOST_COMMANDS} commands in one call"))
+            break
+        else:
+            try:
+                commands.append(_command(content))
+            except Refused as refused:
+                commands.append(refused)
+    return token, commands
+
+
+def _command(content: object) -> Command:
+    if not isinstance(content, dict) or not isinstance(content.get("do"), str):
+        raise Refused('a command is one line of JSON such as {"do": "say", "text": "…"}')
+    kind = _COMMANDS.get(content["do"])
+    if kind is None:
+        nearest = difflib.get_close_matches(content["do"], _COMMANDS, n=1)
+        meant = f"did you mean {nearest[0]!r}?" if nearest else f"there are {', '.join(_COMMANDS)}"
+        raise Refused(f"there is no command {content['do'][:40]!r}; {meant}")
+    fields = [field.name for field in attrs.fields(kind)]
+    for name in fields:
+        text = content.get(name)
+        if not isinstance(text, str) or not text.strip() or len(text) > LONGEST_TEXT:
+            raise Refused(f"{name} is a text of 1 to {LONGEST_TEXT} characters")
+    for name in content.keys() - {"do", *fields}:
+        raise Refused(f"{content['do']} has no {name[:40]!r}")
+    command: Command = kind(**{name: content[name] for name in fields})
+    return command
+
+
+def refusal_of(token: str | None, identity: str, settings: LiveKitSettings) -> str | None:
+    """Why a participant is no operator; None: the token says that they are.
+
+    It must be a LiveKit token of this server, in its time, with the grant `roomAdmin` for this room, made
+    out to who calls. An attribute of a participant would not do: people may set their own.
+    """
+    if not token:
+        return "a token with the grant roomAdmin is needed (python runner.py token --operator)"
+    verifier = api.TokenVerifier(settings.api_key, settings.api_secret.reveal(), leeway=_LEEWAY)
+    try:
+        claims = verifier.verify(token)
+    except Exception:  # whatever the library says of a bad token may quote it
+        return "the token is not valid here, or not any more"
+    if claims.identity != identity:
+        return "the token is made out to somebody else"
+    if claims.video is None or not claims.video.room_admin or claims.video.room != settings.room_name:
+        return "the token has no grant roomAdmin for this room"
+    return None
