@@ -110,7 +110,7 @@ def _token(
         can_publish=True,
         can_subscribe=True,
         can_update_own_metadata=True,
-        room_admin=admin,
+        room_admin=admin or None,  # what is false is left out of the token
     )
     token = api.AccessToken(settings.api_key, settings.api_secret.reveal())
     return token.with_identity(identity).with_ttl(life).with_grants(grants)
