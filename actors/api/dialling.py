@@ -58,7 +58,7 @@ def host_header(url: str) -> str:
     """What a request calls the host of a URL."""
     parts = urlsplit(url)
     default_port = 443 if parts.scheme == "wss" else 80
-    return parts.netloc if parts.port != default_port else parts.hostname or ""
+    return parts.netloc.removesuffix(f":{default_port}")
 
 
 def unreachable(url: str) -> ServiceUnreachable:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from channels.errors import VoiceAgentError
 from channels.wire.failures import (
+    CODES,
     ConfigurationRefused,
     ConnectionLost,
     KeyRefused,
@@ -81,6 +82,12 @@ def test_a_code_means_the_same_before_the_session_is_ready_whatever_close_follow
 ) -> None:
     for other in (None, 1000, 1006, 1008, 1011):
         assert type(failure_of(code, close=other)) is kind
+
+
+def test_the_table_above_has_every_code_that_is_known_and_each_has_a_mend_of_its_own() -> None:
+    assert {code.lower() for code, *_ in DOCUMENTED} - {"a_code_of_next_year"} == CODES.keys()
+    mends = [mend for _, mend in CODES.values()]
+    assert len(set(mends)) == len(mends)
 
 
 @pytest.mark.parametrize(("close", "before", "after"), CLOSES)
