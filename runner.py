@@ -47,7 +47,14 @@ from actors.speaker import SpeakerPump
 from actors.timers import TurnTimer
 from actors.tools import ToolRunner
 from channels.bounded import Channel, ChannelStatistics, Full, Receiver, Sender
-from channels.errors import ActorFailed, SettingsError, VoiceAgentError, found_channels_broken, reason_of
+from channels.errors import (
+    ActorFailed,
+    SettingsError,
+    VoiceAgentError,
+    cause_of,
+    found_channels_broken,
+    reason_of,
+)
 from channels.happenings import BystanderFailed, Happening, SoundStarted, SoundStopped, Taps
 from channels.log import open_log
 from channels.messages import (
@@ -408,11 +415,12 @@ async def _run_bystander(actor: Actor, taps: Taps, watching: trio.CancelScope) -
             return  # the conversation is over
         # A fault for its author to find; what has a mend needs no traceback.
         trace = None if reason_of(error) else "".join(format_exception(error))
-        said = str(reason_of(error) or f"{type(error).__name__}: {error}")
+        cause = cause_of(error)
+        said = str(reason_of(error) or f"{type(cause).__name__}: {cause}")
         taps.publish(BystanderFailed(type(actor).__name__, said, trace))
         if getattr(actor, "essential", False):
             raise ActorFailed(
-                f"{type(actor).__name__} failed ({type(error).__name__}), which the call cannot do without",
+                f"{type(actor).__name__} failed ({type(cause).__name__}), which the call cannot do without",
                 "mend it, or let it not say that it is `essential`",
             ) from error
 

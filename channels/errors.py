@@ -26,6 +26,7 @@ __all__ = [
     "RoomUnreachable",
     "SettingsError",
     "VoiceAgentError",
+    "cause_of",
     "found_channels_broken",
     "reason_of",
 ]
@@ -105,6 +106,12 @@ def found_channels_broken(failure: BaseException) -> bool:
     """Whether nothing is wrong but that others had left their ends of channels."""
     broken = (trio.BrokenResourceError, trio.ClosedResourceError)
     return all(isinstance(leaf, broken) for leaf in _leaves(failure))
+
+
+def cause_of(failure: BaseException) -> BaseException:
+    """What went wrong, out of the groups that nurseries put around it; the group, if it is several things."""
+    leaves = _leaves(failure)
+    return leaves[0] if len(leaves) == 1 else failure
 
 
 def _leaves(failure: BaseException) -> list[BaseException]:

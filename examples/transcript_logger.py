@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import BinaryIO
@@ -120,14 +120,18 @@ class TranscriptLogger:
         """Writes until the call is over."""
         transcript, began_at = Transcript(), trio.current_time()
         paper = Paper(self.folder, datetime.now(timezone.utc), began_at)
+
+        async def write(lines: Iterable[Line]) -> None:
+            for line in lines:
+                # A disk that hangs shall not keep the agent from leaving.
+                await trio.to_thread.run_sync(paper.write, line, abandon_on_cancel=True)
+
         try:
             await trio.to_thread.run_sync(paper.open)
             async with self.happenings:
                 async for happening in self.happenings:
-                    for line in transcript.take(happening, trio.current_time()):
-                        await trio.to_thread.run_sync(paper.write, line)
-            for line in transcript.end(trio.current_time()):
-                await trio.to_thread.run_sync(paper.write, line)
+                    await write(transcript.take(happening, trio.current_time()))
+            await write(transcript.end(trio.current_time()))
         finally:
             paper.close()
 

@@ -157,7 +157,7 @@ class _Judged:
 
 @define
 class _Judge:
-    """Hears a sound where there is one."""
+    """Hears a sound that lasts; a clap is none."""
 
     _rest: bytes = b""
 
@@ -166,7 +166,7 @@ class _Judge:
         step = bytes_of_ms(WINDOW_MS)
         windows = [self._rest[at : at + step] for at in range(0, len(self._rest) - step + 1, step)]
         self._rest = self._rest[len(windows) * step :]
-        return [_Judged(0.99 if any(window[1::2]) else 0.01) for window in windows]
+        return [_Judged(0.99 if all(window[1::2]) else 0.01) for window in windows]
 
 
 async def _judge() -> _Judge:
