@@ -78,7 +78,7 @@ class ReplyAudioRun:
     reply_id: str | None
     since: float
     pieces: tuple[tuple[float, int, int | None], ...]
-    """When each came (s), its bytes, and its first audible sample if there is one."""
+    """When each came (s), its bytes, and at which of them it becomes audible, if it does."""
 
 
 @attrs.frozen

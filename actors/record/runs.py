@@ -14,6 +14,7 @@ from attrs import define, evolve, field
 from actors.record.notes import Entry, MicrophoneRun, Noted, PlayingRun, PlayRun, ReplyAudioRun
 from actors.record.sound_reference import first_audible
 from channels.messages import MicrophoneFrame, Play, Playing
+from channels.sound import SAMPLE_BYTES
 from channels.wire.events import ReplyAudio
 
 __all__ = ["Runs"]
@@ -37,6 +38,8 @@ class Runs:
     place: Callable[[float, bytes], tuple[int, int]] | None = None
     _open: dict[str, Entry] = field(factory=dict, init=False)
     """The runs that may go on, by their matter."""
+    _half_sample: tuple[str | None, bytes] = field(default=(None, b""), init=False)
+    """What the last sound of a reply ended with."""
 
     def take(self, noted: Noted) -> list[Entry]:
         """The lines that are complete with this."""
@@ -47,7 +50,7 @@ class Runs:
             case Play() as play:
                 return done + self._join("play", noted, play, _begin_play, _go_on_play)
             case ReplyAudio() as audio:
-                return done + self._join("audio", noted, audio, _begin_audio, _go_on_audio)
+                return done + self._join("audio", noted, audio, self._begin_audio, self._go_on_audio)
             case MicrophoneFrame() as frame:
                 return done + self._join("microphone", noted, frame, self._begin_sound, self._go_on_sound)
             case what:
@@ -88,6 +91,23 @@ class Runs:
             frames=(*so_far.frames, *self._place(at, frame)),
         )
 
+    def _begin_audio(self, at: float, audio: ReplyAudio) -> ReplyAudioRun:
+        return ReplyAudioRun(audio.reply_id, at, (self._piece(at, audio),))
+
+    def _go_on_audio(self, run: Entry, at: float, audio: ReplyAudio) -> ReplyAudioRun | None:
+        so_far: ReplyAudioRun = run.what
+        if audio.reply_id != so_far.reply_id:
+            return None
+        return evolve(so_far, pieces=(*so_far.pieces, self._piece(at, audio)))
+
+    def _piece(self, at: float, audio: ReplyAudio) -> tuple[float, int, int | None]:
+        # The service may cut a reply's sound anywhere, in the middle of a sample too.
+        reply_id, half = self._half_sample
+        before = half if reply_id == audio.reply_id else b""
+        whole = len(before) + len(audio.data)
+        self._half_sample = audio.reply_id, (before + audio.data[-1:])[-1:] if whole % SAMPLE_BYTES else b""
+        return at, len(audio.data), first_audible(audio.data, before)
+
     def _place(self, at: float, frame: MicrophoneFrame) -> tuple[tuple[float, int, int], ...]:
         return () if self.place is None else ((at, *self.place(at, frame.pcm)),)
 
@@ -113,21 +133,6 @@ def _go_on_play(run: Entry, at: float, play: Play) -> PlayRun | None:
     if play.reply_id != so_far.reply_id:
         return None
     return evolve(so_far, count=so_far.count + 1, length=so_far.length + len(play.pcm))
-
-
-def _begin_audio(at: float, audio: ReplyAudio) -> ReplyAudioRun:
-    return ReplyAudioRun(audio.reply_id, at, (_piece(at, audio),))
-
-
-def _go_on_audio(run: Entry, at: float, audio: ReplyAudio) -> ReplyAudioRun | None:
-    so_far: ReplyAudioRun = run.what
-    if audio.reply_id != so_far.reply_id:
-        return None
-    return evolve(so_far, pieces=(*so_far.pieces, _piece(at, audio)))
-
-
-def _piece(at: float, audio: ReplyAudio) -> tuple[float, int, int | None]:
-    return at, len(audio.data), first_audible(audio.data)
 
 
 def _longer(so_far_ms: float, gap_s: float) -> float:

@@ -18,20 +18,26 @@ LONGEST_BYTES = 2**26
 """Far beyond any message; more is a broken record."""
 
 
-def first_audible(pcm: bytes) -> int | None:
-    """The first sample that a person could hear; None if there is none."""
-    samples = np.frombuffer(pcm, "<i2", count=len(pcm) // SAMPLE_BYTES).astype(np.int32)
+def first_audible(pcm: bytes, before: bytes = b"") -> int | None:
+    """Where the first sample that a person could hear begins, in bytes; None if there is none.
+
+    Args:
+        pcm: sound.
+        before: the half sample that the sound before it ended with, if it did.
+    """
+    whole = before + pcm
+    samples = np.frombuffer(whole, "<i2", count=len(whole) // SAMPLE_BYTES).astype(np.int32)
     loud = np.flatnonzero(np.abs(samples) > AUDIBLE)
-    return int(loud[0]) if len(loud) else None
+    return max(0, int(loud[0]) * SAMPLE_BYTES - len(before)) if len(loud) else None
 
 
 def stand_in(length: int, audible_from: int | None) -> bytes:
-    """Sound of so many bytes that becomes audible at that sample.
+    """Sound of so many bytes that becomes audible at that byte.
 
     Raises:
         ValueError: no message is that long.
     """
     if not 0 <= length <= LONGEST_BYTES:
         raise ValueError(f"{length} bytes of sound")
-    silent = length if audible_from is None else min(length, audible_from * SAMPLE_BYTES)
+    silent = length if audible_from is None else min(length, audible_from)
     return bytes(silent) + _CONSTANT * (length - silent)

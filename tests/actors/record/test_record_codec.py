@@ -39,7 +39,7 @@ _json = st.recursive(
 _sound = st.builds(
     lambda length, silent: decode("Play", {"reply_id": "", "pcm": {"bytes": length} | silent}).pcm,
     st.integers(0, 2400).map(lambda samples: 2 * samples),
-    st.just({}) | st.integers(0, 2000).map(lambda at: {"audible_from": at}),
+    st.just({}) | st.integers(0, 2000).map(lambda at: {"audible_from": 2 * at}),
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import json
 import os
 import stat
@@ -13,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import hypothesis.strategies as st
 import pytest
 import trio
+from hypothesis import given
 
 from actors.record import recording
 from actors.record.file import RecordFile, check_free, sound_beside
@@ -22,6 +25,7 @@ from actors.record.notes import Ended, Lost, MicrophoneRun, Noted, PlayingRun, P
 from actors.record.reading import read_record
 from actors.record.runs import Runs
 from actors.record.sound import read_sound
+from actors.record.sound_reference import AUDIBLE, stand_in
 from channels.bounded import Channel, Full
 from channels.errors import SettingsError
 from channels.happenings import BystanderFailed, Happening, ServiceComplained, SoundStarted, Taps
@@ -307,8 +311,23 @@ def test_the_sound_of_a_reply_becomes_one_line_that_keeps_every_piece_and_its_ti
     pieces = [(1.0, sound(0, 20)), (1.001, sound(0, 10) + sound(5000, 10)), (1.2, sound(5000, 50))]
     noted = [Noted(at, "service", ReplyAudio(pcm, "r")) for at, pcm in pieces]
     run, done = entries_of([*noted, Noted(1.2, "service", ReplyDone("r"))])
-    assert run.what == ReplyAudioRun("r", 1.0, ((1.0, 960, None), (1.001, 960, 240), (1.2, 2400, 0)))
+    assert run.what == ReplyAudioRun("r", 1.0, ((1.0, 960, None), (1.001, 960, 480), (1.2, 2400, 0)))
     assert done.what == ReplyDone("r")
+
+
+@given(cuts=st.lists(st.integers(0, 400), max_size=8), silent=st.integers(0, 150))
+def test_wherever_the_service_cuts_its_sound_it_becomes_audible_where_it_did(
+    cuts: list[int], silent: int
+) -> None:
+    # 250 is not audible; read half a sample off, it would be.
+    whole = (250).to_bytes(2, "little") * silent + (9000).to_bytes(2, "little") * (200 - silent)
+    places = [0, *sorted(cuts), len(whole)]
+    pieces = [whole[begin:end] for begin, end in itertools.pairwise(places)]
+    (run,) = entries_of([Noted(1.0, "service", ReplyAudio(pcm, "r")) for pcm in pieces])
+    again = b"".join(stand_in(length, audible_from) for _, length, audible_from in run.what.pieces)
+    samples = memoryview(again).cast("h").tolist()
+    assert len(again) == len(whole)
+    assert [abs(sample) > AUDIBLE for sample in samples].index(True) == silent
 
 
 async def test_an_agent_that_fails_leaves_a_whole_record(tmp_path: Path) -> None:
