@@ -1,0 +1,294 @@
+"""Posts what happens in a call to a URL, signed, in order, and until it was taken.
+
+    WEBHOOK_SECRET=whsec_… python runner.py \
+        --actor examples/webhook.py:Webhook,url=https://example.com/calls,spool=spool
+
+Each event is a JSON object of `type`, `timestamp` and `data`, with the headers of Standard Webhooks
+(standardwebhooks.com, whose libraries verify them): `webhook-id`, `webhook-timestamp` and
+`webhook-signature`, an HMAC-SHA256 over all three. An event is on the disk before it is posted and until it
+was answered with a 2xx, so nothing is lost when the receiver is down or the agent is killed: the next start
+goes on with what is there. So an event may come twice, with the same id. The spool is bounded: beyond
+`most` events the oldest gives way, and the log says so. Give each running agent a spool of its own.
+
+The client is Python's own, in a thread: one post at a time needs no pool and no dependency.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import http.client
+import json
+import os
+import re
+import ssl
+import time
+import uuid
+from datetime import datetime, timezone
+from enum import Enum
+from ipaddress import ip_address
+from pathlib import Path
+from random import Random
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+
+import attrs
+import structlog
+import trio
+from attrs import define, field
+
+from channels.backoff import Backoff
+from channels.bounded import Receiver
+from channels.errors import SettingsError
+from channels.happenings import (
+    Happening,
+    Leaving,
+    ParticipantJoined,
+    ParticipantLeft,
+    PersonSaid,
+    ReplyEnded,
+    RoomJoined,
+    SessionClosed,
+    SessionStarted,
+    ToolAnswered,
+    ToolCalled,
+    TurnTimed,
+)
+from channels.secret import Secret
+
+ANSWERS_WITHIN_S = 20.0
+
+LONGEST_WAIT_S = 300.0
+"""Between two tries."""
+
+POSTED = (
+    RoomJoined,
+    ParticipantJoined,
+    ParticipantLeft,
+    SessionStarted,
+    PersonSaid,
+    ReplyEnded,
+    TurnTimed,
+    ToolCalled,
+    ToolAnswered,
+    Leaving,
+    SessionClosed,
+)
+
+
+REFUSED = (400, 413, 422)
+"""Answers that no second try will change: the event is put aside."""
+
+
+@define
+class Webhook:
+    """Posts happenings.
+
+    Args:
+        url: where to; `https`, or `http` on this machine.
+        spool: the folder where events wait.
+        most: how many may wait.
+        first_wait_s: before the second try; it doubles from then on, up to five minutes.
+    """
+
+    happenings: Receiver[Happening]
+    url: str
+    spool: Path
+    most: int = 10_000
+    first_wait_s: float = 1.0
+    _spool: Spool = field(init=False)
+    _receiver: PostOffice = field(init=False)
+    _news: trio.Event = field(factory=trio.Event, init=False)
+    _over: trio.Event = field(factory=trio.Event, init=False)
+    _log: Any = field(factory=structlog.get_logger, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._spool = Spool(self.spool, self.most)
+        self._receiver = PostOffice(_read_url(self.url), _read_secret(os.environ.get("WEBHOOK_SECRET", "")))
+
+    async def run(self) -> None:
+        """Posts until the call is over; what was not taken by then waits for the next start."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._post_all)
+            async with self.happenings:
+                async for happening in self.happenings:
+                    if isinstance(happening, POSTED) and getattr(happening, "final", True):
+                        await self._keep(happening)
+            self._over.set()
+            self._news.set()
+
+    async def _keep(self, happening: Happening) -> None:
+        lost = await trio.to_thread.run_sync(self._spool.put, _event(happening), abandon_on_cancel=True)
+        if lost:
+            self._log.error("webhook_lost_events", how_many=lost, mend="see why the receiver takes none")
+        self._news.set()
+
+    async def _post_all(self) -> None:
+        while True:
+            self._news = trio.Event()
+            waiting = await trio.to_thread.run_sync(self._spool.waiting)
+            for event in waiting:
+                if not await self._post_until_taken(event):
+                    return
+            if not waiting:
+                if self._over.is_set():
+                    return
+                await self._news.wait()
+
+    async def _post_until_taken(self, event: Path) -> bool:
+        backoff = Backoff(Random(), self.first_wait_s, LONGEST_WAIT_S)
+        complained = False
+        while (answer := await self._post(event)) is not None:
+            if isinstance(answer, int) and 200 <= answer < 300:
+                await trio.to_thread.run_sync(event.unlink, True)
+                if complained:
+                    self._log.info("webhook_takes_events_again", host=self._receiver.host)
+                return True
+            if answer in REFUSED:
+                self._log.error(
+                    "webhook_refused_an_event", host=self._receiver.host, file=event.name, why=answer
+                )
+                await trio.to_thread.run_sync(event.rename, event.with_suffix(".refused"))
+                return True
+            if not complained:
+                self._log.warning("webhook_takes_no_events", host=self._receiver.host, why=answer)
+            complained = True
+            if self._over.is_set():
+                return False
+            with trio.move_on_after(backoff.next_s()):
+                await self._over.wait()
+        return True
+
+    async def _post(self, event: Path) -> int | str | None:
+        """The status of the answer, or why there is none; None: the event has given way to newer ones."""
+        with trio.move_on_after(ANSWERS_WITHIN_S):
+            try:
+                return await trio.to_thread.run_sync(self._receiver.post, event, abandon_on_cancel=True)
+            except FileNotFoundError:
+                return None
+            except (OSError, http.client.HTTPException) as error:
+                return f"{type(error).__name__}: {error}"
+        return f"no answer within {ANSWERS_WITHIN_S:.0f} s"
+
+
+@define
+class Spool:
+    """Events on the disk, a file each. Blocking: used in a thread."""
+
+    folder: Path
+    most: int
+    _last: int = 0
+
+    def waiting(self) -> list[Path]:
+        """Those that were not taken yet, the oldest first."""
+        return sorted(self.folder.glob("*.json"))
+
+    def put(self, event: bytes) -> int:
+        """Brings an event to the disk; gives how many had to give way."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        # By the wall's clock, so that what an earlier run has left comes first.
+        self._last = max(self._last + 1, time.time_ns())
+        path = self.folder / f"{self._last:020}-msg_{uuid.uuid4().hex}.json"
+        with path.with_suffix(".part").open("xb") as file:
+            file.write(event)
+            file.flush()
+            os.fsync(file.fileno())
+        path.with_suffix(".part").rename(path)
+        too_many = sorted(self.folder.glob("*-msg_*"))[: -self.most]
+        for old in too_many:
+            old.unlink(missing_ok=True)
+        return len(too_many)
+
+
+@define
+class PostOffice:
+    """The way to the receiver. Blocking: used in a thread."""
+
+    url: SplitResult
+    key: Secret
+    """Base64 of the shared secret."""
+
+    @property
+    def host(self) -> str:
+        """For the log: the rest of the address may be a secret."""
+        return self.url.hostname or ""
+
+    def post(self, event: Path) -> int:
+        """Posts an event; gives the status of the answer.
+
+        Raises:
+            OSError, http.client.HTTPException: there is none.
+        """
+        body = event.read_bytes()
+        headers = {"content-type": "application/json", **self._signed(event.stem.partition("-")[2], body)}
+        if self.url.scheme == "https":
+            tls = ssl.create_default_context()
+            connection: http.client.HTTPConnection = http.client.HTTPSConnection(
+                self.host, self.url.port, timeout=ANSWERS_WITHIN_S, context=tls
+            )
+        else:
+            connection = http.client.HTTPConnection(self.host, self.url.port, timeout=ANSWERS_WITHIN_S)
+        try:
+            connection.request(
+                "POST", self.url._replace(scheme="", netloc="", fragment="").geturl(), body, headers
+            )
+            return connection.getresponse().status
+        finally:
+            connection.close()
+
+    def _signed(self, event_id: str, body: bytes) -> dict[str, str]:
+        at = str(int(time.time()))
+        key = base64.b64decode(self.key.reveal())
+        digest = hmac.new(key, b".".join((event_id.encode(), at.encode(), body)), hashlib.sha256).digest()
+        return {
+            "webhook-id": event_id,
+            "webhook-timestamp": at,
+            "webhook-signature": "v1," + base64.b64encode(digest).decode(),
+        }
+
+
+def _event(happening: Happening) -> bytes:
+    # Trio's clock means nothing elsewhere, and a traceback is nobody else's.
+    data = attrs.asdict(
+        happening,
+        filter=lambda attribute, _: attribute.name not in ("at", "traceback"),
+        value_serializer=lambda _, __, value: value.value if isinstance(value, Enum) else value,
+    )
+    kind = re.sub(r"(?<!^)(?=[A-Z])", ".", type(happening).__name__).lower()
+    now = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+    return json.dumps({"type": kind, "timestamp": now, "data": data}, ensure_ascii=False).encode()
+
+
+def _read_url(written: str) -> SplitResult:
+    url = urlsplit(written)
+    safe = url.scheme == "https" or (url.scheme == "http" and _is_here(url.hostname or ""))
+    if not url.hostname or not safe or url.username is not None:
+        raise SettingsError(
+            f"Webhook.url is no address that events may be sent to (it begins with {url.scheme[:8]!r})",
+            "give one that begins with https:// and holds no password; http:// is for this machine only",
+        )
+    return url
+
+
+def _is_here(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _read_secret(written: str) -> Secret:
+    key = written.removeprefix("whsec_")
+    try:
+        if len(base64.b64decode(key, validate=True)) >= 24:
+            return Secret(key)
+    except binascii.Error:
+        pass
+    raise SettingsError(
+        "WEBHOOK_SECRET is not set"
+        if not written
+        else "WEBHOOK_SECRET is not whsec_ and base64 of 24 bytes or more",
+        "set it in the environment to what the receiver has; `openssl rand -base64 32` makes one",
+    )
