@@ -52,7 +52,10 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     _add_replay(
         commands.add_parser("replay", help="run a record again: where would the agent decide otherwise?")
     )
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if options.record_audio and options.record is None:
+        parser.error("--record-audio needs --record FILE")
+    return options
 
 
 def _add_replay(parser: argparse.ArgumentParser) -> None:

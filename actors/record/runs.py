@@ -20,6 +20,9 @@ from channels.wire.events import ReplyAudio
 __all__ = ["Runs"]
 
 LONGEST_S = 1.0
+MOST_PIECES = 200
+"""A reply that comes in one burst shall not become one endless line."""
+
 BROKEN_AFTER_S = 0.25
 """A gap that no jitter explains: what comes after it is another run."""
 
@@ -96,7 +99,7 @@ class Runs:
 
     def _go_on_audio(self, run: Entry, at: float, audio: ReplyAudio) -> ReplyAudioRun | None:
         so_far: ReplyAudioRun = run.what
-        if audio.reply_id != so_far.reply_id:
+        if audio.reply_id != so_far.reply_id or len(so_far.pieces) == MOST_PIECES:
             return None
         return evolve(so_far, pieces=(*so_far.pieces, self._piece(at, audio)))
 

@@ -111,6 +111,17 @@ def test_the_page_stands_alone_and_can_be_read_without_being_seen(recorded: Path
     assert "barge-in" in page
 
 
+def test_the_table_tells_where_the_time_of_a_turn_went(recorded: Path) -> None:
+    rows = re.findall(r"<tr><td.*?</tr>", draw(recorded))
+    cells = [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in rows]
+    greeting, story, _ = [[cell.removesuffix(" ms").replace(",", "") for cell in row[2:6]] for row in cells]
+    assert greeting == ["–"] * 4
+    latency, endpointing, service, playing = map(int, story)
+    assert latency == endpointing + service + playing
+    assert 400 < service < 700, "from the decision to the burst"
+    assert 100 < playing < 200, "a reply begins with 120 ms of silence"
+
+
 def test_a_picture_is_as_private_as_its_record(recorded: Path) -> None:
     draw(recorded)
     assert stat.S_IMODE(recorded.with_suffix(".html").stat().st_mode) == 0o600

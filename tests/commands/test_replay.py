@@ -166,3 +166,21 @@ def test_lines_of_a_later_version_are_left_out_and_counted(
         file.write('{"t":1.0,"on":"happenings","is":"MoonRose"}\n' * 3)
     assert replay(options(recorded), runner.wire) == 0
     assert "3 lines with MoonRose" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--record-audio"],
+        ["replay"],
+        ["replay", "x", "--hold-ms", "many"],
+        ["replay", "x", "--linger-ms", "-1"],
+    ],
+)
+def test_a_mistyped_command_is_answered_with_how_it_is_used(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        parse(arguments)
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err.startswith("usage: python runner.py")

@@ -119,7 +119,7 @@ def _differences(differences: Sequence[Difference]) -> str:
 def _turns(scene: Scene) -> str:
     if not scene.turns:
         return ""
-    rows = "".join(_turn(timed) for timed in scene.turns)
+    rows = "".join(_turn(timed, scene) for timed in scene.turns)
     head = "".join(
         f"<th{_NUMBER if number else ''}>{name}</th>"
         for name, number in (
@@ -127,6 +127,8 @@ def _turns(scene: Scene) -> str:
             ("over at", True),
             ("turn latency", True),
             ("of it endpointing", True),
+            ("service", True),
+            ("playing", True),
             ("barge-in", True),
             ("ended", False),
             ("heard", True),
@@ -136,13 +138,16 @@ def _turns(scene: Scene) -> str:
     return f"<h2>Turns, as recorded</h2><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
 
 
-def _turn(timed: TurnTimed) -> str:
+def _turn(timed: TurnTimed, scene: Scene) -> str:
     reply = timed.reply
+    service_ms, playing_ms = _parts(timed, scene)
     numbers = (
         f"{timed.turn}",
         clock(reply.at),
         _ms(timed.turn_latency_ms),
         _ms(timed.endpointing_ms),
+        _ms(service_ms),
+        _ms(playing_ms),
         _ms(timed.barge_in_ms),
     )
     cells = "".join(f'<td class="number">{number}</td>' for number in numbers)
@@ -150,6 +155,15 @@ def _turn(timed: TurnTimed) -> str:
         f'<tr>{cells}<td>{reply.outcome.value}</td><td class="number">{_ms(reply.heard_ms)}</td>'
         f"<td>{escape(reply.heard_text)}</td></tr>"
     )
+
+
+def _parts(timed: TurnTimed, scene: Scene) -> tuple[int | None, int | None]:
+    """Of a turn's latency: until the service's first audible sound was here, and until it was heard."""
+    came, began = (times.get(timed.reply.reply_id) for times in (scene.came, scene.began))
+    if came is None or began is None or timed.turn_latency_ms is None or timed.endpointing_ms is None:
+        return None, None
+    playing_ms = round((began - came) * 1000)
+    return timed.turn_latency_ms - timed.endpointing_ms - playing_ms, playing_ms
 
 
 def _ms(value: int | None) -> str:

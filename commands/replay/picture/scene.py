@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 
 from attrs import define, field, frozen
 
-from actors.record.notes import Entry, PlayingRun
+from actors.record.notes import Entry, PlayingRun, ReplyAudioRun
 from channels.happenings import (
     Interrupted,
     PersonSaid,
@@ -94,6 +94,10 @@ class Scene:
     outages: list[Span] = field(factory=list)
     timers: list[Timer] = field(factory=list)
     turns: list[TurnTimed] = field(factory=list)
+    came: dict[str, float] = field(factory=dict)
+    """When the first sound of each reply that could be heard had come from the service."""
+    began: dict[str, float] = field(factory=dict)
+    """When it was heard."""
     backlog: list[tuple[float, float]] = field(factory=list)
     """(s, ms of sound that waited), in between a straight line."""
 
@@ -200,7 +204,7 @@ def _played_at(way: Sequence[tuple[float, float]], place_ms: float) -> float | N
 
 
 def _mark(scene: Scene, entries: Iterable[Entry]) -> None:
-    began: dict[str, float] = {}
+    began, came = scene.began, scene.came
     silent: dict[str, float] = {}
     held: float | None = None
     for entry in entries:
@@ -220,6 +224,10 @@ def _mark(scene: Scene, entries: Iterable[Entry]) -> None:
                 scene.service.append(Mark(entry.t, "error", f"the service reports {code}: {message}"))
             case ToolCall(name=name):
                 scene.service.append(Mark(entry.t, f"tool {name}"[:16], f"the model calls the tool {name}"))
+            case ReplyAudioRun(reply_id=str(reply_id), pieces=pieces):
+                audible = next((at for at, _, audible_from in pieces if audible_from is not None), None)
+                if audible is not None:
+                    came.setdefault(reply_id, audible)
             case VoiceHeld(at=at):
                 held = at
             case VoiceResumed():
