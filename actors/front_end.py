@@ -132,7 +132,7 @@ class FrontEnd:
                 self._config = config
                 self._answer_asked({"accepted": True, "why": ""})
                 await self._show_session()
-            case ServiceComplained(message=message, mend=mend):
+            case ServiceComplained(message=message, mend=mend, refused_update=True):
                 self._answer_asked({"accepted": False, "why": message or mend})
             case ParticipantJoined():
                 await self._show_session()

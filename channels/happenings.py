@@ -140,6 +140,8 @@ class ServiceComplained:
     message: str
     mend: str
     param: str | None = None
+    refused_update: bool = False
+    """It is the answer to a `session.update`, which changed nothing."""
 
 
 @attrs.frozen

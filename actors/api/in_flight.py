@@ -22,7 +22,7 @@ import attrs
 from channels.wire.events import ReplyStarted, ServerEvent, SessionFailed, SessionUpdated
 from channels.wire.messages import ClientMessage, ConversationMessage, ReplyCreate, SessionUpdate, ToolResult
 
-__all__ = ["InFlight"]
+__all__ = ["InFlight", "refuses_update"]
 
 MOST = 256
 """Requests remembered: far more than anybody makes between two pings. Beyond it the oldest is forgotten."""
@@ -83,7 +83,7 @@ class InFlight:
         match event:
             case SessionUpdated():
                 return self._answered()
-            case SessionFailed() if _answers_an_update(event):
+            case SessionFailed() if refuses_update(event):
                 self._answered()
             case ReplyStarted():
                 self._sent = [one for one in self._sent if not isinstance(one.message, ReplyCreate)]
@@ -115,6 +115,7 @@ class InFlight:
         return None
 
 
-def _answers_an_update(failed: SessionFailed) -> bool:
+def refuses_update(failed: SessionFailed) -> bool:
+    """Whether an error is the answer to a `session.update`: nothing else has a value, or a field."""
     code = failed.code.strip().lower()
     return code in _REFUSALS or (code == "invalid_format" and "session.update" in failed.message)

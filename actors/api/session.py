@@ -29,6 +29,7 @@ from actors.api.call import Call
 from actors.api.connection import Connection, open_connection
 from actors.api.dialling import Dialer, dial, dial_again
 from actors.api.encoding import Encoding
+from actors.api.in_flight import refuses_update
 from actors.api.pace import Pace
 from actors.api.renewal import look_from
 from actors.api.retry import RetryPolicy
@@ -319,7 +320,8 @@ class ApiSession:
         if failure.retry is Retry.NEVER:
             code, message = one_line(said.code, 100), one_line(said.message, LONGEST_COMPLAINT)
             param = None if said.param is None else one_line(said.param, 100)
-            self.taps.publish(ServiceComplained(code, message, failure.mend, param))
+            refused = refuses_update(said)
+            self.taps.publish(ServiceComplained(code, message, failure.mend, param, refused))
 
     def _tell(self, event: ApiEvent) -> None:
         self.events.send_nowait(event)

@@ -146,6 +146,7 @@ def over(outcome: ReplyOutcome, heard: str, reply_id: str = "r") -> ReplyEnded:
     return ReplyEnded(reply_id, outcome, 700, heard, at=9.0)
 
 
+REFUSED = ServiceComplained("invalid_value", "Too short", "mend", refused_update=True)
 CONFIG = {"system_prompt": "Be kind.", "output": {"voice": "alba"}}
 
 
@@ -272,7 +273,9 @@ async def test_a_change_that_the_service_refuses_is_refused_in_its_words() -> No
     async with scene() as play:
         play.texts.send_nowait(change('{"system_prompt": "x"}'))
         await play.requests.receive()
-        await play.happens(ServiceComplained("invalid_value", "Too short", "mend"))
+        await play.happens(ServiceComplained("invalid_audio", "Odd", "about something else"))
+        assert play.board.answers == {}
+        await play.happens(REFUSED)
         assert play.board.answers == {"1": {"accepted": False, "why": "Too short"}}
 
 
@@ -333,7 +336,7 @@ async def test_a_profile_that_the_service_refuses_is_not_shown_as_if_it_held() -
     async with scene() as play:
         play.texts.send_nowait(change('{"profile": "deliberate"}'))
         await play.requests.receive()
-        await play.happens(ServiceComplained("invalid_value", "No", "mend"), SessionConfigured(CONFIG))
+        await play.happens(REFUSED, SessionConfigured(CONFIG))
         assert play.board.shown(SESSION_TOPIC)[-1]["profile"] == "adaptive"
 
 
