@@ -29,11 +29,15 @@ class Track:
         identity: str,
         kind: ParticipantKind = ParticipantKind.PERSON,
         source: TrackSource = TrackSource.MICROPHONE,
+        *,
+        slow_to_close: bool = False,
     ) -> None:
         self.sid = sid
         self.identity = identity
         self.kind = kind
         self.source = source
+        self.slow_to_close = slow_to_close
+        """Whether a frame more comes out of it when it is closed."""
         self.open = 0
         self.frame_ms: int | None = None
         self._speak, self._hear = trio.open_memory_channel[bytes](10_000)
@@ -55,9 +59,16 @@ class Track:
         self.frame_ms = frame_ms
         self.open += 1
         try:
-            yield self._hear.clone()
+            yield self._late() if self.slow_to_close else self._hear.clone()
         finally:
             self.open -= 1
+
+    async def _late(self) -> AsyncIterator[bytes]:
+        while True:
+            await trio.lowlevel.checkpoint_if_cancelled()
+            with trio.CancelScope(shield=True):
+                pcm = await self._hear.receive()
+            yield pcm
 
 
 def person(name: str, track: str = "", source: TrackSource = TrackSource.MICROPHONE) -> Track:

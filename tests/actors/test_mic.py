@@ -110,7 +110,7 @@ async def test_the_same_track_that_comes_anew_without_having_gone_is_opened_anew
 
 async def test_a_track_that_is_gone_is_not_heard_even_if_it_still_has_sound() -> None:
     # As the SDK does: the next track of anybody comes out of the stream of one that is gone.
-    alice = person("alice")
+    alice = Track("TR_alice", "alice", slow_to_close=True)
     async with pump() as mic:
         await mic.come(alice)
         alice.speak(1)
@@ -118,6 +118,7 @@ async def test_a_track_that_is_gone_is_not_heard_even_if_it_still_has_sound() ->
         await mic.go(alice)
         alice.speak(2)
         assert await mic.heard() == []
+        assert alice.open == 0
 
 
 async def test_a_new_microphone_of_the_same_person_takes_over_when_the_old_one_goes() -> None:

@@ -1,4 +1,4 @@
-"""Whoever comes, goes, mutes or swaps tracks, in whatever order: whoever should be heard is heard, nobody else.
+"""Whoever comes, goes, mutes or swaps tracks, in whatever order: who should be heard is, and nobody else.
 
 2,000 random operations in all, in virtual time, against a model that knows nothing of how it is done.
 """

@@ -75,7 +75,8 @@ def test_one_that_stalls_holds_up_nobody_and_comes_back_without_being_late() -> 
 
 def test_jitter_of_a_frame_is_not_heard() -> None:
     mixing, random = Mixing(50), np.random.default_rng(1)
-    arrivals = sorted((number * 50 + random.uniform(0, 45), number) for number in range(200))
+    # The first one is as early as any can be, so that all others are late.
+    arrivals = [(number * 50 + (random.uniform(0, 45) if number else 0.0), number) for number in range(200)]
     heard = []
     for tick in range(200):
         while arrivals and arrivals[0][0] <= tick * 50 + 5:
@@ -175,6 +176,20 @@ async def test_in_a_mix_everybody_is_told_to_be_heard_and_who_of_them_spoke_last
         assert [heard_by.identity for heard_by in told] == [None, "alice", "bob"]
         await mic.go(alice, bob)
         assert not mic.told()[-1].everybody
+
+
+async def test_in_a_mix_the_last_frame_of_somebody_who_leaves_is_sent(autojump_clock: MockClock) -> None:
+    alice, bob = person("alice"), person("bob")
+    async with pump("mix") as mic:
+        await mic.come(alice, bob)
+        for number in range(10):
+            alice.sound(level(1000))
+            if number == 5:
+                bob.sound(level(30))
+                await trio.sleep(0)
+                await mic.go(bob)
+            await trio.sleep(0.05)
+        assert 1030 in {round(middle(pcm), -1) for pcm in mic.sounds()}
 
 
 async def test_in_a_mix_silence_ends_the_turn_of_those_who_left(autojump_clock: MockClock) -> None:
