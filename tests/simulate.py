@@ -29,7 +29,7 @@ SHRINK_S = 60.0
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; gives the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tests.simulate", description="Simulates calls.")
-    parser.add_argument("--seed", type=int, default=1, help="which calls (default: 1)")
+    parser.add_argument("--seed", default="1", help="which calls (default: 1)")
     parser.add_argument("--hours", type=float, default=0.5, help="how many simulated hours (default: 0.5)")
     parser.add_argument("--jobs", type=int, default=1, help="how many processes (default: 1)")
     parser.add_argument("--go-on", action="store_true", help="do not stop at the first broken rule")
@@ -47,13 +47,13 @@ def _run_again(seed: str, keep: str | None) -> int:
         plan = plan.keeping([] if keep == "none" else [int(number) for number in keep.split(",")])
     outcome = take_place(plan)
     print(outcome.timeline.text())
-    print(f"\n{outcome.simulated_s:.1f} simulated seconds in {outcome.took_s:.1f} s")
+    print(f"{outcome.simulated_s:.1f} simulated seconds in {outcome.took_s:.1f} s", file=sys.stderr)
     for broken in outcome.broken:
         print(f"BROKEN {broken}")
     return 1 if outcome.broken else 0
 
 
-def _run_many(seed: int, hours: float, jobs: int, *, go_on: bool) -> int:
+def _run_many(seed: str, hours: float, jobs: int, *, go_on: bool) -> int:
     coverage, began, failed = Coverage(), perf_counter(), False
     for outcome in _outcomes(seed, jobs):
         coverage.add(outcome)
@@ -70,7 +70,7 @@ def _run_many(seed: int, hours: float, jobs: int, *, go_on: bool) -> int:
     return 1 if failed else 0
 
 
-def _outcomes(seed: int, jobs: int) -> Iterator[Outcome]:
+def _outcomes(seed: str, jobs: int) -> Iterator[Outcome]:
     """Of one call after the other, in the order in which they end."""
     seeds = (f"{seed}.{number}" for number in itertools.count())
     if jobs == 1:

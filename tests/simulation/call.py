@@ -23,7 +23,7 @@ from actors.room.livekit_edge import LiveKitEdge
 from channels.bounded import ChannelStatistics, Receiver
 from channels.errors import VoiceAgentError, reason_of
 from channels.happenings import Happening, SessionStarted, Taps
-from channels.messages import ApiEvent, ConnectionBroke
+from channels.messages import ApiEvent, ConnectionBroke, SessionOver
 from channels.ports import ParticipantKind
 from channels.secret import Secret
 from channels.settings import ApiSettings, HoldSettings, LiveKitSettings, Settings, SpeakerSettings
@@ -321,7 +321,7 @@ class Call:
 
     def _taken_by_controller(self, event: ApiEvent) -> None:
         odd = isinstance(event, AgentTranscriptDelta) and event.reply_id == NOBODY
-        if not isinstance(event, ConnectionBroke | Unrecognised) and not odd:
+        if not isinstance(event, ConnectionBroke | SessionOver | Unrecognised) and not odd:
             self._taken.append(_key(event))
         self.ledger.taken(event)
 

@@ -41,6 +41,17 @@ class Coverage:
         cancelled = "cancelled in mid-trouble" if plan.cancelled_after_s is not None else "calm"
         self.endings[outcome.ended_by or cancelled] += 1
 
+    def line(self) -> str:
+        """In short."""
+        faults, replies = self._of("fault "), self._of("reply ", without="reply at")
+        ends = ", ".join(f"{count} {name}" for name, count in replies.most_common())
+        return (
+            f"{self.simulated_s / 3600:.2f} simulated hours in {self.took_s:.0f} s: {self.calls} calls, "
+            f"{faults.total()} faults of {len(faults)} kinds; replies: {ends}; "
+            f"{self.counts['resumed voices']} voices held and given back; "
+            f"{self.counts['resumed']} sessions resumed"
+        )
+
     def text(self) -> str:
         """As a person reads it."""
         audible_s = self.counts["audible ms"] / 1000

@@ -24,7 +24,7 @@ from tests.simulation.service import ODD_FRAMES
 if TYPE_CHECKING:
     from tests.simulation.call import Call
 
-__all__ = ["FATAL", "Fault", "draw_bout", "draw_fatal"]
+__all__ = ["DRAWS", "FATAL", "MEETINGS", "Fault", "draw_bout", "draw_fatal"]
 
 NON_FATAL_CODES = (
     "invalid_format",
@@ -321,6 +321,9 @@ class ServiceComplains(Fault):
     async def happen(self, call: Call) -> None:
         if (connection := call.service.current) is not None:
             call.timeline.note("service", f"complains: {self.code or 'without a code'}")
+            if connection.ready_at > trio.current_time():
+                # Before a session is ready, a complaint may be its refusal.
+                call.may_end_as("ServiceError")
             connection.tell(SessionFailed(self.code, "simulated", param=None))
 
 
@@ -402,7 +405,7 @@ class ServiceIsGone(Fault):
     fatal = "ServiceUnreachable"
 
     async def happen(self, call: Call) -> None:
-        call.service.down = self.how
+        call.service.gone = self.how
         if (connection := call.service.current) is not None:
             connection.drop("reset")
 
@@ -414,8 +417,7 @@ class KeyIsRefused(Fault):
     fatal = "KeyRefused"
 
     async def happen(self, call: Call) -> None:
-        call.service.answers.extend(["error unauthorized 1008"] * 3)
-        call.service.resumable = False
+        call.service.refuses_key = True
         if (connection := call.service.current) is not None:
             connection.drop("1008", code="unauthorized")
 
@@ -452,7 +454,7 @@ def _drop(at_s: float, random: Random) -> Fault:
     return LineDrops(at_s, how, down_s, random.choice(["refused", "hangs"]), random.random() < 0.8, answers)
 
 
-_DRAWS: tuple[tuple[int, Callable[[float, Random], Fault]], ...] = (
+DRAWS: tuple[tuple[int, Callable[[float, Random], Fault]], ...] = (
     (30, lambda at, random: Says(at, round(random.uniform(0.4, 4.0), 2))),
     (12, lambda at, random: Coughs(at)),
     (3, lambda at, random: SaysUnheard(at)),
@@ -489,7 +491,7 @@ def draw_bout(random: Random) -> list[Fault]:
     """What happens in one bout, in order: now a little, now a lot."""
     length_s = random.uniform(6, 30)
     draws = random.choices(
-        [draw for _, draw in _DRAWS], [weight for weight, _ in _DRAWS], k=random.randint(2, 14)
+        [draw for _, draw in DRAWS], [weight for weight, _ in DRAWS], k=random.randint(2, 14)
     )
     faults = [draw(random.uniform(0, length_s), random) for draw in draws]
     return sorted(faults, key=lambda fault: fault.at_s)

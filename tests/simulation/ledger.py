@@ -27,7 +27,7 @@ from channels.happenings import (
     VoiceResumed,
     WordsHeard,
 )
-from channels.messages import ApiEvent, ConnectionBroke, Finished, Playing, SpeakerReport
+from channels.messages import ApiEvent, ConnectionBroke, Finished, Playing, SessionOver, SpeakerReport
 from channels.sound import SAMPLE_BYTES, SAMPLE_RATE_HZ
 from channels.wire.events import (
     AgentTranscriptDelta,
@@ -186,6 +186,9 @@ class Ledger:
                     if status == "interrupted":
                         self._cut(self.replies[reply_id])
                     self.replies[reply_id].done = True
+            case SessionOver():
+                for told in self.replies.values():
+                    self._cut(told)
             case Unrecognised():
                 self.timeline.note("agent", f"does not know {event.type[:40]!r} ({event.why})")
             case _:
@@ -430,6 +433,8 @@ def _name(event: ApiEvent) -> str:
     match event:
         case ConnectionBroke():
             return "(connection broke)"
+        case SessionOver():
+            return "(session over)"
         case Unrecognised():
             return "(not recognised)"
         case _:

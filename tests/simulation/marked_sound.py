@@ -42,7 +42,7 @@ def unpadded(pcm: bytes) -> bytes:
 
 def is_faded_from(pcm: bytes, sound: bytes | bytearray) -> bool:
     """Whether `pcm` is the beginning of `sound`, or a piece of it, with less loudness."""
-    heard, said = np.frombuffer(pcm, "<i2"), np.frombuffer(bytes(sound[: len(pcm)]), "<i2")
-    if len(heard) > len(said):
+    if len(sound) < len(pcm):
         return False
+    heard, said = np.frombuffer(pcm, "<i2"), np.frombuffer(bytes(sound[: len(pcm)]), "<i2")
     return bool(((np.sign(heard) == np.sign(said)) | (heard == 0)).all() and (abs(heard) <= abs(said)).all())

@@ -135,6 +135,9 @@ class Service:
     calm: bool = False
     down: str = ""
     """Why nobody can connect: "refused" or "hangs"; empty: it is up."""
+    gone: str = ""
+    """The same, for good."""
+    refuses_key: bool = False
     answers: deque[str] = field(factory=deque)
     """What the next connections meet instead of a session."""
     fate: str = ""
@@ -152,9 +155,10 @@ class Service:
     async def dial(self, url: str) -> trio.abc.Stream:
         """The agent calls."""
         await trio.sleep(self.random.uniform(0.005, 0.1))
-        if self.down == "hangs":
+        down = self.gone or self.down
+        if down == "hangs":
             await trio.sleep_forever()
-        if self.down:
+        if down:
             self.counts["dialled in vain"] += 1
             raise OSError("connection refused")
         line = SimulatedLine()
@@ -218,6 +222,8 @@ class Connection:
     async def run(self) -> None:
         """Serves until the connection ends."""
         answer = self.service.answers.popleft() if self.service.answers else ""
+        if self.service.refuses_key:
+            answer = "error unauthorized 1008"
         if answer:
             self.service.timeline.note("service", f"connection {self.number} meets: {answer}")
             self.service.counts[f"connection met: {answer}"] += 1
