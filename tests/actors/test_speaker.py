@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -14,6 +16,7 @@ import trio.testing
 from attrs import define, field
 from hypothesis import given
 
+from actors.onset.played import PlayedSound
 from actors.speaker import SpeakerPump
 from actors.speaker.playout import LONGEST_BACKLOG_MS
 from channels.bounded import Channel, Full, Receiver, Sender
@@ -72,6 +75,7 @@ class Stage:
     loudspeaker: VirtualLoudspeaker
     orders: Sender[SpeakerCommand]
     reports: Receiver[SpeakerReport]
+    sounding: Receiver[Sounding]
 
     def told(self) -> list[SpeakerReport]:
         """The reports so far."""
@@ -89,14 +93,14 @@ async def on_stage(*, queue_ms: int = 100, landing_s: float = 0.0) -> AsyncItera
     reports = Channel[SpeakerReport]("reports", capacity=8192, unit="reports", full=Full.FAIL, because="test")
     loudspeaker = VirtualLoudspeaker(landing_s)
     sounding = Channel[Sounding](
-        "sounding", capacity=128, unit="frames", full=Full.DROP_OLDEST, because="test"
+        "sounding", capacity=1024, unit="frames", full=Full.DROP_OLDEST, because="test"
     )
     speaker = SpeakerPump(
         SpeakerSettings(queue_ms), loudspeaker, orders.receiver(), reports.sender(), sounding.sender()
     )
     async with trio.open_nursery() as nursery:
         nursery.start_soon(speaker.run)
-        yield Stage(speaker, loudspeaker, orders.sender(), reports.receiver())
+        yield Stage(speaker, loudspeaker, orders.sender(), reports.receiver(), sounding.receiver())
         nursery.cancel_scope.cancel()
 
 
@@ -125,6 +129,32 @@ async def test_a_cut_is_silence_at_once_however_much_was_waiting(
         assert stage.told()[-1] == Finished("r", pytest.approx(heard, abs=1))  # type: ignore[arg-type]
         await trio.sleep(20)
         assert stage.loudspeaker.heard_ms(TONE) == heard
+
+
+async def test_what_is_said_to_be_sounding_is_what_the_room_hears_sample_by_sample(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with on_stage() as stage:
+        start = trio.current_time()
+        stage.orders.send_nowait(Play("r", sound(TONE, 10_000)))
+        await trio.sleep(0.507)
+        stage.orders.send_nowait(Hold())
+        await trio.sleep(0.8)
+        stage.orders.send_nowait(Resume())
+        await trio.sleep(0.333)
+        stage.orders.send_nowait(Cut("r"))
+        await trio.sleep(1)
+        played = PlayedSound()
+        with contextlib.suppress(trio.WouldBlock):
+            while True:
+                played.take(stage.sounding.receive_nowait())
+        length = round((trio.current_time() - start) * 24_000)
+        samples = memoryview(played.before(trio.current_time(), length)).cast("h")
+        assert Counter(samples)[TONE] == pytest.approx(stage.loudspeaker.queue.hear()[TONE], abs=2)
+        silent = samples[round(0.52 * 24_000) : round(1.30 * 24_000)]
+        assert not any(silent), "a held voice makes no echo"
+        assert samples[round(1.5 * 24_000)] == TONE
+        assert not any(samples[round(1.65 * 24_000) :])
 
 
 @pytest.mark.parametrize("at", [0.5, 0.501, 0.5195, 0.52, 0.525])
