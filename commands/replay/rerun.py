@@ -2,7 +2,8 @@
 
 The actors that decide (controller, speaker, turn timer, and the onset detector when there is sound) are
 wired by the runner's own wiring; the service and the person say what they said, when they said it. What
-follows from that is overheard at the same channels as in the recording.
+follows from that is overheard at the same channels as in the recording. The room is the one thing that is not
+as it was: it takes sound at once, so what a slow room or a stalled machine delayed comes out as a difference.
 """
 
 from __future__ import annotations

@@ -37,7 +37,9 @@ def replay(path: Path, *more: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-async def test_a_real_call_with_its_sound_replays_as_it_was(livekit: LiveKitServer, tmp_path: Path) -> None:
+async def test_a_real_call_with_an_interruption_and_its_sound_replays_as_it_was(
+    livekit: LiveKitServer, tmp_path: Path
+) -> None:
     path = tmp_path / "call.jsonl"
     options = ServerOptions(pacing=RealTime(), endpointing_ms=None)
     async with voice_agent_server(options) as service:
@@ -46,12 +48,18 @@ async def test_a_real_call_with_its_sound_replays_as_it_was(livekit: LiveKitServ
             async with join_as_guest(livekit, "recorded") as guest:
                 await guest.hear_sound(within_s=60)
                 await guest.hear_silence(for_s=0.8, within_s=20)
-                await guest.say(spoken("The weather is very nice today."))
+                await guest.say(spoken("The weather is very nice today, and the birds sing in the garden."))
                 asked = time.monotonic()
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(guest.hush, 60)
                     await guest.hear_sound(within_s=20, since=asked)
-                    await guest.hear_silence(for_s=1.0, within_s=20)
+                    nursery.cancel_scope.cancel()
+                await guest.say(spoken("No, stop it please, I have heard enough of that now."))
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(guest.hush, 60)
+                    await agent.prints("outcome=cut", within_s=10)
+                    await guest.hear_sound(within_s=20)
+                    await guest.hear_silence(for_s=1.0, within_s=30)
                     nursery.cancel_scope.cancel()
                 assert await agent.leave() < 4
             assert agent.process.returncode == 0
@@ -80,7 +88,7 @@ async def test_a_real_call_with_its_sound_replays_as_it_was(livekit: LiveKitServ
         replayed = replay(path, "--tolerance-ms", str(TOLERANCE_MS), *more)
         print(replayed.stdout, replayed.stderr)
         assert replayed.returncode == 0
-        assert "× reply over" in replayed.stdout
+        assert "1 × reply cut" in replayed.stdout
         assert ("first sound" in replayed.stdout) == (not more), "with its sound, that is listened to anew"
     assert path.with_suffix(".html").read_text("utf-8").startswith("<!doctype html>")
 
