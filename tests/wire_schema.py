@@ -14,6 +14,7 @@ from jsonschema import Draft202012Validator
 import actors.api.connection
 import channels.wire.codec
 import playground.voice_agent.connection
+import tests.simulation.service
 
 __all__ = ["CLIENT_TYPES", "DOCUMENT", "SERVER_TYPES", "Witness", "complaints", "part", "payload"]
 
@@ -72,7 +73,7 @@ def _refuse(constant: str) -> object:
 
 @attrs.define
 class Witness:
-    """Sees every frame that the agent and the playground's server send, and keeps what is wrong with them.
+    """Sees every frame that the agent and the servers of tests send, and keeps what is wrong with them.
 
     What a test sends as text of its own, to see what becomes of it, passes by.
     """
@@ -81,7 +82,7 @@ class Witness:
     wrong: list[str] = attrs.field(factory=list)
 
     def watch(self, patch: pytest.MonkeyPatch) -> None:
-        """Stands at the two places where messages become frames."""
+        """Stands at the places where messages become frames: the agent's, and those of both services."""
         write_message, write_event = channels.wire.codec.write_message, channels.wire.codec.write_event
 
         def message_written(message: Any) -> str:
@@ -91,7 +92,8 @@ class Witness:
             return self._look(write_event(event, timestamp=timestamp), "server")
 
         patch.setattr(actors.api.connection, "write_message", message_written)
-        patch.setattr(playground.voice_agent.connection, "write_event", event_written)
+        for service in (playground.voice_agent.connection, tests.simulation.service):
+            patch.setattr(service, "write_event", event_written)
 
     def watch_clients(self, patch: pytest.MonkeyPatch) -> None:
         """Stands at the server's ear too: for tests whose clients are agents in processes of their own."""
