@@ -34,6 +34,7 @@ from actors.barge_in import BargeInController
 from actors.call_life import CallLife
 from actors.filler import Filler
 from actors.front_end import FrontEnd
+from actors.keypad import Keypad
 from actors.live_line import LiveLine
 from actors.log import EventLog
 from actors.mic import MicPump
@@ -336,6 +337,7 @@ def wire(
             configurable,
             settings.front_end,
         ),
+        Keypad(c.texts.tap("keys", capacity=64), c.requests.sender()),
         Operator(
             settings.livekit,
             c.texts.tap("operator", capacity=32),

@@ -22,6 +22,7 @@ __all__ = [
     "TRANSCRIPTION_TOPIC",
     "TURNS_TOPIC",
     "Asked",
+    "Pressed",
     "RoomText",
     "TextBoard",
     "TextWriter",
@@ -38,7 +39,7 @@ LISTENING_TO = "voice-agent.listening_to"
 """Participant attribute of ours: the identity whose microphone the agent hears, or empty."""
 
 MICROPHONE = "voice-agent.microphone"
-"""Participant attribute of a client, ours: its microphone's settings as the browser tells them, one JSON object
+"""Participant attribute of a client, ours: its microphone's settings as the browser tells them. One JSON object
 with echoCancellation, noiseSuppression and autoGainControl."""
 
 TOOLS = "voice-agent.tools"
@@ -76,7 +77,16 @@ class Asked:
     payload: str = attrs.field(repr=False)
 
 
-RoomText: TypeAlias = Typed | Asked
+@attrs.frozen
+class Pressed:
+    """A caller pressed a key of their phone (DTMF)."""
+
+    identity: str
+    key: str = attrs.field(repr=False)
+    """0 to 9, *, #, or A to D. Not shown: it may be part of a card number."""
+
+
+RoomText: TypeAlias = Typed | Asked | Pressed
 
 
 class TextWriter(Protocol):

@@ -26,7 +26,7 @@ from channels.happenings import (
 )
 from channels.messages import BeginSession, EndSession, LeaveRoom, PersonCame, PersonWent, SessionOrder
 from channels.settings import CallSettings
-from channels.texts import RoomText, Typed
+from channels.texts import Pressed, RoomText, Typed
 from channels.wire.messages import ClientMessage, ReplyCreate
 
 __all__ = ["CallLife"]
@@ -104,7 +104,7 @@ class CallLife:
 
     async def _read(self) -> None:
         async for text in self.texts:
-            if isinstance(text, Typed):
+            if isinstance(text, Typed | Pressed):
                 await self._do(*self.life.take(Signal.SIGN, trio.current_time()))
 
     async def _wait(self) -> None:

@@ -47,7 +47,7 @@ from channels.ports import (
 )
 from channels.secret import Secret
 from channels.settings import LiveKitSettings
-from channels.texts import Asked, RoomText, Typed
+from channels.texts import Asked, Pressed, RoomText, Typed
 
 __all__ = ["AGENT_IDENTITY", "RoomActor", "mint_agent_token", "mint_operator_token", "mint_token"]
 
@@ -201,7 +201,7 @@ class RoomActor:
                         self.taps.publish(RoomLost("LiveKit reconnects"))
                     case RoomReconnected():
                         self.taps.publish(RoomRestored())
-                    case Typed() | Asked():
+                    case Typed() | Asked() | Pressed():
                         self._pass_on_text(event)
                     case RoomLeft():
                         return event

@@ -45,7 +45,7 @@ from channels.ports import (
 )
 from channels.secret import Secret
 from channels.sound import SAMPLE_BYTES, SAMPLE_RATE_HZ, ms_of_bytes
-from channels.texts import CHAT_TOPIC, CONFIGURE_METHOD, OPERATE_METHOD, Asked, TextBoard, Typed
+from channels.texts import CHAT_TOPIC, CONFIGURE_METHOD, OPERATE_METHOD, Asked, Pressed, TextBoard, Typed
 
 __all__ = ["LiveKitEdge", "TolerantLoop", "WebRtcEchoCanceller", "livekit_edge"]
 
@@ -274,6 +274,7 @@ class _Listener:
         room.on("participant_disconnected", self._on_participant_gone)
         room.on("track_subscribed", self._on_track)
         room.on("track_unsubscribed", self._on_track_gone)
+        room.on("sip_dtmf_received", self._on_key)
         room.on("reconnecting", lambda: self._tell(RoomReconnecting()))
         room.on("reconnected", lambda: self._tell(RoomReconnected()))
         room.on("disconnected", self._on_disconnected)
@@ -367,6 +368,10 @@ class _Listener:
             return await asyncio.wait_for(answer, call.response_timeout)
         finally:
             self._board.forget_answer(call.request_id)
+
+    def _on_key(self, dtmf: rtc.SipDTMF) -> None:
+        if dtmf.participant is not None and len(dtmf.digit) == 1:
+            self._tell(Pressed(dtmf.participant.identity, dtmf.digit))
 
     def _on_disconnected(self, reason: rtc.DisconnectReason.ValueType) -> None:
         self._tell(RoomLeft(_WHY_LEFT.get(reason, WhyLeft.LOST), rtc.DisconnectReason.Name(reason)))
