@@ -119,7 +119,7 @@ def answers() -> Iterator[tuple[bytes, type[ServiceError]]]:
     yield b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{", ServiceFault
 
 
-@pytest.mark.parametrize(("answer", "kind"), answers())
+@pytest.mark.parametrize(("answer", "kind"), list(answers()))
 async def test_whatever_is_answered_in_place_of_a_token_is_one_typed_error_without_the_key(
     autojump_clock: MockClock, answer: bytes, kind: type[ServiceError]
 ) -> None:
