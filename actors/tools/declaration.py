@@ -70,7 +70,7 @@ def declare(function: Callable[..., Any], where: str) -> Tool:
     """
     place = f"{where}: {function.__name__}()"
     _check_kind(function, place)
-    written = docstring_parser.parse(inspect.getdoc(function) or "", docstring_parser.DocstringStyle.GOOGLE)
+    written = docstring_parser.parse(inspect.getdoc(function) or "")
     if not written.description:
         raise SettingsError(f"{place} has no docstring", "say in it what the tool is for: the model reads it")
     parameters = _parameters(function, place, {one.arg_name: one.description for one in written.params})

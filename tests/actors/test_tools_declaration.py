@@ -91,6 +91,27 @@ def test_the_docstring_is_what_the_model_reads() -> None:
     assert properties(order_pizza)["notes"]["description"] == "anything else"
 
 
+def test_docstrings_of_other_styles_are_read_too() -> None:
+    def rest(city: str) -> None:
+        """The weather.
+
+        :param city: where.
+        """
+
+    def numpy(city: str) -> None:
+        """The weather.
+
+        Parameters
+        ----------
+        city : str
+            where.
+        """
+
+    for function in (rest, numpy):
+        assert declare(function, "here").description == "The weather."
+        assert properties(function)["city"] == {"type": "string", "description": "where."}
+
+
 def test_every_kind_of_hint_has_its_schema() -> None:
     found = properties(order_pizza)
     assert found["count"]["type"] == "integer"

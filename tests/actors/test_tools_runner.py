@@ -179,7 +179,7 @@ async def test_what_a_function_raises_goes_to_the_model_in_a_line_and_to_the_log
         assert "in fetch" in answered.traceback
 
 
-async def test_a_function_that_ends_the_process_ends_only_its_call(autojump_clock: MockClock) -> None:
+async def test_a_function_that_ends_the_process_ends_only_its_call() -> None:
     def leave() -> None:
         """Leaves."""
         raise SystemExit(3)
@@ -398,6 +398,24 @@ async def test_a_result_is_sent_without_the_end_of_its_reply_when_that_does_not_
         bench.call("say")
         await bench.nothing_is_sent(3.9)
         assert (await bench.result()).result == "here"
+
+
+async def test_the_runner_ends_though_a_thread_does_not() -> None:
+    begun, release = threading.Event(), threading.Event()
+
+    def hang() -> None:
+        """Hangs."""
+        begun.set()
+        release.wait(60)
+
+    try:
+        with trio.fail_after(30):
+            async with runner(hang) as bench:
+                bench.call("hang")
+                await trio.to_thread.run_sync(begun.wait, 30)
+        assert not release.is_set()
+    finally:
+        release.set()
 
 
 async def test_the_runner_ends_with_its_events_whatever_still_runs(autojump_clock: MockClock) -> None:
