@@ -9,6 +9,7 @@ bounded copy: a slow actor loses its oldest messages, counted, and nobody in the
 from __future__ import annotations
 
 import difflib
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import UnionType
@@ -129,6 +130,15 @@ def _shown(hint: Any) -> str:
     origin = get_origin(hint)
     if origin is None:
         return getattr(hint, "__name__", str(hint))
-    between = " | " if origin in (Union, UnionType) else ", "
-    shown = between.join(_shown(kind) for kind in hint.__args__)
-    return shown if between == " | " else f"{origin.__name__}[{shown}]"
+    if origin in (Union, UnionType):
+        return _alias(hint) or " | ".join(_shown(kind) for kind in get_args(hint))
+    return f"{origin.__name__}[{', '.join(_shown(kind) for kind in get_args(hint))}]"
+
+
+def _alias(union: Any) -> str | None:
+    """The name under which a module of its members knows a union."""
+    modules = {sys.modules[kind.__module__] for kind in get_args(union) if kind.__module__ in sys.modules}
+    known = [item for module in modules for item in vars(module).items()]
+    return next(
+        (name for name, kind in known if get_origin(kind) in (Union, UnionType) and kind == union), None
+    )
