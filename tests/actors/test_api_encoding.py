@@ -118,6 +118,16 @@ def test_a_tone_comes_through_both_ways(encoding: str, hz: int) -> None:
     assert loudness(again[2400:]) == pytest.approx(loudness(original), rel=0.05)
 
 
+@pytest.mark.parametrize(("encoding", "silence"), [("audio/pcmu", b"\xff"), ("audio/pcma", b"\xd5")])
+def test_a_reply_does_not_begin_with_the_end_of_the_one_before(encoding: str, silence: bytes) -> None:
+    edge = Encoding(PCM, encoding)
+    edge.decode(ReplyAudio(b"\x00" * 80, "a"))
+    assert max(edge.decode(ReplyAudio(silence * 80, "a")).data) > 100
+    edge.decode(ReplyAudio(b"\x00" * 80, "a"))
+    quiet = np.frombuffer(edge.decode(ReplyAudio(silence * 80, "b")).data, "<i2")
+    assert np.abs(quiet.astype(int)).max() <= 8  # A-law has no zero
+
+
 def test_sound_comes_through_no_more_than_three_ms_late() -> None:
     click = np.zeros(24_000, np.int16)
     click[9600:9648] = 20_000  # 2 ms

@@ -64,6 +64,7 @@ async def test_each_connection_is_opened_by_a_token_of_its_own_where_one_is_good
         await talk.server.drop_connections()
         resumed = await talk.until(SessionStarted, 2)
         assert resumed.resumed
+        assert len(talk.network.dialled) == 4  # for a token and for a socket, twice
         await talk.stop()
         for record in caplog.records:
             assert "playground-token" not in f"{record.getMessage()} {vars(record)}"
