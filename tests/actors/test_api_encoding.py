@@ -125,7 +125,7 @@ def test_a_reply_does_not_begin_with_the_end_of_the_one_before(encoding: str, si
     assert max(edge.decode(ReplyAudio(silence * 80, "a")).data) > 100
     edge.decode(ReplyAudio(b"\x00" * 80, "a"))
     quiet = np.frombuffer(edge.decode(ReplyAudio(silence * 80, "b")).data, "<i2")
-    assert np.abs(quiet.astype(int)).max() <= 8  # A-law has no zero
+    assert np.abs(quiet.astype(int)).max() < 16  # A-law has no zero, and the filter rings a little
 
 
 def test_sound_comes_through_no_more_than_three_ms_late() -> None:
