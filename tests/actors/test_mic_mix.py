@@ -186,7 +186,7 @@ async def test_in_a_mix_the_last_frame_of_somebody_who_leaves_is_sent(autojump_c
             alice.sound(level(1000))
             if number == 5:
                 bob.sound(level(30))
-                await trio.sleep(0)
+                await trio.lowlevel.checkpoint()
                 await mic.go(bob)
             await trio.sleep(0.05)
         assert 1030 in {round(middle(pcm), -1) for pcm in mic.sounds()}
