@@ -1,0 +1,176 @@
+"""The mistakes: each a piece of text that occurs once in its file, and what might have stood there."""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+__all__ = ["MUTATIONS", "Mutation"]
+
+
+@frozen
+class Mutation:
+    """One mistake."""
+
+    name: str
+    path: str
+    right: str
+    wrong: str
+
+
+_TABLE, _FLOOR = "actors/barge_in/table.py", "actors/barge_in/floor.py"
+_MACHINE, _ACTOR = "actors/barge_in/machine.py", "actors/barge_in/actor.py"
+_PLAYOUT, _PUMP = "actors/speaker/playout.py", "actors/speaker/pump.py"
+
+MUTATIONS = (
+    Mutation(
+        "late sound of a reply that was cut is played",
+        _TABLE,
+        "Signal.SOUND: (Life.CUTTING, Order.DROP)",
+        "Signal.SOUND: (Life.CUTTING, Order.PLAY)",
+    ),
+    Mutation(
+        "sound that comes after a reply's end is played",
+        _TABLE,
+        "Signal.SOUND: (Life.COMPLETE, Order.DROP)",
+        "Signal.SOUND: (Life.COMPLETE, Order.PLAY)",
+    ),
+    Mutation(
+        "a reply that came in a burst cannot be interrupted",
+        _TABLE,
+        "Signal.INTERRUPTED: (Life.CUTTING, Order.CUT),\n        Signal.LEFT_OPEN: (Life.COMPLETE,",
+        "Signal.INTERRUPTED: (Life.COMPLETE, Order.NOTHING),\n        Signal.LEFT_OPEN: (Life.COMPLETE,",
+    ),
+    Mutation(
+        "a reply is cut when it is complete",
+        _TABLE,
+        "Signal.COMPLETED: (Life.COMPLETE, Order.FINISH)",
+        "Signal.COMPLETED: (Life.CUTTING, Order.CUT)",
+    ),
+    Mutation(
+        "the speaker is not told that a reply was left open",
+        _TABLE,
+        "Signal.LEFT_OPEN: (Life.BROKEN, Order.FINISH)",
+        "Signal.LEFT_OPEN: (Life.BROKEN, Order.NOTHING)",
+    ),
+    Mutation(
+        "a reply that was left open counts as played",
+        _TABLE,
+        "Signal.LEFT_OPEN: (Life.BROKEN, Order.NOTHING),\n        Signal.FINISHED: (Life.ABANDONED,",
+        "Signal.LEFT_OPEN: (Life.BROKEN, Order.NOTHING),\n        Signal.FINISHED: (Life.PLAYED,",
+    ),
+    Mutation(
+        "interrupt_response: false is ignored",
+        _MACHINE,
+        "            if conversation.interruptible:\n                turn.signal_living(",
+        "            if conversation is not None:\n                turn.signal_living(",
+    ),
+    Mutation(
+        "the wrong reply is cut",
+        _MACHINE,
+        "turn.signal(reply_id, Signal.INTERRUPTED)",
+        "turn.signal(conversation.newest, Signal.INTERRUPTED)",
+    ),
+    Mutation(
+        "the end of a reply of long ago gives a held voice back",
+        _MACHINE,
+        "if not turn.conversation.speaks():",
+        "if turn.conversation is not None:",
+    ),
+    Mutation(
+        "a resumed session counts as a fresh one",
+        _MACHINE,
+        "if session_id != conversation.session_id:",
+        "if session_id is not None:",
+    ),
+    Mutation(
+        "sound that names no reply is of none",
+        _MACHINE,
+        "conversation.newest if reply_id is None else reply_id",
+        "UNNAMED if reply_id is None else reply_id",
+    ),
+    Mutation(
+        "a held voice goes back to the beginning of its reply",
+        _MACHINE,
+        "return Resume(reply_id, word.start_ms)",
+        "return Resume(reply_id, 0.0)",
+    ),
+    Mutation(
+        "a hold never ends by itself",
+        _FLOOR,
+        "longest = held_at + self.settings.longest_ms / 1000",
+        "longest = math.inf",
+    ),
+    Mutation(
+        "a person who falls silent ends no hold sooner, and each sound makes it longer",
+        _FLOOR,
+        "held_at = now if order is FloorOrder.HOLD else self.held_at",
+        "held_at = now",
+    ),
+    Mutation(
+        "nobody is told that the hold's deadline has moved",
+        _ACTOR,
+        "self._deadline_moved.set()\n",
+        "pass\n",
+    ),
+    Mutation(
+        "a cut leaves what lies in the room's queue",
+        _PUMP,
+        "                if must_clear:\n                    self._empty(now)",
+        "                if must_clear:\n                    self._clears += 1",
+    ),
+    Mutation(
+        "a hold leaves what lies in the room's queue",
+        _PUMP,
+        "if self.playout.hold(now):\n                    self._empty(now)",
+        "if self.playout.hold(now):\n                    self._clears += 1",
+    ),
+    Mutation(
+        "a capture that was under way at a cut is not cleared once it has landed",
+        _PUMP,
+        "        else:\n            self.loudspeaker.clear()",
+        "        else:\n            pass",
+    ),
+    Mutation(
+        "a reply's end is ignored",
+        _PLAYOUT,
+        "self._replies.setdefault(reply_id, _Reply()).finished = True",
+        "self._replies.setdefault(reply_id, _Reply())",
+    ),
+    Mutation(
+        "a frame counts as played as soon as it is sent",
+        _PLAYOUT,
+        "_InQueue(reply_id, begin, reply.given)",
+        "_InQueue(reply_id, begin, reply.given, 0.0, 0.0)",
+    ),
+    Mutation(
+        "a reply is over when its last frame is sent, not when it was heard",
+        _PLAYOUT,
+        "if reply.exhausted() and reply_id not in in_queue:",
+        "if reply.exhausted():",
+    ),
+    Mutation(
+        "what was held is lost: the rest of the frame that was sounding",
+        _PLAYOUT,
+        "reply.given = item.left(now)",
+        "reply.given = item.end",
+    ),
+    Mutation(
+        "what was held is heard twice: the whole frame that was sounding",
+        _PLAYOUT,
+        "                    reply.given = item.left(now)\n"
+        "                    reply.played = max(reply.played, reply.given)",
+        "                    reply.played = max(reply.played, item.left(now))",
+    ),
+    Mutation(
+        "what was played goes back with the voice",
+        _PLAYOUT,
+        "reply.played = max(reply.played, item.end)",
+        "reply.played = item.end",
+    ),
+    Mutation(
+        "a held voice goes on after its fade",
+        _PLAYOUT,
+        "        if self.held:\n            return self._give_fade()",
+        "        if self.held and self._fade is not None:\n            return self._give_fade()",
+    ),
+)
