@@ -280,7 +280,10 @@ class AConversation(RuleBasedStateMachine):
         if self.conversation.life(reply_id) in LIVING and not told.cut:
             told.cut = True
             told.heard_at_cut = self.room.hear()[LOUD + told.number]
+        floor_before = self.conversation.floor.floor
         self.tell(ReplyDone(reply_id, "interrupted"))
+        if self.conversation.speaks():
+            assert self.conversation.floor.floor is floor_before, "what is still held stays held"
         self.speaker_obeys()
 
     @rule()
