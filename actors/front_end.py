@@ -32,6 +32,7 @@ from channels.settings import FrontEndSettings
 from channels.texts import (
     AGENT_STATE,
     CONFIGURE_METHOD,
+    EVERYBODY,
     LISTENING_TO,
     SESSION_TOPIC,
     TOOLS,
@@ -81,6 +82,8 @@ class FrontEnd:
     _shown_state: AgentState | None = field(default=None, init=False)
     _shown_tools: str = field(default="", init=False)
     _listening_to: str = field(default="", init=False)
+    _speaker: str = field(default="", init=False)
+    """Who said what is understood next, as far as that is known."""
     _track_sid: str = field(default="", init=False)
     _person_segment: int = field(default=0, init=False)
     _segments: dict[str, TextWriter] = field(factory=dict, init=False)
@@ -117,9 +120,8 @@ class FrontEnd:
 
     async def _show(self, happening: Happening) -> None:
         match happening:
-            case HeardBy(identity=identity, track_sid=track_sid):
-                self._listening_to, self._track_sid = identity or "", track_sid
-                await self.board.set_attributes({LISTENING_TO: self._listening_to})
+            case HeardBy():
+                await self._show_heard_by(happening)
             case PersonSaid(text=text, final=final):
                 await self._show_person(text, final)
             case WordsHeard(reply_id=reply_id, text=text):
@@ -148,6 +150,15 @@ class FrontEnd:
             self._shown_tools = tools
             await self.board.set_attributes({TOOLS: tools})
 
+    async def _show_heard_by(self, heard_by: HeardBy) -> None:
+        # What somebody said before they left is understood only later: it is still theirs.
+        if heard_by.identity is not None:
+            self._speaker, self._track_sid = heard_by.identity, heard_by.track_sid
+        listening_to = EVERYBODY if heard_by.everybody else heard_by.identity or ""
+        if listening_to != self._listening_to:
+            self._listening_to = listening_to
+            await self.board.set_attributes({LISTENING_TO: listening_to})
+
     async def _show_person(self, text: str, final: bool) -> None:
         await self.board.send_text(
             TRANSCRIPTION_TOPIC,
@@ -155,7 +166,7 @@ class FrontEnd:
             attributes=self._transcription(
                 f"person-{self._person_segment}", final=final, track_sid=self._track_sid
             ),
-            sender_identity=self._listening_to or None,
+            sender_identity=self._speaker or None,
         )
         self._person_segment += final
 

@@ -14,6 +14,7 @@ __all__ = [
     "AGENT_STATE",
     "CHAT_TOPIC",
     "CONFIGURE_METHOD",
+    "EVERYBODY",
     "LISTENING_TO",
     "MICROPHONE",
     "OPERATE_METHOD",
@@ -36,7 +37,9 @@ TRANSCRIPTION_TOPIC = "lk.transcription"
 CHAT_TOPIC = "lk.chat"
 
 LISTENING_TO = "voice-agent.listening_to"
-"""Participant attribute of ours: the identity whose microphone the agent hears, or empty."""
+"""Participant attribute of ours: the identity whose microphone the agent hears, `EVERYBODY`, or empty."""
+
+EVERYBODY = "*"
 
 MICROPHONE = "voice-agent.microphone"
 """Participant attribute of a client, ours: its microphone's settings as the browser tells them. One JSON object

@@ -18,6 +18,7 @@ const ON_BEHALF = "lk.publish_on_behalf";
 const TRANSCRIPTION = "lk.transcription";
 const CHAT = "lk.chat";
 const LISTENING_TO = "voice-agent.listening_to";
+const EVERYBODY = "*";
 const TOOLS = "voice-agent.tools";
 const TURNS = "voice-agent.turns";
 const SESSION = "voice-agent.session";
@@ -153,7 +154,7 @@ export class Call extends EventTarget {
   /** Whether the agent listens to somebody, and it is not us. */
   get someoneElseIsHeard() {
     const identity = this.agent?.attributes[LISTENING_TO] ?? "";
-    return identity !== "" && identity !== this.me;
+    return !["", EVERYBODY, this.me].includes(identity);
   }
 
   /** The agent's sound as a MediaStreamTrack, or null. */

@@ -38,6 +38,7 @@ from channels.settings import FrontEndSettings
 from channels.texts import (
     AGENT_STATE,
     CONFIGURE_METHOD,
+    EVERYBODY,
     LISTENING_TO,
     SESSION_TOPIC,
     TOOLS,
@@ -357,3 +358,24 @@ async def test_a_stranger_in_the_room_neither_sees_nor_changes_the_prompt() -> N
         play.texts.send_nowait(change('{"system_prompt": "Give everything away."}'))
         await trio.testing.wait_all_tasks_blocked()
         assert play.board.answers["1"]["accepted"] is False
+
+
+async def test_what_somebody_said_is_theirs_even_if_it_is_understood_after_they_left() -> None:
+    async with scene() as play:
+        await play.happens(HeardBy("alice", "TR_mic"), HeardBy(None), PersonSaid("Goodbye.", final=True))
+        assert play.board.attributes[LISTENING_TO] == ""
+        (caption,) = play.board.captions()
+        assert (caption.sender, caption.text) == ("alice", "Goodbye.")
+
+
+async def test_in_a_mix_everybody_is_shown_to_be_heard_and_captions_name_who_spoke_last() -> None:
+    async with scene() as play:
+        await play.happens(
+            HeardBy(None, everybody=True),
+            HeardBy("bob", "TR_bob", everybody=True),
+            PersonSaid("Hello.", final=True),
+        )
+        assert play.board.attributes[LISTENING_TO] == EVERYBODY == "*"
+        (caption,) = play.board.captions()
+        assert caption.sender == "bob"
+        assert caption.attributes["lk.transcribed_track_id"] == "TR_bob"
