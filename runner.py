@@ -65,6 +65,8 @@ from channels.messages import (
     MicrophoneFrame,
     PersonCame,
     PersonWent,
+    RoomAway,
+    RoomBack,
     SessionOrder,
     Sounding,
     SpeakerCommand,
@@ -116,6 +118,13 @@ class Channels:
             unit="comings and goings",
             full=Full.FAIL,
             because="the life of the call takes them at once",
+        )
+        self.room = Channel[RoomAway | RoomBack](
+            "room",
+            capacity=64,
+            unit="breaks of its connection",
+            full=Full.FAIL,
+            because="the controller takes them at once",
         )
         self.session = Channel[SessionOrder](
             "session",
@@ -261,6 +270,7 @@ def wire(
             edge.room,
             c.tracks.sender(),
             c.people.sender(),
+            c.room.sender(),
             c.texts.sender(),
             c.departures.receiver(),
             taps,
@@ -292,6 +302,7 @@ def wire(
             settings.hold,
             c.service.receiver(),
             c.sounds.receiver(),
+            c.room.receiver(),
             c.fills.receiver(),
             c.reports.receiver(),
             c.orders.sender(),
@@ -466,7 +477,7 @@ async def serve(
                         if ear is not None:
                             c = graph.channels
                             ear.listen(c.texts, c.departures, c.microphone, c.service, c.requests)
-                            ear.listen(c.sounds, c.fills, c.orders, c.reports)
+                            ear.listen(c.room, c.sounds, c.fills, c.orders, c.reports)
                             if record_audio:
                                 ear.listen(c.sounding)
                         await serve_room(graph, taps)
@@ -521,6 +532,9 @@ def _run(options: argparse.Namespace, log: FilteringBoundLogger) -> int:
         return trio.run(check, services_of(configuration, has_account), has_account, options.json)
     if options.record is not None:
         check_free(options.record, with_sound=options.record_audio)
+    if additions:
+        # What one of them cannot have is told before anything is started.
+        draw(functools.partial(wire, additions=additions))
     serving = functools.partial(
         serve,
         room_of(configuration, has_account, log),

@@ -38,6 +38,8 @@ __all__ = [
     "Play",
     "Playing",
     "Resume",
+    "RoomAway",
+    "RoomBack",
     "SessionOrder",
     "SessionOver",
     "Sounding",
@@ -80,6 +82,16 @@ class PersonWent:
     """Somebody of whom `PersonCame` told is no longer in the room."""
 
     identity: str
+
+
+@attrs.frozen
+class RoomAway:
+    """The connection to the room broke: nobody hears what is played now."""
+
+
+@attrs.frozen
+class RoomBack:
+    """The room is there again."""
 
 
 @attrs.frozen

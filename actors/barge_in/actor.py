@@ -1,7 +1,7 @@
 """BargeInController: decides what of the service's sound is heard.
 
-In: the session's events, the person's first and last sounds, and the speaker's reports. Out: commands to
-the speaker, happenings to the taps. The decisions are `machine.step`; this actor only moves messages, and
+In: the session's events, the person's first and last sounds, whether the room can be reached, and the
+speaker's reports. Out: commands to the speaker, happenings to the taps. The decisions are `machine.step`; this actor only moves messages, and
 waits for nothing but the next one, so that an interruption is never behind anything slower than memory.
 """
 
@@ -14,7 +14,7 @@ from actors.barge_in.floor import FloorState
 from actors.barge_in.machine import Conversation, Event, TimePassed, step
 from channels.bounded import Receiver, Sender
 from channels.happenings import SoundStarted, SoundStopped, Taps
-from channels.messages import ApiEvent, Fill, SpeakerCommand, SpeakerReport
+from channels.messages import ApiEvent, Fill, RoomAway, RoomBack, SpeakerCommand, SpeakerReport
 from channels.settings import HoldSettings
 
 __all__ = ["BargeInController"]
@@ -27,6 +27,7 @@ class BargeInController:
     settings: HoldSettings
     events: Receiver[ApiEvent]
     sounds: Receiver[SoundStarted | SoundStopped]
+    room: Receiver[RoomAway | RoomBack]
     fills: Receiver[Fill]
     reports: Receiver[SpeakerReport]
     commands: Sender[SpeakerCommand]
@@ -42,12 +43,14 @@ class BargeInController:
         async with (
             self.events,
             self.sounds,
+            self.room,
             self.fills,
             self.reports,
             self.commands,
             trio.open_nursery() as nursery,
         ):
             nursery.start_soon(self._take_all, self.sounds)
+            nursery.start_soon(self._take_all, self.room)
             nursery.start_soon(self._take_all, self.fills)
             nursery.start_soon(self._take_all, self.reports)
             nursery.start_soon(self._watch_deadline)
@@ -57,7 +60,10 @@ class BargeInController:
 
     async def _take_all(
         self,
-        messages: Receiver[SoundStarted | SoundStopped] | Receiver[Fill] | Receiver[SpeakerReport],
+        messages: Receiver[SoundStarted | SoundStopped]
+        | Receiver[RoomAway | RoomBack]
+        | Receiver[Fill]
+        | Receiver[SpeakerReport],
     ) -> None:
         async for message in messages:
             self._take(message)

@@ -41,6 +41,8 @@ from channels.messages import (
     Play,
     Playing,
     Resume,
+    RoomAway,
+    RoomBack,
     SessionOver,
     SpeakerCommand,
     SpeakerReport,
@@ -108,6 +110,8 @@ class Conversation:
     floor: FloorState = attrs.field(factory=lambda: FloorState(HoldSettings()))
     playing: tuple[str, float] | None = None
     """The reply that was played last, and how many ms of it."""
+    away: bool = False
+    """The room cannot be reached: the voice waits, whoever has the floor."""
     filler: str | None = None
     """A sound that is no reply and gives way to everything, while it is being played."""
     fillers: int = 0
@@ -135,7 +139,9 @@ class TimePassed:
     """The floor's deadline may be over."""
 
 
-Event: TypeAlias = ApiEvent | SpeakerReport | SoundStarted | SoundStopped | Fill | TimePassed
+Event: TypeAlias = (
+    ApiEvent | SpeakerReport | SoundStarted | SoundStopped | Fill | RoomAway | RoomBack | TimePassed
+)
 Outcome: TypeAlias = tuple[Conversation, list[SpeakerCommand], list[Happening]]
 
 
@@ -158,6 +164,10 @@ def step(conversation: Conversation, event: Event, now: float) -> Outcome:
         case TimePassed():
             if now >= conversation.floor.deadline:
                 turn.signal_floor(FloorSignal.DEADLINE)
+        case RoomAway():
+            turn.lose_room()
+        case RoomBack():
+            turn.find_room()
         case SpeechStopped():
             turn.happenings.append(TurnStopped(now))
         case ReplyStarted(reply_id=reply_id):
@@ -223,17 +233,32 @@ class _Turn:
         self.change(floor=floor)
         match order:
             case FloorOrder.HOLD:
-                self.commands.append(Hold())
+                self._command(Hold())
                 self.happenings.append(VoiceHeld(self.now))
             case FloorOrder.RESUME if signal is FloorSignal.DECIDED:
                 # What was held is cut; the speaker is freed for what comes next.
-                self.commands.append(Resume())
+                self._command(Resume())
             case FloorOrder.RESUME:
-                self.commands.append(self._resume())
+                self._command(self._resume())
                 held_ms = round((self.now - floor.held_at) * 1000)
                 self.happenings.append(VoiceResumed(self.now, held_ms))
             case FloorOrder.NOTHING:
                 pass
+
+    def lose_room(self) -> None:
+        if not self.conversation.away and self.conversation.floor.floor is Floor.FREE:
+            self.commands.append(Hold())
+        self.change(away=True)
+
+    def find_room(self) -> None:
+        if self.conversation.away and self.conversation.floor.floor is Floor.FREE:
+            self.commands.append(self._resume())
+        self.change(away=False)
+
+    def _command(self, command: Hold | Resume) -> None:
+        # While the room is away the voice is held for that; whoever has the floor shows when it is back.
+        if not self.conversation.away:
+            self.commands.append(command)
 
     def _resume(self) -> Resume:
         if self.conversation.playing is None:

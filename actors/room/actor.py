@@ -30,7 +30,7 @@ from channels.happenings import (
     RoomRestored,
     Taps,
 )
-from channels.messages import LeaveRoom, PersonCame, PersonWent
+from channels.messages import LeaveRoom, PersonCame, PersonWent, RoomAway, RoomBack
 from channels.ports import (
     AudioTrackGone,
     AudioTrackHeard,
@@ -129,6 +129,7 @@ class RoomActor:
     room: Room
     tracks: Sender[TrackEvent]
     people: Sender[PersonCame | PersonWent]
+    state: Sender[RoomAway | RoomBack]
     texts: Sender[RoomText]
     departures: Receiver[LeaveRoom]
     taps: Taps
@@ -136,7 +137,14 @@ class RoomActor:
 
     async def run(self) -> None:
         """Joins and stays until told to leave, cancelled or thrown out."""
-        async with self.tracks, self.people, self.texts, self.departures, trio.open_nursery() as nursery:
+        async with (
+            self.tracks,
+            self.people,
+            self.state,
+            self.texts,
+            self.departures,
+            trio.open_nursery() as nursery,
+        ):
             nursery.start_soon(self._stay_on)
             async for order in self.departures:
                 self.taps.publish(Leaving(order.why))
@@ -170,9 +178,12 @@ class RoomActor:
         token = mint_agent_token(self.settings)
         async with self.room.join(self.settings.url, token) as events:
             self.taps.publish(RoomJoined(self.settings.room_name, rejoined))
+            if rejoined:
+                self.state.send_nowait(RoomBack())
             left = await self._attend(events)
         if left.why is not WhyLeft.LOST:
             raise RoomEnded(*_ENDED[left.why])
+        self.state.send_nowait(RoomAway())
         self.taps.publish(RoomLost("joining again"))
 
     async def _attend(self, events: AsyncIterator[RoomEvent]) -> RoomLeft:
@@ -198,8 +209,10 @@ class RoomActor:
                             people.discard(identity)
                             self.people.send_nowait(PersonWent(identity))
                     case RoomReconnecting():
+                        self.state.send_nowait(RoomAway())
                         self.taps.publish(RoomLost("LiveKit reconnects"))
                     case RoomReconnected():
+                        self.state.send_nowait(RoomBack())
                         self.taps.publish(RoomRestored())
                     case Typed() | Asked() | Pressed():
                         self._pass_on_text(event)

@@ -92,7 +92,7 @@ def rerun(
         RecordUnreadable: the sound file that belongs to it cannot be read.
     """
     frames = list(_sound(record)) if record.header.sound else []
-    fed = ("service", "fills") if frames else ("service", "fills", "sounds")
+    fed = {"service", "fills", "room"} if frames else {"service", "fills", "room", "sounds"}
     feeds = [feed for entry in record.entries if entry.on in fed for feed in _fed(entry)]
     feeds = sorted([*feeds, *frames], key=lambda feed: feed.at)
     until = conversation_ends(record) + slack_s
@@ -128,7 +128,9 @@ async def _run(
     channels.reports.overhear(overhears("reports"))
     channels.sounds.overhear(overhears("sounds"))
     taps.overhear(overhears("happenings"))
-    senders = {name: getattr(channels, name).sender() for name in ("service", "sounds", "fills", "onset")}
+    senders = {
+        name: getattr(channels, name).sender() for name in ("service", "sounds", "fills", "room", "onset")
+    }
     # The speaker plays stand-ins; what may echo in the microphone is the sound that was recorded.
     heard = Channel[Sounding](
         "sounding", capacity=256, unit="frames of 20 ms", full=Full.DROP_OLDEST, because="as in the room"

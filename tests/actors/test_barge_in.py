@@ -41,6 +41,8 @@ from channels.messages import (
     Hold,
     Play,
     Resume,
+    RoomAway,
+    RoomBack,
     SessionOver,
     SpeakerCommand,
     SpeakerReport,
@@ -313,6 +315,12 @@ class AConversation(RuleBasedStateMachine):
         self.now = max(self.now, min(self.conversation.floor.deadline, self.now + 10))
         self.all_catch_up()
 
+    @rule(away=st.booleans())
+    def room_goes_or_comes(self, away: bool) -> None:
+        """Perhaps for the second time."""
+        self.tell(RoomAway() if away else RoomBack())
+        self.speaker_obeys()
+
     @rule()
     def person_is_understood(self) -> None:
         self.tell(SpeechStopped())
@@ -403,6 +411,12 @@ class AConversation(RuleBasedStateMachine):
             assert self.heard_in_all() == self.heard_at_hold
 
     @invariant()
+    def while_the_room_is_away_nothing_is_played_into_it(self) -> None:
+        if not self.orders:
+            free = self.conversation.floor.floor is Floor.FREE
+            assert self.playout.held == (self.conversation.away or not free)
+
+    @invariant()
     def a_hold_always_ends(self) -> None:
         floor = self.conversation.floor
         longest_s = floor.settings.longest_ms / 1000
@@ -417,6 +431,7 @@ class AConversation(RuleBasedStateMachine):
     def teardown(self) -> None:
         """The service falls silent and a fresh session begins: all that is left is heard, then it is over."""
         self.sessions += 1
+        self.tell(RoomBack())
         self.tell(SessionReady(f"sess_{self.sessions}"))
         self.all_catch_up()
         for _ in range(10_000):

@@ -28,7 +28,7 @@ from channels.happenings import (
     RoomRestored,
     Taps,
 )
-from channels.messages import LeaveRoom, PersonCame, PersonWent
+from channels.messages import LeaveRoom, PersonCame, PersonWent, RoomAway, RoomBack
 from channels.ports import (
     AudioTrackGone,
     AudioTrackHeard,
@@ -107,6 +107,7 @@ class Visit:
     room: FakeRoom
     tracks: Receiver[TrackEvent]
     people: Receiver[PersonCame | PersonWent]
+    state: Receiver[RoomAway | RoomBack]
     texts: Receiver[RoomText]
     departures: Sender[LeaveRoom]
     taps: Receiver[Happening]
@@ -152,6 +153,9 @@ async def visit(*stays: Stay, last: Stay | None = None, seed: int = 1) -> AsyncI
     people = Channel[PersonCame | PersonWent](
         "people", capacity=256, unit="people", full=Full.FAIL, because="as in the wiring"
     )
+    state = Channel[RoomAway | RoomBack](
+        "room", capacity=10_000, unit="breaks", full=Full.FAIL, because="as in the wiring"
+    )
     texts = Channel[RoomText](
         "texts", capacity=32, unit="messages", full=Full.DROP_OLDEST, because="as in the wiring"
     )
@@ -164,6 +168,7 @@ async def visit(*stays: Stay, last: Stay | None = None, seed: int = 1) -> AsyncI
         room,
         tracks.receiver(),
         people.receiver(),
+        state.receiver(),
         texts.receiver(),
         departures.sender(),
         taps.tap("test", capacity=10_000),
@@ -173,6 +178,7 @@ async def visit(*stays: Stay, last: Stay | None = None, seed: int = 1) -> AsyncI
         room,
         tracks.sender(),
         people.sender(),
+        state.sender(),
         texts.sender(),
         departures.receiver(),
         taps,
@@ -254,6 +260,15 @@ async def test_who_comes_and_goes_is_told(autojump_clock: MockClock) -> None:
             ParticipantJoined("alice"),
             ParticipantLeft("alice"),
         ]
+
+
+async def test_whether_the_room_can_be_reached_is_told_so_that_the_voice_waits(
+    autojump_clock: MockClock,
+) -> None:
+    async with visit([1.0, RoomReconnecting(), 2.0, RoomReconnected(), 1.0, LOST]) as at_work:
+        told = [await at_work.state.receive() for _ in range(4)]
+        assert told == [RoomAway(), RoomBack(), RoomAway(), RoomBack()]
+        assert at_work.happened()[-1] == RoomJoined("our-room", rejoined=True)
 
 
 async def test_the_life_of_the_call_is_told_of_people_alone_and_of_those_a_lost_room_took_with_it(

@@ -40,7 +40,7 @@ def record_simulated(path: Path, plan: Plan) -> None:
         def __init__(self) -> None:
             super().__init__()
             began.append(trio.current_time())
-            ear.listen(self.service, self.sounds, self.fills, self.orders, self.reports)
+            ear.listen(self.service, self.sounds, self.room, self.fills, self.orders, self.reports)
 
     class OverheardTaps(Taps):
         def __init__(self) -> None:
