@@ -18,7 +18,7 @@ from typing import Any, Protocol, Union, cast, get_args, get_origin, get_type_hi
 import attrs
 
 from channels.bounded import Receiver, Sender
-from channels.errors import SettingsError
+from channels.errors import SettingsError, VoiceAgentError
 
 __all__ = ["Actor", "Addition", "Streams"]
 
@@ -81,7 +81,14 @@ class Streams:
                 )
             elif field.default is attrs.NOTHING:
                 raise SettingsError(f"{name}.{alias} is not set", f"add it as --actor …:{name},{alias}=VALUE")
-        return cast(Actor, kind(**given))
+        try:
+            return cast(Actor, kind(**given))
+        except VoiceAgentError:
+            raise
+        except Exception as error:
+            raise SettingsError(
+                f"{name} cannot be made ({type(error).__name__}: {error})", "mend it"
+            ) from error
 
     @staticmethod
     def _refuse_unknown(name: str, fields: Any, values: Mapping[str, str]) -> None:

@@ -65,6 +65,16 @@ class NotWritable:
     async def run(self) -> None: ...
 
 
+@attrs.define
+class Brittle:
+    times: int = 2
+
+    def __attrs_post_init__(self) -> None:
+        self.times //= 0
+
+    async def run(self) -> None: ...
+
+
 class Plain:
     async def run(self) -> None: ...
 
@@ -87,6 +97,11 @@ class Still:
             "asks for Receiver[bytes], which is no stream of a room; the streams are ",
         ),
         (NotWritable, {"rules": "{}"}, "NotWritable.rules is of the type dict[str, int], which cannot be "),
+        (
+            Brittle,
+            {},
+            "Brittle cannot be made (ZeroDivisionError: integer division or modulo by zero); mend it",
+        ),
         (Plain, {}, "Plain is no actor; an actor is an attrs class with an async `run(self)`"),
         (Still, {"path": "x"}, "Still is no actor; "),
     ],

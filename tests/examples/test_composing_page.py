@@ -155,6 +155,16 @@ def test_each_command_draws_the_actor_in_its_place(command: str, tmp_path: Path)
     assert f'{name}("{name}"):::bystander' in run.stdout
 
 
+def test_what_an_actor_cannot_have_is_said_before_anything_is_started() -> None:
+    actor = f"{ROOT}/examples/webhook.py:Webhook,url=https://example.com/,spool=spool"
+    env = {name: value for name, value in os.environ.items() if name != "WEBHOOK_SECRET"}
+    command = [sys.executable, str(ROOT / "runner.py"), "--actor", actor]
+    run = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=120)
+    assert run.returncode == 2
+    assert run.stderr.startswith("WEBHOOK_SECRET is not set; set it in the environment")
+    assert run.stderr.count("\n") == 1
+
+
 @attrs.define
 class AsksForWhatIsNot:
     secrets: Receiver[bytes]
