@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import trio
-from attrs import define, field
+from attrs import define, field, frozen
 
 from channels.agent_state import AgentState, StateKeeper
 from channels.bounded import Receiver, Sender
@@ -23,9 +23,9 @@ from channels.happenings import (
     ParticipantJoined,
     PersonSaid,
     ReplyEnded,
-    ServiceComplained,
     SessionConfigured,
     TurnTimed,
+    UpdateAnswered,
     WordsHeard,
 )
 from channels.settings import FrontEndSettings
@@ -48,7 +48,8 @@ from channels.wire.messages import ClientMessage, ConversationMessage, ReplyCrea
 
 __all__ = ["FrontEnd"]
 
-ACCEPTED_WITHIN_S = 5.0
+ANSWERED_WITHIN_S = 10.0
+"""An update that the service has not answered by then, a resumed connection included, is not waited for."""
 
 LOCKED = {
     "voice": "The service fixes the voice when a session starts.",
@@ -56,6 +57,18 @@ LOCKED = {
 }
 CHANGEABLE = ("system_prompt", "profile")
 NOT_THE_OWNER = "Only the operator of this agent may change it."
+
+
+@frozen
+class _Pending:
+    """An update that was sent to the service."""
+
+    update: Mapping[str, Any]
+    sent_at: float
+    asked: Asked | None = None
+    """Who waits for the answer."""
+    changes: Mapping[str, str] = field(factory=dict)
+    """What they asked for."""
 
 
 @define
@@ -89,8 +102,8 @@ class FrontEnd:
     _segments: dict[str, TextWriter] = field(factory=dict, init=False)
     _config: Mapping[str, Any] = field(factory=dict, init=False)
     _profile: str | None = field(init=False)
-    _asked: list[tuple[Asked | None, Mapping[str, str]]] = field(factory=list, init=False)
-    """Updates that the service has not answered yet, oldest first: who waits for the answer, and for what."""
+    _pending: list[_Pending] = field(factory=list, init=False)
+    """Updates that the service has not answered yet, oldest first."""
 
     def __attrs_post_init__(self) -> None:
         self._profile = self.settings.profile
@@ -132,10 +145,9 @@ class FrontEnd:
                 await self._show_turn(happening)
             case SessionConfigured(config=config):
                 self._config = config
-                self._answer_asked({"accepted": True, "why": ""})
                 await self._show_session()
-            case ServiceComplained(message=message, mend=mend, refused_update=True):
-                self._answer_asked({"accepted": False, "why": message or mend})
+            case UpdateAnswered():
+                self._answer_asked(happening)
             case ParticipantJoined():
                 await self._show_session()
             case _:
@@ -239,7 +251,8 @@ class FrontEnd:
         *before, last = self.settings.profiles[changes["profile"]] if "profile" in changes else ({},)
         if "system_prompt" in changes:
             last = {**last, "system_prompt": changes["system_prompt"]}
-        self._asked += [*((None, {}) for _ in before), (asked, changes)]
+        now = trio.current_time()
+        self._pending += [*(_Pending(update, now) for update in before), _Pending(last, now, asked, changes)]
         for update in (*before, last):
             await self.requests.send(SessionUpdate(update))
 
@@ -259,17 +272,22 @@ class FrontEnd:
                 return f"{name} is a text."
             if name == "profile" and value not in self.settings.profiles:
                 return f"There is no profile called {value[:40]!r}."
-        if len(self._asked) >= 8:
+        since = trio.current_time() - ANSWERED_WITHIN_S
+        self._pending = [one for one in self._pending if one.sent_at > since]
+        if len(self._pending) >= 8:
             return "The service has not answered earlier changes yet; try again."
         return None
 
-    def _answer_asked(self, answer: Mapping[str, object]) -> None:
-        if self._asked:
-            asked, changes = self._asked.pop(0)
-            if answer["accepted"]:
-                self._profile = changes.get("profile", self._profile)
-            if asked is not None:
-                self.board.answer(asked.call_id, _answer(answer))
+    def _answer_asked(self, answer: UpdateAnswered) -> None:
+        for place, one in enumerate(self._pending):
+            if one.update == answer.session:
+                del self._pending[place]
+                if answer.accepted:
+                    self._profile = one.changes.get("profile", self._profile)
+                if one.asked is not None:
+                    said = {"accepted": answer.accepted, "why": answer.why}
+                    self.board.answer(one.asked.call_id, _answer(said))
+                return
 
     def _transcription(self, segment: str, *, final: bool, track_sid: str) -> dict[str, str]:
         return {

@@ -30,6 +30,7 @@ from channels.happenings import (
     TurnStarted,
     TurnStopped,
     TurnTimed,
+    UpdateAnswered,
     WordsHeard,
 )
 
@@ -55,6 +56,8 @@ class EventLog:
         if isinstance(happening, ToolAnswered | BystanderFailed) and happening.traceback is not None:
             fields["exception"] = happening.traceback  # what structlog writes below the line
         fields.pop("traceback", None)
+        if isinstance(happening, UpdateAnswered):
+            fields["session"] = ", ".join(happening.session)
         if isinstance(happening, TurnTimed):
             fields["reply"] = happening.reply.reply_id
         match happening:
@@ -62,7 +65,7 @@ class EventLog:
                 PersonSaid(final=False) | WordsHeard() | SoundStarted() | SoundStopped() | SessionConfigured()
             ):
                 write = self.log.debug
-            case TurnStarted() | TurnStopped():
+            case TurnStarted() | TurnStopped() | UpdateAnswered():
                 write = self.log.debug
             case ToolAnswered(error=str()) | BystanderFailed():
                 write = self.log.warning

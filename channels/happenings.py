@@ -23,10 +23,10 @@ __all__ = [
     "Happening",
     "HeardBy",
     "Interrupted",
-    "OperatorActed",
-    "OperatorRefused",
     "Leaving",
     "ModelFailed",
+    "OperatorActed",
+    "OperatorRefused",
     "ParticipantJoined",
     "ParticipantLeft",
     "PersonSaid",
@@ -51,6 +51,7 @@ __all__ = [
     "TurnStarted",
     "TurnStopped",
     "TurnTimed",
+    "UpdateAnswered",
     "VoiceHeld",
     "VoiceResumed",
     "WordsHeard",
@@ -140,8 +141,6 @@ class ServiceComplained:
     message: str
     mend: str
     param: str | None = None
-    refused_update: bool = False
-    """It is the answer to a `session.update`, which changed nothing."""
 
 
 @attrs.frozen
@@ -348,6 +347,17 @@ class SessionConfigured:
     config: Mapping[str, Any]
 
 
+@attrs.frozen
+class UpdateAnswered:
+    """The service answered a `session.update` that somebody asked for."""
+
+    session: Mapping[str, Any] = attrs.field(repr=False)
+    """What was to be changed: whoever asked knows their own update by it."""
+    accepted: bool
+    why: str = ""
+    """Why not, in the service's words."""
+
+
 Happening: TypeAlias = (
     RoomJoined
     | RoomLost
@@ -363,6 +373,7 @@ Happening: TypeAlias = (
     | ModelFailed
     | RequestWithheld
     | SessionConfigured
+    | UpdateAnswered
     | SoundStarted
     | SoundStopped
     | TurnStarted

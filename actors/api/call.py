@@ -12,7 +12,7 @@ from actors.api.in_flight import InFlight
 from actors.api.renewal import Quiet
 from actors.api.story import Story
 from channels.happenings import Happening
-from channels.wire.events import ServerEvent, SessionReady
+from channels.wire.events import ServerEvent, SessionReady, SessionUpdated
 from channels.wire.messages import ClientMessage, SessionResume, SessionUpdate
 
 __all__ = ["Call"]
@@ -56,12 +56,18 @@ class Call:
         self.session_id = event.session_id
         self.quiet.forget()
 
-    def heard(self, event: ServerEvent, now: float) -> None:
-        """The service said something in a session that is ready."""
-        accepted = self.in_flight.take(event)
-        if accepted is not None and accepted is not self._retold:
-            self.asked.change(accepted)
+    def heard(self, event: ServerEvent, now: float) -> Mapping[str, Any] | None:
+        """The service said something in a session that is ready.
+
+        Gives the `session` of the update that this answers, if somebody asked for it.
+        """
         self.quiet.take(event, now)
+        answered = self.in_flight.take(event)
+        if answered is None or answered is self._retold:
+            return None
+        if isinstance(event, SessionUpdated):
+            self.asked.change(answered)
+        return answered
 
     def sends(self, request: ClientMessage, now: float) -> None:
         """A request is being sent."""

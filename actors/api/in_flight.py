@@ -79,12 +79,12 @@ class InFlight:
         ]
 
     def take(self, event: ServerEvent) -> Mapping[str, Any] | None:
-        """An event that may be an answer. Gives the `session` of an update that it accepts."""
+        """An event that may be an answer. Gives the `session` of the update that it answers."""
         match event:
             case SessionUpdated():
                 return self._answered()
             case SessionFailed() if refuses_update(event):
-                self._answered()
+                return self._answered()
             case ReplyStarted():
                 self._sent = [one for one in self._sent if not isinstance(one.message, ReplyCreate)]
             case _:

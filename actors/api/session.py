@@ -17,9 +17,9 @@ from __future__ import annotations
 import contextlib
 import functools
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from random import Random
-from typing import TypeAlias, get_args
+from typing import Any, TypeAlias, get_args
 
 import trio
 from attrs import Factory, define, field
@@ -29,7 +29,6 @@ from actors.api.call import Call
 from actors.api.connection import Connection, open_connection
 from actors.api.dialling import Dialer, dial, dial_again
 from actors.api.encoding import Encoding
-from actors.api.in_flight import refuses_update
 from actors.api.pace import Pace
 from actors.api.renewal import look_from
 from actors.api.retry import RetryPolicy
@@ -42,6 +41,7 @@ from channels.happenings import (
     SessionLost,
     SessionStarted,
     Taps,
+    UpdateAnswered,
 )
 from channels.messages import (
     ApiEvent,
@@ -281,7 +281,9 @@ class ApiSession:
     async def _receive_events(self, connection: Connection) -> None:
         while True:
             event = await connection.receive()
-            self._call.heard(event, trio.current_time())
+            answered = self._call.heard(event, trio.current_time())
+            if answered is not None:
+                self._tell_of_answer(answered, event)
             self._pass_on(event)
 
     async def _renew(self, look_from_s: float, connection: Connection) -> None:
@@ -313,6 +315,12 @@ class ApiSession:
             # Nobody knows whether reply.done follows. If it does, it changes nothing any more.
             self._tell(ReplyDone(failed.reply_id, "failed"))
 
+    def _tell_of_answer(self, session: Mapping[str, Any], answer: ServerEvent) -> None:
+        why = ""
+        if isinstance(answer, SessionFailed):
+            why = one_line(answer.message, LONGEST_COMPLAINT) or failure_of(answer.code, "").mend
+        self.taps.publish(UpdateAnswered(session, not isinstance(answer, SessionFailed), why))
+
     def _tell_of_complaint(self, said: SessionFailed) -> None:
         if said.code.strip().lower() == "audio_rate_violation":
             self._pace.slow_down(trio.current_time(), SLOWER_BY_MS)
@@ -320,8 +328,7 @@ class ApiSession:
         if failure.retry is Retry.NEVER:
             code, message = one_line(said.code, 100), one_line(said.message, LONGEST_COMPLAINT)
             param = None if said.param is None else one_line(said.param, 100)
-            refused = refuses_update(said)
-            self.taps.publish(ServiceComplained(code, message, failure.mend, param, refused))
+            self.taps.publish(ServiceComplained(code, message, failure.mend, param))
 
     def _tell(self, event: ApiEvent) -> None:
         self.events.send_nowait(event)

@@ -25,6 +25,7 @@ from channels.happenings import (
     ServiceComplained,
     SessionClosed,
     SessionStarted,
+    UpdateAnswered,
     WordsHeard,
 )
 from channels.settings import SessionConfig
@@ -199,7 +200,11 @@ async def test_accepted_changes_are_part_of_a_fresh_session_and_refused_ones_are
         await talk.until(SessionStarted)
         await ask(talk, accepted, refused)
         (complaint,) = talk.happened(ServiceComplained)
-        assert (complaint.param, complaint.refused_update) == ("output.voice", True)
+        assert complaint.param == "output.voice"
+        assert talk.happened(UpdateAnswered) == [
+            UpdateAnswered(accepted.session, accepted=True),
+            UpdateAnswered(refused.session, accepted=False, why="No"),
+        ]
         await talk.until(SessionStarted, 2)
         session = first_update(talk, 2)
         assert session["tools"] == [tool]
@@ -376,7 +381,8 @@ async def test_sound_that_came_too_fast_makes_the_agent_slow_down(autojump_clock
             nursery.start_soon(talk.speak_for, 5)
         times = [entry.at_s for entry in talk.sent(InputAudio)]
         assert max(later - earlier for earlier, later in itertools.pairwise(times)) >= 0.5
-        assert not talk.happened(ServiceComplained)[0].refused_update
+        assert talk.happened(ServiceComplained)
+        assert not talk.happened(UpdateAnswered)
 
 
 async def test_a_complaint_without_end_is_cut(autojump_clock: MockClock) -> None:

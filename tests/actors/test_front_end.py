@@ -12,7 +12,7 @@ import trio
 import trio.testing
 from attrs import define, field
 
-from actors.front_end import FrontEnd
+from actors.front_end import ANSWERED_WITHIN_S, FrontEnd
 from channels.agent_state import THINKS_AT_MOST_S
 from channels.bounded import Channel, Full, Receiver, Sender
 from channels.happenings import (
@@ -32,6 +32,7 @@ from channels.happenings import (
     TurnStarted,
     TurnStopped,
     TurnTimed,
+    UpdateAnswered,
     WordsHeard,
 )
 from channels.settings import FrontEndSettings
@@ -147,7 +148,14 @@ def over(outcome: ReplyOutcome, heard: str, reply_id: str = "r") -> ReplyEnded:
     return ReplyEnded(reply_id, outcome, 700, heard, at=9.0)
 
 
-REFUSED = ServiceComplained("invalid_value", "Too short", "mend", refused_update=True)
+def accepted(update: Mapping[str, Any]) -> UpdateAnswered:
+    return UpdateAnswered(update, accepted=True)
+
+
+def refused(update: Mapping[str, Any]) -> UpdateAnswered:
+    return UpdateAnswered(update, accepted=False, why="Too short")
+
+
 CONFIG = {"system_prompt": "Be kind.", "output": {"voice": "alba"}}
 
 
@@ -265,7 +273,8 @@ async def test_the_prompt_can_be_changed_in_mid_call_and_the_answer_is_the_servi
         play.texts.send_nowait(change('{"system_prompt": "Be brief."}'))
         assert await play.requests.receive() == SessionUpdate({"system_prompt": "Be brief."})
         assert play.board.answers == {}
-        await play.happens(SessionConfigured({**CONFIG, "system_prompt": "Be brief."}))
+        after = {**CONFIG, "system_prompt": "Be brief."}
+        await play.happens(accepted({"system_prompt": "Be brief."}), SessionConfigured(after))
         assert play.board.answers == {"1": {"accepted": True, "why": ""}}
         assert play.board.shown(SESSION_TOPIC)[-1]["system_prompt"] == "Be brief."
 
@@ -276,7 +285,7 @@ async def test_a_change_that_the_service_refuses_is_refused_in_its_words() -> No
         await play.requests.receive()
         await play.happens(ServiceComplained("invalid_audio", "Odd", "about something else"))
         assert play.board.answers == {}
-        await play.happens(REFUSED)
+        await play.happens(refused({"system_prompt": "x"}))
         assert play.board.answers == {"1": {"accepted": False, "why": "Too short"}}
 
 
@@ -316,7 +325,7 @@ async def test_the_profile_can_be_changed_in_mid_call_and_is_shown_once_the_serv
         update = await play.requests.receive()
         assert update == SessionUpdate({**DELIBERATE, "system_prompt": "Be slow."})
         assert play.board.answers == {}
-        await play.happens(SessionConfigured(CONFIG))
+        await play.happens(accepted(update.session), SessionConfigured(CONFIG))
         assert play.board.answers["1"]["accepted"] is True
         assert play.board.shown(SESSION_TOPIC)[-1]["profile"] == "deliberate"
 
@@ -326,9 +335,9 @@ async def test_a_change_that_takes_two_updates_is_answered_when_the_service_took
         play.texts.send_nowait(change('{"profile": "own"}'))
         assert await play.requests.receive() == SessionUpdate(ADAPTIVE)
         assert await play.requests.receive() == SessionUpdate(DELIBERATE)
-        await play.happens(SessionConfigured(CONFIG))
+        await play.happens(accepted(ADAPTIVE), SessionConfigured(CONFIG))
         assert play.board.answers == {}
-        await play.happens(SessionConfigured(CONFIG))
+        await play.happens(accepted(DELIBERATE), SessionConfigured(CONFIG))
         assert play.board.answers["1"]["accepted"] is True
         assert play.board.shown(SESSION_TOPIC)[-1]["profile"] == "own"
 
@@ -337,7 +346,7 @@ async def test_a_profile_that_the_service_refuses_is_not_shown_as_if_it_held() -
     async with scene() as play:
         play.texts.send_nowait(change('{"profile": "deliberate"}'))
         await play.requests.receive()
-        await play.happens(REFUSED, SessionConfigured(CONFIG))
+        await play.happens(refused(DELIBERATE), SessionConfigured(CONFIG))
         assert play.board.shown(SESSION_TOPIC)[-1]["profile"] == "adaptive"
 
 
@@ -345,10 +354,36 @@ async def test_the_profile_that_was_changed_to_is_still_shown_when_a_fresh_sessi
     async with scene() as play:
         play.texts.send_nowait(change('{"profile": "deliberate"}'))
         await play.requests.receive()
-        await play.happens(SessionConfigured(CONFIG))
+        await play.happens(accepted(DELIBERATE), SessionConfigured(CONFIG))
         # ApiSession begins it with the changes that the service had accepted.
         await play.happens(SessionStarted("s2", resumed=False), SessionConfigured(CONFIG))
         assert play.board.shown(SESSION_TOPIC)[-1]["profile"] == "deliberate"
+
+
+async def test_what_the_service_says_to_somebody_elses_change_answers_nobody_here() -> None:
+    async with scene() as play:
+        play.texts.send_nowait(change('{"system_prompt": "Be brief."}'))
+        await play.requests.receive()
+        await play.happens(refused({"system_prompt": "an operator's"}), SessionConfigured(CONFIG))
+        assert play.board.answers == {}
+        await play.happens(accepted({"system_prompt": "Be brief."}))
+        assert play.board.answers == {"1": {"accepted": True, "why": ""}}
+
+
+async def test_a_service_that_never_answers_does_not_keep_one_from_asking_again(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with scene() as play:
+        for number in range(9):
+            play.texts.send_nowait(change('{"system_prompt": "Be brief."}', str(number)))
+            await trio.testing.wait_all_tasks_blocked()
+        assert list(play.board.answers) == ["8"]
+        assert "has not answered" in play.board.answers["8"]["why"]
+        for _ in range(8):
+            await play.requests.receive()
+        await trio.sleep(ANSWERED_WITHIN_S + 1)
+        play.texts.send_nowait(change('{"system_prompt": "Be brief."}', "9"))
+        assert await play.requests.receive() == SessionUpdate({"system_prompt": "Be brief."})
 
 
 async def test_a_stranger_in_the_room_neither_sees_nor_changes_the_prompt() -> None:
