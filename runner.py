@@ -352,11 +352,12 @@ def wire(
         Operator(
             settings.livekit,
             c.texts.tap("operator", capacity=32),
+            taps.tap("operator"),
             edge.board,
             c.requests.sender(),
             c.departures.sender(),
             taps,
-            c.statistics,
+            lambda: [*c.statistics(), *taps.statistics()],
             configurable,
         ),
     ]

@@ -10,6 +10,7 @@ other one is a command:
     {"do": "statistics"}                              what the channels have carried
 
 The answer has one line for each: `{"done": true}`, with what was asked for, or `{"done": false, "why": …}`.
+What was sent is never part of it, nor of what is logged: it may hold a token in the wrong place.
 """
 
 from __future__ import annotations
@@ -90,7 +91,8 @@ _COMMANDS: dict[str, type[Any]] = {
 
 def read_commands(payload: str) -> tuple[str | None, list[Command | Refused]]:
     """The token, if one is given, and the commands or what is wrong with them, in order."""
-    lines = [line for line in payload.splitlines() if line.strip()]
+    # Not splitlines(): JSON may hold other line ends than this one as they are.
+    lines = [line for line in payload.split("\n") if line.strip()]
     token: str | None = None
     commands: list[Command | Refused] = []
     for number, line in enumerate(lines):
@@ -118,16 +120,21 @@ def _command(content: object) -> Command:
     if kind is None:
         nearest = difflib.get_close_matches(content["do"], _COMMANDS, n=1)
         meant = f"did you mean {nearest[0]!r}?" if nearest else f"there are {', '.join(_COMMANDS)}"
-        raise Refused(f"there is no command {content['do'][:40]!r}; {meant}")
+        raise Refused(f"there is no such command; {meant}")
     fields = [field.name for field in attrs.fields(kind)]
     for name in fields:
         text = content.get(name)
-        if not isinstance(text, str) or not text.strip() or len(text) > LONGEST_TEXT:
+        if not isinstance(text, str) or not text.strip() or len(text) > LONGEST_TEXT or not _is_unicode(text):
             raise Refused(f"{name} is a text of 1 to {LONGEST_TEXT} characters")
-    for name in content.keys() - {"do", *fields}:
-        raise Refused(f"{content['do']} has no {name[:40]!r}")
+    if content.keys() != {"do", *fields}:
+        raise Refused(f"{content['do']} takes {' and '.join(fields) or 'nothing'}, and nothing else")
     command: Command = kind(**{name: content[name] for name in fields})
     return command
+
+
+def _is_unicode(text: str) -> bool:
+    # JSON can name half a character, which no encoding can carry.
+    return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def refusal_of(token: str | None, identity: str, settings: LiveKitSettings) -> str | None:
