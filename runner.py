@@ -15,13 +15,10 @@ from __future__ import annotations
 
 import argparse
 import functools
-import math
-import signal
 import sys
 from collections.abc import Awaitable, Callable, Sequence
-from pathlib import Path
 from random import Random
-from traceback import format_exception
+from typing import Any
 
 import trio
 from attrs import frozen
@@ -36,27 +33,21 @@ from actors.filler import Filler
 from actors.front_end import FrontEnd
 from actors.keypad import Keypad
 from actors.live_line import LiveLine
-from actors.log import EventLog
 from actors.mic import MicPump
 from actors.onset import Judge, OnsetDetector
 from actors.operator import Operator
-from actors.record import check_free, recording
+from actors.record import check_free
 from actors.requests import AT_ONCE, RequestGate
 from actors.room.actor import RoomActor
-from actors.room.livekit_edge import LiveKitEdge, livekit_edge
+from actors.room.livekit_edge import LiveKitEdge
 from actors.speaker import SpeakerPump
 from actors.timers import TurnTimer
 from actors.tools import ToolRunner
 from channels.bounded import Channel, ChannelStatistics, Full, Receiver, Sender
 from channels.errors import (
-    ActorFailed,
     SettingsError,
-    VoiceAgentError,
-    cause_of,
-    found_channels_broken,
-    reason_of,
 )
-from channels.happenings import BystanderFailed, Happening, SoundStarted, SoundStopped, Taps
+from channels.happenings import Happening, SoundStarted, SoundStopped, Taps
 from channels.log import open_log
 from channels.messages import (
     ApiEvent,
@@ -74,7 +65,7 @@ from channels.messages import (
     ToolEvent,
 )
 from channels.ports import TrackEvent
-from channels.settings import ACCOUNT, LIVEKIT_ACCOUNT, Settings, ToolSettings, read_configuration
+from channels.settings import ACCOUNT, LIVEKIT_ACCOUNT, Settings, read_configuration
 from channels.streams import Actor, Addition, Streams
 from channels.texts import RoomText
 from channels.vad import WINDOW_MS, Vad
@@ -85,15 +76,13 @@ from commands.check import check
 from commands.config import gather_from, print_configuration
 from commands.graph import draw, print_graph
 from commands.replay import replay
-from commands.services import Preparation, room_of, services_of
+from commands.serve import serve
+from commands.services import room_of, services_of
 from commands.token import print_token
 from commands.tools import read_tools, with_tools
 
 if sys.version_info < (3, 11):
-    from exceptiongroup import BaseExceptionGroup
-
-BYSTANDERS_LEAVE_WITHIN_S = 1.0
-"""Time for what only watches to write its last line, once the conversation is over."""
+    pass
 
 
 async def _load_vad() -> Judge:
@@ -218,6 +207,12 @@ class Channels:
             full=Full.FAIL,
             because="the controller takes them at once; a frame makes one",
         )
+
+    def recorded(self, *, with_sound: bool) -> list[Channel[Any]]:
+        """Those of which a record is made: what is needed to run a call again, and what came of it."""
+        happened: list[Channel[Any]] = [self.texts, self.departures, self.microphone, self.service]
+        happened += [self.requests, self.room, self.sounds, self.fills, self.orders, self.reports]
+        return [*happened, self.sounding] if with_sound else happened
 
     def statistics(self) -> list[ChannelStatistics]:
         """What each has carried so far, and each tap on one."""
@@ -393,116 +388,6 @@ def wire(
     return Graph(conversation, bystanders, c)
 
 
-async def serve_room(graph: Graph, taps: Taps) -> None:
-    """Serves one room until it is left or all is cancelled.
-
-    What only watches hears the conversation to its end, and has a moment to finish.
-
-    Raises:
-        VoiceAgentError: (perhaps in a group) the room or the service cannot be used any more.
-    """
-    watching = trio.CancelScope(shield=True)
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(_watch, graph.bystanders, taps, watching)
-        try:
-            async with trio.open_nursery() as conversation:
-                for actor in graph.conversation:
-                    conversation.start_soon(actor.run)
-        finally:
-            taps.close()
-            watching.deadline = trio.current_time() + BYSTANDERS_LEAVE_WITHIN_S
-
-
-async def _watch(bystanders: Sequence[Actor], taps: Taps, watching: trio.CancelScope) -> None:
-    with watching:
-        async with trio.open_nursery() as nursery:
-            for bystander in bystanders:
-                nursery.start_soon(_run_bystander, bystander, taps, watching)
-
-
-async def _run_bystander(actor: Actor, taps: Taps, watching: trio.CancelScope) -> None:
-    """An actor that only watches must never touch the conversation, whatever is wrong with it."""
-    try:
-        await actor.run()
-    except Exception as error:
-        if watching.deadline < math.inf and found_channels_broken(error):
-            return  # the conversation is over
-        # A fault for its author to find; what has a mend needs no traceback.
-        trace = None if reason_of(error) else "".join(format_exception(error))
-        cause = cause_of(error)
-        said = str(reason_of(error) or f"{type(cause).__name__}: {cause}")
-        taps.publish(BystanderFailed(type(actor).__name__, said, trace))
-        if getattr(actor, "essential", False):
-            raise ActorFailed(
-                f"{type(actor).__name__} failed ({type(cause).__name__}), which the call cannot do without",
-                "mend it, or let it not say that it is `essential`",
-            ) from error
-
-
-async def serve(
-    prepare: Preparation,
-    log: FilteringBoundLogger,
-    *,
-    configurable: bool = False,
-    terminal: Console | None = None,
-    additions: Sequence[Addition] = (),
-    tools: ToolSettings | None = None,
-    record: Path | None = None,
-    record_audio: bool = False,
-) -> int:
-    """Serves until a signal comes or the room cannot be served any more; gives the exit code."""
-    failure: VoiceAgentError | None = None
-    async with trio.open_nursery() as signals:
-        stopping = trio.CancelScope()
-        signals.start_soon(_cancel_on_signal, stopping)
-        async with trio.open_nursery() as bystanders:
-            taps, to_the_log = Taps(), Taps()
-            # The log hears also what happens after the room's own taps were closed.
-            taps.overhear(to_the_log.publish)
-            bystanders.start_soon(EventLog(to_the_log.tap("log"), log).run)
-            try:
-                with stopping:
-                    async with (
-                        prepare() as settings,
-                        livekit_edge(queue_size_ms=settings.speaker.queue_size_ms) as edge,
-                        recording(record, settings, taps, with_sound=record_audio) as ear,
-                    ):
-                        graph = wire(
-                            settings if tools is None else with_tools(settings, tools),
-                            edge,
-                            taps,
-                            configurable=configurable,
-                            terminal=terminal,
-                            additions=additions,
-                        )
-                        if ear is not None:
-                            c = graph.channels
-                            ear.listen(c.texts, c.departures, c.microphone, c.service, c.requests)
-                            ear.listen(c.room, c.sounds, c.fills, c.orders, c.reports)
-                            if record_audio:
-                                ear.listen(c.sounding)
-                        await serve_room(graph, taps)
-            except (VoiceAgentError, BaseExceptionGroup) as error:
-                failure = reason_of(error)
-                if failure is None:
-                    raise
-            finally:
-                to_the_log.close()
-                bystanders.cancel_scope.deadline = trio.current_time() + BYSTANDERS_LEAVE_WITHIN_S
-        signals.cancel_scope.cancel()
-    if failure is not None:
-        log.error("ended", why=failure.what, mend=failure.mend)
-        return 1
-    log.info("left")
-    return 0
-
-
-async def _cancel_on_signal(scope: trio.CancelScope) -> None:
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async for _ in signals:
-            scope.cancel()
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; gives the exit code."""
     options = parse(arguments)
@@ -536,19 +421,22 @@ def _run(options: argparse.Namespace, log: FilteringBoundLogger) -> int:
     if additions:
         # What one of them cannot have is told before anything is started.
         draw(functools.partial(wire, additions=additions))
-    serving = functools.partial(
-        serve,
-        room_of(configuration, has_account, log),
-        log,
+    tools = read_tools(configuration.tools(), log.warning)
+    terminal = Console(stderr=True) if options.log == "text" and sys.stderr.isatty() else None
+
+    def wire_it(settings: Settings, edge: LiveKitEdge, taps: Taps) -> Graph:
         # On one's own machine everybody in the room is the owner of the agent.
-        configurable=not has_account,
-        terminal=Console(stderr=True) if options.log == "text" and sys.stderr.isatty() else None,
-        additions=additions,
-        tools=read_tools(configuration.tools(), log.warning),
-        record=options.record,
-        record_audio=options.record_audio,
-    )
-    return trio.run(serving)
+        return wire(
+            with_tools(settings, tools),
+            edge,
+            taps,
+            configurable=not has_account,
+            terminal=terminal,
+            additions=additions,
+        )
+
+    prepare = room_of(configuration, has_account, log)
+    return trio.run(serve, prepare, log, wire_it, options.record, options.record_audio)
 
 
 if __name__ == "__main__":

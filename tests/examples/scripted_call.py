@@ -37,6 +37,7 @@ from channels.wire.events import (
     SpeechStopped,
     UserTranscript,
 )
+from commands.serve import serve_room
 from playground.voice_agent_api import Expect, Script, Send, ServerOptions, Step, VoiceAgentServer
 from tests.actors.test_front_end import Board
 
@@ -278,7 +279,7 @@ async def scripted_call(*additions: Addition, seed: int = 1) -> AsyncIterator[Ca
                         random=Random(seed),
                         additions=additions,
                     )
-                    await runner.serve_room(graph, call.taps)
+                    await serve_room(graph, call.taps)
             except (VoiceAgentError, BaseExceptionGroup) as error:
                 call.failure = reason_of(error)
                 if call.failure is None:

@@ -28,6 +28,7 @@ from channels.ports import ParticipantKind
 from channels.secret import Secret
 from channels.settings import ApiSettings, HoldSettings, LiveKitSettings, Settings, SpeakerSettings
 from channels.wire.events import AgentTranscriptDelta, ReplyAudio, Unrecognised
+from commands.serve import serve_room
 from tests.simulation.board import SimulatedBoard
 from tests.simulation.chance import Chance, Standstill, run_seeded
 from tests.simulation.faults import Fault
@@ -286,7 +287,7 @@ class Call:
                     random=Chance(self.plan.seed).of("agent"),
                     configurable=True,
                 )
-                await runner.serve_room(graph, taps)
+                await serve_room(graph, taps)
                 if not self._agent.cancel_called:
                     self.ledger.breaks("the agent serves until it is told to go", "it returned")
         except (VoiceAgentError, BaseExceptionGroup) as failure:

@@ -1,0 +1,82 @@
+"""The process around a room: the log, the recorder, Ctrl-C, and the exit code."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import trio
+from structlog.typing import FilteringBoundLogger
+
+from actors.log import EventLog
+from actors.record import recording
+from actors.room.livekit_edge import LiveKitEdge, livekit_edge
+from channels.errors import VoiceAgentError, reason_of
+from channels.happenings import Taps
+from channels.settings import Settings
+from commands.serve.room import BYSTANDERS_LEAVE_WITHIN_S, Wired, serve_room
+from commands.services import Preparation
+
+if sys.version_info < (3, 11):
+    from exceptiongroup import BaseExceptionGroup
+
+__all__ = ["serve"]
+
+
+async def serve(
+    prepare: Preparation,
+    log: FilteringBoundLogger,
+    wire: Callable[[Settings, LiveKitEdge, Taps], Wired],
+    record: Path | None = None,
+    record_audio: bool = False,
+) -> int:
+    """Serves until a signal comes or the room cannot be served any more; gives the exit code.
+
+    Args:
+        prepare: brings up what the settings speak of.
+        log: is told what happens.
+        wire: makes the actors of the room.
+        record: where all that happens is written down.
+        record_audio: whether both voices are, too.
+    """
+    failure: VoiceAgentError | None = None
+    async with trio.open_nursery() as signals:
+        stopping = trio.CancelScope()
+        signals.start_soon(_cancel_on_signal, stopping)
+        async with trio.open_nursery() as bystanders:
+            taps, to_the_log = Taps(), Taps()
+            # The log hears also what happens after the room's own taps were closed.
+            taps.overhear(to_the_log.publish)
+            bystanders.start_soon(EventLog(to_the_log.tap("log"), log).run)
+            try:
+                with stopping:
+                    async with (
+                        prepare() as settings,
+                        livekit_edge(queue_size_ms=settings.speaker.queue_size_ms) as edge,
+                        recording(record, settings, taps, with_sound=record_audio) as ear,
+                    ):
+                        wired = wire(settings, edge, taps)
+                        if ear is not None:
+                            ear.listen(*wired.channels.recorded(with_sound=record_audio))
+                        await serve_room(wired, taps)
+            except (VoiceAgentError, BaseExceptionGroup) as error:
+                failure = reason_of(error)
+                if failure is None:
+                    raise
+            finally:
+                to_the_log.close()
+                bystanders.cancel_scope.deadline = trio.current_time() + BYSTANDERS_LEAVE_WITHIN_S
+        signals.cancel_scope.cancel()
+    if failure is not None:
+        log.error("ended", why=failure.what, mend=failure.mend)
+        return 1
+    log.info("left")
+    return 0
+
+
+async def _cancel_on_signal(scope: trio.CancelScope) -> None:
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async for _ in signals:
+            scope.cancel()

@@ -1,0 +1,89 @@
+"""Runs the actors of one room: the conversation, and what only watches it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from traceback import format_exception
+from typing import Any, Protocol
+
+import trio
+
+from channels.bounded import Channel
+from channels.errors import ActorFailed, cause_of, found_channels_broken, reason_of
+from channels.happenings import BystanderFailed, Taps
+from channels.streams import Actor
+
+__all__ = ["BYSTANDERS_LEAVE_WITHIN_S", "Wired", "serve_room"]
+
+BYSTANDERS_LEAVE_WITHIN_S = 1.0
+"""Time for what only watches to write its last line, once the conversation is over."""
+
+
+class Recorded(Protocol):
+    """The channels of a room."""
+
+    def recorded(self, *, with_sound: bool) -> Sequence[Channel[Any]]:
+        """Those of which a record is made."""
+
+
+class Wired(Protocol):
+    """The actors of a room, joined and not yet running."""
+
+    @property
+    def conversation(self) -> Sequence[Actor]:
+        """If one of these fails, the room ends."""
+
+    @property
+    def bystanders(self) -> Sequence[Actor]:
+        """If one of these fails, nobody notices, unless it says that it is `essential`."""
+
+    @property
+    def channels(self) -> Recorded:
+        """What joins them."""
+
+
+async def serve_room(graph: Wired, taps: Taps) -> None:
+    """Serves one room until it is left or all is cancelled.
+
+    What only watches hears the conversation to its end, and has a moment to finish.
+
+    Raises:
+        VoiceAgentError: (perhaps in a group) the room or the service cannot be used any more.
+    """
+    watching = trio.CancelScope(shield=True)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_watch, graph.bystanders, taps, watching)
+        try:
+            async with trio.open_nursery() as conversation:
+                for actor in graph.conversation:
+                    conversation.start_soon(actor.run)
+        finally:
+            taps.close()
+            watching.deadline = trio.current_time() + BYSTANDERS_LEAVE_WITHIN_S
+
+
+async def _watch(bystanders: Sequence[Actor], taps: Taps, watching: trio.CancelScope) -> None:
+    with watching:
+        async with trio.open_nursery() as nursery:
+            for bystander in bystanders:
+                nursery.start_soon(_run_bystander, bystander, taps, watching)
+
+
+async def _run_bystander(actor: Actor, taps: Taps, watching: trio.CancelScope) -> None:
+    """An actor that only watches must never touch the conversation, whatever is wrong with it."""
+    try:
+        await actor.run()
+    except Exception as error:
+        if watching.deadline < math.inf and found_channels_broken(error):
+            return  # the conversation is over
+        # A fault for its author to find; what has a mend needs no traceback.
+        trace = None if reason_of(error) else "".join(format_exception(error))
+        cause = cause_of(error)
+        said = str(reason_of(error) or f"{type(cause).__name__}: {cause}")
+        taps.publish(BystanderFailed(type(actor).__name__, said, trace))
+        if getattr(actor, "essential", False):
+            raise ActorFailed(
+                f"{type(actor).__name__} failed ({type(cause).__name__}), which the call cannot do without",
+                "mend it, or let it not say that it is `essential`",
+            ) from error
