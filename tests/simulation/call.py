@@ -1,7 +1,7 @@
 """Call: one conversation from beginning to end, in virtual time, as its plan says.
 
-The agent is `runner.serve_room` with everything outside of it simulated: the room with its loudspeaker and
-board, the people, and the service at the other end of real websocket framing. `take_place` runs it under
+The agent is what `runner.wire` makes, with everything outside of it simulated: the room with its loudspeaker
+and board, the people, and the service at the other end of real websocket framing. `take_place` runs it under
 seeded scheduling and gives what came of it; the same plan gives the same timeline, byte by byte.
 """
 
@@ -39,7 +39,6 @@ from tests.simulation.plan import Plan
 from tests.simulation.room import SimulatedRoom, Track
 from tests.simulation.service import NOBODY, Connection, Service
 from tests.simulation.timeline import Timeline
-from tests.simulation.wiring import overheard_channels
 
 if sys.version_info < (3, 11):
     from exceptiongroup import BaseExceptionGroup
@@ -114,13 +113,12 @@ class Call:
         """From beginning to end."""
         taps = Taps()
         self.nursery.start_soon(self._hear_happenings, taps.tap("simulation", capacity=1_000_000))
-        with overheard_channels(self._taken_by_controller, self.ledger.reported) as channels:
-            self.nursery.start_soon(self._serve, taps)
-            self.nursery.start_soon(self._listen)
-            with self._story:
-                await self._happen_all()
-            await self._leave()
-        self._statistics = [*channels[0].statistics(), *taps.statistics()]
+        self.nursery.start_soon(self._serve, taps)
+        self.nursery.start_soon(self._listen)
+        with self._story:
+            await self._happen_all()
+        await self._leave()
+        self._statistics += taps.statistics()
         self._check_what_is_left()
 
     # What faults do.
@@ -287,7 +285,12 @@ class Call:
                     random=Chance(self.plan.seed).of("agent"),
                     configurable=True,
                 )
-                await serve_room(graph, taps)
+                graph.channels.service.overhear(self._taken_by_controller)
+                graph.channels.reports.overhear(self.ledger.reported)
+                try:
+                    await serve_room(graph, taps)
+                finally:
+                    self._statistics += graph.channels.statistics()
                 if not self._agent.cancel_called:
                     self.ledger.breaks("the agent serves until it is told to go", "it returned")
         except (VoiceAgentError, BaseExceptionGroup) as failure:

@@ -22,6 +22,8 @@ from channels.happenings import (
     ReplyBegan,
     ReplyEnded,
     ReplyOutcome,
+    RoomJoined,
+    RoomRestored,
     SessionStarted,
     VoiceHeld,
     VoiceResumed,
@@ -228,6 +230,10 @@ class Ledger:
                 self.resumes += 1
                 self._rewound += 1
                 self.timeline.note("agent", f"goes on after {held_ms} ms")
+            case RoomRestored() | RoomJoined(rejoined=True):
+                # It was held for the room's sake, and goes on at a word, too.
+                self._rewound += 1
+                self.timeline.note("agent", _short(happening))
             case Interrupted(reply_id=reply_id):
                 self._hold_ends()
                 self.timeline.note("agent", f"cuts {reply_id}")
