@@ -90,7 +90,7 @@ _COMMANDS: dict[str, type[Any]] = {
 
 
 def read_commands(payload: str) -> tuple[str | None, list[Command | Refused]]:
-    """The token, if one is given, and the commands or what is wrong with them, in order."""
+    """The token, if one is given, and the commands or what is wrong with them, in order; never none."""
     # Not splitlines(): JSON may hold other line ends than this one as they are.
     lines = [line for line in payload.split("\n") if line.strip()]
     token: str | None = None
@@ -110,7 +110,7 @@ def read_commands(payload: str) -> tuple[str | None, list[Command | Refused]]:
                 commands.append(_command(content))
             except Refused as refused:
                 commands.append(refused)
-    return token, commands
+    return token, commands or [Refused("there is no command")]
 
 
 def _command(content: object) -> Command:
