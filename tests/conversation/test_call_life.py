@@ -1,0 +1,63 @@
+"""What a room costs: nothing while nobody is in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import trio
+
+from channels.wire.messages import SessionEnd, SessionUpdate
+from playground.livekit_server import LiveKitServer
+from playground.voice_agent_api import ServerOptions, ToneSpeech, voice_agent_server
+from tests.agent_process import run_agent, settings_for
+from tests.guest import join_as_guest
+
+pytestmark = [pytest.mark.server, pytest.mark.slow]
+
+
+async def test_when_all_have_left_the_session_ends_and_the_next_person_is_greeted_in_a_new_one(
+    livekit: LiveKitServer, tmp_path: Path
+) -> None:
+    room = f"life-{tmp_path.name}"
+    async with voice_agent_server(ServerOptions(speech=ToneSpeech, record=10_000)) as service:
+
+        def sent(kind: type[object]) -> int:
+            return sum(isinstance(one.what, kind) for one in service.received)
+
+        settings = {**settings_for(livekit, service.url, room), "VOICE_AGENT_CALL_ALONE_MS": "1000"}
+        async with run_agent(settings) as agent:
+            await agent.prints("room_joined", within_s=60)
+            await trio.sleep(1)
+            assert service.connections == 0, "nobody is there yet"
+            async with join_as_guest(livekit, room, "alice") as alice:
+                await alice.hear_sound(within_s=30)
+                assert service.connections == 1
+            await agent.prints("everybody left", within_s=30)
+            with trio.fail_after(10):
+                while service.connections:
+                    await trio.sleep(0.05)
+            assert (sent(SessionUpdate), sent(SessionEnd)) == (1, 1)
+            async with join_as_guest(livekit, room, "bob") as bob:
+                await bob.hear_sound(within_s=30)
+                assert sent(SessionUpdate) == 2
+            assert "Traceback" not in agent.printed
+
+
+async def test_an_agent_that_shall_leave_when_the_call_is_over_ends_in_good_order(
+    livekit: LiveKitServer, tmp_path: Path
+) -> None:
+    room = f"over-{tmp_path.name}"
+    async with voice_agent_server(ServerOptions(speech=ToneSpeech)) as service:
+        settings = {
+            **settings_for(livekit, service.url, room),
+            "VOICE_AGENT_CALL_ALONE_MS": "500",
+            "VOICE_AGENT_CALL_WHEN_OVER": "leave",
+        }
+        async with run_agent(settings) as agent:
+            async with join_as_guest(livekit, room, "alice") as alice:
+                await alice.hear_sound(within_s=60)
+            with trio.fail_after(30):
+                assert await agent.process.wait() == 0
+            assert "the call is over: everybody left" in agent.printed
+            assert "Traceback" not in agent.printed
