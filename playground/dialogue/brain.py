@@ -17,17 +17,16 @@ import trio
 
 from playground.brain import CallTool, Thought
 from playground.dialogue.identity import name_in
+from playground.dialogue.instructions import obeyed
 from playground.dialogue.table import answer
 from playground.dialogue.tool_results import spoken_result
 from playground.dialogue.turn import Answer, Memory, Turn
-from playground.dialogue.words import quotable
 from playground.sentences import sentences
 
 __all__ = ["Dialogue", "unheard"]
 
 _TYPED = re.compile(r"(?is)^\s*the person typed this message, answer it:(.*)$")
 """What our own agent asks for when somebody types in the chat."""
-_SAY = re.compile(r"(?is)^\s*(?:please )?say(?: exactly| this)?\s*:\s*(.+)$")
 
 
 @attrs.define
@@ -60,7 +59,7 @@ class Dialogue:
         if text.strip():
             given = answer(Turn(text, self.memory, self._now(), self._luck()))
         else:
-            given = Answer(_obeyed(instructions))
+            given = Answer(obeyed(instructions))
         async for thought in self._say(given):
             yield thought
 
@@ -119,13 +118,3 @@ def unheard(said: Sequence[str], heard: str) -> tuple[str, ...]:
         if left < 0:
             return tuple(said[number:])
     return ()
-
-
-def _obeyed(instructions: str) -> str:
-    say = _SAY.match(instructions)
-    if say and any(letter.isalnum() for letter in say[1]):
-        return quotable(say[1], 200) + "."
-    asked = quotable(instructions, 40)
-    if not any(letter.isalnum() for letter in asked):
-        return "I was asked to say something, and nobody said what."
-    return f"I was asked to do this: {asked}. I have no language model to do it with."

@@ -258,7 +258,7 @@ async def test_who_has_no_token_is_refused_and_it_is_told(autojump_clock: MockCl
         ]
         for nothing in (play.requests, play.departures):
             with pytest.raises(trio.WouldBlock):
-                nothing.receive_nowait()  # type: ignore[attr-defined]
+                nothing.receive_nowait()
 
 
 async def test_who_asks_again_and_again_does_not_flood_those_who_listen(autojump_clock: MockClock) -> None:
@@ -294,9 +294,7 @@ def test_whatever_is_asked_is_answered_and_no_token_is_told_to_anybody(written: 
         async with desk(in_session=False) as play:
             play.texts.send_nowait(Asked("1", "bob", OPERATE_METHOD, "\n".join(written)))
             await wait_all_tasks_blocked()
-            assert "1" in play.board.replies or not any(
-                line.strip() for line in "\n".join(written).split("\n")
-            )
+            assert play.board.replies["1"]
             assert TOKEN not in play.board.said
             assert TOKEN not in repr(play.done_by_operators())
 

@@ -1,0 +1,54 @@
+"""Instructions for one reply, as far as they can be obeyed without a language model. Pure.
+
+Applications ask for few things in such instructions: to say a text, to take leave, to ask whether somebody
+is still there. These are done; anything else is admitted not to be.
+"""
+
+from __future__ import annotations
+
+import re
+
+from playground.dialogue.words import quotable
+from playground.sentences import sentences
+
+__all__ = ["obeyed"]
+
+_SAY = re.compile(
+    r"""(?isx)^\s*(?:please\s+)?(?:say|speak|repeat)
+    (?:[\s,]+(?:exactly|just|only|this|the\s+following|word\s+for\s+word|verbatim|aloud|and|nothing\s+else))*
+    \s*:\s*(?P<text>.+)$"""
+)
+"""A text to be said, with the ways in which one asks for no other."""
+
+_KNOWN: tuple[tuple[re.Pattern[str], str], ...] = tuple(
+    (re.compile(rf"(?is)\b{pattern}"), answer)
+    for pattern, answer in (
+        (r"ask\b.*\bstill (?:there|here|on the line)\b", "Are you still there?"),
+        (
+            r"(?:call|conversation|session) (?:will end|ends) in (about )?(\d{1,4}) (seconds?|minutes?)\b",
+            "This call will end in {0}{1} {2}.",
+        ),
+        (r"longest time\b.*\bsay good ?bye\b", "We have come to the end of our time. Goodbye!"),
+        (r"say good ?bye\b", "Goodbye!"),
+        (r"pressed these keys on their phone: ([\d*#a-d ]{1,80})", "You pressed {0}."),
+    )
+)
+
+
+def obeyed(instructions: str) -> tuple[str, ...]:
+    """What to say, sentence by sentence."""
+    say = _SAY.match(instructions)
+    if say and any(letter.isalnum() for letter in say["text"]):
+        return tuple(sentences(_printable(say["text"])))
+    for pattern, answer in _KNOWN:
+        found = pattern.search(instructions)
+        if found:
+            return tuple(sentences(answer.format(*(part or "" for part in found.groups()))))
+    asked = quotable(instructions, 40)
+    if not any(letter.isalnum() for letter in asked):
+        return ("I was asked to say something, and nobody said what.",)
+    return (f"I was asked to do this: {asked}.", "I have no language model to do it with.")
+
+
+def _printable(text: str) -> str:
+    return "".join(letter if letter.isprintable() else "\n" if letter == "\n" else " " for letter in text)
