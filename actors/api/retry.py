@@ -49,6 +49,11 @@ class RetryPolicy:
         self._ever_ready = True
         self._broke_at = None
 
+    def ended(self) -> None:
+        """The session was ended on purpose; that the settings are right is known for the next one."""
+        self._failing_since, self._backoff = None, Backoff(self.random)
+        self._broke_at = self._ready_at = None
+
     def failed(self, failure: ServiceError, now: float) -> Next | None:
         """What to do after this failure; None: give up and raise it."""
         if self._ready_at is not None:

@@ -143,7 +143,7 @@ class ApiSession:
             nursery.cancel_scope.cancel()
         if not ended.cancelled_caught:
             return False
-        self._policy = RetryPolicy(self.random)
+        self._policy.ended()
         with contextlib.suppress(trio.WouldBlock, trio.EndOfChannel):
             while True:
                 self.requests.receive_nowait()  # what was asked of a session that is over

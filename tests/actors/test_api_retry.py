@@ -60,6 +60,18 @@ def test_a_session_that_the_service_has_ended_is_followed_by_a_fresh_one_at_once
     assert policy.failed(failure(kind), 100.0) == Next(0.0, resume=False)
 
 
+def test_after_a_session_that_was_ended_on_purpose_a_service_that_is_down_is_waited_for() -> None:
+    policy = RetryPolicy(Random(1))
+    policy.ready(0.0)
+    policy.ended()
+    now, waited = 1000.0, []
+    while (following := policy.failed(failure(ServiceUnreachable), now)) is not None:
+        assert not following.resume, "there is nothing to resume"
+        waited.append(following.wait_s)
+        now += following.wait_s
+    assert START_WITHIN_S < sum(waited) <= GIVE_UP_AFTER_S
+
+
 @pytest.mark.parametrize("kind", [ConnectionLost, *AFRESH, *LATER])
 def test_what_was_never_ready_is_not_resumed(kind: type[ServiceError]) -> None:
     following = RetryPolicy(Random(1)).failed(failure(kind), 0.0)
