@@ -73,7 +73,7 @@ from channels.wire.failures import (
     failure_of,
     one_line,
 )
-from channels.wire.messages import ClientMessage, InputAudio, ReplyCancel, SessionEnd
+from channels.wire.messages import ClientMessage, InputAudio, ReplyCancel, SessionEnd, SessionResume
 
 __all__ = ["ApiSession"]
 
@@ -154,8 +154,8 @@ class ApiSession:
     async def _take_end(self, ended: trio.CancelScope) -> None:
         async for order in self.orders:
             if isinstance(order, EndSession):
-                ended.cancel()
-                return
+                break
+        ended.cancel()  # also when nobody orders any more, since the room was left
 
     async def _keep_up(self) -> None:
         resume: str | None = None
@@ -269,14 +269,21 @@ class ApiSession:
             while (lost := self._call.in_flight.send_again()) is not None:
                 await connection.send(lost)
             async for request in self.requests:
-                if isinstance(request, ReplyCancel) and not self.settings.reply_cancel:
-                    why = "what the live service does with it is not known; api.reply_cancel lets it through"
+                why = self._why_withheld(request)
+                if why is not None:
                     self.taps.publish(RequestWithheld(request.type, why))
                     continue
                 self._call.sends(request, trio.current_time())
                 await connection.send(request)
         # The sound goes on without requests; why a send failed is for the reader to find out.
         await trio.sleep_forever()
+
+    def _why_withheld(self, request: ClientMessage) -> str | None:
+        if isinstance(request, InputAudio | SessionEnd | SessionResume):
+            return "the session sends it itself"
+        if isinstance(request, ReplyCancel) and not self.settings.reply_cancel:
+            return "what the live service does with it is not known; api.reply_cancel lets it through"
+        return None
 
     async def _receive_events(self, connection: Connection) -> None:
         while True:

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from trio.testing import MockClock
 from trio_websocket import ConnectionClosed, wrap_server_stream
 
-from channels.happenings import PersonSaid, SessionClosed, SessionLost, SessionStarted
+from channels.happenings import PersonSaid, RequestWithheld, SessionClosed, SessionLost, SessionStarted
 from channels.messages import BeginSession, EndSession, SessionOver
 from channels.settings import SessionConfig
 from channels.wire.events import SpeechStarted, UserTranscript
-from channels.wire.messages import ReplyCreate, SessionEnd, SessionUpdate
+from channels.wire.messages import InputAudio, ReplyCreate, SessionEnd, SessionResume, SessionUpdate
 from playground.voice_agent_api import Drop, Expect, Send, Stall, Wait
 from tests.actors.test_api_support import RESUME, START, Conversation, conversation, in_virtual_time, ready
 
@@ -289,3 +289,29 @@ async def test_what_was_asked_of_a_session_that_is_over_is_not_asked_of_the_next
         talk.orders.send_nowait(BeginSession())
         await talk.speak_for(2)
         assert talk.sent(ReplyCreate) == []
+
+
+async def test_when_the_room_was_left_a_service_that_is_down_keeps_nobody(autojump_clock: MockClock) -> None:
+    async with conversation(down=True) as talk:
+        await trio.sleep(3)
+        talk.microphone.close()
+        talk.orders.close()
+        assert await talk.over(within_s=1) is None
+
+
+async def test_nobody_but_the_session_itself_ends_it_or_speaks_for_the_person(
+    autojump_clock: MockClock,
+) -> None:
+    async with conversation(START) as talk:
+        await talk.speak_for(1)
+        heard = len(talk.sent(InputAudio))
+        for request in (SessionEnd(), InputAudio(bytes(2400)), SessionResume("sess_1")):
+            talk.requests.send_nowait(request)
+        await trio.sleep(1)
+        assert [told.request for told in talk.happened(RequestWithheld)] == [
+            "session.end",
+            "input.audio",
+            "session.resume",
+        ]
+        assert len(talk.sent(InputAudio)) == heard
+        assert not talk.sent(SessionEnd)

@@ -14,6 +14,6 @@ KEPT: dict[str, tuple[list[int], str]] = {
     "1.7": ([0, 3, 4], "a fresh session was called listening while the voice of the old one went on"),
     "1.15": ([8, 9], "an agent that talked on was called initializing while it connected again"),
     "1.29": ([9, 14, 15, 17, 19], "an agent that talked on was called listening once it had connected again"),
-    "21.215": ([0, 6], "a call that was begun again gave up a service that was down as if it had never worked"),
+    "21.215": ([0, 6], "a call that was begun again soon gave up a service that was down"),
 }
 """The faults that are kept, and what was found."""
