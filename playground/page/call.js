@@ -7,7 +7,7 @@
 //   session  the agent told its settings
 //
 // All it uses of the agent are LiveKit's conventions, and for what LiveKit has no name for, text streams,
-// two attributes and one RPC method of our own.
+// two attributes and two RPC methods of our own.
 
 import { DefaultReconnectPolicy, DisconnectReason, ParticipantKind, Room, RoomEvent, Track } from "/livekit-client.esm.mjs";
 import { Patience, Wakefulness } from "/patience.js";
@@ -23,6 +23,7 @@ const TOOLS = "voice-agent.tools";
 const TURNS = "voice-agent.turns";
 const SESSION = "voice-agent.session";
 const CONFIGURE = "voice-agent.configure";
+const OPERATE = "voice-agent.operate";
 const MICROPHONE = "voice-agent.microphone";
 
 // LiveKit's client tries so often, then we join anew with a fresh token: together quicker than it alone.
@@ -127,11 +128,20 @@ export class Call extends EventTarget {
 
   /** Asks the agent to change settings; gives {accepted, why}. Throws LiveKit's RpcError. */
   async configure(changes) {
+    return this.#ask(CONFIGURE, changes);
+  }
+
+  /** Gives the agent a command as its owner; gives {done, why}. Throws LiveKit's RpcError. */
+  async operate(command) {
+    return this.#ask(OPERATE, command);
+  }
+
+  async #ask(method, content) {
     if (this.phase !== "joined" || !this.agent) throw new Error("no agent in the room");
     const answer = await this.#room.localParticipant.performRpc({
       destinationIdentity: this.agent.identity,
-      method: CONFIGURE,
-      payload: JSON.stringify(changes),
+      method,
+      payload: JSON.stringify(content),
     });
     return JSON.parse(answer);
   }

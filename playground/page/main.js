@@ -6,6 +6,7 @@ import { Chart } from "/chart.js";
 import { Conversation } from "/conversation.js";
 import { Levels } from "/levels.js";
 import { Microphone, PROBLEMS } from "/microphone.js";
+import { Operator } from "/operator.js";
 import { Settings } from "/settings.js";
 import { describe } from "/status.js";
 import { Tape } from "/tape.js";
@@ -23,6 +24,7 @@ const levels = new Levels();
 const conversation = new Conversation((text) => announcer.caption(text));
 const chart = new Chart();
 const settings = new Settings((changes) => call.configure(changes));
+const operator = new Operator((command) => call.operate(command));
 const tape = new Tape($("tape"), bothLevels, showLevels);
 
 let wantsToTalk = false;
@@ -111,12 +113,12 @@ call.addEventListener("change", () => {
   // It thinks, or speaks anew: the interruption is history.
   if (agentState !== formerAgentState && agentState !== "listening") interruptedUntil = 0;
   formerAgentState = agentState;
-  if (!agent) settings.show(null);
+  if (!agent) tellSession(null);
   render();
 });
 
 call.addEventListener("words", ({ detail }) => conversation.show(detail));
-call.addEventListener("session", ({ detail }) => settings.show(detail));
+call.addEventListener("session", ({ detail }) => tellSession(detail));
 call.addEventListener("turn", ({ detail }) => {
   conversation.settle(detail);
   chart.add(detail);
@@ -160,6 +162,11 @@ function render() {
   if (away) tape.stop();
   else tape.start();
   showNotice(notice());
+}
+
+function tellSession(session) {
+  settings.show(session);
+  operator.show(session);
 }
 
 function showStatus({ name, title, detail }) {

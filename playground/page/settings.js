@@ -1,5 +1,7 @@
 // The settings of the session: what the agent told of them, which can be changed now, and why not.
 
+import { whyNotAsked } from "/failed_calls.js";
+
 const FIELDS = [
   { name: "profile", label: "Profile", choices: "profiles" },
   { name: "voice", label: "Voice", choices: "voices" },
@@ -101,7 +103,7 @@ export class Settings {
       if (accepted) Object.assign(this.#session ?? {}, changes);
       this.#say(accepted ? why || "It is so from now on." : `Not changed: ${why || "the agent gives no reason"}`, accepted ? "good" : "bad");
     } catch (error) {
-      this.#say(`Not changed: ${reasonOf(error)}`, "bad");
+      this.#say(`Not changed: ${whyNotAsked(error, "this agent has no settings to change.")}`, "bad");
     } finally {
       this.#asking = false;
     }
@@ -132,12 +134,4 @@ function told(name, why) {
   paragraph.className = "why";
   paragraph.textContent = `${name.replaceAll("_", " ").replace(/^./, (letter) => letter.toUpperCase())}: ${why}`;
   return paragraph;
-}
-
-// LiveKit's codes of a failed RPC call.
-function reasonOf(error) {
-  if (error.code === 1400) return "this agent has no settings to change.";
-  if (error.code === 1501 || error.code === 1502 || error.code === 1504) return "the agent did not answer.";
-  if (error.code === 1401 || error.code === 1503) return "the agent is not there any more.";
-  return error.message || "the agent could not be asked.";
 }

@@ -38,6 +38,9 @@ class FakeAgent:
     asked: list[dict[str, Any]] = attrs.field(factory=list)
     """What was asked of `voice-agent.configure`."""
     answer: Callable[[dict[str, Any]], dict[str, Any]] = lambda changes: {"accepted": True, "why": ""}
+    commanded: list[dict[str, Any]] = attrs.field(factory=list)
+    """What was asked of `voice-agent.operate`."""
+    obeys: bool = True
     loudness: float = 0.0
     """Of its tone, 0 to 1."""
 
@@ -155,9 +158,16 @@ async def fake_agent(livekit: LiveKitServer, room_name: str) -> AsyncIterator[Fa
             agent.asked.append(json.loads(call.payload))
             return json.dumps(agent.answer(agent.asked[-1]))
 
+        async def on_operate(call: rtc.RpcInvocationData) -> str:
+            agent.commanded.append(json.loads(call.payload))
+            return json.dumps(
+                {"done": True} if agent.obeys else {"done": False, "why": "there is no session"}
+            )
+
         room.register_text_stream_handler("lk.chat", lambda reader, who: chats_in.send_nowait((reader, who)))
         await trio_asyncio.aio_as_trio(room.connect)(livekit.url, token)
         room.local_participant.register_rpc_method("voice-agent.configure", on_configure)
+        room.local_participant.register_rpc_method("voice-agent.operate", on_operate)
         source = rtc.AudioSource(SAMPLE_RATE_HZ, 1, 100, loop=loop)
         track = rtc.LocalAudioTrack.create_audio_track("agent", source)
         options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE)
