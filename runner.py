@@ -74,7 +74,7 @@ from commands.added import read_addition
 from commands.arguments import parse
 from commands.check import check
 from commands.config import gather_from, print_configuration
-from commands.graph import draw, print_graph
+from commands.graph import draw, show_graph
 from commands.replay import replay
 from commands.serve import serve
 from commands.services import room_of, services_of
@@ -406,7 +406,12 @@ def _run(options: argparse.Namespace, log: FilteringBoundLogger) -> int:
         case "replay":
             return replay(options, wire)
         case "graph":
-            return print_graph(draw(functools.partial(wire, additions=additions)), options.svg)
+            drawing = functools.partial(draw, functools.partial(wire, additions=additions))
+            return show_graph(
+                options,
+                drawing,
+                lambda: read_configuration(writings, log.warning, required=LIVEKIT_ACCOUNT).livekit(),
+            )
         case "config":
             return print_configuration(read_configuration(writings, log.warning), as_json=options.json)
         case "token":

@@ -16,6 +16,7 @@ if sys.version_info < (3, 11):
 
 __all__ = [
     "ActorFailed",
+    "AgentSilent",
     "BacklogOverflow",
     "ChannelOverflow",
     "EdgeFault",
@@ -71,6 +72,10 @@ class NotAllowedInRoom(VoiceAgentError):
 
 class RoomEnded(VoiceAgentError):
     """The room was closed, or the agent was removed from it, while it was serving."""
+
+
+class AgentSilent(VoiceAgentError):
+    """No agent in the room answers."""
 
 
 class EdgeFault(VoiceAgentError):

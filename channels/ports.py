@@ -17,6 +17,7 @@ from channels.secret import Secret
 from channels.texts import RoomText
 
 __all__ = [
+    "AgentLine",
     "AudioTrackGone",
     "AudioTrackHeard",
     "EchoCanceller",
@@ -97,6 +98,17 @@ class Loudspeaker(Protocol):
 
     def clear(self) -> None:
         """Empties the queue at once. Sound whose `capture` still waits is queued after this."""
+
+
+class AgentLine(Protocol):
+    """A way to an agent from elsewhere in its room."""
+
+    async def call(self, method: str, payload: str) -> str:
+        """Calls one of its RPC methods (LiveKit carries 15 KiB either way) and gives the answer.
+
+        Raises:
+            AgentSilent: it is not there, or does not answer within seconds.
+        """
 
 
 class EchoCanceller(Protocol):

@@ -49,6 +49,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     check.add_argument("--json", action="store_true", help="print one JSON array, for a machine")
     graph = commands.add_parser("graph", help="draw who exists in a room and what joins them, as Mermaid")
     graph.add_argument("--svg", type=Path, metavar="FILE", help="write a picture instead")
+    _add_live(graph)
     _add_replay(
         commands.add_parser("replay", help="run a record again: where would the agent decide otherwise?")
     )
@@ -56,6 +57,15 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     if options.record_audio and options.record is None:
         parser.error("--record-audio needs --record FILE")
     return options
+
+
+def _add_live(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("a running agent")
+    group.add_argument("--live", action="store_true", help="show what flows through the agent in the room")
+    group.add_argument("--once", action="store_true", help="with --live: draw it once, with depths and rates")
+    group.add_argument("--json", action="store_true", help="with --live: once, for a machine")
+    group.add_argument("--url", metavar="URL", help="with --live: of another LiveKit server than .env's")
+    group.add_argument("--token", metavar="TOKEN", help="with --url: lets one into the room, as an operator")
 
 
 def _add_replay(parser: argparse.ArgumentParser) -> None:

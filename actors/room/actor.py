@@ -49,7 +49,14 @@ from channels.secret import Secret
 from channels.settings import LiveKitSettings
 from channels.texts import Asked, Pressed, RoomText, Typed
 
-__all__ = ["AGENT_IDENTITY", "RoomActor", "mint_agent_token", "mint_operator_token", "mint_token"]
+__all__ = [
+    "AGENT_IDENTITY",
+    "RoomActor",
+    "mint_agent_token",
+    "mint_operator_token",
+    "mint_token",
+    "mint_watcher_token",
+]
 
 AGENT_IDENTITY = "voice-agent"
 
@@ -93,6 +100,13 @@ def mint_operator_token(settings: LiveKitSettings, identity: str, life: timedelt
     return Secret(_token(settings, identity, life, admin=True).to_jwt())
 
 
+def mint_watcher_token(settings: LiveKitSettings, identity: str, life: timedelta) -> Secret:
+    """An operator's token for a program that only watches: it is no person, nor heard, nor counted as one."""
+    token = _token(settings, identity, life, admin=True, voice=False)
+    # Of LiveKit's kinds this is the one whom nobody talks with; a hidden participant could not call.
+    return Secret(token.with_kind("egress").to_jwt())
+
+
 def mint_agent_token(settings: LiveKitSettings) -> Secret:
     """The agent's own token, for one joining of the room of the settings."""
     # The attributes and the kind are how LiveKit's front ends find an agent and its state.
@@ -101,14 +115,14 @@ def mint_agent_token(settings: LiveKitSettings) -> Secret:
 
 
 def _token(
-    settings: LiveKitSettings, identity: str, life: timedelta, *, admin: bool = False
+    settings: LiveKitSettings, identity: str, life: timedelta, *, admin: bool = False, voice: bool = True
 ) -> api.AccessToken:
     # Its own attributes are how an agent shows its state, and a client what its microphone does.
     grants = api.VideoGrants(
         room_join=True,
         room=settings.room_name,
-        can_publish=True,
-        can_subscribe=True,
+        can_publish=voice,
+        can_subscribe=voice,
         can_update_own_metadata=True,
         room_admin=admin or None,  # what is false is left out of the token
     )

@@ -26,8 +26,9 @@ import trio_asyncio
 from livekit import rtc
 
 from channels.bounded import Channel, Full, Receiver, Sender
-from channels.errors import ChannelOverflow, EdgeFault, NotAllowedInRoom, RoomUnreachable
+from channels.errors import AgentSilent, ChannelOverflow, EdgeFault, NotAllowedInRoom, RoomUnreachable
 from channels.ports import (
+    AgentLine,
     AudioTrackGone,
     AudioTrackHeard,
     EchoCanceller,
@@ -47,7 +48,7 @@ from channels.secret import Secret
 from channels.sound import SAMPLE_BYTES, SAMPLE_RATE_HZ, ms_of_bytes
 from channels.texts import CHAT_TOPIC, CONFIGURE_METHOD, OPERATE_METHOD, Asked, Pressed, TextBoard, Typed
 
-__all__ = ["LiveKitEdge", "TolerantLoop", "WebRtcEchoCanceller", "livekit_edge"]
+__all__ = ["LiveKitEdge", "TolerantLoop", "WebRtcEchoCanceller", "line_to_agent", "livekit_edge"]
 
 TRACK_NAME = "agent-voice"
 
@@ -55,6 +56,8 @@ _JOIN_WITHIN_S = 10.0
 _LEAVE_WITHIN_S = 1.5
 """Leaving is polite, not needed: the server notices by itself. Ctrl-C has 3 s in all."""
 _CAPTURE_SLACK_S = 5.0
+_ANSWER_WITHIN_S = 8.0
+"""From sending an RPC call; the SDK itself wants the way there and back to fit in 7 s of it."""
 _FRAMES_KEPT_MS = 1000
 _SHOW_WITHIN_S = 2.0
 _PROCESSING_SAMPLES = SAMPLE_RATE_HZ // 100
@@ -117,6 +120,54 @@ async def livekit_edge(*, queue_size_ms: int) -> AsyncIterator[LiveKitEdge]:
         finally:
             source.clear_queue()
             await _politely(source.aclose, within_s=_LEAVE_WITHIN_S)
+
+
+@asynccontextmanager
+async def line_to_agent(url: str, token: Secret, identity: str) -> AsyncIterator[AgentLine]:
+    """Joins a room beside its agent, only to call the agent's RPC methods; leaves on the way out.
+
+    Args:
+        url: of LiveKit.
+        token: for that room.
+        identity: the agent's.
+
+    Raises:
+        RoomUnreachable: nobody answers at the URL.
+        NotAllowedInRoom: the server refused the token.
+    """
+    async with trio_asyncio.open_loop() as loop:
+        room = rtc.Room(loop=loop)
+        try:
+            await _connect(room, url, token, rtc.RoomOptions(auto_subscribe=False))
+            yield _LiveKitLine(room, identity)
+        finally:
+            await _politely(room.disconnect, within_s=_LEAVE_WITHIN_S)
+
+
+class _LiveKitLine:
+    """`AgentLine` over the SDK's RPC."""
+
+    def __init__(self, room: rtc.Room, identity: str) -> None:
+        self._room = room
+        self._identity = identity
+
+    async def call(self, method: str, payload: str) -> str:
+        silence = "start the agent, and see that it is in this room"
+        if self._identity not in self._room.remote_participants:
+            raise AgentSilent(f"there is no agent in the room {self._room.name!r}", silence)
+        perform = trio_asyncio.aio_as_trio(self._room.local_participant.perform_rpc)
+        try:
+            answer: str = await perform(
+                destination_identity=self._identity,
+                method=method,
+                payload=payload,
+                response_timeout=_ANSWER_WITHIN_S,
+            )
+        except rtc.RpcError as error:
+            raise AgentSilent(
+                f"the agent in the room {self._room.name!r} does not answer (LiveKit: {error.code})", silence
+            ) from None  # its text may quote what was sent
+        return answer
 
 
 class TolerantLoop:
@@ -205,7 +256,7 @@ class _LiveKitRoom:
         room = rtc.Room(loop=self._loop)
         listener = _Listener(room, self._loop, self._board)
         try:
-            await self._connect(room, url, token)
+            await _connect(room, url, token)
             listener.greet_those_present()
             listener.take_calls()
             track = rtc.LocalAudioTrack.create_audio_track(TRACK_NAME, self._source)
@@ -224,28 +275,29 @@ class _LiveKitRoom:
             listener.stop()
             await _politely(room.disconnect, within_s=_LEAVE_WITHIN_S)
 
-    async def _connect(self, room: rtc.Room, url: str, token: Secret) -> None:
-        refusal: rtc.ConnectError | None = None
-        with trio.move_on_after(_JOIN_WITHIN_S) as scope:
-            try:
-                await trio_asyncio.aio_as_trio(room.connect)(url, token.reveal())
-            except rtc.ConnectError as error:
-                refusal = error
-        if scope.cancelled_caught:
-            raise RoomUnreachable(
-                f"LiveKit at {url} did not let the agent in within {_JOIN_WITHIN_S:.0f} s",
-                "check that UDP or TCP for media can reach it",
+
+async def _connect(room: rtc.Room, url: str, token: Secret, options: rtc.RoomOptions | None = None) -> None:
+    refusal: rtc.ConnectError | None = None
+    with trio.move_on_after(_JOIN_WITHIN_S) as scope:
+        try:
+            await trio_asyncio.aio_as_trio(room.connect)(url, token.reveal(), options or rtc.RoomOptions())
+        except rtc.ConnectError as error:
+            refusal = error
+    if scope.cancelled_caught:
+        raise RoomUnreachable(
+            f"LiveKit at {url} let nobody in within {_JOIN_WITHIN_S:.0f} s",
+            "check that UDP or TCP for media can reach it",
+        )
+    # Raised outside the handler, since the SDK's own text may quote the token.
+    if refusal is not None:
+        if any(mark in refusal.message for mark in ("401", "403", "unauthorized", "permission")):
+            raise NotAllowedInRoom(
+                f"LiveKit at {url} refused the token",
+                "LIVEKIT_API_KEY and LIVEKIT_API_SECRET must be this server's, and the clocks must agree",
             )
-        # Raised outside the handler, since the SDK's own text may quote the token.
-        if refusal is not None:
-            if any(mark in refusal.message for mark in ("401", "403", "unauthorized", "permission")):
-                raise NotAllowedInRoom(
-                    f"LiveKit at {url} refused the agent's token",
-                    "LIVEKIT_API_KEY and LIVEKIT_API_SECRET must be this server's, and the clocks must agree",
-                )
-            raise RoomUnreachable(
-                f"LiveKit at {url} cannot be reached", "check LIVEKIT_URL, and that the server runs"
-            )
+        raise RoomUnreachable(
+            f"LiveKit at {url} cannot be reached", "check LIVEKIT_URL, and that the server runs"
+        )
 
 
 class _Listener:

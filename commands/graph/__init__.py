@@ -1,5 +1,6 @@
 """`python runner.py graph`: draws who exists in a room and what joins them, from the wiring itself."""
 
 from commands.graph.command import draw, print_graph
+from commands.graph.live import show_graph
 
-__all__ = ["draw", "print_graph"]
+__all__ = ["draw", "print_graph", "show_graph"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -32,8 +32,13 @@ class Wired(Protocol):
         """These watch."""
 
 
-def draw(wire: Callable[[Settings, LiveKitEdge, Taps], Wired]) -> str:
-    """The graph that `wire` makes, as Mermaid. Nothing is connected to anything for it."""
+def draw(wire: Callable[[Settings, LiveKitEdge, Taps], Wired], notes: Mapping[str, str] | None = None) -> str:
+    """The graph that `wire` makes, as Mermaid. Nothing is connected to anything for it.
+
+    Args:
+        wire: joins the actors of a room.
+        notes: what to say of a channel, by its name, instead of its capacity and rule.
+    """
     nobody: Any = None
     settings = Settings(
         LiveKitSettings("ws://localhost:7880", "none", Secret("none")),
@@ -41,7 +46,7 @@ def draw(wire: Callable[[Settings, LiveKitEdge, Taps], Wired]) -> str:
     )
     taps = Taps()
     wired = wire(settings, LiveKitEdge(*[nobody] * len(attrs.fields(LiveKitEdge))), taps)
-    return as_mermaid(topology(wired.conversation, wired.bystanders, taps))
+    return as_mermaid(topology(wired.conversation, wired.bystanders, taps), notes)
 
 
 def print_graph(mermaid: str, picture: Path | None) -> int:

@@ -1,0 +1,150 @@
+"""`python runner.py graph --live`: what flows through a running agent, as it tells an operator."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import secrets
+import signal
+import sys
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import aclosing
+from datetime import timedelta
+from typing import TypeAlias
+
+import attrs
+import trio
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from actors.room.actor import AGENT_IDENTITY, mint_watcher_token
+from actors.room.livekit_edge import line_to_agent
+from channels.errors import SettingsError, VoiceAgentError, reason_of
+from channels.ports import AgentLine
+from channels.secret import Secret
+from channels.settings import LiveKitSettings
+from channels.texts import OPERATE_METHOD
+from commands.graph.command import print_graph
+from commands.graph.counters import Flow, flows, read_counters
+
+if sys.version_info < (3, 11):
+    from exceptiongroup import BaseExceptionGroup
+
+__all__ = ["as_table", "show_graph"]
+
+EACH_S = 1.0
+_TOKEN_LIFE = timedelta(hours=12)
+"""It is shown with every call, not only when the room is joined."""
+
+Drawing: TypeAlias = Callable[[Mapping[str, str]], str]
+"""The graph as Mermaid, with notes on its channels."""
+
+
+@attrs.frozen
+class Watched:
+    """A room with an agent in it, and the right to ask that agent."""
+
+    url: str
+    token: Secret
+
+
+def show_graph(options: argparse.Namespace, draw: Drawing, livekit: Callable[[], LiveKitSettings]) -> int:
+    """Shows the graph as the command line asks for it; gives the exit code.
+
+    Args:
+        options: of the command line.
+        draw: gives the graph.
+        livekit: gives the settings of the room with the agent.
+
+    Raises:
+        SettingsError: the options do not go together, or a setting is missing, or a picture cannot be drawn.
+    """
+    if not options.live:
+        for name in ("once", "json", "url", "token"):
+            if getattr(options, name):
+                raise SettingsError(f"--{name} is about a running agent", "give --live as well")
+        return print_graph(draw({}), options.svg)
+    if bool(options.url) != bool(options.token):
+        raise SettingsError("--url and --token belong together", "give both as they were printed, or neither")
+    if options.url:
+        room = Watched(options.url, Secret(options.token))
+    else:
+        settings = livekit()
+        identity = f"graph-{secrets.token_hex(4)}"
+        room = Watched(settings.url, mint_watcher_token(settings, identity, _TOKEN_LIFE))
+    return _watch(room, draw, options)
+
+
+def _watch(room: Watched, draw: Drawing, options: argparse.Namespace) -> int:
+    once = options.once or options.json or options.svg
+    try:
+        told = trio.run(_until_ctrl_c, room, None if once else Console())
+    except (VoiceAgentError, BaseExceptionGroup) as error:
+        reason = reason_of(error)
+        if reason is None:
+            raise
+        print(reason, file=sys.stderr)
+        return 1
+    if not told:
+        return 0
+    if options.json:
+        print(json.dumps({"channels": [flow.as_json() for flow in told]}, indent=1))
+        return 0
+    return print_graph(draw({flow.name: flow.note for flow in told}), options.svg)
+
+
+async def _until_ctrl_c(room: Watched, console: Console | None) -> Sequence[Flow]:
+    """What flows: shown again and again if there is a console, or once; empty when Ctrl-C came first."""
+    told: Sequence[Flow] = ()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_cancel_on_ctrl_c, nursery.cancel_scope)
+        async with line_to_agent(room.url, room.token, AGENT_IDENTITY) as line:
+            if console is None:
+                async with aclosing(_ask(line, room)) as asked:
+                    told = await anext(asked)
+            else:
+                await _show_table(line, room, console)
+        nursery.cancel_scope.cancel()
+    return told
+
+
+async def _cancel_on_ctrl_c(scope: trio.CancelScope) -> None:
+    with trio.open_signal_receiver(signal.SIGINT) as signals:
+        async for _ in signals:
+            scope.cancel()
+
+
+async def _show_table(line: AgentLine, room: Watched, console: Console) -> None:
+    with Live(console=console, auto_refresh=False) as live:
+        async with aclosing(_ask(line, room)) as asked:
+            async for told in asked:
+                live.update(as_table(told), refresh=True)
+
+
+async def _ask(line: AgentLine, room: Watched) -> AsyncGenerator[Sequence[Flow], None]:
+    payload = "\n".join(map(json.dumps, ({"token": room.token.reveal()}, {"do": "statistics"})))
+    before = read_counters(await line.call(OPERATE_METHOD, payload))
+    asked_at = trio.current_time()
+    while True:
+        await trio.sleep(EACH_S)
+        now = read_counters(await line.call(OPERATE_METHOD, payload))
+        came_at = trio.current_time()
+        yield flows(before, now, came_at - asked_at)
+        before, asked_at = now, came_at
+
+
+def as_table(told: Sequence[Flow]) -> Table:
+    """The channels, one a line."""
+    table = Table("channel", box=None, header_style="bold", pad_edge=False)
+    for heading in ("messages/s", "passed", "waiting", "deepest", "of", "dropped"):
+        table.add_column(heading, justify="right")
+    for flow in told:
+        now = flow.now
+        figures = (f"{flow.per_second:.1f}", now.passed, now.depth, now.deepest, now.capacity, now.dropped)
+        # What drops sound by its rule may; what is full is behind.
+        style = "red" if now.depth >= now.capacity else "yellow" if now.dropped else ""
+        table.add_row(
+            flow.name, *map(str, figures), style=style if flow.per_second else f"dim {style}".strip()
+        )
+    return table
