@@ -7,6 +7,8 @@ In: who comes and goes, what people type, and happenings. Out: orders to the ses
 
 from __future__ import annotations
 
+import contextlib
+
 import trio
 from attrs import define, field
 
@@ -14,14 +16,17 @@ from actors.call_life.machine import Life
 from actors.call_life.table import Deed, Phase, Signal
 from channels.bounded import Receiver, Sender
 from channels.happenings import (
+    BystanderFailed,
     CallEnded,
     Happening,
+    PersonSaid,
     ReplyBegan,
     ReplyEnded,
     SoundStarted,
     SoundStopped,
     Taps,
     TurnStarted,
+    TurnStopped,
     WordsHeard,
 )
 from channels.messages import BeginSession, EndSession, LeaveRoom, PersonCame, PersonWent, SessionOrder
@@ -35,11 +40,17 @@ ASK = "The person has been silent for long. Ask in one short sentence whether th
 WARN = "Tell the person in one short sentence that this call will end in about {s} seconds."
 SAY_GOODBYE = "The call has reached its longest time. Say goodbye in one short sentence."
 
+TELLS_OF_SOUNDS = "OnsetDetector"
+"""The actor without which a person who is silent cannot be told from one who is not heard."""
+
 _WHY = {
     Phase.ALONE: "everybody left",
+    Phase.RESTING: "everybody left",
     Phase.CLOSING: "it reached its longest time",
     Phase.ASKED: "nobody spoke for long",
 }
+
+_NO_CALL = (Phase.EMPTY, Phase.OVER)
 
 
 @define
@@ -89,7 +100,7 @@ class CallLife:
         async for happening in self.happenings:
             now = trio.current_time()
             match happening:
-                case SoundStarted() | SoundStopped() | TurnStarted():
+                case SoundStarted() | SoundStopped() | TurnStarted() | TurnStopped() | PersonSaid():
                     await self._do(*self.life.take(Signal.SIGN, now))
                 case ReplyBegan(reply_id=reply_id):
                     if self.life.phase is Phase.CLOSING and self._goodbye is None:
@@ -99,6 +110,8 @@ class CallLife:
                     await self._do(*self.life.take(Signal.SPOKEN, now))
                 case WordsHeard() | ReplyEnded():
                     self._become(self.life.speak(now))
+                case BystanderFailed(actor=actor) if actor == TELLS_OF_SOUNDS:
+                    await self._do(*self.life.be_deaf(now))
                 case _:
                     pass
 
@@ -122,12 +135,11 @@ class CallLife:
         self._become(life)
         match deed:
             case Deed.BEGIN:
-                self.session.send_nowait(BeginSession(fresh=before is Phase.EMPTY and life.is_fresh(now)))
+                another = before is Phase.OVER or (before is Phase.EMPTY and life.is_fresh(now))
+                self.session.send_nowait(BeginSession(fresh=another))
             case Deed.END:
                 self.session.send_nowait(EndSession())
                 self.taps.publish(CallEnded(_WHY[before]))
-                if self.settings.when_over == "leave" and life.phase in (Phase.EMPTY, Phase.OVER):
-                    self.departures.send_nowait(LeaveRoom(f"the call is over: {_WHY[before]}"))
             case Deed.ASK:
                 await self.requests.send(ReplyCreate(ASK))
             case Deed.SAY_GOODBYE:
@@ -135,6 +147,10 @@ class CallLife:
                 await self.requests.send(ReplyCreate(SAY_GOODBYE))
             case Deed.NOTHING:
                 pass
+        if self.settings.when_over == "leave" and life.phase in _NO_CALL and before not in _NO_CALL:
+            # People are gone also because the room is just being left.
+            with contextlib.suppress(trio.BrokenResourceError):
+                self.departures.send_nowait(LeaveRoom(f"the call is over: {_WHY[before]}"))
 
     def _become(self, life: Life) -> None:
         moved = life.next_time() != self.life.next_time()

@@ -33,6 +33,8 @@ class Life:
     """When people are told that it will."""
     people: frozenset[str] = frozenset()
     """Identities of those who are in the room."""
+    party: frozenset[str] = frozenset()
+    """Those who have been in the room since this session began."""
     former: frozenset[str] = frozenset()
     """Those with whom the last session was."""
     ended_at: float = -math.inf
@@ -47,14 +49,19 @@ class Life:
 
     def come(self, identity: str, now: float) -> tuple[Life, Deed]:
         """Somebody came."""
-        return evolve(self, people=self.people | {identity}).take(Signal.CAME, now)
+        here, party = self.people | {identity}, self.party | {identity}
+        return evolve(self, people=here, party=party).take(Signal.CAME, now)
 
     def go(self, identity: str, now: float) -> tuple[Life, Deed]:
         """Somebody left."""
         left = evolve(self, people=self.people - {identity})
         if left.people or not self.people:
             return left, Deed.NOTHING
-        return evolve(left, former=self.people).take(Signal.EMPTIED, now)
+        return left.take(Signal.EMPTIED, now)
+
+    def be_deaf(self, now: float) -> tuple[Life, Deed]:
+        """Nobody tells of sounds any more: none would take up a session that is ended in a silence."""
+        return evolve(self, settings=evolve(self.settings, idle_ms=0)).take(Signal.SIGN, now)
 
     def speak(self, now: float) -> Life:
         """The agent's voice is heard: nobody is expected to speak meanwhile."""
@@ -77,8 +84,7 @@ class Life:
         if deed is Deed.BEGIN:
             after = after._begun(now)
         elif deed is Deed.END:
-            former = self.people or self.former
-            after = evolve(after, limit=math.inf, warning=math.inf, former=former, ended_at=now)
+            after = evolve(after, limit=math.inf, warning=math.inf, former=self.party, ended_at=now)
         if phase is Phase.TALKING:
             if signal in (Signal.CAME, Signal.SIGN) or self.phase is not Phase.TALKING:
                 after = after._until_asked(now)
@@ -87,11 +93,12 @@ class Life:
         return after, deed
 
     def _begun(self, now: float) -> Life:
+        begun = evolve(self, party=self.people)
         longest_s = self.settings.longest_ms / 1000
         if longest_s <= 0:
-            return self
+            return begun
         warning = now + longest_s - self.settings.warn_ms / 1000
-        return evolve(self, limit=now + longest_s, warning=warning if warning > now else math.inf)
+        return evolve(begun, limit=now + longest_s, warning=warning if warning > now else math.inf)
 
     def _until_asked(self, now: float) -> Life:
         idle_s = self.settings.idle_ms / 1000

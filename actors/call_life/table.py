@@ -93,6 +93,7 @@ TABLE: Mapping[Phase, Mapping[Signal, tuple[Phase, Deed]]] = {
     ),
     Phase.OVER: _row(
         Phase.OVER,
+        CAME=(Phase.TALKING, Deed.BEGIN),
         EMPTIED=(Phase.EMPTY, Deed.NOTHING),
     ),
 }

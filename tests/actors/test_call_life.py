@@ -16,15 +16,19 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from actors.call_life import CallLife
 from actors.call_life.machine import Life
 from actors.call_life.table import TABLE, Deed, Phase, Signal
+from actors.onset import OnsetDetector
 from channels.bounded import Channel, Full, Receiver, Sender
 from channels.happenings import (
+    BystanderFailed,
     CallEnded,
     Happening,
+    PersonSaid,
     ReplyBegan,
     ReplyEnded,
     ReplyOutcome,
     SoundStarted,
     Taps,
+    TurnStarted,
 )
 from channels.messages import (
     BeginSession,
@@ -170,6 +174,33 @@ async def test_who_comes_back_after_the_session_has_ended_goes_on_with_the_call_
         assert at_work.ordered() == [BeginSession(fresh=True), EndSession(), BeginSession(fresh=fresh)]
 
 
+@pytest.mark.parametrize("back", ["alice", "bob"])
+async def test_of_two_who_left_one_by_one_either_goes_on_with_the_call(
+    autojump_clock: MockClock, back: str
+) -> None:
+    async with call(CallSettings(alone_ms=10_000)) as at_work:
+        for _ in range(2):
+            await at_work.come("alice")
+            await at_work.come("bob")
+            await at_work.go("alice")
+            await at_work.go("bob")
+            await trio.sleep(60)
+        at_work.ordered()
+        await at_work.come(back)
+        assert at_work.ordered() == [BeginSession(fresh=False)]
+
+
+async def test_who_had_left_a_call_before_is_no_part_of_the_next(autojump_clock: MockClock) -> None:
+    async with call(CallSettings(alone_ms=10_000)) as at_work:
+        for name in ("alice", "bob"):
+            await at_work.come(name)
+            await at_work.go(name)
+            await trio.sleep(20)
+        at_work.ordered()
+        await at_work.come("alice")
+        assert at_work.ordered() == [BeginSession(fresh=True)]
+
+
 async def test_who_says_nothing_is_asked_once_then_the_session_ends_and_a_sound_takes_it_up(
     autojump_clock: MockClock,
 ) -> None:
@@ -208,6 +239,32 @@ async def test_a_sound_or_a_typed_word_or_the_agents_own_talk_is_no_silence(
         assert at_work.asked() == []
 
 
+async def test_who_talks_on_without_a_pause_is_not_asked_whether_they_are_there(
+    autojump_clock: MockClock,
+) -> None:
+    async with call(CallSettings(idle_ms=60_000)) as at_work:
+        await at_work.come()
+        await at_work.sound()
+        at_work.taps.publish(TurnStarted(trio.current_time()))
+        for number in range(20):
+            await trio.sleep(10)
+            at_work.taps.publish(PersonSaid(f"and {number} more", final=False))
+        assert at_work.asked() == []
+
+
+@pytest.mark.parametrize("silent_s", [0, 70, 1000], ids=["talking", "asked", "resting"])
+async def test_where_nobody_tells_of_sounds_any_more_no_session_ends_that_no_sound_could_take_up(
+    autojump_clock: MockClock, silent_s: float
+) -> None:
+    async with call(CallSettings(idle_ms=60_000, idle_end_ms=20_000)) as at_work:
+        await at_work.come()
+        await trio.sleep(silent_s)
+        at_work.taps.publish(BystanderFailed(OnsetDetector.__name__, "it has no model"))
+        await trio.sleep(5000)
+        resumed = [EndSession(), BeginSession(fresh=False)] if silent_s > 80 else []
+        assert at_work.ordered() == [BeginSession(fresh=True), *resumed]
+
+
 async def test_an_answer_to_the_question_keeps_the_session(autojump_clock: MockClock) -> None:
     async with call(CallSettings(idle_ms=60_000, idle_end_ms=20_000)) as at_work:
         await at_work.come()
@@ -238,6 +295,17 @@ async def test_a_call_that_is_too_long_is_warned_of_and_ended_after_a_goodbye(
         assert at_work.ordered() == [BeginSession(fresh=True)]
 
 
+async def test_who_comes_when_the_call_is_over_for_another_has_one_of_their_own(
+    autojump_clock: MockClock,
+) -> None:
+    async with call(CallSettings(idle_ms=0, longest_ms=60_000)) as at_work:
+        await at_work.come("alice")
+        await trio.sleep(100)
+        assert at_work.ordered() == [BeginSession(fresh=True), EndSession()]
+        await at_work.come("bob")
+        assert at_work.ordered() == [BeginSession(fresh=True)]
+
+
 async def test_a_goodbye_that_is_never_said_does_not_keep_the_call_open(autojump_clock: MockClock) -> None:
     async with call(CallSettings(idle_ms=0, longest_ms=60_000)) as at_work:
         await at_work.come()
@@ -256,6 +324,37 @@ async def test_whether_the_agent_leaves_the_room_then_is_a_setting(
         left = list(_waiting(at_work.departures))
         assert len(left) == leaves
         assert all("everybody left" in order.why for order in left)
+
+
+async def test_it_leaves_also_when_somebody_went_whose_session_had_ended_in_silence(
+    autojump_clock: MockClock,
+) -> None:
+    async with call(CallSettings(idle_ms=60_000, when_over="leave")) as at_work:
+        await at_work.come()
+        await trio.sleep(1000)
+        assert list(_waiting(at_work.departures)) == [], "a sound takes it up"
+        await at_work.go()
+        assert list(_waiting(at_work.departures)) == [LeaveRoom("the call is over: everybody left")]
+
+
+@pytest.mark.parametrize("silent_s", [1000, 0], ids=["resting", "goodbye"])
+async def test_that_people_go_because_the_agent_leaves_is_no_fault(
+    autojump_clock: MockClock, silent_s: float
+) -> None:
+    settings = CallSettings(idle_ms=60_000, longest_ms=0 if silent_s else 30_000, when_over="leave")
+    async with call(settings) as at_work:
+        await at_work.come()
+        await trio.sleep(silent_s or 31)
+        at_work.departures.close()
+        await at_work.go()
+
+
+async def test_whom_the_agent_leaves_when_the_call_is_over_it_leaves_once(autojump_clock: MockClock) -> None:
+    async with call(CallSettings(idle_ms=0, longest_ms=60_000, when_over="leave")) as at_work:
+        await at_work.come()
+        await trio.sleep(100)
+        await at_work.go()
+        assert len(list(_waiting(at_work.departures))) == 1
 
 
 STEPS = st.lists(
