@@ -27,6 +27,8 @@ _AHEAD_MS = 40
 """Lies in the microphone's queue, so that a busy machine makes no holes in it."""
 _BUFFER_SAMPLES = SAMPLE_RATE_HZ * 60 // 1000
 """What a client keeps of what arrived before it plays it."""
+_MOST_BUFFERED_SAMPLES = SAMPLE_RATE_HZ * 160 // 1000
+"""Beyond it a client catches up: a delay that once came would otherwise stay for the rest of the call."""
 _REVERBERATION_SAMPLES = SAMPLE_RATE_HZ // 10
 
 
@@ -85,6 +87,8 @@ class Caller:
         self._read += len(arrived)
         for each in arrived:
             self._playing += each.pcm
+        if len(self._playing) // 2 > _MOST_BUFFERED_SAMPLES:
+            del self._playing[: len(self._playing) - 2 * _BUFFER_SAMPLES]
         if len(self._playing) // 2 >= _BUFFER_SAMPLES:
             self._primed = True
         played = np.zeros(_FRAME_SAMPLES)
