@@ -126,12 +126,16 @@ class ApiSession:
         """Talks until the frames end, until cancelled, or until the service cannot be used any more."""
         self.taps.overhear(lambda happening: self._call.happened(happening, trio.current_time()))
         async with self.frames, self.orders, self.requests, self.events, self.tool_events:
+            former = False
             async for order in self.orders:
                 if isinstance(order, BeginSession):
                     if order.fresh:
                         self._call = self._new_call()
+                        if former:
+                            self._forget_requests()
                     if not await self._until_ended():
                         return
+                    former = True
 
     async def _until_ended(self) -> bool:
         """Keeps up one session until it is ordered to end; False: the frames have ended."""
@@ -144,12 +148,16 @@ class ApiSession:
         if not ended.cancelled_caught:
             return False
         self._policy.ended()
-        with contextlib.suppress(trio.WouldBlock, trio.EndOfChannel):
-            while True:
-                self.requests.receive_nowait()  # what was asked of a session that is over
+        self._forget_requests()
         self._call.in_flight.forget()
         self._tell(SessionOver())
         return True
+
+    def _forget_requests(self) -> None:
+        """Lets go what was asked of a session that is over, or typed by somebody whose call is."""
+        with contextlib.suppress(trio.WouldBlock, trio.EndOfChannel):
+            while True:
+                self.requests.receive_nowait()
 
     async def _take_end(self, ended: trio.CancelScope) -> None:
         async for order in self.orders:

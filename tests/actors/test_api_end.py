@@ -16,7 +16,14 @@ from channels.happenings import PersonSaid, RequestWithheld, SessionClosed, Sess
 from channels.messages import BeginSession, EndSession, SessionOver
 from channels.settings import SessionConfig
 from channels.wire.events import SpeechStarted, UserTranscript
-from channels.wire.messages import InputAudio, ReplyCreate, SessionEnd, SessionResume, SessionUpdate
+from channels.wire.messages import (
+    ConversationMessage,
+    InputAudio,
+    ReplyCreate,
+    SessionEnd,
+    SessionResume,
+    SessionUpdate,
+)
 from playground.voice_agent_api import Drop, Expect, Send, Stall, Wait
 from tests.actors.test_api_support import RESUME, START, Conversation, conversation, in_virtual_time, ready
 
@@ -289,6 +296,31 @@ async def test_what_was_asked_of_a_session_that_is_over_is_not_asked_of_the_next
         talk.orders.send_nowait(BeginSession())
         await talk.speak_for(2)
         assert talk.sent(ReplyCreate) == []
+
+
+@pytest.mark.parametrize(("fresh", "told"), [(True, []), (False, ["Are you still open?"])])
+async def test_what_was_asked_while_there_was_no_session_is_for_the_same_call_only(
+    autojump_clock: MockClock, fresh: bool, told: list[str]
+) -> None:
+    second = (Expect("session.update"), ready("sess_2"))
+    async with conversation(START, second) as talk:
+        await talk.speak_for(1)
+        talk.orders.send_nowait(EndSession())
+        await trio.sleep(5)
+        talk.requests.send_nowait(ConversationMessage("user", "Are you still open?"))
+        await trio.sleep(60)
+        talk.orders.send_nowait(BeginSession(fresh=fresh))
+        await talk.speak_for(2)
+        assert [sent.what.content for sent in talk.sent(ConversationMessage)] == told
+
+
+async def test_what_was_asked_before_the_first_person_came_is_for_them(autojump_clock: MockClock) -> None:
+    async with conversation(START, empty_room=True) as talk:
+        talk.requests.send_nowait(ConversationMessage("system", "The shop closes early today."))
+        await trio.sleep(60)
+        talk.orders.send_nowait(BeginSession(fresh=True))
+        await talk.speak_for(2)
+        assert len(talk.sent(ConversationMessage)) == 1
 
 
 async def test_when_the_room_was_left_a_service_that_is_down_keeps_nobody(autojump_clock: MockClock) -> None:
