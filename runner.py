@@ -3,7 +3,7 @@
     python runner.py                          serve the room of .env; with nothing set, a room of this machine
     python runner.py token --identity alice   print a token that lets alice into the room
     python runner.py config                   print what is configured, and where each value comes from
-    python runner.py graph                    draw who exists and what joins them
+    python runner.py graph                    draw who exists and what joins them; --live: what flows
     python runner.py check                    see whether everything is there that a call needs
     python runner.py replay FILE              run a record again, and draw it (--record FILE makes one)
 
