@@ -106,7 +106,12 @@ class MicPump:
                 self._close(track.sid)  # the same id may come again, with a new connection behind it
                 self._roster.came(track, trio.current_time())
             case AudioTrackGone(sid=sid):
-                self._roster.went(sid, trio.current_time())
+                self._went(sid)
+
+    def _went(self, sid: str) -> None:
+        identity = self._roster.went(sid, trio.current_time())
+        if identity is not None:
+            self._speaker.forget(identity)
 
     def _arrange(self, nursery: trio.Nursery) -> None:
         """Listens to those tracks, and only those, that the roster wants opened."""
@@ -146,7 +151,7 @@ class MicPump:
                         self._take(track, pcm)
         if self._open.get(track.sid) is scope:  # it ended by itself
             self._open.pop(track.sid)
-            self._roster.went(track.sid, trio.current_time())
+            self._went(track.sid)
             self._arrange(nursery)
             self._waiting.deadline = self._roster.due_at
 

@@ -50,12 +50,15 @@ class Roster:
         self._gone_at.pop(track.identity, None)
         self.pass_time(now)
 
-    def went(self, sid: str, now: float) -> None:
-        """A track is no longer there."""
+    def went(self, sid: str, now: float) -> str | None:
+        """A track is no longer there; gives who has no other, if it was theirs."""
+        gone = None
         for identity, tracks in self._tracks.items():
             if tracks.pop(sid, None) is not None and not tracks:
                 self._gone_at[identity] = now
+                gone = identity
         self.pass_time(now)
+        return gone
 
     def give_turn(self, identity: str) -> None:
         """Somebody who has a track is listened to from now on."""

@@ -222,3 +222,17 @@ async def test_whoever_has_the_turn_and_goes_gives_it_to_whoever_speaks_then_or_
         await mic.go(carol)
         await trio.sleep(GRACE_S + 0.1)
         assert mic.listened_to() == [None, "bob"]
+
+
+async def test_who_has_just_left_does_not_get_the_turn_for_their_last_word(autojump_clock: MockClock) -> None:
+    alice, bob = person("alice"), person("bob")
+    async with pump("active") as mic:
+        await mic.come(alice, bob)
+        for number in range(30):
+            alice.sound(tone(TALK) if number > 8 else bytes(FRAME_BYTES))
+            if number == 6:
+                await mic.go(bob)
+            elif number < 6:
+                bob.sound(tone(TALK))
+            await trio.sleep(FRAME_S)
+        assert mic.listened_to() == ["alice"]
