@@ -5,6 +5,7 @@ Warnings of libraries go the same way. An access token that a library quotes in 
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
 import sys
@@ -53,13 +54,19 @@ def _blot_out(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDi
 
 
 class _StandardError:
-    """`sys.stderr` as it is at the moment of writing: a live line puts something else in its place."""
+    """`sys.stderr` as it is at the moment of writing: a live line puts something else in its place.
+
+    That its reader went away (`| head`), or its disk is full, is no reason to end a call: the line is lost.
+    """
 
     def write(self, text: str) -> int:
-        return sys.stderr.write(text)
+        with contextlib.suppress(OSError):
+            sys.stderr.write(text)
+        return len(text)
 
     def flush(self) -> None:
-        sys.stderr.flush()
+        with contextlib.suppress(OSError):
+            sys.stderr.flush()
 
 
 class _ToStructlog(logging.Handler):

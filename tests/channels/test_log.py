@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -83,3 +85,20 @@ def test_a_token_that_a_library_quotes_is_blotted_out(
 def test_a_secret_that_is_logged_by_mistake_is_dots(capsys: pytest.CaptureFixture[str]) -> None:
     open_log("text").info("started", key=Secret(TOKEN))
     assert TOKEN not in capsys.readouterr().err
+
+
+class _Gone(io.StringIO):
+    """What `| head` leaves behind, or a full disk."""
+
+    def write(self, text: str) -> int:
+        raise BrokenPipeError
+
+    def flush(self) -> None:
+        raise OSError("no space left on the device")
+
+
+def test_a_log_that_nobody_can_read_any_more_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    log = open_log("text")
+    monkeypatch.setattr(sys, "stderr", _Gone())
+    log.info("started", room="tea")
+    logging.getLogger("livekit").warning("a library says %s", "hello")
