@@ -1,0 +1,68 @@
+"""A line to an agent in its room, for whoever looks after it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import trio_asyncio
+from livekit import rtc
+
+from actors.room.livekit_edge.loop import LEAVE_WITHIN_S, politely
+from actors.room.livekit_edge.room import connect
+from channels.errors import AgentSilent
+from channels.ports import AgentLine
+from channels.secret import Secret
+
+__all__ = ["line_to_agent"]
+
+_ANSWER_WITHIN_S = 8.0
+"""From sending an RPC call; the SDK itself wants the way there and back to fit in 7 s of it."""
+
+
+@asynccontextmanager
+async def line_to_agent(url: str, token: Secret, identity: str) -> AsyncIterator[AgentLine]:
+    """Joins a room beside its agent, only to call the agent's RPC methods; leaves on the way out.
+
+    Args:
+        url: of LiveKit.
+        token: for that room.
+        identity: the agent's.
+
+    Raises:
+        RoomUnreachable: nobody answers at the URL.
+        NotAllowedInRoom: the server refused the token.
+    """
+    async with trio_asyncio.open_loop() as loop:
+        room = rtc.Room(loop=loop)
+        try:
+            await connect(room, url, token, rtc.RoomOptions(auto_subscribe=False))
+            yield _LiveKitLine(room, identity)
+        finally:
+            await politely(room.disconnect, within_s=LEAVE_WITHIN_S)
+
+
+class _LiveKitLine:
+    """`AgentLine` over the SDK's RPC."""
+
+    def __init__(self, room: rtc.Room, identity: str) -> None:
+        self._room = room
+        self._identity = identity
+
+    async def call(self, method: str, payload: str) -> str:
+        silence = "start the agent, and see that it is in this room"
+        if self._identity not in self._room.remote_participants:
+            raise AgentSilent(f"there is no agent in the room {self._room.name!r}", silence)
+        perform = trio_asyncio.aio_as_trio(self._room.local_participant.perform_rpc)
+        try:
+            answer: str = await perform(
+                destination_identity=self._identity,
+                method=method,
+                payload=payload,
+                response_timeout=_ANSWER_WITHIN_S,
+            )
+        except rtc.RpcError as error:
+            raise AgentSilent(
+                f"the agent in the room {self._room.name!r} does not answer (LiveKit: {error.code})", silence
+            ) from None  # its text may quote what was sent
+        return answer

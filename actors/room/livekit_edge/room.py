@@ -1,0 +1,87 @@
+"""Into a room and out of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import trio
+import trio_asyncio
+from livekit import rtc
+
+from actors.room.livekit_edge.board import LiveKitBoard
+from actors.room.livekit_edge.listener import RoomListener
+from actors.room.livekit_edge.loop import LEAVE_WITHIN_S, politely
+from channels.errors import NotAllowedInRoom, RoomUnreachable
+from channels.ports import RoomEvent
+from channels.secret import Secret
+
+__all__ = ["LiveKitRoom", "connect"]
+
+TRACK_NAME = "agent-voice"
+_JOIN_WITHIN_S = 10.0
+
+
+class LiveKitRoom:
+    """`Room` over `rtc.Room`; a fresh one for each join, since a left room cannot be joined again."""
+
+    def __init__(self, source: rtc.AudioSource, loop: asyncio.AbstractEventLoop, board: LiveKitBoard) -> None:
+        self._source = source
+        self._loop = loop
+        self._board = board
+
+    @asynccontextmanager
+    async def join(self, url: str, token: Secret) -> AsyncIterator[AsyncIterator[RoomEvent]]:
+        """As `Room.join`."""
+        room = rtc.Room(loop=self._loop)
+        listener = RoomListener(room, self._loop, self._board)
+        try:
+            await connect(room, url, token)
+            listener.greet_those_present()
+            listener.take_calls()
+            track = rtc.LocalAudioTrack.create_audio_track(TRACK_NAME, self._source)
+            options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE)
+            publish = room.local_participant.publish_track
+            try:
+                publication = await trio_asyncio.aio_as_trio(publish)(track, options)
+            except rtc.participant.PublishTrackError as error:
+                raise NotAllowedInRoom(
+                    "LiveKit refused the agent's audio track", "its token must allow publishing (can_publish)"
+                ) from error
+            await self._board.hang_up_in(room, publication.sid)
+            yield listener.events()
+        finally:
+            self._board.take_down()
+            listener.stop()
+            await politely(room.disconnect, within_s=LEAVE_WITHIN_S)
+
+
+async def connect(room: rtc.Room, url: str, token: Secret, options: rtc.RoomOptions | None = None) -> None:
+    """Joins.
+
+    Raises:
+        RoomUnreachable: nobody answers at the URL.
+        NotAllowedInRoom: the server refused the token.
+    """
+    refusal: rtc.ConnectError | None = None
+    with trio.move_on_after(_JOIN_WITHIN_S) as scope:
+        try:
+            await trio_asyncio.aio_as_trio(room.connect)(url, token.reveal(), options or rtc.RoomOptions())
+        except rtc.ConnectError as error:
+            refusal = error
+    if scope.cancelled_caught:
+        raise RoomUnreachable(
+            f"LiveKit at {url} let nobody in within {_JOIN_WITHIN_S:.0f} s",
+            "check that UDP or TCP for media can reach it",
+        )
+    # Raised outside the handler, since the SDK's own text may quote the token.
+    if refusal is not None:
+        if any(mark in refusal.message for mark in ("401", "403", "unauthorized", "permission")):
+            raise NotAllowedInRoom(
+                f"LiveKit at {url} refused the token",
+                "LIVEKIT_API_KEY and LIVEKIT_API_SECRET must be this server's, and the clocks must agree",
+            )
+        raise RoomUnreachable(
+            f"LiveKit at {url} cannot be reached", "check LIVEKIT_URL, and that the server runs"
+        )
