@@ -142,6 +142,10 @@ class Channel(Generic[T]):
         self.deepest = max(self.deepest, self._send.statistics().current_buffer_used)
         for listener in self._listeners:
             listener(message)
+        self._show(message)
+
+    def _show(self, message: T) -> None:
+        """To those who watch; also when its reader is gone, which is not their fault."""
         for tap in list(self._taps):
             try:
                 tap[1].send_nowait(message)
@@ -188,6 +192,9 @@ class Sender(Generic[T_in]):
                 ) from None
             channel._make_room()
             self._end.send_nowait(message)
+        except trio.BrokenResourceError:
+            self.channel._show(message)
+            raise
         self.channel._sent(message)
 
     async def send(self, message: T_in) -> None:
@@ -197,7 +204,11 @@ class Sender(Generic[T_in]):
             ChannelOverflow, trio.BrokenResourceError: as `send_nowait`.
         """
         if self.channel.full is Full.WAIT:
-            await self._end.send(message)
+            try:
+                await self._end.send(message)
+            except trio.BrokenResourceError:
+                self.channel._show(message)
+                raise
             self.channel._sent(message)
         else:
             await trio.lowlevel.checkpoint()

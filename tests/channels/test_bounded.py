@@ -146,6 +146,18 @@ async def test_a_sender_learns_that_nobody_reads_any_more(full: Full) -> None:
     assert numbers.statistics().passed == 1
 
 
+@pytest.mark.parametrize("full", list(Full))
+async def test_when_its_reader_is_gone_those_who_watch_are_told_all_the_same(full: Full) -> None:
+    a_channel = Channel[int]("c", capacity=4, unit="messages", full=full, because="it is a test")
+    sender, tap = a_channel.sender(), a_channel.tap("watcher", capacity=4)
+    a_channel.receiver().close()
+    with pytest.raises(trio.BrokenResourceError):
+        sender.send_nowait(1)
+    with pytest.raises(trio.BrokenResourceError):
+        await sender.send(2)
+    assert [tap.receive_nowait(), tap.receive_nowait()] == [1, 2]
+
+
 async def test_a_sender_that_waits_learns_that_nobody_reads_any_more() -> None:
     numbers = channel(Full.WAIT, capacity=1)
     sender, receiver = numbers.sender(), numbers.receiver()
