@@ -128,8 +128,10 @@ class WhyLeft(enum.Enum):
 
     LOST = "lost"
     """The server cannot be reached any more: joining again may help."""
+    EMPTY = "empty"
+    """The server closed the room since nobody but the agent was in it: joining opens it anew."""
     CLOSED = "closed"
-    """The room was deleted or closed."""
+    """Somebody with the right to do so closed the room."""
     REMOVED = "removed"
     """Somebody with the right to do so removed the agent."""
     REPLACED = "replaced"

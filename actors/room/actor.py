@@ -3,8 +3,9 @@
 In: the `Room` port, and the word to leave. Out: the audio tracks of people (to the microphone pump), who
 came (to the session, which begins then), what people typed, and what happens in the room (to the taps). It
 mints a token for each join: this room only, short-lived. When the server goes away for good it joins again,
-with backoff, for as long as a person would wait; when the agent was thrown out it ends with one line. Told
-to leave, or cancelled, it leaves the room cleanly; all that hangs on it ends when its channels do.
+with backoff, for as long as a person would wait; a room that the server closed since nobody was in it is
+opened anew; when the agent was thrown out it ends with one line. Told to leave, or cancelled, it leaves the
+room cleanly; all that hangs on it ends when its channels do.
 """
 
 from __future__ import annotations
@@ -170,12 +171,14 @@ class RoomActor:
         while True:
             joining_at = trio.current_time()
             unreachable: RoomUnreachable | None = None
+            why: WhyLeft | None = None
             try:
-                await self._stay(rejoined=True)
+                why = await self._stay(rejoined=True)
             except RoomUnreachable as error:
                 unreachable = error
             now = trio.current_time()
-            if unreachable is None and now - joining_at >= _STEADY_AFTER_S:
+            steady = why is not None and now - joining_at >= _STEADY_AFTER_S
+            if steady or why is WhyLeft.EMPTY:
                 lost_at, backoff = now, Backoff(self.random)
                 continue
             wait_s = backoff.next_s()
@@ -187,18 +190,20 @@ class RoomActor:
             self.taps.publish(RoomLost(f"cannot join yet, next try in {wait_s:.1f} s"))
             await trio.sleep(wait_s)
 
-    async def _stay(self, *, rejoined: bool) -> None:
-        """Returns when the connection is lost for good."""
+    async def _stay(self, *, rejoined: bool) -> WhyLeft:
+        """Returns when the agent is out and may join again: the connection is lost, or the room was empty."""
         token = mint_agent_token(self.settings)
         async with self.room.join(self.settings.url, token) as events:
             self.taps.publish(RoomJoined(self.settings.room_name, rejoined))
             if rejoined:
                 self.state.send_nowait(RoomBack())
             left = await self._attend(events)
-        if left.why is not WhyLeft.LOST:
+        if left.why in _ENDED:
             raise RoomEnded(*_ENDED[left.why])
         self.state.send_nowait(RoomAway())
-        self.taps.publish(RoomLost("joining again"))
+        if left.why is WhyLeft.LOST:
+            self.taps.publish(RoomLost("joining again"))
+        return left.why
 
     async def _attend(self, events: AsyncIterator[RoomEvent]) -> RoomLeft:
         heard: dict[str, AudioTrackHeard] = {}

@@ -423,6 +423,26 @@ async def test_an_agent_that_is_put_out_ends_with_one_line_and_does_not_push_its
         assert at_work.room.inside == 0
 
 
+async def test_a_room_that_livekit_closed_because_it_was_empty_is_opened_anew_however_often(
+    autojump_clock: MockClock,
+) -> None:
+    emptied: Stay = [5.0, RoomLeft(WhyLeft.EMPTY, "ROOM_CLOSED")]
+    async with visit(*[emptied] * 50) as at_work:
+        await trio.sleep(1000)
+        assert at_work.failure is None
+        assert at_work.room.inside == 1
+        assert at_work.room.joined_at == [5.0 * number for number in range(51)], "at once, each time"
+        told = at_work.happened()
+        assert told[1:] == [RoomJoined("our-room", rejoined=True)] * 50, "it is no trouble worth a warning"
+
+
+async def test_a_room_that_was_closed_because_it_was_empty_may_be_unreachable_afterwards(
+    autojump_clock: MockClock,
+) -> None:
+    async with visit([300.0, RoomLeft(WhyLeft.EMPTY, "ROOM_CLOSED")], last=unreachable()) as at_work:
+        assert isinstance(await at_work.end(), RoomUnreachable)
+
+
 async def test_when_it_ends_everybody_who_listens_to_it_is_told(autojump_clock: MockClock) -> None:
     alice = person("alice")
     async with visit([AudioTrackHeard(alice), RoomLeft(WhyLeft.CLOSED, "")]) as at_work:
