@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 import trio
+import trio_asyncio
+from livekit import api
 
 from channels.wire.messages import SessionEnd, SessionUpdate
 from playground.livekit_server import LiveKitServer
@@ -61,3 +63,28 @@ async def test_an_agent_that_shall_leave_when_the_call_is_over_ends_in_good_orde
                 assert await agent.process.wait() == 0
             assert "the call is over: everybody left" in agent.printed
             assert "Traceback" not in agent.printed
+
+
+async def test_a_room_that_livekit_closes_when_all_have_left_is_there_for_the_next_person(
+    livekit: LiveKitServer, tmp_path: Path
+) -> None:
+    room = f"emptied-{tmp_path.name}"
+
+    async def create() -> None:
+        # The server's own patience: five minutes for the first to come, 20 s after the last has left.
+        asked = api.CreateRoomRequest(name=room, empty_timeout=2, departure_timeout=1)
+        http = livekit.url.replace("ws", "http", 1)
+        async with api.LiveKitAPI(http, livekit.api_key, livekit.api_secret.reveal()) as rooms:
+            await rooms.room.create_room(asked)
+
+    async with trio_asyncio.open_loop():
+        await trio_asyncio.aio_as_trio(create)()
+    async with voice_agent_server(ServerOptions(speech=ToneSpeech)) as service:
+        settings = {**settings_for(livekit, service.url, room), "VOICE_AGENT_CALL_ALONE_MS": "500"}
+        async with run_agent(settings) as agent:
+            async with join_as_guest(livekit, room, "alice") as alice:
+                await alice.hear_sound(within_s=60)
+            await agent.prints("rejoined=True", within_s=60)
+            async with join_as_guest(livekit, room, "bob") as bob:
+                await bob.hear_sound(within_s=60)
+            assert "[error" not in agent.printed, "an empty room is no trouble"
