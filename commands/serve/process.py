@@ -77,6 +77,14 @@ async def serve(
 
 
 async def _cancel_on_signal(scope: trio.CancelScope) -> None:
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+    with trio.open_signal_receiver(*_endings()) as signals:
         async for _ in signals:
             scope.cancel()
+
+
+def _endings() -> list[signal.Signals]:
+    endings = [signal.SIGINT, signal.SIGTERM]
+    # What a closed terminal sends: Windows does not know it, and `nohup` has it ignored.
+    if sys.platform != "win32" and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        endings.append(signal.SIGHUP)
+    return endings

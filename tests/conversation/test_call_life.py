@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -88,3 +89,20 @@ async def test_a_room_that_livekit_closes_when_all_have_left_is_there_for_the_ne
             async with join_as_guest(livekit, room, "bob") as bob:
                 await bob.hear_sound(within_s=60)
             assert "[error" not in agent.printed, "an empty room is no trouble"
+
+
+async def test_a_terminal_that_is_closed_ends_the_session_in_good_order(
+    livekit: LiveKitServer, tmp_path: Path
+) -> None:
+    room = f"hung-up-{tmp_path.name}"
+    async with voice_agent_server(ServerOptions(speech=ToneSpeech, record=10_000)) as service:
+        async with (
+            run_agent(settings_for(livekit, service.url, room)) as agent,
+            join_as_guest(livekit, room, "alice") as alice,
+        ):
+            await alice.hear_sound(within_s=60)
+            agent.process.send_signal(signal.SIGHUP)
+            with trio.fail_after(20):
+                assert await agent.process.wait() == 0
+            assert "Traceback" not in agent.printed
+        assert sum(isinstance(one.what, SessionEnd) for one in service.received) == 1
