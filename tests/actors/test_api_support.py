@@ -292,13 +292,6 @@ async def conversation(
     orders = Channel[SessionOrder](
         "session", capacity=16, unit="orders", full=Full.FAIL, because="as in the wiring"
     )
-    orders.sender().send_nowait(BeginSession())
-    requests = Channel[ClientMessage](
-        "requests", capacity=16, unit="messages", full=Full.WAIT, because="as in the wiring"
-    )
-    orders = Channel[SessionOrder](
-        "session", capacity=16, unit="orders", full=Full.FAIL, because="as in the wiring"
-    )
     requests = Channel[ClientMessage](
         "requests", capacity=16, unit="messages", full=Full.WAIT, because="as in the wiring"
     )
