@@ -4,6 +4,7 @@
     python runner.py token --identity alice   print a token that lets alice into the room
     python runner.py config                   print what is configured, and where each value comes from
     python runner.py graph                    draw who exists and what joins them; --live: what flows
+    python runner.py operate                  steer a live call: one JSON command a line
     python runner.py check                    see whether everything is there that a call needs
     python runner.py replay FILE              run a record again, and draw it (--record FILE makes one)
 
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import os
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from random import Random
@@ -65,7 +67,7 @@ from channels.messages import (
     ToolEvent,
 )
 from channels.ports import TrackEvent
-from channels.settings import ACCOUNT, LIVEKIT_ACCOUNT, Settings, read_configuration
+from channels.settings import ACCOUNT, LIVEKIT_ACCOUNT, LiveKitSettings, Settings, read_configuration
 from channels.streams import Actor, Addition, Streams
 from channels.texts import RoomText
 from channels.vad import WINDOW_MS, Vad
@@ -75,6 +77,7 @@ from commands.arguments import parse
 from commands.check import check
 from commands.config import gather_from, print_configuration
 from commands.graph import draw, show_graph
+from commands.operate import operate
 from commands.replay import replay
 from commands.serve import serve
 from commands.services import room_of, services_of
@@ -397,26 +400,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SettingsError as error:
         print(error, file=sys.stderr)
         return 2
+    except BrokenPipeError:
+        # Whoever reads what is printed has seen enough; Python itself would complain once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
 
 
 def _run(options: argparse.Namespace, log: FilteringBoundLogger) -> int:
     additions = [read_addition(written) for written in options.actor]
     writings = gather_from(options, log.warning)
+
+    def livekit() -> LiveKitSettings:
+        return read_configuration(writings, log.warning, required=LIVEKIT_ACCOUNT).livekit()
+
     match options.command:
         case "replay":
             return replay(options, wire)
         case "graph":
             drawing = functools.partial(draw, functools.partial(wire, additions=additions))
-            return show_graph(
-                options,
-                drawing,
-                lambda: read_configuration(writings, log.warning, required=LIVEKIT_ACCOUNT).livekit(),
-            )
+            return show_graph(options, drawing, livekit)
+        case "operate":
+            return operate(options, livekit)
         case "config":
             return print_configuration(read_configuration(writings, log.warning), as_json=options.json)
         case "token":
-            configuration = read_configuration(writings, log.warning, required=LIVEKIT_ACCOUNT)
-            return print_token(configuration.livekit(), options.identity, operator=options.operator)
+            return print_token(livekit(), options.identity, operator=options.operator)
     has_account = writings.name_an_account
     configuration = read_configuration(writings, log.warning, required=ACCOUNT if has_account else ())
     if options.command == "check":

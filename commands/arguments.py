@@ -50,6 +50,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     graph = commands.add_parser("graph", help="draw who exists in a room and what joins them, as Mermaid")
     graph.add_argument("--svg", type=Path, metavar="FILE", help="write a picture instead")
     _add_live(graph)
+    operate = commands.add_parser("operate", help="steer a live call: one JSON command a line, from a shell")
+    operate.add_argument("--url", metavar="URL", help="of another LiveKit server than .env's")
+    operate.add_argument("--token", metavar="TOKEN", help="for its room, as it was printed")
     _add_replay(
         commands.add_parser("replay", help="run a record again: where would the agent decide otherwise?")
     )

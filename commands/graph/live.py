@@ -4,27 +4,23 @@ from __future__ import annotations
 
 import argparse
 import json
-import secrets
-import signal
 import sys
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
-from datetime import timedelta
 from typing import TypeAlias
 
-import attrs
 import trio
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from actors.room.actor import AGENT_IDENTITY, mint_watcher_token
+from actors.room.actor import AGENT_IDENTITY
 from actors.room.livekit_edge import line_to_agent
 from channels.errors import SettingsError, VoiceAgentError, reason_of
 from channels.ports import AgentLine
-from channels.secret import Secret
 from channels.settings import LiveKitSettings
 from channels.texts import OPERATE_METHOD
+from commands.agent_room import AgentRoom, cancel_on_ctrl_c, room_of_agent
 from commands.graph.command import print_graph
 from commands.graph.counters import Flow, flows, read_counters
 
@@ -34,19 +30,8 @@ if sys.version_info < (3, 11):
 __all__ = ["as_table", "show_graph"]
 
 EACH_S = 1.0
-_TOKEN_LIFE = timedelta(hours=12)
-"""It is shown with every call, not only when the room is joined."""
-
 Drawing: TypeAlias = Callable[[Mapping[str, str]], str]
 """The graph as Mermaid, with notes on its channels."""
-
-
-@attrs.frozen
-class Watched:
-    """A room with an agent in it, and the right to ask that agent."""
-
-    url: str
-    token: Secret
 
 
 def show_graph(options: argparse.Namespace, draw: Drawing, livekit: Callable[[], LiveKitSettings]) -> int:
@@ -65,18 +50,11 @@ def show_graph(options: argparse.Namespace, draw: Drawing, livekit: Callable[[],
             if getattr(options, name):
                 raise SettingsError(f"--{name} is about a running agent", "give --live as well")
         return print_graph(draw({}), options.svg)
-    if bool(options.url) != bool(options.token):
-        raise SettingsError("--url and --token belong together", "give both as they were printed, or neither")
-    if options.url:
-        room = Watched(options.url, Secret(options.token))
-    else:
-        settings = livekit()
-        identity = f"graph-{secrets.token_hex(4)}"
-        room = Watched(settings.url, mint_watcher_token(settings, identity, _TOKEN_LIFE))
+    room = room_of_agent(options, livekit, "graph")
     return _watch(room, draw, options)
 
 
-def _watch(room: Watched, draw: Drawing, options: argparse.Namespace) -> int:
+def _watch(room: AgentRoom, draw: Drawing, options: argparse.Namespace) -> int:
     once = options.once or options.json or options.svg
     try:
         told = trio.run(_until_ctrl_c, room, None if once else Console())
@@ -94,11 +72,11 @@ def _watch(room: Watched, draw: Drawing, options: argparse.Namespace) -> int:
     return print_graph(draw({flow.name: flow.note for flow in told}), options.svg)
 
 
-async def _until_ctrl_c(room: Watched, console: Console | None) -> Sequence[Flow]:
+async def _until_ctrl_c(room: AgentRoom, console: Console | None) -> Sequence[Flow]:
     """What flows: shown again and again if there is a console, or once; empty when Ctrl-C came first."""
     told: Sequence[Flow] = ()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(_cancel_on_ctrl_c, nursery.cancel_scope)
+        nursery.start_soon(cancel_on_ctrl_c, nursery.cancel_scope)
         async with line_to_agent(room.url, room.token, AGENT_IDENTITY) as line:
             if console is None:
                 async with aclosing(_ask(line, room)) as asked:
@@ -109,20 +87,14 @@ async def _until_ctrl_c(room: Watched, console: Console | None) -> Sequence[Flow
     return told
 
 
-async def _cancel_on_ctrl_c(scope: trio.CancelScope) -> None:
-    with trio.open_signal_receiver(signal.SIGINT) as signals:
-        async for _ in signals:
-            scope.cancel()
-
-
-async def _show_table(line: AgentLine, room: Watched, console: Console) -> None:
+async def _show_table(line: AgentLine, room: AgentRoom, console: Console) -> None:
     with Live(console=console, auto_refresh=False) as live:
         async with aclosing(_ask(line, room)) as asked:
             async for told in asked:
                 live.update(as_table(told), refresh=True)
 
 
-async def _ask(line: AgentLine, room: Watched) -> AsyncGenerator[Sequence[Flow], None]:
+async def _ask(line: AgentLine, room: AgentRoom) -> AsyncGenerator[Sequence[Flow], None]:
     payload = "\n".join(map(json.dumps, ({"token": room.token.reveal()}, {"do": "statistics"})))
     before = read_counters(await line.call(OPERATE_METHOD, payload))
     asked_at = trio.current_time()

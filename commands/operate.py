@@ -1,0 +1,65 @@
+"""`python runner.py operate`: steers a live call from a shell, one JSON command a line."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import AsyncIterator, Callable
+
+import trio
+
+from actors.room.actor import AGENT_IDENTITY
+from actors.room.livekit_edge import line_to_agent
+from channels.errors import VoiceAgentError, reason_of
+from channels.settings import LiveKitSettings
+from channels.texts import OPERATE_METHOD
+from commands.agent_room import AgentRoom, cancel_on_ctrl_c, room_of_agent
+
+if sys.version_info < (3, 11):
+    from exceptiongroup import BaseExceptionGroup
+
+__all__ = ["operate"]
+
+
+def operate(options: argparse.Namespace, livekit: Callable[[], LiveKitSettings]) -> int:
+    """Gives the agent each line of standard input and prints its answer; gives the exit code.
+
+    It is 1 if the agent cannot be reached, or if a command was not done.
+
+    Raises:
+        SettingsError: the options do not go together, or a setting is missing.
+    """
+    room = room_of_agent(options, livekit, "operator")
+    try:
+        return trio.run(_operate, room)
+    except (VoiceAgentError, BaseExceptionGroup) as error:
+        reason = reason_of(error)
+        if reason is None:
+            raise
+        print(reason, file=sys.stderr)
+        return 1
+
+
+async def _operate(room: AgentRoom) -> int:
+    all_done = True
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(cancel_on_ctrl_c, nursery.cancel_scope)
+        async with line_to_agent(room.url, room.token, AGENT_IDENTITY) as line:
+            shown = json.dumps({"token": room.token.reveal()})
+            async for command in _lines():
+                answer = await line.call(OPERATE_METHOD, f"{shown}\n{command}")
+                print(answer, flush=True)
+                all_done = all_done and json.loads(answer.splitlines()[0]).get("done") is True
+        nursery.cancel_scope.cancel()
+    return 0 if all_done else 1
+
+
+async def _lines() -> AsyncIterator[str]:
+    while True:
+        # A person who thinks keeps the thread waiting; Ctrl-C leaves it behind.
+        line = await trio.to_thread.run_sync(sys.stdin.readline, abandon_on_cancel=True)
+        if not line:
+            return
+        if line.strip():
+            yield line.strip()
