@@ -1,6 +1,7 @@
 """How the log looks: structlog on stderr, for a person's eyes or as JSON lines.
 
-Warnings of libraries go the same way. An access token that a library quotes in a URL is blotted out.
+Warnings of libraries go the same way. An access token that a library quotes in a URL is blotted out,
+and so is what the service tells of the secrets of a session: its webhook's, its tools' headers.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from typing import Any, Literal, TextIO, cast
 
 import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
+
+from channels.secret import blot_out_fields
 
 __all__ = ["LogFormat", "open_log"]
 
@@ -48,7 +51,7 @@ def open_log(form: LogFormat, *, verbose: bool = False) -> FilteringBoundLogger:
 
 def _blot_out(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     return {
-        name: _TOKEN.sub(r"\1•••", value) if isinstance(value, str) else value
+        name: _TOKEN.sub(r"\1•••", value) if isinstance(value, str) else blot_out_fields(value)
         for name, value in event.items()
     }
 

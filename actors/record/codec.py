@@ -19,9 +19,8 @@ import channels.happenings
 import channels.messages
 import channels.texts
 from actors.record.notes import BOOKKEEPING
-from actors.record.secrecy import blot_out_fields, is_secret
 from actors.record.sound_reference import first_audible, stand_in
-from channels.secret import Secret
+from channels.secret import Secret, blot_out_fields, is_secret
 from channels.wire import events, messages
 
 __all__ = ["MESSAGES", "decode", "encode", "shifted"]

@@ -11,7 +11,7 @@ from typing import Any
 
 import attrs
 
-from actors.record.secrecy import blot_out_fields
+from channels.secret import blot_out_fields
 from channels.settings import HoldSettings, Settings, SpeakerSettings
 
 __all__ = ["FORMAT", "VERSION", "Header"]

@@ -87,6 +87,18 @@ def test_a_secret_that_is_logged_by_mistake_is_dots(capsys: pytest.CaptureFixtur
     assert TOKEN not in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_what_the_service_tells_of_the_secrets_of_a_session_is_dots(
+    capsys: pytest.CaptureFixture[str], form: str
+) -> None:
+    tools = [{"name": "order", "http": {"headers": {"X-Shop": TOKEN}}}]
+    config = {"webhook": {"url": "https://shop.example", "secret": TOKEN}, "tools": tools}
+    open_log("json" if form == "json" else "text", verbose=True).debug("configured", config=config)
+    shown = capsys.readouterr().err
+    assert TOKEN not in shown
+    assert "https://shop.example" in shown
+
+
 class _Gone(io.StringIO):
     """What `| head` leaves behind, or a full disk."""
 

@@ -15,10 +15,10 @@ import pytest
 from hypothesis import given
 
 from actors.record.codec import MESSAGES, decode, encode
-from actors.record.secrecy import is_secret
 from actors.record.sound_reference import AUDIBLE
 from actors.speaker import playout
 from channels.messages import Play
+from channels.secret import is_secret
 from channels.wire.events import SessionReady
 
 WHERE_MESSAGES_LIVE = (
