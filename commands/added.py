@@ -33,7 +33,8 @@ def read_addition(written: str) -> Addition:
     module = _load(Path(path))
     kind = getattr(module, name, None)
     if not isinstance(kind, type):
-        classes = [key for key, value in vars(module).items() if hasattr(value, "run")]
+        named = vars(module).items()
+        classes = [key for key, value in named if isinstance(value, type) and hasattr(value, "run")]
         raise SettingsError(
             f"{path} has no class {name}",
             f"check the spelling; its actors are {', '.join(classes) or 'none'}",

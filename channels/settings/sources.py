@@ -183,6 +183,8 @@ def read_table(path: Path) -> dict[str, Any]:
         text = path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
         raise SettingsError(f"there is no file {path}", "check the name and the folder") from None
+    except IsADirectoryError:
+        raise SettingsError(f"{path} is a folder", "name the file in it") from None
     except (OSError, UnicodeError):
         raise SettingsError(f"{path} cannot be read", "save it as plain text in UTF-8") from None
     language = "JSON" if path.suffix == ".json" else "TOML"

@@ -92,6 +92,9 @@ class VoiceMatrix:
     def wrong_with(self, name: str) -> tuple[str, str] | None:
         """Why a session cannot have this voice, and what to do; None if it can."""
         voice = self.voices.get(name)
+        older = self.voices.get(name.casefold())
+        if voice is None and older is not None and older.era is Era.LEGACY:
+            voice = older
         if voice is None:
             meant = nearest(name, self.served)
             known = f"the voices are {', '.join(self.served)}; a newer one goes into a voices.toml"

@@ -220,6 +220,11 @@ def test_a_file_that_cannot_be_read_is_one_line_that_names_it(
     assert str(raised.value).endswith(line)
 
 
+def test_a_folder_in_place_of_a_file_is_named(person: Person) -> None:
+    with pytest.raises(SettingsError, match=r"is a folder; name the file in it"):
+        gather(person.folder, {}, person.folder / ".env", {}, person.warnings.append)
+
+
 def test_a_file_that_is_not_there_is_named(person: Person) -> None:
     with pytest.raises(SettingsError, match=r"there is no file .*agnt\.toml; check the name and the folder"):
         gather(person.folder / "agnt.toml", {}, person.folder / ".env", {}, person.warnings.append)

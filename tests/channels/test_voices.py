@@ -64,6 +64,11 @@ def test_the_voices_of_the_articles_are_answered_with_who_replaced_them(
     assert person.problem(f'session.output.voice = "{name}"').endswith(line)
 
 
+def test_a_voice_written_with_a_capital_is_answered_with_the_one_that_was_meant(person: Person) -> None:
+    assert "use michael (English, male) instead" in person.problem('session.output.voice = "James"')
+    assert "did you mean 'anna'?" in person.problem('session.output.voice = "Anna"')
+
+
 def test_a_voice_that_nobody_knows_is_answered_with_the_nearest_name_and_with_all(person: Person) -> None:
     line = person.problem('session.output.voice = "georg"')
     assert line.startswith(

@@ -13,6 +13,7 @@ from commands.added import read_addition
 ACTOR = """
 from __future__ import annotations
 import beside
+import trio
 from attrs import define
 from channels.bounded import Receiver
 from channels.happenings import Happening
