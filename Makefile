@@ -11,13 +11,14 @@ PIP := $(BIN)/python -m pip install $(QUIET) --disable-pip-version-check --no-de
 UV_COMPILE := uv pip compile --quiet --universal --python-version 3.10 --generate-hashes \
 	--no-emit-index-url --no-header --no-annotate
 
-.PHONY: help run test lint format types lock clean livekit-server page
+.PHONY: help run test dev lint format types lock clean livekit-server page
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
 help:
 	@echo 'make run     the agent in a room on this machine; no key, no account'
 	@echo 'make test    all tests (ARGS="-k name" for some)'
+	@echo 'make dev     what tests, benches and simulations need'
 	@echo 'make lint    style; make format mends what can be mended'
 	@echo 'make types   static types'
 	@echo 'make lock    new lock files (needs uv and npm)'
@@ -29,6 +30,8 @@ run: $(RUNTIME) livekit-server page
 test: $(DEV) livekit-server page
 	@echo '== tests'
 	@$(BIN)/python -m pytest $(ARGS)
+
+dev: $(DEV)
 
 lint: $(DEV)
 	@echo '== style'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -62,7 +63,8 @@ def print_graph(mermaid: str, picture: Path | None) -> int:
         import mmdr
     except ImportError:
         raise SettingsError(
-            "--svg needs a package that draws Mermaid", "pip install mmdr, or paste what `graph` prints"
+            "--svg needs a package that draws Mermaid",
+            f"{sys.executable} -m pip install mmdr, or paste what `graph` prints into a Markdown file",
         ) from None
     try:
         picture.write_text(mmdr.render(mermaid).svg(), encoding="utf-8")

@@ -76,7 +76,7 @@ def _draw(picture: Path, record: Record, again: Rerun, comparison: Comparison) -
         content = svg_sheet(title, scene, replayed, different)
     else:
         told = f"recorded {header.started} by version {header.project}"
-        verdict = f"{len(different)} differences" if different else "The replay decides the same."
+        verdict = _count(len(different)) if different else "The replay decides the same."
         content = html_page(title, told, verdict, scene, replayed, different)
     # What was said stands in it: as private as the record.
     descriptor = os.open(picture, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -106,9 +106,13 @@ def _print(
         print(f"{clock(difference.at)}  {difference.text}")
     counts = ", ".join(f"{count} × {kind}" for kind, count in comparison.compared.items() if count)
     if comparison.differences:
-        print(f"{len(comparison.differences)} differences; recorded were {counts or 'no decisions'}")
+        print(f"{_count(len(comparison.differences))}; recorded were {counts or 'no decisions'}")
     else:
         print(
             f"no difference; recorded were {counts or 'no decisions'}; times agree within "
             f"{comparison.farthest_ms:.0f} ms (tolerance {tolerance_ms:.0f} ms)"
         )
+
+
+def _count(differences: int) -> str:
+    return "1 difference" if differences == 1 else f"{differences} differences"
