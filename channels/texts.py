@@ -42,8 +42,8 @@ LISTENING_TO = "voice-agent.listening_to"
 EVERYBODY = "*"
 
 MICROPHONE = "voice-agent.microphone"
-"""Participant attribute of a client, ours: its microphone's settings as the browser tells them. One JSON object
-with echoCancellation, noiseSuppression and autoGainControl."""
+"""Participant attribute of a client, ours: its microphone's settings as the browser tells them. One JSON
+object with echoCancellation, noiseSuppression and autoGainControl."""
 
 TOOLS = "voice-agent.tools"
 """Participant attribute of ours: the names of the tools that run, with commas, or empty."""
