@@ -140,7 +140,7 @@ def test_each_command_draws_the_actor_in_its_place(command: str, tmp_path: Path)
     (tmp_path / "talk_time.py").write_text(files(PAGE, "talk_time.py")[2], "utf-8")
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     program, script, *arguments = shlex.split(command)
-    assert (program, script) == ("python", "runner.py")
+    assert (program, script) == (".venv/bin/python", "runner.py")
     run = subprocess.run(
         [sys.executable, str(ROOT / "runner.py"), *arguments],
         cwd=tmp_path,
