@@ -33,6 +33,9 @@ in the median, and in 99 of 100 comparisons below 5.1 (6.3 while a person speaks
 LIKE_AGAIN = 7.0
 """From this one it hears the agent again: more than a chance likeness of two voices (1 in 1,000)."""
 
+LIKE_AGAIN_MS = 400.0
+"""For so long in a row: a chance likeness lasts for a few comparisons, since their windows overlap."""
+
 UNLIKE_MS = 1000.0
 """So long without a likeness, while the agent speaks and the person does not, and there is no echo."""
 
@@ -40,6 +43,11 @@ EVERY_MS = 100.0
 """How often the streams are compared; 0.5 ms of CPU each time."""
 
 _AUDIBLE_RMS = 100.0
+_SILENT_RMS = 8.0
+"""Below it there is no echo to be heard: that of a soft voice (RMS 1,000) at -40 dB has 10."""
+_MOST = 0.5
+"""Of the blocks that are compared: a few syllables on either side are like anything."""
+_SOME = 0.3
 _WHITENING = 0.7
 """1 gives every frequency the same weight, 0 its loudness: in noise, the frequencies that have voice in
 them should count for more."""
@@ -79,6 +87,7 @@ class EchoWatch:
 
     echo: bool = field(default=True, init=False)
     _unlike_ms: float = field(default=0.0, init=False)
+    _like_ms: float = field(default=0.0, init=False)
     _since_ms: float = field(default=0.0, init=False)
     _played: Samples = field(factory=lambda: np.zeros(PLAYED_SAMPLES, np.float32), init=False)
     _heard: Samples = field(factory=lambda: np.zeros(HEARD_SAMPLES, np.float32), init=False)
@@ -97,19 +106,33 @@ class EchoWatch:
         if self._since_ms < EVERY_MS:
             return
         passed_ms, self._since_ms = self._since_ms, 0.0
-        if _rms(self._played) < _AUDIBLE_RMS:
+        if _share(self._played, _AUDIBLE_RMS) < _MOST:
             return
-        if likeness(self._played, self._heard) >= (LIKE if self.echo else LIKE_AGAIN):
+        if _share(self._heard, _SILENT_RMS) < _SOME:
+            self._note_unlike(passed_ms)
+            return
+        like = likeness(self._played, self._heard)
+        if self.echo:
+            if like >= LIKE:
+                self._unlike_ms = 0.0
+            elif not person:
+                self._note_unlike(passed_ms)
+            return
+        self._like_ms = self._like_ms + passed_ms if like >= LIKE_AGAIN else 0.0
+        if self._like_ms >= LIKE_AGAIN_MS:
             self.echo, self._unlike_ms = True, 0.0
-        elif not person and _rms(self._played[-HEARD_SAMPLES:-LONGEST_DELAY_SAMPLES]) >= _AUDIBLE_RMS:
-            self._unlike_ms += passed_ms
-            if self._unlike_ms >= UNLIKE_MS:
-                self.echo = False
+
+    def _note_unlike(self, passed_ms: float) -> None:
+        self._unlike_ms += passed_ms
+        if self._unlike_ms >= UNLIKE_MS:
+            self.echo, self._like_ms = False, 0.0
 
 
 def _after(before: Samples, pcm: bytes) -> Samples:
     return np.concatenate([before, np.frombuffer(pcm, "<i2").astype(np.float32)])[-len(before) :]
 
 
-def _rms(samples: Samples) -> float:
-    return float(np.sqrt(np.mean(samples**2)))
+def _share(samples: Samples, rms: float) -> float:
+    """How many of the blocks of 20 ms are louder than that, 0 to 1."""
+    blocks = samples[: len(samples) // _BLOCK_SAMPLES * _BLOCK_SAMPLES].reshape(-1, _BLOCK_SAMPLES)
+    return float(np.mean(np.sqrt(np.mean(blocks**2, axis=1)) > rms))
