@@ -496,7 +496,8 @@ def test_any_legal_order_of_events_reaches_every_transition_but_the_impossible(
     monkeypatch.setattr(floor, "FLOOR_TABLE", Reached(FLOOR_TABLE, cells))
     lives: set[tuple[Any, Any]] = set(itertools.product(Life, Signal))
     floors: set[tuple[Any, Any]] = set(itertools.product(Floor, FloorSignal))
-    some = settings(max_examples=200, stateful_step_count=40, deadline=None, database=None)
+    # In CI hypothesis draws the same examples each time; here, more of them are the point.
+    some = settings(max_examples=200, stateful_step_count=40, deadline=None, database=None, derandomize=False)
     for _ in range(20):
         run_state_machine_as_test(AConversation, settings=some)
         if cells >= (lives | floors) - NEVER:
