@@ -10,8 +10,10 @@ import json
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import attrs
@@ -23,7 +25,15 @@ from channels.secret import Secret
 from channels.settings import ApiSettings, LiveKitSettings
 from commands.check.finding import Colour, Finding
 
-__all__ = ["Answer", "ask", "check_api_key", "check_clock", "check_grants", "check_livekit_key"]
+__all__ = [
+    "Answer",
+    "ask",
+    "ask_livekit",
+    "check_api_key",
+    "check_clock",
+    "check_grants",
+    "check_livekit_key",
+]
 
 ANSWERS_WITHIN_S = 10.0
 SKEW_TO_WARN_S = 5.0
@@ -77,15 +87,30 @@ def _ask(request: urllib.request.Request) -> Answer:
     return Answer(status, content, skew, took)
 
 
+async def ask_livekit(
+    settings: LiveKitSettings, method: str, grants: api.VideoGrants, content: Mapping[str, Any]
+) -> Answer:
+    """One request to LiveKit's room service, with a token that has these grants.
+
+    Raises:
+        OSError: nobody answers, or not in HTTP.
+    """
+    token = api.AccessToken(settings.api_key, settings.api_secret.reveal()).with_ttl(_TOKEN_LIFE)
+    url = _http_address(settings.url, f"/twirp/livekit.RoomService/{method}")
+    return await ask(url, Secret(token.with_grants(grants).to_jwt()), body=json.dumps(content).encode())
+
+
+def _http_address(url: str, path: str, query: str = "") -> str:
+    parts = urlsplit(url)
+    scheme = {"ws": "http", "wss": "https"}.get(parts.scheme, parts.scheme)
+    return urlunsplit((scheme, parts.netloc, path, query, ""))
+
+
 async def check_livekit_key(settings: LiveKitSettings) -> tuple[Finding, Answer | None]:
     """Whether LiveKit takes the key and the secret: the list of rooms by the name of ours is asked for."""
-    parts = urlsplit(settings.url)
-    scheme = {"ws": "http", "wss": "https"}.get(parts.scheme, parts.scheme)
-    url = urlunsplit((scheme, parts.netloc, "/twirp/livekit.RoomService/ListRooms", "", ""))
-    token = api.AccessToken(settings.api_key, settings.api_secret.reveal()).with_ttl(_TOKEN_LIFE)
-    jwt = Secret(token.with_grants(api.VideoGrants(room_list=True)).to_jwt())
     try:
-        answer = await ask(url, jwt, body=json.dumps({"names": [settings.room_name]}).encode())
+        grants = api.VideoGrants(room_list=True)
+        answer = await ask_livekit(settings, "ListRooms", grants, {"names": [settings.room_name]})
     except OSError as error:
         return Finding(
             "LiveKit",
@@ -116,9 +141,7 @@ async def check_livekit_key(settings: LiveKitSettings) -> tuple[Finding, Answer 
 
 async def check_api_key(settings: ApiSettings) -> tuple[Finding, Answer | None]:
     """Whether the Voice Agent API takes the key: a temporary token is asked for, and thrown away."""
-    parts = urlsplit(settings.url)
-    scheme = {"ws": "http", "wss": "https"}[parts.scheme]
-    url = urlunsplit((scheme, parts.netloc, "/v1/token", "expires_in_seconds=60", ""))
+    url = _http_address(settings.url, "/v1/token", "expires_in_seconds=60")
     try:
         answer = await ask(url, settings.api_key)
     except OSError as error:

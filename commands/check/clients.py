@@ -7,20 +7,16 @@ at this moment can be asked. LiveKit keeps nothing of it itself.
 from __future__ import annotations
 
 import json
-from datetime import timedelta
-from urllib.parse import urlsplit, urlunsplit
 
 from livekit import api
 
-from channels.secret import Secret
 from channels.settings import LiveKitSettings
 from channels.texts import MICROPHONE
-from commands.check.accounts import ask
+from commands.check.accounts import ask_livekit
 from commands.check.finding import Colour, Finding
 
 __all__ = ["check_clients", "judge_clients"]
 
-_TOKEN_LIFE = timedelta(minutes=1)
 ON_MOBILE = (
     "open the microphone with echoCancellation and autoGainControl true and noiseSuppression false; "
     "on iOS with AVAudioSession's mode voiceChat, on Android with AudioManager's MODE_IN_COMMUNICATION"
@@ -29,14 +25,9 @@ ON_MOBILE = (
 
 async def check_clients(settings: LiveKitSettings) -> Finding:
     """Asks LiveKit who is in the room, and reads what they tell of their microphones."""
-    parts = urlsplit(settings.url)
-    scheme = {"ws": "http", "wss": "https"}.get(parts.scheme, parts.scheme)
-    url = urlunsplit((scheme, parts.netloc, "/twirp/livekit.RoomService/ListParticipants", "", ""))
     grants = api.VideoGrants(room_admin=True, room=settings.room_name)
-    token = api.AccessToken(settings.api_key, settings.api_secret.reveal()).with_ttl(_TOKEN_LIFE)
-    jwt = Secret(token.with_grants(grants).to_jwt())
     try:
-        answer = await ask(url, jwt, body=json.dumps({"room": settings.room_name}).encode())
+        answer = await ask_livekit(settings, "ListParticipants", grants, {"room": settings.room_name})
         people = json.loads(answer.body).get("participants", []) if answer.status == 200 else []
     except (OSError, ValueError):
         people = []
