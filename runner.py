@@ -27,11 +27,13 @@ from attrs import frozen
 from rich.console import Console
 from structlog.typing import FilteringBoundLogger
 
+from actors.answers import AnswerWatch
 from actors.api import ApiSession
 from actors.api.connection import Dialer, dial
+from actors.asking import AskInTurn
 from actors.barge_in import BargeInController
 from actors.call_life import CallLife
-from actors.filler import Filler
+from actors.filler import Filler, tone
 from actors.front_end import FrontEnd
 from actors.keypad import Keypad
 from actors.live_line import LiveLine
@@ -186,7 +188,14 @@ class Channels:
             capacity=16,
             unit="messages to the service",
             full=Full.WAIT,
-            because="whoever asks for something can wait until the service has been told",
+            because="whoever asks for something can wait until it can be taken",
+        )
+        self.outgoing = Channel[ClientMessage](
+            "outgoing",
+            capacity=16,
+            unit="messages to the service",
+            full=Full.WAIT,
+            because="while there is no session, what it is to be told waits",
         )
         self.tool_events = Channel[ToolEvent](
             "tool events",
@@ -285,11 +294,12 @@ def wire(
             c.departures.sender(),
             taps,
         ),
+        AskInTurn(c.requests.receiver(), taps.tap("asking"), c.outgoing.sender(), taps),
         ApiSession(
             settings.api,
             c.microphone.receiver(),
             c.session.receiver(),
-            c.requests.receiver(),
+            c.outgoing.receiver(),
             c.service.sender(),
             c.tool_events.sender(),
             taps,
@@ -297,7 +307,7 @@ def wire(
             random,
         ),
         BargeInController(
-            settings.hold,
+            settings.barge_in,
             c.service.receiver(),
             c.sounds.receiver(),
             c.room.receiver(),
@@ -309,6 +319,7 @@ def wire(
         ToolRunner(
             settings.tools,
             c.tool_events.receiver(),
+            taps.tap("tools"),
             c.requests.sender(),
             taps,
         ),
@@ -328,8 +339,8 @@ def wire(
             taps,
             load_judge,
             WINDOW_MS,
-            settings.hold,
-            edge.echo_canceller if settings.hold.echo_cancellation else None,
+            settings.barge_in,
+            edge.echo_canceller if settings.barge_in.echo_cancellation else None,
         ),
         TurnTimer(taps.tap("timers"), taps),
         Filler(
@@ -343,8 +354,16 @@ def wire(
             c.texts.receiver(),
             edge.board,
             c.requests.sender(),
+            taps,
             configurable,
             settings.front_end,
+        ),
+        AnswerWatch(
+            taps.tap("answers"),
+            c.requests.sender(),
+            c.fills.sender(),
+            settings.barge_in.answer_within_ms,
+            tone(),
         ),
         Keypad(c.texts.tap("keys", capacity=64), c.requests.sender()),
         Operator(

@@ -1,9 +1,10 @@
 """FrontEnd: shows the conversation to LiveKit's front ends, and takes what people type.
 
 In: happenings, and text out of the room. Out: attributes and text streams by the `TextBoard` port, in
-LiveKit's own conventions, and messages to the service. The agent's words are shown as they are heard,
-not as they are generated; its state follows from what the room has played. It is a tap: if the room is
-slow to take text, happenings are lost here, and the conversation goes on unharmed.
+LiveKit's own conventions, and messages to the service, in which what people typed is quoted. The agent's
+words are shown as they are heard, not as they are generated; its state follows from what the room has
+played. It is a tap: if the room is slow to take text, happenings are lost here, and the conversation goes
+on unharmed.
 """
 
 from __future__ import annotations
@@ -22,12 +23,15 @@ from channels.happenings import (
     HeardBy,
     ParticipantJoined,
     PersonSaid,
+    PersonTyped,
     ReplyEnded,
     SessionConfigured,
+    Taps,
     TurnTimed,
     UpdateAnswered,
     WordsHeard,
 )
+from channels.quoting import quoted
 from channels.settings import FrontEndSettings
 from channels.texts import (
     AGENT_STATE,
@@ -44,7 +48,7 @@ from channels.texts import (
     TextWriter,
     Typed,
 )
-from channels.wire.messages import ClientMessage, ConversationMessage, ReplyCreate, SessionUpdate
+from channels.wire.messages import ClientMessage, ReplyCreate, SessionUpdate
 
 __all__ = ["FrontEnd"]
 
@@ -80,6 +84,7 @@ class FrontEnd:
         texts: what people type and ask for.
         board: where it is shown.
         requests: messages to the service.
+        taps: are told what was typed.
         configurable: whether people in the room may change the session. Only where everybody in the room
             is the owner of the agent.
         settings: what front ends are told, and what each profile changes.
@@ -89,6 +94,7 @@ class FrontEnd:
     texts: Receiver[RoomText]
     board: TextBoard
     requests: Sender[ClientMessage]
+    taps: Taps
     configurable: bool = False
     settings: FrontEndSettings = field(factory=FrontEndSettings)
     _keeper: StateKeeper = field(factory=StateKeeper, init=False)
@@ -98,7 +104,6 @@ class FrontEnd:
     _speaker: str = field(default="", init=False)
     """Who said what is understood next, as far as that is known."""
     _track_sid: str = field(default="", init=False)
-    _person_segment: int = field(default=0, init=False)
     _segments: dict[str, TextWriter] = field(factory=dict, init=False)
     _config: Mapping[str, Any] = field(factory=dict, init=False)
     _profile: str | None = field(init=False)
@@ -135,8 +140,8 @@ class FrontEnd:
         match happening:
             case HeardBy():
                 await self._show_heard_by(happening)
-            case PersonSaid(text=text, final=final):
-                await self._show_person(text, final)
+            case PersonSaid():
+                await self._show_person(happening)
             case WordsHeard(reply_id=reply_id, text=text):
                 await (await self._segment(reply_id)).write(text + " ")
             case ReplyEnded():
@@ -171,16 +176,15 @@ class FrontEnd:
             self._listening_to = listening_to
             await self.board.set_attributes({LISTENING_TO: listening_to})
 
-    async def _show_person(self, text: str, final: bool) -> None:
+    async def _show_person(self, said: PersonSaid) -> None:
         await self.board.send_text(
             TRANSCRIPTION_TOPIC,
-            text,
+            said.text,
             attributes=self._transcription(
-                f"person-{self._person_segment}", final=final, track_sid=self._track_sid
+                f"person-{said.turn}", final=said.final, track_sid=self._track_sid
             ),
             sender_identity=self._speaker or None,
         )
-        self._person_segment += final
 
     async def _segment(self, reply_id: str) -> TextWriter:
         writer = self._segments.get(reply_id)
@@ -232,10 +236,12 @@ class FrontEnd:
     async def _read_texts(self) -> None:
         async for text in self.texts:
             match text:
-                case Typed(text=typed):
-                    await self.requests.send(ConversationMessage("user", typed))
+                case Typed(identity=identity, text=typed):
+                    self.taps.publish(PersonTyped(identity, typed))
                     await self.requests.send(
-                        ReplyCreate(f"The person typed this message, answer it: {typed}")
+                        ReplyCreate(
+                            f"The person typed a message instead of speaking. Answer it: {quoted(typed)}"
+                        )
                     )
                 case Asked(method=method) if method == CONFIGURE_METHOD:
                     await self._take_change(text)

@@ -24,6 +24,7 @@ REFRESH_S = 0.25
 
 _COLOURS = {
     AgentState.INITIALIZING: "yellow",
+    AgentState.IDLE: "dim",
     AgentState.LISTENING: "green",
     AgentState.THINKING: "cyan",
     AgentState.SPEAKING: "magenta",

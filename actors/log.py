@@ -14,7 +14,11 @@ from structlog.typing import FilteringBoundLogger
 
 from channels.bounded import Receiver
 from channels.happenings import (
+    AnswerMissing,
+    AskGivenUp,
+    AskSent,
     BystanderFailed,
+    FloorPassed,
     Happening,
     ModelFailed,
     OperatorRefused,
@@ -58,6 +62,8 @@ class EventLog:
         fields.pop("traceback", None)
         if isinstance(happening, UpdateAnswered):
             fields["session"] = ", ".join(happening.session)
+        if isinstance(happening, AskSent | AskGivenUp):
+            del fields["request"]  # it quotes what somebody typed
         if isinstance(happening, TurnTimed):
             fields["reply"] = happening.reply.reply_id
         match happening:
@@ -65,7 +71,7 @@ class EventLog:
                 PersonSaid(final=False) | WordsHeard() | SoundStarted() | SoundStopped() | SessionConfigured()
             ):
                 write = self.log.debug
-            case TurnStarted() | TurnStopped() | UpdateAnswered():
+            case TurnStarted() | TurnStopped() | FloorPassed() | AskSent() | UpdateAnswered():
                 write = self.log.debug
             case ToolAnswered(error=str()) | BystanderFailed():
                 write = self.log.warning
@@ -76,6 +82,8 @@ class EventLog:
                 | ServiceComplained()
                 | ModelFailed()
                 | RequestWithheld()
+                | AskGivenUp()
+                | AnswerMissing()
             ):
                 write = self.log.warning
             case _:

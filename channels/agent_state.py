@@ -1,6 +1,7 @@
-"""What the agent is doing, as a person would say it. Pure: it follows from what happened and nothing else.
+"""What the agent is doing, as a person would say it: from who has the floor, the tools and the connection.
 
-"Speaking" means that the room hears something, so the state can never speak of a sound that is not there.
+No I/O, no clock. "Speaking" means that the room hears something, so the state can never speak of a sound that
+is not there.
 """
 
 from __future__ import annotations
@@ -11,31 +12,28 @@ import math
 from attrs import define, field
 
 from channels.happenings import (
+    CallEnded,
+    FloorHolder,
+    FloorPassed,
     Happening,
-    Interrupted,
-    ReplyBegan,
-    ReplyEnded,
     SessionLost,
     SessionStarted,
     ToolAnswered,
     ToolCalled,
     ToolDropped,
-    TurnStarted,
-    TurnStopped,
-    VoiceHeld,
-    VoiceResumed,
 )
 
 __all__ = ["THINKS_AT_MOST_S", "AgentState", "StateKeeper"]
 
 THINKS_AT_MOST_S = 10.0
-"""A turn may have no answer (a cough, a mere "mm-hm"): after this the agent is taken to listen again."""
+"""Whoever returned a tool's result waits for its answer no longer than this."""
 
 
 class AgentState(enum.Enum):
     """The values are those of LiveKit's `lk.agent.state`."""
 
     INITIALIZING = "initializing"
+    IDLE = "idle"
     LISTENING = "listening"
     THINKING = "thinking"
     SPEAKING = "speaking"
@@ -47,41 +45,30 @@ class StateKeeper:
 
     state: AgentState = field(default=AgentState.INITIALIZING, init=False)
     thinking_until: float = field(default=math.inf, init=False)
-    """When to call `pass_time` (s); infinity while the agent does not think."""
-    _connected: bool = field(default=False, init=False)
-    _held: bool = field(default=False, init=False)
-    _person_speaks: bool = field(default=False, init=False)
-    """By the service's decision."""
-    _audible: set[str] = field(factory=set, init=False)
-    """Replies of which something is being heard, or was before they were held."""
+    """When to call `pass_time` (s); infinity while nothing ends by itself."""
     tools: dict[str, str] = field(factory=dict, init=False)
     """The tools that run, by their calls."""
+    _connected: bool = field(default=False, init=False)
+    _resting: bool = field(default=False, init=False)
+    """The session was ended in good order, until somebody needs one."""
+    _holder: FloorHolder = field(default=FloorHolder.NOBODY, init=False)
 
     def take(self, happening: Happening, now: float) -> AgentState:
         """The state after a happening that is heard of at `now` (s)."""
         match happening:
             case SessionStarted(resumed=resumed):
-                self._connected, self.thinking_until = True, math.inf
+                self._connected, self._resting = True, False
                 if not resumed:
-                    self.tools.clear()
+                    self._forget_tools()
             case SessionLost():
-                self._connected, self.thinking_until = False, math.inf
-            case TurnStarted():
-                self._person_speaks, self._held, self.thinking_until = True, False, math.inf
-            case TurnStopped():
-                self._person_speaks = False
-                if not self._audible:
-                    self.thinking_until = now + THINKS_AT_MOST_S
-            case ReplyBegan(reply_id=reply_id):
-                self._audible.add(reply_id)
-                self.thinking_until = math.inf
-            case VoiceHeld():
-                self._held, self.thinking_until = True, math.inf
-            case VoiceResumed():
-                self._held = False
-            case Interrupted(reply_id=reply_id) | ReplyEnded(reply_id=reply_id):
-                self._audible.discard(reply_id)
-                self._held = self._held and bool(self._audible)
+                self._connected = False
+            case CallEnded():
+                self._connected, self._resting = False, True
+                self._forget_tools()
+            case FloorPassed(holder=holder):
+                self._holder = holder
+                if holder is not FloorHolder.NOBODY:
+                    self.thinking_until = math.inf
             case ToolCalled(call_id=call_id, name=name):
                 self.tools[call_id] = name
             case ToolAnswered(call_id=call_id) if self.tools.pop(call_id, None) is not None:
@@ -98,14 +85,24 @@ class StateKeeper:
             self.thinking_until = math.inf
         return self._find()
 
+    def _forget_tools(self) -> None:
+        self.tools.clear()
+        self.thinking_until = math.inf
+
     def _find(self) -> AgentState:
-        # What the room hears comes first: a voice goes on while the connection is being mended.
-        if self._audible and not self._held:
-            self.state = AgentState.SPEAKING
-        elif not self._connected:
-            self.state = AgentState.INITIALIZING
-        elif self.thinking_until < math.inf or (self.tools and not self._person_speaks):
-            self.state = AgentState.THINKING
-        else:
-            self.state = AgentState.LISTENING
+        works = bool(self.tools) or self.thinking_until < math.inf
+        # What the room hears comes first: a voice goes on while the connection is being restored.
+        match self._holder:
+            case FloorHolder.AGENT:
+                self.state = AgentState.SPEAKING
+            case _ if self._resting:
+                self.state = AgentState.IDLE
+            case _ if not self._connected:
+                self.state = AgentState.INITIALIZING
+            case FloorHolder.ANSWER:
+                self.state = AgentState.THINKING
+            case FloorHolder.NOBODY if works:
+                self.state = AgentState.THINKING
+            case _:
+                self.state = AgentState.LISTENING
         return self.state

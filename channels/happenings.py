@@ -16,10 +16,16 @@ import attrs
 import trio
 
 from channels.bounded import Channel, ChannelStatistics, Full, Receiver, Sender
+from channels.wire.messages import ReplyCreate
 
 __all__ = [
+    "AnswerMissing",
+    "AskGivenUp",
+    "AskSent",
     "BystanderFailed",
     "CallEnded",
+    "FloorHolder",
+    "FloorPassed",
     "Happening",
     "HeardBy",
     "Interrupted",
@@ -30,6 +36,7 @@ __all__ = [
     "ParticipantJoined",
     "ParticipantLeft",
     "PersonSaid",
+    "PersonTyped",
     "ReplyBegan",
     "ReplyEnded",
     "ReplyOutcome",
@@ -163,11 +170,43 @@ class RequestWithheld:
 
 
 @attrs.frozen
+class PersonTyped:
+    """Somebody in the room typed a message, or pressed keys, and it is told to the model."""
+
+    identity: str
+    text: str
+
+
+@attrs.frozen
+class AskSent:
+    """A `reply.create` has had its turn and goes to the service."""
+
+    request: ReplyCreate = attrs.field(repr=False)
+    waited_ms: int
+
+
+@attrs.frozen
+class AskGivenUp:
+    """A `reply.create` was not sent: its turn did not come in time, or too many waited."""
+
+    request: ReplyCreate = attrs.field(repr=False)
+    why: str
+
+
+@attrs.frozen
 class PersonSaid:
-    """What the service understood; a partial one (`final` False) is replaced by the next."""
+    """What the service understood of a turn of the person, all of it so far.
+
+    A turn that the service split is one turn: each of these replaces the one before it of the same `turn`.
+    """
 
     text: str
     final: bool
+    """The turn is over. There is one of these for each turn in which something was said."""
+    turn: int = 0
+    """From 1 on."""
+    certain: bool = False
+    """The service's own final words for all of this. The person may still go on."""
 
 
 @attrs.frozen
@@ -187,15 +226,53 @@ class SoundStopped:
 
 @attrs.frozen
 class TurnStarted:
-    """The service decided that the person speaks."""
+    """The service says that the person speaks. That is no decision to interrupt the agent."""
 
     at: float
+    turn: int = 0
+    """The same number again: more of a turn that the service took to be over."""
 
 
 @attrs.frozen
 class TurnStopped:
-    """The service decided that the person has finished."""
+    """The service says that the person has finished."""
 
+    at: float
+    turn: int = 0
+
+
+class FloorHolder(enum.Enum):
+    """Who has the floor."""
+
+    NOBODY = "nobody"
+    """All are silent, and nothing is due."""
+    PERSON = "person"
+    """The person speaks, or seems to. A voice of the agent waits."""
+    ANSWER = "answer"
+    """The person has finished, or the agent was asked for something: it is due, and cannot be heard yet."""
+    AGENT = "agent"
+    """The agent is heard."""
+
+
+@attrs.frozen
+class FloorPassed:
+    """Somebody else has the floor from now on. This is the one fact about it; nobody works it out again."""
+
+    holder: FloorHolder
+    turn: int
+    """The person's latest turn."""
+    at: float
+
+
+@attrs.frozen
+class AnswerMissing:
+    """The person has said something, and no answer was heard."""
+
+    turn: int
+    text: str
+    """What they said."""
+    why: str
+    """`empty`: the reply had no sound, no tool call and no error. `none`: nothing came in time."""
     at: float
 
 
@@ -218,7 +295,7 @@ class WordsHeard:
 
 @attrs.frozen
 class Interrupted:
-    """The person spoke over the agent, or the service said so: silence from now on."""
+    """The service decided that this reply is interrupted: nothing more of it is heard."""
 
     reply_id: str
     at: float
@@ -226,7 +303,7 @@ class Interrupted:
 
 @attrs.frozen
 class VoiceHeld:
-    """The person made a sound: the voice waits for what the service says of it."""
+    """The person speaks, or seems to: the voice waits, or does not begin, until that is decided."""
 
     at: float
 
@@ -378,7 +455,12 @@ Happening: TypeAlias = (
     | SoundStopped
     | TurnStarted
     | TurnStopped
+    | FloorPassed
     | PersonSaid
+    | PersonTyped
+    | AskSent
+    | AskGivenUp
+    | AnswerMissing
     | ReplyBegan
     | WordsHeard
     | VoiceHeld

@@ -11,12 +11,12 @@ from typing import TypeAlias
 import attrs
 
 from channels.wire.events import (
+    AgentTranscript,
     ReplyDone,
     ReplyStarted,
     ServerEvent,
     SessionReady,
     SessionUpdated,
-    SpeechStarted,
     SpeechStopped,
     ToolCall,
 )
@@ -126,7 +126,7 @@ ToolEvent: TypeAlias = (
     ToolCall
     | ReplyStarted
     | ReplyDone
-    | SpeechStarted
+    | AgentTranscript
     | SpeechStopped
     | SessionReady
     | SessionUpdated

@@ -38,6 +38,8 @@ class ToolOptions:
     """How long the service waits for the result; the tool itself has a little less."""
     execution_mode: Literal["interactive", "hold"] = "interactive"
     """`hold`: the person is not listened to until the result is there."""
+    repeatable: bool = False
+    """The same arguments again, within one turn of the person, are another call: each of them runs."""
 
 
 @attrs.frozen
@@ -66,17 +68,22 @@ class Tool:
 
 
 def tool(
-    *, timeout_seconds: int = 120, execution_mode: Literal["interactive", "hold"] = "interactive"
+    *,
+    timeout_seconds: int = 120,
+    execution_mode: Literal["interactive", "hold"] = "interactive",
+    repeatable: bool = False,
 ) -> Callable[[F], F]:
     """Gives a function options. A function that needs none needs no decorator.
 
     Args:
         timeout_seconds: how long the service waits for the result, 1 to 300.
         execution_mode: `hold` keeps the person's words back until the result is there.
+        repeatable: models call the same tool with the same arguments several times for one sentence of the
+            person, so it runs once, unless this says that each call counts.
     """
 
     def give(function: F) -> F:
-        vars(function)[_OPTIONS] = ToolOptions(timeout_seconds, execution_mode)
+        vars(function)[_OPTIONS] = ToolOptions(timeout_seconds, execution_mode, repeatable)
         return function
 
     return give

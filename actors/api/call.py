@@ -54,7 +54,6 @@ class Call:
                 self._retold = update
                 self.in_flight.add(SessionUpdate(update))
         self.session_id = event.session_id
-        self.quiet.forget()
 
     def heard(self, event: ServerEvent, now: float) -> Mapping[str, Any] | None:
         """The service said something in a session that is ready.

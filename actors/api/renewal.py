@@ -6,8 +6,8 @@ import math
 
 import attrs
 
-from channels.happenings import Happening, ReplyEnded, TurnStarted, TurnStopped
-from channels.wire.events import ReplyStarted, ServerEvent, ToolCall
+from channels.happenings import FloorHolder, FloorPassed, Happening
+from channels.wire.events import ServerEvent, ToolCall
 from channels.wire.messages import ClientMessage, ToolResult
 
 __all__ = ["Quiet", "look_from"]
@@ -45,38 +45,24 @@ def look_from(now: float, life_s: float) -> float:
 class Quiet:
     """Whether anything is going on."""
 
-    _person_speaks: bool = attrs.field(default=False, init=False)
-    _open: set[str] = attrs.field(factory=set, init=False)
-    """Replies that are not over."""
+    _holder: FloorHolder = attrs.field(default=FloorHolder.NOBODY, init=False)
     _since: float = attrs.field(default=-math.inf, init=False)
     """When the latest of all that ended, or will be given up."""
 
     def take(self, event: ServerEvent | ClientMessage | Happening, now: float) -> None:
         """Something went through."""
         match event:
-            case TurnStarted():
-                self._person_speaks = True
-            case TurnStopped():
-                self._person_speaks = False
-                self._since = now + ANSWER_WITHIN_S - QUIET_S
+            case FloorPassed(holder=holder):
+                self._holder = holder
+                # A tool that is still awaited is not forgotten because somebody spoke meanwhile.
+                self._since = now if holder is FloorHolder.AGENT else max(self._since, now)
             case ToolCall():
                 self._since = now + TOOL_WITHIN_S - QUIET_S
             case ToolResult():
                 self._since = now + ANSWER_WITHIN_S - QUIET_S
-            case ReplyStarted(reply_id=reply_id):
-                self._open.add(reply_id)
-                self._since = now  # what was waited for
-            case ReplyEnded(reply_id=reply_id):
-                self._open.discard(reply_id)
-                self._since = max(self._since, now)
             case _:
                 pass
 
     def at(self) -> float:
         """When the moment is quiet, as far as is known now (s); infinity while something is going on."""
-        return math.inf if self._person_speaks or self._open else self._since + QUIET_S
-
-    def forget(self) -> None:
-        """The connection broke: whatever was going on is over."""
-        self._open.clear()
-        self._person_speaks = False
+        return self._since + QUIET_S if self._holder is FloorHolder.NOBODY else math.inf

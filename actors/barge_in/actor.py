@@ -11,12 +11,13 @@ from __future__ import annotations
 import trio
 from attrs import define, field
 
+from actors.barge_in.conversation import Conversation
 from actors.barge_in.floor import FloorState
-from actors.barge_in.machine import Conversation, Event, TimePassed, step
+from actors.barge_in.machine import Event, TimePassed, step
 from channels.bounded import Receiver, Sender
 from channels.happenings import SoundStarted, SoundStopped, Taps
 from channels.messages import ApiEvent, Fill, RoomAway, RoomBack, SpeakerCommand, SpeakerReport
-from channels.settings import HoldSettings
+from channels.settings import BargeInSettings
 
 __all__ = ["BargeInController"]
 
@@ -25,7 +26,7 @@ __all__ = ["BargeInController"]
 class BargeInController:
     """The thin actor around the barge-in machine."""
 
-    settings: HoldSettings
+    settings: BargeInSettings
     events: Receiver[ApiEvent]
     sounds: Receiver[SoundStarted | SoundStopped]
     room: Receiver[RoomAway | RoomBack]
@@ -71,18 +72,18 @@ class BargeInController:
 
     async def _watch_deadline(self) -> None:
         while True:
-            with trio.move_on_at(self.conversation.floor.deadline):
+            with trio.move_on_at(self.conversation.deadline):
                 await self._deadline_moved.wait()
                 continue
             self._take(TimePassed())
 
     def _take(self, event: Event) -> None:
-        deadline = self.conversation.floor.deadline
+        deadline = self.conversation.deadline
         self.conversation, commands, happenings = step(self.conversation, event, trio.current_time())
         for command in commands:
             self.commands.send_nowait(command)
         for happening in happenings:
             self.taps.publish(happening)
-        if self.conversation.floor.deadline != deadline:
+        if self.conversation.deadline != deadline:
             self._deadline_moved.set()
             self._deadline_moved = trio.Event()

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from enum import Enum
 from typing import TypeVar
 
-from actors.barge_in.floor import FLOOR_TABLE, Floor, FloorOrder
+from actors.barge_in.floor import FLOOR_TABLE, Floor, FloorOrder, order_between
 from actors.barge_in.table import TABLE, Life, Order
 
 __all__ = ["draw_floor", "draw_life"]
@@ -29,18 +29,25 @@ def draw_life() -> str:
 def draw_floor() -> str:
     """Who has the floor."""
     begins = [f"    [*] --> {Floor.FREE.value}"]
-    return "\n".join(["stateDiagram-v2", *begins, *_arrows(FLOOR_TABLE, FloorOrder.NOTHING)])
+    table = {
+        floor: {signal: (after, order_between(floor, after)) for signal, after in row.items()}
+        for floor, row in FLOOR_TABLE.items()
+    }
+    return "\n".join(["stateDiagram-v2", *begins, *_arrows(table, FloorOrder.NOTHING)])
 
 
 def _arrows(
     table: Mapping[StateT, Mapping[SignalT, tuple[StateT, OrderT]]], nothing: OrderT
 ) -> Iterator[str]:
     for state, row in table.items():
+        # One arrow for all signals that do the same.
+        signals: dict[tuple[StateT, OrderT], list[str]] = {}
         for signal, (after, order) in row.items():
-            if order is not nothing:
-                yield f"    {state.value} --> {after.value}: {signal.value} / {order.value}"
-            elif after is not state:
-                yield f"    {state.value} --> {after.value}: {signal.value}"
+            if order is not nothing or after is not state:
+                signals.setdefault((after, order), []).append(signal.value)
+        for (after, order), names in signals.items():
+            told = "" if order is nothing else f" / {order.value}"
+            yield f"    {state.value} --> {after.value}: {', '.join(names)}{told}"
 
 
 if __name__ == "__main__":

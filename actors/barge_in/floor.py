@@ -1,9 +1,13 @@
-"""The floor: whether the agent's voice may go on while somebody seems to speak, as a table. Pure.
+"""The floor: whether the agent's voice may go on while somebody seems to speak, as a table. No I/O, no clock.
 
-The service takes one to two seconds to decide that the person interrupts. A local onset needs no decision:
-it only *holds* the voice, which costs nothing to undo, since what was not played waits on our side. If the
-service confirms, the reply is cut; if the person only coughed, the voice goes on from where it was. A hold
-always ends: it has a deadline from its first moment.
+Two hints say that a person speaks: the ear beside the microphone, within some 100 ms, and the service's
+`input.speech.started`, a second or two later. Neither is a decision. Both only *hold* the voice, which costs
+nothing to undo, since what was not played waits on our side. The decision is the service's alone. If it
+comes, the held reply is cut. If it does not come soon after the person has finished, the voice goes on.
+
+The hints are not added up. A word of the service about a sound that the ear has heard end, and for which the
+voice was given back, does not hold it again. And a hold always ends: every state but `FREE` has a deadline
+once a voice waits.
 """
 
 from __future__ import annotations
@@ -14,13 +18,17 @@ from collections.abc import Mapping
 
 from attrs import evolve, frozen
 
-from channels.settings import HoldSettings
+from channels.settings import BargeInSettings
 
-__all__ = ["FLOOR_TABLE", "Floor", "FloorOrder", "FloorSignal", "FloorState"]
+__all__ = ["FLOOR_TABLE", "HOLDING", "Floor", "FloorOrder", "FloorSignal", "FloorState", "order_between"]
 
 TRUSTED_UNCONFIRMED = 3
-"""So many holds in a row that the service did not confirm, and the onsets are not believed until it
-confirms an interruption again: the microphone hears the agent's own voice, or a radio."""
+"""So many holds in a row that the service did not decide to be interruptions, and the hints are not believed
+until it does, or until somebody speaks while the agent is silent: the microphone hears the agent's own voice,
+or a radio. A hold that ends by its bound counts as that many."""
+
+NAMED_WITHIN_S = 2.5
+"""So long after a sound the service may still name it: up to 2.2 s were seen while the agent talks."""
 
 
 class Floor(enum.Enum):
@@ -28,23 +36,43 @@ class Floor(enum.Enum):
 
     FREE = "free"
     """The agent may speak."""
-    HELD = "held"
-    """The person sounds; the voice waits."""
-    LINGERING = "lingering"
-    """The person fell silent; the voice waits a little longer for the service's decision."""
+    SOUNDING = "sounding"
+    """The ear hears a person; the service has not named the sound, or takes it to be over."""
+    FADING = "fading"
+    """The sound is over. The service may still name it."""
+    SPEAKING = "speaking"
+    """The service says that the person speaks."""
+    DECIDING = "deciding"
+    """The service says that the person has finished. What it decides about them comes at once or never."""
+    EXCUSED = "excused"
+    """The voice goes on, although the service may say that the person speaks."""
+
+
+HOLDING = frozenset({Floor.SOUNDING, Floor.FADING, Floor.SPEAKING, Floor.DECIDING})
+"""Where the voice waits."""
 
 
 class FloorSignal(enum.Enum):
     """What can happen."""
 
     SOUND = "sound"
-    """The person's first sound, while the agent has something to say."""
+    """The ear: the person's first sound."""
     SILENCE = "silence"
-    """The person's sound is over."""
+    """The ear: the person's sound is over."""
+    SPEECH = "speech"
+    """The service: the person speaks."""
+    WORDS = "words"
+    """The service: it understands more of what they say."""
+    DOUBTED = "doubted"
+    """Either of them: a person, but the hint is not believed."""
+    STOPPED = "stopped"
+    """The service: they have finished."""
+    TOO_SOON = "stopped too soon"
+    """The service: they have finished. The ear still hears them."""
     DECIDED = "decided"
-    """The service says that the person interrupts."""
+    """The service has decided about all that was held, or there is nothing to decide about."""
     DEADLINE = "deadline"
-    """The hold has lasted long enough."""
+    """The state has lasted long enough."""
 
 
 class FloorOrder(enum.Enum):
@@ -55,70 +83,173 @@ class FloorOrder(enum.Enum):
     RESUME = "resume"
 
 
-FLOOR_TABLE: Mapping[Floor, Mapping[FloorSignal, tuple[Floor, FloorOrder]]] = {
-    Floor.FREE: {
-        FloorSignal.SOUND: (Floor.HELD, FloorOrder.HOLD),
-        FloorSignal.SILENCE: (Floor.FREE, FloorOrder.NOTHING),
-        FloorSignal.DECIDED: (Floor.FREE, FloorOrder.NOTHING),
-        FloorSignal.DEADLINE: (Floor.FREE, FloorOrder.NOTHING),
-    },
-    Floor.HELD: {
-        FloorSignal.SOUND: (Floor.HELD, FloorOrder.NOTHING),
-        FloorSignal.SILENCE: (Floor.LINGERING, FloorOrder.NOTHING),
-        FloorSignal.DECIDED: (Floor.FREE, FloorOrder.RESUME),
-        FloorSignal.DEADLINE: (Floor.FREE, FloorOrder.RESUME),
-    },
-    Floor.LINGERING: {
-        FloorSignal.SOUND: (Floor.HELD, FloorOrder.NOTHING),
-        FloorSignal.SILENCE: (Floor.LINGERING, FloorOrder.NOTHING),
-        FloorSignal.DECIDED: (Floor.FREE, FloorOrder.RESUME),
-        FloorSignal.DEADLINE: (Floor.FREE, FloorOrder.RESUME),
-    },
+def _row(floor: Floor, **moves: Floor) -> Mapping[FloorSignal, Floor]:
+    return {signal: moves.get(signal.name, floor) for signal in FloorSignal}
+
+
+FLOOR_TABLE: Mapping[Floor, Mapping[FloorSignal, Floor]] = {
+    Floor.FREE: _row(
+        Floor.FREE,
+        SOUND=Floor.SOUNDING,
+        SPEECH=Floor.SPEAKING,
+        DOUBTED=Floor.EXCUSED,
+        # Now and then the service tells of an end before its beginning, which then holds nobody.
+        STOPPED=Floor.EXCUSED,
+    ),
+    Floor.SOUNDING: _row(
+        Floor.SOUNDING,
+        SILENCE=Floor.FADING,
+        SPEECH=Floor.SPEAKING,
+        WORDS=Floor.SPEAKING,
+        DEADLINE=Floor.FREE,
+    ),
+    Floor.FADING: _row(
+        Floor.FADING,
+        SOUND=Floor.SOUNDING,
+        SPEECH=Floor.SPEAKING,
+        WORDS=Floor.SPEAKING,
+        STOPPED=Floor.DECIDING,
+        DECIDED=Floor.FREE,
+        DEADLINE=Floor.EXCUSED,
+    ),
+    Floor.SPEAKING: _row(
+        Floor.SPEAKING,
+        STOPPED=Floor.DECIDING,
+        TOO_SOON=Floor.SOUNDING,
+        # The decision cuts what was said; the person goes on speaking, and what comes next waits for them.
+        DEADLINE=Floor.FREE,
+    ),
+    Floor.DECIDING: _row(
+        Floor.DECIDING,
+        SOUND=Floor.SOUNDING,
+        DECIDED=Floor.FREE,
+        DEADLINE=Floor.FREE,
+    ),
+    Floor.EXCUSED: _row(
+        Floor.EXCUSED,
+        SOUND=Floor.SOUNDING,
+        DEADLINE=Floor.FREE,
+    ),
 }
+
+
+def order_between(before: Floor, after: Floor) -> FloorOrder:
+    """What the speaker is told when the floor passes from one state to another."""
+    if (before in HOLDING) is (after in HOLDING):
+        return FloorOrder.NOTHING
+    return FloorOrder.HOLD if after in HOLDING else FloorOrder.RESUME
 
 
 @frozen
 class FloorState:
     """The floor, with its times (s)."""
 
-    settings: HoldSettings
+    settings: BargeInSettings
     floor: Floor = Floor.FREE
-    deadline: float = math.inf
-    """When a hold ends by itself; infinity while there is none."""
-    held_at: float = -math.inf
+    since: float = -math.inf
+    """When the latest signal came that the state's own deadline counts from."""
+    stopped_at: float = -math.inf
+    """When the service last said that the person has finished."""
+    sounding: bool = False
+    """Whether the ear hears a person, believed or not."""
+    sound_at: float = -math.inf
+    """When it began to."""
+    waiting_since: float | None = None
+    """Since when a voice waits; None: none does."""
     unconfirmed: int = 0
-    """Holds in a row that the service did not confirm."""
+    """Holds in a row that were no interruptions."""
 
+    @property
+    def holds(self) -> bool:
+        """Whether the voice waits, if there is one."""
+        return self.floor in HOLDING
+
+    @property
     def believes(self) -> bool:
-        """Whether an onset may hold the voice."""
-        return self.settings.longest_ms > 0 and self.unconfirmed < TRUSTED_UNCONFIRMED
+        """Whether a hint may hold the voice."""
+        return self.settings.longest_hold_ms > 0 and self.unconfirmed < TRUSTED_UNCONFIRMED
 
-    def take(self, signal: FloorSignal, now: float) -> tuple[FloorState, FloorOrder]:
-        """The floor after a signal, and the order."""
-        floor, order = FLOOR_TABLE[self.floor][signal]
-        held_at = now if order is FloorOrder.HOLD else self.held_at
-        unconfirmed = self.unconfirmed
-        if signal is FloorSignal.DECIDED:
-            unconfirmed = 0
-        elif order is FloorOrder.RESUME:
-            unconfirmed += 1
-        return (
-            evolve(
-                self,
-                floor=floor,
-                held_at=held_at,
-                deadline=self._deadline(floor, held_at, now),
-                unconfirmed=unconfirmed,
-            ),
-            order,
+    @property
+    def deadline(self) -> float:
+        """When the state ends by itself; infinity: not before something else happens."""
+        return min(self.since + self._lasts_s(), self._bound())
+
+    def _bound(self) -> float:
+        if self.waiting_since is None:
+            return math.inf
+        return self.waiting_since + self.settings.longest_hold_ms / 1000
+
+    def _lasts_s(self) -> float:
+        ms = self.settings
+        match self.floor:
+            case Floor.FREE:
+                return math.inf
+            case Floor.SOUNDING:
+                return ms.alone_ms / 1000
+            case Floor.SPEAKING:
+                return math.inf if self.sounding else ms.alone_ms / 1000
+            case Floor.FADING if self.stopped_at >= self.sound_at:
+                return min(ms.decision_ms, ms.linger_ms) / 1000  # the service has named it already
+            case Floor.FADING:
+                return ms.linger_ms / 1000
+            case Floor.DECIDING:
+                return ms.decision_ms / 1000
+            case Floor.EXCUSED:
+                return NAMED_WITHIN_S
+
+    def hint(self, signal: FloorSignal, now: float, *, believed: bool) -> FloorState:
+        """After `SOUND` or `SPEECH`; one that is not believed holds nothing.
+
+        Args:
+            signal: which of the two.
+            now: the time (s).
+            believed: whether replies may be interrupted; whether the hints have earned trust is known here.
+        """
+        trusted = believed and self.believes
+        return self.take(signal if trusted or self.holds else FloorSignal.DOUBTED, now)
+
+    def take(self, signal: FloorSignal, now: float) -> FloorState:
+        """The floor after a signal that comes at `now`."""
+        if signal is FloorSignal.STOPPED and self.sounding:
+            signal = FloorSignal.TOO_SOON
+        after = FLOOR_TABLE[self.floor][signal]
+        stopped = signal in (FloorSignal.STOPPED, FloorSignal.TOO_SOON)
+        # A sound that goes on, or a word more, gives a state its time anew.
+        renewed = after is not self.floor or signal in _RENEWING
+        return evolve(
+            self,
+            floor=after,
+            since=now if renewed else self.since,
+            stopped_at=now if stopped else self.stopped_at,
         )
 
-    def _deadline(self, floor: Floor, held_at: float, now: float) -> float:
-        if floor is Floor.FREE:
-            return math.inf
-        longest = held_at + self.settings.longest_ms / 1000
-        if floor is Floor.HELD:
-            return longest
-        if self.floor is Floor.LINGERING:
-            return self.deadline
-        return min(longest, now + self.settings.linger_ms / 1000)
+    def hear(self, *, sounding: bool, now: float) -> FloorState:
+        """The ear hears a person, or does not any more."""
+        renewed = self.floor is Floor.SPEAKING
+        return evolve(
+            self,
+            sounding=sounding,
+            sound_at=now if sounding else self.sound_at,
+            since=now if renewed else self.since,
+        )
+
+    def wait(self, now: float) -> FloorState:
+        """A voice begins to wait."""
+        return evolve(self, waiting_since=now)
+
+    def give_back(self, now: float) -> FloorState:
+        """A voice that waited goes on: it was no interruption."""
+        outlasted = now >= self._bound()
+        unconfirmed = TRUSTED_UNCONFIRMED if outlasted else self.unconfirmed + 1
+        return evolve(self, waiting_since=None, unconfirmed=unconfirmed)
+
+    def let_go(self) -> FloorState:
+        """The voice that waited is none any more."""
+        return evolve(self, waiting_since=None)
+
+    def trust(self) -> FloorState:
+        """The service decided on an interruption, or somebody spoke while the agent was silent: no echo."""
+        return evolve(self, unconfirmed=0)
+
+
+_RENEWING = frozenset({FloorSignal.SPEECH, FloorSignal.WORDS, FloorSignal.DOUBTED, FloorSignal.SOUND})

@@ -1,20 +1,27 @@
-"""The conversation as the controller sees it: a pure function over frozen values.
+"""What becomes of the conversation: `step(conversation, event, now)`. No I/O, no clock.
 
-`step(conversation, event, now)` returns the next conversation, the commands for the speaker and what is
-to be told to the taps. It does no I/O and asks no clock. It finds out which replies an event concerns,
-looks up the table for each, and keeps what was said so that it can tell what was heard.
+It returns the next conversation, the commands for the speaker and what is to be told to the taps. For each
+event it finds out which replies and which signals of the floor it concerns, looks them up in the two
+tables, and does what they say. What was said is kept so that it can tell what was heard.
+
+After each event it tells who has the floor, if that has changed. Nobody else works that out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import bisect
+import math
 from typing import Any, TypeAlias
 
 import attrs
 
-from actors.barge_in.floor import Floor, FloorOrder, FloorSignal, FloorState
+from actors.barge_in.conversation import Conversation, ReplyState, Word
+from actors.barge_in.floor import Floor, FloorOrder, FloorSignal, FloorState, order_between
 from actors.barge_in.table import LIVING, TABLE, Life, Order, Signal
 from channels.happenings import (
+    AnswerMissing,
+    FloorHolder,
+    FloorPassed,
     Happening,
     Interrupted,
     PersonSaid,
@@ -47,96 +54,36 @@ from channels.messages import (
     SpeakerCommand,
     SpeakerReport,
 )
-from channels.settings import HoldSettings
 from channels.wire.events import (
     AgentTranscript,
     AgentTranscriptDelta,
     ReplyAudio,
     ReplyDone,
+    ReplyFailed,
     ReplyStarted,
     SessionReady,
     SessionUpdated,
     SpeechStarted,
     SpeechStopped,
+    ToolCall,
     UserTranscript,
     UserTranscriptDelta,
 )
 from channels.wire.resolved import is_interruptible
 
-__all__ = ["Conversation", "Event", "Outcome", "ReplyState", "TimePassed", "step"]
-
-UNNAMED = "unnamed"
-"""The reply of sound that names none, before any reply was announced."""
+__all__ = ["Event", "Outcome", "TimePassed", "step"]
 
 MOST_ENDED_REMEMBERED = 1024
 """Replies whose late sound is known to be late: at one reply in three seconds, some fifty minutes of them."""
 
 
-@attrs.frozen
-class Word:
-    """A word of a reply and the place of its sound (ms from the reply's first sample)."""
-
-    text: str
-    start_ms: int | None
-    end_ms: int | None
-
-
-@attrs.frozen
-class ReplyState:
-    """One reply."""
-
-    life: Life = Life.ARRIVING
-    audible: bool = False
-    """Some of it that is not silence has been played."""
-    words: tuple[Word, ...] = ()
-    words_told: int = 0
-    """How many of them the taps know to be heard."""
-    text: str = ""
-    """The service's own final text; cut by its estimate if it was interrupted."""
-
-
-@attrs.frozen
-class Conversation:
-    """All that the controller knows."""
-
-    replies: Mapping[str, ReplyState] = attrs.field(factory=dict)
-    """Those that are not over, in the order of their first mention."""
-    ended: Mapping[str, Life] = attrs.field(factory=dict)
-    """How the latest ones ended, oldest first."""
-    newest: str = UNNAMED
-    session_id: str | None = None
-    interruptible: bool = True
-    """False while the session has `interrupt_response: false`."""
-    floor: FloorState = attrs.field(factory=lambda: FloorState(HoldSettings()))
-    playing: tuple[str, float] | None = None
-    """The reply that was played last, and how many ms of it."""
-    away: bool = False
-    """The room cannot be reached: the voice waits, whoever has the floor."""
-    filler: str | None = None
-    """A sound that is no reply and gives way to everything, while it is being played."""
-    fillers: int = 0
-    dropped_bytes: int = 0
-    """Sound of replies that were over when it came."""
-
-    def may_hold(self) -> bool:
-        """Whether a sound of the person may hold the voice: there must be a voice, and trust in the sound."""
-        return self.floor.floor is not Floor.FREE or (
-            self.speaks() and self.interruptible and self.floor.believes()
-        )
-
-    def speaks(self) -> bool:
-        """Whether the agent has something to say."""
-        return any(reply.life in LIVING for reply in self.replies.values())
-
-    def life(self, reply_id: str) -> Life | None:
-        """Where that reply is in its life; None if it is not known."""
-        reply = self.replies.get(reply_id)
-        return reply.life if reply else self.ended.get(reply_id)
+TOOL_ANSWERED_WITHIN_S = 130.0
+"""From a tool call to its answer: the longest time that a tool has by default, and some."""
 
 
 @attrs.frozen
 class TimePassed:
-    """The floor's deadline may be over."""
+    """A deadline may be over."""
 
 
 Event: TypeAlias = (
@@ -147,44 +94,41 @@ Outcome: TypeAlias = tuple[Conversation, list[SpeakerCommand], list[Happening]]
 
 def step(conversation: Conversation, event: Event, now: float) -> Outcome:
     """What follows from an event that comes at `now` (s): the next state, the commands, the happenings."""
-    turn = _Turn(conversation, now)
+    turn = _Step(conversation, now)
     match event:
         case SpeechStarted():
-            turn.happenings.append(TurnStarted(now))
-            turn.cut_filler()
-            if conversation.interruptible:
-                turn.signal_living(Signal.INTERRUPTED)
-                turn.signal_floor(FloorSignal.DECIDED)
+            turn.start_speech()
+        case SpeechStopped():
+            turn.stop_speech()
         case SoundStarted():
-            turn.cut_filler()
-            if conversation.may_hold():
-                turn.signal_floor(FloorSignal.SOUND)
+            turn.start_sound()
         case SoundStopped():
+            turn.hear(sounding=False)
             turn.signal_floor(FloorSignal.SILENCE)
         case TimePassed():
-            if now >= conversation.floor.deadline:
-                turn.signal_floor(FloorSignal.DEADLINE)
+            turn.pass_time()
         case RoomAway():
             turn.lose_room()
         case RoomBack():
             turn.find_room()
-        case SpeechStopped():
-            turn.happenings.append(TurnStopped(now))
         case ReplyStarted(reply_id=reply_id):
             turn.begin(reply_id)
         case ReplyAudio(data=data, reply_id=reply_id):
             turn.signal(conversation.newest if reply_id is None else reply_id, Signal.SOUND, sound=data)
         case ReplyDone(reply_id=reply_id, status="interrupted"):
-            turn.signal(reply_id, Signal.INTERRUPTED)
-            # The end of one reply, or of one long gone, decides nothing about a voice that is still held.
-            if not turn.conversation.speaks():
-                turn.signal_floor(FloorSignal.DECIDED)
+            turn.interrupt(reply_id)
         case ReplyDone(reply_id=reply_id):
             turn.signal(reply_id, Signal.COMPLETED)
         case AgentTranscriptDelta(delta=delta, reply_id=reply_id, start_ms=start_ms, end_ms=end_ms):
             turn.add_word(reply_id, Word(delta.strip(), start_ms, end_ms))
-        case AgentTranscript(text=text, reply_id=reply_id):
-            turn.set_text(reply_id, text)
+        case AgentTranscript(text=text, reply_id=reply_id, interrupted=interrupted):
+            turn.set_text(reply_id, text, interrupted=interrupted)
+            if interrupted:
+                turn.interrupt(reply_id)
+        case ToolCall():
+            turn.call_tool(conversation.newest)
+        case ReplyFailed():
+            turn.change(turn=conversation.turn.end())  # it was told; nobody is asked again by itself
         case Playing(reply_id=reply_id, played_ms=played_ms, audible=audible):
             turn.note_played(reply_id, played_ms, audible)
         case Fill(pcm=pcm):
@@ -202,21 +146,22 @@ def step(conversation: Conversation, event: Event, now: float) -> Outcome:
             turn.change(interruptible=is_interruptible(config))
             turn.happenings.append(SessionConfigured(config))
         case UserTranscriptDelta(text=text):
-            turn.happenings.append(PersonSaid(text, final=False))
-        case UserTranscript(text=text):
-            turn.happenings.append(PersonSaid(text, final=True))
-        case ConnectionBroke():
-            # A resumed session may go on with its reply; only a fresh one says that it will not.
-            pass
+            turn.understand(text)
+        case UserTranscript(text=text, item_id=item_id):
+            turn.settle_words(item_id, text)
+        case ConnectionBroke() if conversation.turn.speaking:
+            # A resumed session may go on with its reply; only a fresh one says that it will not. But nobody
+            # tells any more when the person has finished.
+            turn.finish_speech()
         case SessionOver():
-            turn.signal_living(Signal.INTERRUPTED)
-            turn.happenings.clear()  # nobody interrupted: whoever it was said to is gone
+            turn.leave_session()
         case _:
             pass
+    turn.settle()
     return turn.conversation, turn.commands, turn.happenings
 
 
-class _Turn:
+class _Step:
     """One step in the making."""
 
     def __init__(self, conversation: Conversation, now: float) -> None:
@@ -228,30 +173,150 @@ class _Turn:
     def change(self, **changes: Any) -> None:
         self.conversation = attrs.evolve(self.conversation, **changes)
 
+    # The person, as the service and the ear have them.
+
+    def start_speech(self) -> None:
+        conversation = self.conversation
+        self.cut_filler()
+        if not self._is_told_late():
+            self._end_told_turn()
+            self.change(turn=self.conversation.turn.begin(aside=conversation.has_voice()))
+        self.happenings.append(TurnStarted(self.now, self.conversation.turn.number))
+        if conversation.interruptible and conversation.floor.settings.on_speech_started == "cut":
+            self.signal_living(Signal.INTERRUPTED)
+            self.change(turn=self.conversation.turn.interrupt())
+        if not self.conversation.speaks():
+            self.change(floor=self.conversation.floor.trust())
+        self._hint(FloorSignal.SPEECH)
+
+    def _is_told_late(self) -> bool:
+        """Now and then the service tells of an end, and of the words, before their beginning."""
+        floor, turn = self.conversation.floor, self.conversation.turn
+        just_now = self.now - floor.stopped_at <= floor.settings.decision_ms / 1000
+        return just_now and bool(turn.parts) and not turn.partial
+
+    def stop_speech(self) -> None:
+        self.happenings.append(TurnStopped(self.now, self.conversation.turn.number))
+        self.finish_speech()
+
+    def finish_speech(self) -> None:
+        self.change(turn=self.conversation.turn.finish())
+        self.signal_floor(FloorSignal.STOPPED)
+
+    def understand(self, text: str) -> None:
+        aside = self.conversation.has_voice()
+        self.change(turn=self.conversation.turn.understand(text, aside=aside))
+        self.signal_floor(FloorSignal.WORDS)
+        self._say(certain=False)
+
+    def settle_words(self, item_id: str, text: str) -> None:
+        aside = self.conversation.has_voice()
+        self.change(turn=self.conversation.turn.settle(item_id, text, aside=aside))
+        self._say(certain=True)
+
+    def start_sound(self) -> None:
+        self.cut_filler()
+        self.hear(sounding=True)
+        self._hint(FloorSignal.SOUND)
+
+    def hear(self, *, sounding: bool) -> None:
+        self.change(floor=self.conversation.floor.hear(sounding=sounding, now=self.now))
+
+    def _say(self, *, certain: bool) -> None:
+        turn = self.conversation.turn
+        if not (turn.complete or turn.told):  # else it is told as final, once
+            self.happenings.append(PersonSaid(turn.text, final=False, turn=turn.number, certain=certain))
+
+    def _end_told_turn(self) -> None:
+        """Before another turn begins, the last one is told, whatever final words of it never came."""
+        turn = self.conversation.turn
+        if turn.over and not turn.told:
+            self._tell_turn()
+
+    def _tell_turn(self) -> None:
+        turn = self.conversation.turn
+        if turn.text:
+            self.happenings.append(PersonSaid(turn.text, final=True, turn=turn.number, certain=True))
+        self.change(turn=turn.tell())
+
+    # The floor.
+
+    def _hint(self, signal: FloorSignal) -> None:
+        conversation = self.conversation
+        self._pass_floor(conversation.floor.hint(signal, self.now, believed=conversation.interruptible))
+
     def signal_floor(self, signal: FloorSignal) -> None:
-        floor, order = self.conversation.floor.take(signal, self.now)
-        self.change(floor=floor)
-        match order:
+        self._pass_floor(self.conversation.floor.take(signal, self.now))
+
+    def _pass_floor(self, after: FloorState) -> None:
+        before = self.conversation.floor
+        self.change(floor=after)
+        match order_between(before.floor, after.floor):
             case FloorOrder.HOLD:
                 self._command(Hold())
-                self.happenings.append(VoiceHeld(self.now))
-            case FloorOrder.RESUME if signal is FloorSignal.DECIDED:
-                # What was held is cut; the speaker is freed for what comes next.
-                self._command(Resume())
             case FloorOrder.RESUME:
                 self._command(self._resume())
-                held_ms = round((self.now - floor.held_at) * 1000)
-                self.happenings.append(VoiceResumed(self.now, held_ms))
             case FloorOrder.NOTHING:
                 pass
 
+    def pass_time(self) -> None:
+        if self.now >= self.conversation.floor.deadline:
+            self.signal_floor(FloorSignal.DEADLINE)
+        if self.now >= self.conversation.overdue_at:
+            self._miss_answer("none")
+
+    def settle(self) -> None:
+        """What follows from all that is known now."""
+        if self.conversation.floor.floor is Floor.DECIDING and not self.conversation.undecided():
+            self.signal_floor(FloorSignal.DECIDED)
+        self._settle_wait()
+        turn = self.conversation.turn
+        heard_out = turn.aside and not turn.speaking and not self.conversation.floor.holds
+        if not turn.over and (heard_out or (not turn.speaking and self._agent_is_heard_again())):
+            self.change(turn=turn.end())
+        if self.conversation.turn.complete and not self.conversation.turn.told:
+            self._tell_turn()
+        self._settle_holder()
+
+    def _agent_is_heard_again(self) -> bool:
+        return not self.conversation.floor.holds and self.conversation.is_heard()
+
+    def _settle_wait(self) -> None:
+        floor, voice = self.conversation.floor, self.conversation.has_voice()
+        if floor.waiting_since is None:
+            if floor.holds and voice:
+                self.change(floor=floor.wait(self.now))
+                self.happenings.append(VoiceHeld(self.now))
+        elif not voice:
+            self.change(floor=floor.let_go())
+        elif not floor.holds:
+            held_ms = round((self.now - floor.waiting_since) * 1000)
+            self.change(floor=floor.give_back(self.now))
+            self.happenings.append(VoiceResumed(self.now, held_ms))
+
+    def _settle_holder(self) -> None:
+        holder = self.conversation.finds_holder()
+        if holder is not self.conversation.holder:
+            overdue_at = self._overdue_at(acted=self.conversation.turn.acted)
+            self.change(holder=holder, overdue_at=overdue_at)
+            self.happenings.append(FloorPassed(holder, self.conversation.turn.number, self.now))
+
+    def _miss_answer(self, why: str) -> None:
+        turn = self.conversation.turn
+        missed = self.conversation.answer_is_due()
+        self.change(turn=turn.end(), overdue_at=math.inf)
+        if missed:
+            self.happenings.append(AnswerMissing(turn.number, turn.text, why, self.now))
+
+    # The room.
+
     def lose_room(self) -> None:
-        if not self.conversation.away and self.conversation.floor.floor is Floor.FREE:
+        if not self.conversation.away and not self.conversation.floor.holds:
             self.commands.append(Hold())
         self.change(away=True)
 
     def find_room(self) -> None:
-        if self.conversation.away and self.conversation.floor.floor is Floor.FREE:
+        if self.conversation.away and not self.conversation.floor.holds:
             self.commands.append(self._resume())
         self.change(away=False)
 
@@ -265,7 +330,7 @@ class _Turn:
             return Resume()
         reply_id, played_ms = self.conversation.playing
         reply = self.conversation.replies.get(reply_id)
-        for word in reply.words if reply else ():
+        for word in reply.words if reply is not None and reply.living else ():
             if (
                 word.start_ms is not None
                 and word.end_ms is not None
@@ -274,16 +339,28 @@ class _Turn:
                 return Resume(reply_id, word.start_ms)
         return Resume()
 
+    # Replies.
+
     def begin(self, reply_id: str) -> None:
         if self.conversation.life(reply_id) is not None:
             return
         self.signal_living(Signal.LEFT_OPEN)
-        self._put(reply_id, ReplyState())
+        self._put(reply_id, ReplyState(self.now))
 
     def signal_living(self, signal: Signal) -> None:
         for reply_id, reply in self.conversation.replies.items():
             if reply.life in LIVING:
                 self.signal(reply_id, signal)
+
+    def interrupt(self, reply_id: str) -> None:
+        """The service's decision about one reply."""
+        reply = self.conversation.replies.get(reply_id)
+        if reply is not None and reply.living:
+            self.change(floor=self.conversation.floor.trust(), turn=self.conversation.turn.interrupt())
+        self.signal(reply_id, Signal.INTERRUPTED)
+        # The end of one reply, or of one long gone, decides nothing about a voice that is still held.
+        if not self.conversation.speaks():
+            self.signal_floor(FloorSignal.DECIDED)
 
     def signal(
         self, reply_id: str, signal: Signal, *, sound: bytes = b"", finished: Finished | None = None
@@ -305,14 +382,15 @@ class _Turn:
                 self.change(dropped_bytes=self.conversation.dropped_bytes + len(sound))
             case Order.NOTHING:
                 pass
-        if after is before:
-            return
         if before is None:
-            self._put(reply_id, ReplyState(after))
-        elif finished is not None:
-            self._end(after, finished)
-        else:
-            self._put(reply_id, attrs.evolve(self.conversation.replies[reply_id], life=after))
+            self._put(reply_id, ReplyState(self.now, after))
+        elif after is not before:
+            if finished is not None:
+                self._end(after, finished)
+            else:
+                self._put(reply_id, attrs.evolve(self.conversation.replies[reply_id], life=after))
+        if order is Order.PLAY and sound and not self.conversation.replies[reply_id].sounds:
+            self._put(reply_id, attrs.evolve(self.conversation.replies[reply_id], sounds=True))
 
     def fill(self, pcm: bytes) -> None:
         conversation = self.conversation
@@ -327,15 +405,36 @@ class _Turn:
             self.commands.append(Cut(self.conversation.filler))
             self.change(filler=None)
 
+    def call_tool(self, reply_id: str) -> None:
+        reply = self.conversation.replies.get(reply_id)
+        if reply is not None:
+            self._put(reply_id, attrs.evolve(reply, acts=True))
+        self.change(turn=self.conversation.turn.act(), overdue_at=self._overdue_at(acted=True))
+
+    def _overdue_at(self, *, acted: bool) -> float:
+        if self.conversation.finds_holder() is not FloorHolder.ANSWER:
+            return math.inf
+        within_ms = self.conversation.floor.settings.answer_within_ms
+        return self.now + (TOOL_ANSWERED_WITHIN_S if acted else within_ms / 1000)
+
     def add_word(self, reply_id: str, word: Word) -> None:
         reply = self.conversation.replies.get(reply_id)
-        if reply is not None:
-            self._put(reply_id, attrs.evolve(reply, words=(*reply.words, word)))
+        if reply is None:
+            return
+        words = list(reply.words)
+        place = len(words)
+        if word.start_ms is not None:
+            # Their places say in which order they are spoken; what was told to be heard stays told.
+            starts = [-math.inf if one.start_ms is None else one.start_ms for one in words]
+            place = bisect.bisect_right(starts, word.start_ms, lo=min(reply.words_told, len(words)))
+        words.insert(place, word)
+        self._put(reply_id, attrs.evolve(reply, words=tuple(words)))
 
-    def set_text(self, reply_id: str, text: str) -> None:
+    def set_text(self, reply_id: str, text: str, *, interrupted: bool) -> None:
         reply = self.conversation.replies.get(reply_id)
-        if reply is not None:
-            self._put(reply_id, attrs.evolve(reply, text=text))
+        # Two may come for one interrupted reply, in either order: the flagged one counts.
+        if reply is not None and (interrupted or not reply.cut_text):
+            self._put(reply_id, attrs.evolve(reply, text=text, cut_text=interrupted))
 
     def note_played(self, reply_id: str, played_ms: float, audible: bool) -> None:
         reply = self.conversation.replies.get(reply_id)
@@ -344,7 +443,7 @@ class _Turn:
         self.change(playing=(reply_id, played_ms))
         if audible and not reply.audible:
             self.happenings.append(ReplyBegan(reply_id, self.now))
-        told = _words_played(reply, played_ms)
+        told = reply.words_played(played_ms)
         if told > reply.words_told:
             new = " ".join(word.text for word in reply.words[reply.words_told : told])
             self.happenings.append(WordsHeard(reply_id, new))
@@ -353,6 +452,15 @@ class _Turn:
                 reply_id,
                 attrs.evolve(reply, audible=audible or reply.audible, words_told=max(told, reply.words_told)),
             )
+
+    def leave_session(self) -> None:
+        """Whoever it was said to is gone: nobody interrupted, and nobody waits for an answer."""
+        before = len(self.happenings)
+        self.signal_living(Signal.INTERRUPTED)
+        del self.happenings[before:]
+        self.change(turn=self.conversation.turn.end())
+        self.finish_speech()
+        self._end_told_turn()
 
     def _put(self, reply_id: str, reply: ReplyState) -> None:
         new = reply_id not in self.conversation.replies
@@ -369,10 +477,20 @@ class _Turn:
         if len(ended) > MOST_ENDED_REMEMBERED:
             del ended[next(iter(ended))]
         self.change(replies=others, ended=ended)
-        heard = _heard_text(reply, life, played_ms)
+        heard = reply.heard_text(life, played_ms)
         self.happenings.append(
             ReplyEnded(reply_id, _OUTCOMES[life], round(played_ms), heard, self.now, finished.underruns)
         )
+        if life is Life.PLAYED and not reply.audible and not self.conversation.floor.holds:
+            self._end_unheard(reply)
+
+    def _end_unheard(self, reply: ReplyState) -> None:
+        if not self.conversation.turn.acted:
+            self._miss_answer("empty")
+        elif not reply.acts:
+            self.change(
+                turn=self.conversation.turn.end()
+            )  # silence was the answer: a tool has ended the call
 
 
 _OUTCOMES = {
@@ -380,21 +498,3 @@ _OUTCOMES = {
     Life.CUT: ReplyOutcome.CUT,
     Life.ABANDONED: ReplyOutcome.ABANDONED,
 }
-
-
-def _heard_text(reply: ReplyState, life: Life, played_ms: float) -> str:
-    if life is Life.PLAYED and reply.text:
-        return reply.text
-    if reply.words:
-        return " ".join(word.text for word in reply.words[: _words_played(reply, played_ms)])
-    return reply.text if played_ms > 0 else ""
-
-
-def _words_played(reply: ReplyState, played_ms: float) -> int:
-    """How many of the words, from the first on, have been played to their end."""
-    count = 0
-    for word in reply.words:
-        if word.end_ms is not None and word.end_ms > played_ms:
-            break
-        count += 1
-    return count

@@ -3,7 +3,9 @@
 Everything that decides whether sound is heard lives here. A reply begins at `ARRIVING` with its first
 mention and ends in exactly one of `PLAYED`, `CUT`, `ABANDONED`. The rows to look at:
 
-- whatever state it is in, a living reply that is interrupted is cut;
+- whatever state it is in, a living reply that is interrupted is cut, and only that cuts it: that somebody
+  speaks is no decision, and a reply that nobody has heard yet is not lost by it;
+- once it is cut, the service may still call it completed: that changes nothing;
 - once cut (or ended), sound that still arrives is dropped, in whatever order things come;
 - once the speaker was told that a reply is complete it gets no more of it: it may have reported the end
   already, and sound after that would be a reply that never ends, with all later ones behind it;
@@ -42,9 +44,9 @@ class Signal(enum.Enum):
     SOUND = "sound"
     """`reply.audio`."""
     COMPLETED = "completed"
-    """`reply.done` with any status but interrupted."""
+    """`reply.done` with any status but interrupted; it may follow `transcript.agent{interrupted: true}`."""
     INTERRUPTED = "interrupted"
-    """`reply.done{interrupted}`, or `input.speech.started` while replies may be interrupted."""
+    """`reply.done{interrupted}` or `transcript.agent{interrupted: true}`: the service's decision."""
     LEFT_OPEN = "left open"
     """Another reply began, or a fresh session, before `reply.done`."""
     FINISHED = "finished"

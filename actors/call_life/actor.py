@@ -16,17 +16,17 @@ from actors.call_life.machine import Life
 from actors.call_life.table import Deed, Phase, Signal
 from channels.bounded import Receiver, Sender
 from channels.happenings import (
+    AskGivenUp,
+    AskSent,
     BystanderFailed,
     CallEnded,
+    FloorHolder,
+    FloorPassed,
     Happening,
     PersonSaid,
     ReplyBegan,
     ReplyEnded,
-    SoundStarted,
-    SoundStopped,
     Taps,
-    TurnStarted,
-    TurnStopped,
     WordsHeard,
 )
 from channels.messages import BeginSession, EndSession, LeaveRoom, PersonCame, PersonWent, SessionOrder
@@ -68,6 +68,7 @@ class CallLife:
     life: Life = field(init=False)
     _goodbye: str | None = field(default=None, init=False)
     """The reply that was heard first after a goodbye was asked for."""
+    _goodbye_asked: bool = field(default=False, init=False)
     _moved: trio.Event = field(factory=trio.Event, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -100,15 +101,19 @@ class CallLife:
         async for happening in self.happenings:
             now = trio.current_time()
             match happening:
-                case SoundStarted() | SoundStopped() | TurnStarted() | TurnStopped() | PersonSaid():
+                case FloorPassed(holder=FloorHolder.PERSON) | PersonSaid():
                     await self._do(*self.life.take(Signal.SIGN, now))
+                case AskSent(request=ReplyCreate(instructions=said)) if said == SAY_GOODBYE:
+                    self._goodbye_asked = True
+                case AskGivenUp(request=ReplyCreate(instructions=said)) if said == SAY_GOODBYE:
+                    await self._do(*self.life.take(Signal.SPOKEN, now))
                 case ReplyBegan(reply_id=reply_id):
-                    if self.life.phase is Phase.CLOSING and self._goodbye is None:
+                    if self._goodbye_asked and self._goodbye is None:
                         self._goodbye = reply_id
                     self._become(self.life.speak(now))
                 case ReplyEnded(reply_id=reply_id) if reply_id == self._goodbye:
                     await self._do(*self.life.take(Signal.SPOKEN, now))
-                case WordsHeard() | ReplyEnded():
+                case WordsHeard() | FloorPassed():
                     self._become(self.life.speak(now))
                 case BystanderFailed(actor=actor) if actor == TELLS_OF_SOUNDS:
                     await self._do(*self.life.be_deaf(now))
@@ -143,7 +148,7 @@ class CallLife:
             case Deed.ASK:
                 await self.requests.send(ReplyCreate(ASK))
             case Deed.SAY_GOODBYE:
-                self._goodbye = None
+                self._goodbye, self._goodbye_asked = None, False
                 await self.requests.send(ReplyCreate(SAY_GOODBYE))
             case Deed.NOTHING:
                 pass

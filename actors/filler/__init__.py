@@ -1,6 +1,6 @@
 """Filler: a quiet sound of ours while a slow tool runs, since the service never says anything then."""
 
 from actors.filler.actor import Filler
-from actors.filler.sound import load_filler
+from actors.filler.sound import load_filler, tone
 
-__all__ = ["Filler", "load_filler"]
+__all__ = ["Filler", "load_filler", "tone"]

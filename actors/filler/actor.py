@@ -14,12 +14,9 @@ from attrs import define, field
 
 from channels.bounded import Receiver, Sender
 from channels.happenings import (
+    FloorHolder,
+    FloorPassed,
     Happening,
-    Interrupted,
-    ReplyBegan,
-    ReplyEnded,
-    SoundStarted,
-    SoundStopped,
     ToolAnswered,
     ToolCalled,
     ToolDropped,
@@ -48,15 +45,14 @@ class Patience:
     _running: set[str] = field(factory=set, init=False)
     _until: float = field(default=-math.inf, init=False)
     """Until when somebody waits for something; infinity while a tool runs."""
-    _speaking: set[str] = field(factory=set, init=False)
-    _person_sounds: bool = field(default=False, init=False)
+    _silent: bool = field(default=True, init=False)
+    """Neither the person nor the agent has the floor."""
     _next: float = field(default=math.inf, init=False)
 
     @property
     def next_at(self) -> float:
         """When the sound is to be asked for; infinity: not as things are."""
-        silent = not self._speaking and not self._person_sounds
-        return self._next if silent and self._next <= self._until else math.inf
+        return self._next if self._silent and self._next <= self._until else math.inf
 
     def take(self, happening: Happening, now: float) -> None:
         """Something happened that may begin or end a wait."""
@@ -72,17 +68,12 @@ class Patience:
             case ToolDropped(call_id=call_id):
                 self._running.discard(call_id)
                 self._until = math.inf if self._running else -math.inf
-            case ReplyBegan(reply_id=reply_id):
-                self._speaking.add(reply_id)
-                self._until = math.inf if self._running else -math.inf
-            case ReplyEnded(reply_id=reply_id) | Interrupted(reply_id=reply_id):
-                self._speaking.discard(reply_id)
-                self._wait_again(now)
-            case SoundStarted():
-                self._person_sounds = True
-            case SoundStopped():
-                self._person_sounds = False
-                self._wait_again(now)
+            case FloorPassed(holder=holder):
+                self._silent = holder in (FloorHolder.NOBODY, FloorHolder.ANSWER)
+                if holder is FloorHolder.AGENT:
+                    self._until = math.inf if self._running else -math.inf
+                elif self._silent:
+                    self._wait_again(now)
             case _:
                 pass
 

@@ -23,7 +23,7 @@ from channels.bounded import Receiver, Sender
 from channels.happenings import SoundStarted, SoundStopped, Taps
 from channels.messages import MicrophoneFrame, Sounding
 from channels.ports import EchoCanceller
-from channels.settings import HoldSettings
+from channels.settings import BargeInSettings
 from channels.sound import SAMPLE_BYTES, ms_of_bytes
 
 __all__ = ["Judge", "Judged", "OnsetDetector"]
@@ -66,7 +66,7 @@ class OnsetDetector:
     taps: Taps
     load: Callable[[], Awaitable[Judge]]
     window_ms: float
-    settings: HoldSettings = field(factory=HoldSettings)
+    settings: BargeInSettings = field(factory=BargeInSettings)
     canceller: EchoCanceller | None = None
     _clock: ArrivalClock = field(factory=ArrivalClock, init=False)
     _played: PlayedSound = field(factory=PlayedSound, init=False)

@@ -7,7 +7,7 @@ import math
 from attrs import define, field
 
 from channels.happenings import SoundStarted, SoundStopped
-from channels.settings import HoldSettings
+from channels.settings import BargeInSettings
 
 __all__ = ["PAUSE_MS", "Onsets"]
 
@@ -28,7 +28,7 @@ class Onsets:
     """
 
     window_ms: float
-    settings: HoldSettings = field(factory=HoldSettings)
+    settings: BargeInSettings = field(factory=BargeInSettings)
     sounding: bool = field(default=False, init=False)
     _voiced: int = field(default=0, init=False)
     _silent_ms: float = field(default=0.0, init=False)

@@ -12,7 +12,7 @@ from typing import Any
 import attrs
 
 from channels.secret import blot_out_fields
-from channels.settings import HoldSettings, Settings, SpeakerSettings
+from channels.settings import BargeInSettings, Settings, SpeakerSettings
 
 __all__ = ["FORMAT", "VERSION", "Header"]
 
@@ -35,7 +35,7 @@ class Header:
     started: str
     """The wall clock at second 0, ISO 8601 in UTC: the only such time in a record."""
     room: str
-    hold: HoldSettings
+    barge_in: BargeInSettings
     speaker: SpeakerSettings
     session: Mapping[str, Any]
     """What was asked of the service; what it made of that stands in `SessionReady`."""
@@ -52,7 +52,7 @@ class Header:
             platform.python_version(),
             datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
             settings.livekit.room_name,
-            settings.hold,
+            settings.barge_in,
             settings.speaker,
             blot_out_fields(settings.api.session.as_wire()),
             sound,

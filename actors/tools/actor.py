@@ -1,10 +1,11 @@
 """ToolRunner: runs the tools that the service's model calls, and sends what they return.
 
-In: the events of the session that concern tools. Out: `tool.result` messages, and happenings to the taps.
-What is decided is `decisions.step`; this actor moves messages and lends each call a cancel scope, in which
-it runs and in which its result waits to be taken: when the call is dropped, whichever it is ends. Async
-tools run in its nursery, all others in threads. Its input never waits for a tool or for the network.
-Cancelled, it cancels the tools and leaves threads to themselves.
+In: the events of the session that concern tools, and when the person begins another turn. Out:
+`tool.result` messages, and happenings to the taps. What is decided is `decisions.step`; this actor moves
+messages and lends each call a cancel scope, in which it runs and in which its result waits to be taken:
+when the call is dropped, whichever it is ends. Async tools run in its nursery, all others in threads. Its
+input never waits for a tool or for the network. Cancelled, it cancels the tools and leaves threads to
+themselves.
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ import trio
 from attrs import Factory, define, field
 
 from actors.tools.calling import Answer, call_tool
-from actors.tools.decisions import Event, Returned, Run, Send, Stop, TimePassed, ToolState, step
+from actors.tools.decisions import AnotherTurn, Event, Returned, Run, Send, Stop, TimePassed, ToolState, step
 from channels.bounded import Receiver, Sender
-from channels.happenings import Taps
+from channels.happenings import AskSent, Happening, Taps, TurnStarted
 from channels.messages import ToolEvent
 from channels.settings import ToolSettings
 from channels.wire.messages import ClientMessage
@@ -36,12 +37,14 @@ class ToolRunner:
     Args:
         settings: what may be called, and when results are sent.
         events: of the session, those that concern tools.
+        happenings: a tap, to know when the person begins another turn.
         requests: messages to the service.
         taps: are told of calls.
     """
 
     settings: ToolSettings
     events: Receiver[ToolEvent]
+    happenings: Receiver[Happening]
     requests: Sender[ClientMessage]
     taps: Taps
     state: ToolState = field(
@@ -54,8 +57,9 @@ class ToolRunner:
 
     async def run(self) -> None:
         """Answers until the events end."""
-        async with self.events, self.requests, trio.open_nursery() as nursery:
+        async with self.events, self.happenings, self.requests, trio.open_nursery() as nursery:
             nursery.start_soon(self._watch_deadline, nursery)
+            nursery.start_soon(self._watch_turns, nursery)
             async for event in self.events:
                 self._take(event, nursery)
             nursery.cancel_scope.cancel()
@@ -66,6 +70,18 @@ class ToolRunner:
                 await self._deadline_moved.wait()
                 continue
             self._take(TimePassed(), nursery)
+
+    async def _watch_turns(self, nursery: trio.Nursery) -> None:
+        latest = 0
+        async for happening in self.happenings:
+            match happening:
+                case TurnStarted(turn=turn) if turn != latest:
+                    latest = turn
+                    self._take(AnotherTurn(), nursery)
+                case AskSent():  # what somebody typed or pressed, say
+                    self._take(AnotherTurn(), nursery)
+                case _:
+                    pass
 
     def _take(self, event: Event, nursery: trio.Nursery) -> None:
         deadline = self.state.deadline

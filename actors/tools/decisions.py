@@ -3,7 +3,9 @@
 `step(state, event, now)` returns the next state, the commands and what is to be told to the taps. The rules:
 
 - a call belongs to the reply that began last. If the service interrupts that reply, the call's result is
-  never sent, and what still runs is stopped. Speech is the interruption as soon as the service says so;
+  never sent, and what still runs is stopped. That somebody speaks is no interruption;
+- the same tool with the same arguments runs once in a turn of the person, since models repeat themselves: the
+  repeats get what the first call returned. A tool may say that it is `repeatable`;
 - a tool that the service runs itself (`http` in its configuration) is never answered, nor is the same call
   twice;
 - a result is sent at once, or when its reply is done, as `ToolSettings` say; one of a `hold` tool at once;
@@ -14,6 +16,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from typing import Any, TypeAlias
@@ -25,18 +28,29 @@ from channels.messages import ConnectionBroke, SessionOver, ToolEvent
 from channels.settings import ToolSettings
 from channels.tools import Tool, ToolOptions
 from channels.wire.events import (
+    AgentTranscript,
     ReplyDone,
     ReplyStarted,
     SessionReady,
     SessionUpdated,
-    SpeechStarted,
     SpeechStopped,
     ToolCall,
 )
 from channels.wire.messages import ToolResult
-from channels.wire.resolved import declared_tools, is_interruptible
+from channels.wire.resolved import declared_tools
 
-__all__ = ["Command", "Event", "Returned", "Run", "Send", "Stop", "TimePassed", "ToolState", "step"]
+__all__ = [
+    "AnotherTurn",
+    "Command",
+    "Event",
+    "Returned",
+    "Run",
+    "Send",
+    "Stop",
+    "TimePassed",
+    "ToolState",
+    "step",
+]
 
 MOST_CALLS = 32
 """At a time. A model asks for a handful; more is a fault, and answered as one."""
@@ -86,7 +100,12 @@ class TimePassed:
     """The deadline may be over."""
 
 
-Event: TypeAlias = ToolEvent | Returned | TimePassed
+@frozen
+class AnotherTurn:
+    """The person has begun another turn: whatever is called from now on is called anew."""
+
+
+Event: TypeAlias = ToolEvent | Returned | TimePassed | AnotherTurn
 
 
 @frozen
@@ -101,8 +120,18 @@ class _Call:
     hold: bool
     returned: Returned | None = None
     returned_at: float = math.inf
+    repeats: str | None = None
+    """The call of which this is a repeat."""
     sent: bool = False
     """Handed over. It may still wait to be taken, until a later reply shows that it was."""
+
+
+@frozen
+class _Asked:
+    """What a tool was called for first in a turn."""
+
+    call_id: str
+    returned: Returned | None = None
 
 
 @frozen
@@ -119,7 +148,6 @@ class ToolState:
     settings: ToolSettings
     session_id: str | None = None
     connected: bool = False
-    interruptible: bool = True
     declared: Mapping[str, Mapping[str, Any]] = field(factory=dict)
     """The service's own view of the tools, by name."""
     reply: _Reply | None = None
@@ -127,6 +155,8 @@ class ToolState:
     calls: Mapping[str, _Call] = field(factory=dict)
     over: tuple[str, ...] = ()
     """Calls that are answered or dropped, the latest ones."""
+    asked: Mapping[tuple[str, str], _Asked] = field(factory=dict)
+    """What this turn of the person has called for, by name and arguments."""
 
     @property
     def deadline(self) -> float:
@@ -153,6 +183,7 @@ class ToolState:
         return ToolOptions(
             seconds if isinstance(seconds, int) and seconds > 0 else ours.timeout_seconds,
             mode if mode in ("interactive", "hold") else ours.execution_mode,
+            ours.repeatable,
         )
 
     def _is_open(self, reply_id: str | None) -> bool:
@@ -184,12 +215,13 @@ def step(state: ToolState, event: Event, now: float) -> Outcome:
         case ReplyDone(reply_id=reply_id):
             if state.reply is not None and state.reply.reply_id == reply_id:
                 turn.change(reply=evolve(state.reply, done=True))
-        case SpeechStarted():
-            if state.interruptible and state.reply is not None and not state.reply.done:
-                turn.interrupt(state.reply.reply_id)
+        case AgentTranscript(reply_id=reply_id, interrupted=True):
+            turn.interrupt(reply_id)
         case SpeechStopped():
             if state.reply is not None and state.reply.interrupted:
                 turn.change(reply=None)  # what is asked for from now on belongs to the new turn
+        case AnotherTurn():
+            turn.change(asked={})
         case SessionReady(session_id=session_id, config=config):
             turn.connect(session_id)
             turn.configure(config)
@@ -233,6 +265,8 @@ class _Step:
         self._put(call_id, _Call(name, reply_id, self.now, over_at, options.execution_mode == "hold"))
         self.happenings.append(ToolCalled(call_id, name))
         tool = state.tool(name)
+        if tool is not None and not options.repeatable and self._repeat(call):
+            return
         if tool is None:
             self.note(Returned(call_id, f"there is no tool called {name[:64]}", is_error=True))
         elif len(state.calls) >= MOST_CALLS:
@@ -242,7 +276,35 @@ class _Step:
             margin_s = min(1.0, options.timeout_seconds / 10)
             self.commands.append(Run(call, tool, options.timeout_seconds - margin_s))
 
+    def _repeat(self, call: ToolCall) -> bool:
+        """Whether it is a repeat, which gets what the first one returns."""
+        try:
+            what = (call.name, json.dumps(call.arguments, sort_keys=True, default=str))
+        except (RecursionError, TypeError, ValueError):
+            return False  # too odd to be compared
+        first = self.state.asked.get(what)
+        if first is None:
+            self.change(asked={**self.state.asked, what: _Asked(call.call_id)})
+            return False
+        self._put(call.call_id, evolve(self.state.calls[call.call_id], repeats=first.call_id))
+        if first.returned is not None:
+            self.note(evolve(first.returned, call_id=call.call_id))
+        return True
+
     def note(self, returned: Returned) -> None:
+        self._note_one(returned)
+        asked = dict(self.state.asked)
+        for what, first in self.state.asked.items():
+            if first.call_id == returned.call_id and returned.is_error:
+                del asked[what]  # who calls again after an error tries again
+            elif first.call_id == returned.call_id:
+                asked[what] = evolve(first, returned=returned)
+        self.change(asked=asked)
+        for call_id, call in list(self.state.calls.items()):
+            if call.repeats == returned.call_id and call.returned is None:
+                self._note_one(evolve(returned, call_id=call_id))
+
+    def _note_one(self, returned: Returned) -> None:
         call = self.state.calls.get(returned.call_id)
         if call is not None and call.returned is None:
             self._put(returned.call_id, evolve(call, returned=returned, returned_at=self.now))
@@ -279,14 +341,12 @@ class _Step:
     def leave(self, why: str) -> None:
         for call_id in list(self.state.calls):
             self._drop(call_id, why)
-        self.change(reply=None, over=(), connected=False)
+        self.change(reply=None, over=(), asked={}, connected=False)
 
     def configure(self, config: Mapping[str, Any]) -> None:
         declared = declared_tools(config)
         if declared is not None:
             self.change(declared=declared)
-        if config:
-            self.change(interruptible=is_interruptible(config))
 
     def send_what_may_go(self) -> None:
         for call_id, call in list(self.state.calls.items()):
@@ -301,8 +361,17 @@ class _Step:
         self.change(calls={**self.state.calls, call_id: call})
 
     def _drop(self, call_id: str, why: str) -> None:
-        call = self.state.calls[call_id]
+        if (call := self.state.calls.get(call_id)) is None:
+            return  # a repeat of one that was dropped before it
         self.commands.append(Stop(call_id))
+        if call.returned is None:
+            # It was stopped, so nothing comes of it: the same call is run when it is asked for again.
+            asked = {what: one for what, one in self.state.asked.items() if one.call_id != call_id}
+            self.change(asked=asked)
+            for other, repeat in list(self.state.calls.items()):
+                if repeat.repeats == call_id and repeat.returned is None:
+                    self.change(calls={**self.state.calls, other: evolve(repeat, repeats=None)})
+                    self._drop(other, why)
         if not call.sent:
             self.happenings.append(ToolDropped(call_id, call.name, why))
         self._end(call_id)

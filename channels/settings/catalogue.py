@@ -1,6 +1,6 @@
 """Every setting by its path, read off the classes that actors are given, and those classes built again.
 
-A path is what stands in a file: `hold.longest_ms`, `session.input.turn_detection.min_silence`. A field
+A path is what stands in a file: `barge_in.linger_ms`, `session.input.turn_detection.min_silence`. A field
 becomes a setting by being marked as one; nothing is listed here.
 """
 

@@ -18,9 +18,9 @@ __all__ = [
     "DEFAULT_ROOM_NAME",
     "DEFAULT_VOICE_AGENT_URL",
     "ApiSettings",
+    "BargeInSettings",
     "FillerSound",
     "FrontEndSettings",
-    "HoldSettings",
     "LiveKitSettings",
     "Settings",
     "SpeakerSettings",
@@ -60,11 +60,11 @@ _API_KEY = Setting(
 )
 # 40 ms is two frames of the speaker; 2000 ms is the most that the article advises.
 _QUEUE_SIZE = Setting(Whole(40, 2000, "ms"), "QUEUE_SIZE_MS", "leave it out for 100")
-# Ten seconds of silence after a cough are more than anybody would wait for.
-_LONGEST_HOLD = Setting(Whole(0, 10_000, "ms"), "HOLD_MS", "leave it out for 3000; 0 switches holding off")
+# Nobody talks for more than a minute while the agent waits to go on.
+_LONGEST_HOLD = Setting(Whole(0, 60_000, "ms"), "HOLD_MS", "leave it out for 20000; 0 switches holding off")
 # Silero's own default is 0.5, and below 0.2 it takes noise for a voice.
-_ACTIVATION_THRESHOLD = Setting(Number(0.2, 0.95), mend="leave it out for 0.5")
-_MIN_SPEECH = Setting(Whole(32, 1000, "ms"), mend="leave it out for 64")
+_ACTIVATION_THRESHOLD = Setting(Number(0.2, 0.95))
+_MIN_SPEECH = Setting(Whole(32, 1000, "ms"))
 
 _FILLER = Setting(OneLine(500), mend="write off, tone, or the path of a WAV file")
 
@@ -107,12 +107,22 @@ class SpeakerSettings:
 
 
 @attrs.frozen
-class HoldSettings:
-    """When a sound of the person holds the voice, and how long, until the service has decided.
+class BargeInSettings:
+    """What a sound of the person does to the agent's voice.
 
-    `longest_ms` bounds each hold; 0 switches holding off. The service was seen to take 1.07 to 2.2 s for
-    its decision. `linger_ms` is how much longer it is held once the person is silent again: a shorter one
-    gives back a coughed-at voice sooner, a longer one keeps a short "stop" from hearing it once more.
+    `on_speech_started` is what the service's `input.speech.started` means: `hold` is a hint that a person
+    speaks, which holds the voice until `reply.done` or `transcript.agent` says that it was interrupted; `cut`
+    is a decision, as the documentation has it.
+
+    `longest_hold_ms` bounds each hold while a person goes on speaking; 0 switches holding off. `alone_ms` is
+    how long one ear alone may hold: a sound that the service does not name (it took 1.2 to 2.2 s), or speech
+    of which it understands no more words and that the local ear does not hear. `linger_ms` is how much longer
+    the voice is held once the person is silent and the service has said nothing: a shorter one gives back a
+    coughed-at voice sooner, a longer one keeps a short "stop" from hearing it once more. `decision_ms` is how
+    long the service's decision is waited for once it says that they have finished: 6 to 12 ms were seen.
+
+    `answer_within_ms` is when a person who waits for an answer has waited too long. The service was seen to
+    think for up to 4.9 s.
 
     `activation_threshold` is the probability of speech from which the detector takes a sound for a person:
     a lower one is more sensitive. `min_speech_ms` is how long it must stay above it, judged every 32 ms:
@@ -120,11 +130,15 @@ class HoldSettings:
     agent's own voice, as the microphone hears it, from holding it.
     """
 
-    longest_ms: Annotated[int, _LONGEST_HOLD] = 3000
-    linger_ms: Annotated[int, Setting(Whole(0, 10_000, "ms"), mend="leave it out for 800")] = 800
+    on_speech_started: Annotated[str, Setting(Choice(("hold", "cut")))] = "hold"
+    longest_hold_ms: Annotated[int, _LONGEST_HOLD] = 20_000
+    alone_ms: Annotated[int, Setting(Whole(0, 60_000, "ms"))] = 4000
+    linger_ms: Annotated[int, Setting(Whole(0, 10_000, "ms"))] = 800
+    decision_ms: Annotated[int, Setting(Whole(0, 5_000, "ms"))] = 300
+    answer_within_ms: Annotated[int, Setting(Whole(1_000, 120_000, "ms"))] = 10_000
     activation_threshold: Annotated[float, _ACTIVATION_THRESHOLD] = 0.5
     min_speech_ms: Annotated[int, _MIN_SPEECH] = 64
-    echo_cancellation: Annotated[bool, Setting(Flag(), mend="leave it out for true")] = True
+    echo_cancellation: Annotated[bool, Setting(Flag())] = True
 
 
 @attrs.frozen
@@ -197,7 +211,7 @@ class Settings:
     livekit: LiveKitSettings
     api: ApiSettings
     speaker: SpeakerSettings = SpeakerSettings()
-    hold: HoldSettings = HoldSettings()
+    barge_in: BargeInSettings = BargeInSettings()
     front_end: FrontEndSettings = attrs.field(factory=FrontEndSettings)
     tools: ToolSettings = ToolSettings()
     call: CallSettings = CallSettings()

@@ -81,7 +81,9 @@ class SessionFailed:
 
 @attrs.frozen
 class SpeechStarted:
-    """The service decided that the person speaks. While the agent speaks, this *is* the barge-in."""
+    """The service understands words of the person. Live, this comes for a mere "mm-hm" too: whether they
+    interrupt is said by `reply.done` and `transcript.agent`.
+    """
 
     type: ClassVar[str] = "input.speech.started"
 

@@ -11,7 +11,7 @@ from time import perf_counter
 from attrs import evolve
 
 from actors.record.reading import Record, RecordUnreadable, read_record
-from channels.settings import HoldSettings, SpeakerSettings
+from channels.settings import BargeInSettings, SpeakerSettings
 from commands.replay.differences import Comparison, clock, compare, decisions_of
 from commands.replay.picture import html_page, scene_of, svg_sheet
 from commands.replay.rerun import Rerun, Wiring, conversation_ends, rerun
@@ -30,9 +30,9 @@ def replay(options: argparse.Namespace, wiring: Wiring) -> int:
         record = read_record(options.file)
         if options.without_sound:
             record = evolve(record, header=evolve(record.header, sound=None))
-        hold, speaker = _settings(options, record)
+        barge_in, speaker = _settings(options, record)
         started = perf_counter()
-        again = rerun(record, wiring, hold, speaker, slack_s=options.tolerance_ms / 1000)
+        again = rerun(record, wiring, barge_in, speaker, slack_s=options.tolerance_ms / 1000)
         took_s = perf_counter() - started
     except RecordUnreadable as error:
         print(error, file=sys.stderr)
@@ -44,7 +44,7 @@ def replay(options: argparse.Namespace, wiring: Wiring) -> int:
         tolerance_ms=options.tolerance_ms,
         until=ends,
     )
-    _print(record, hold, speaker, comparison, options.tolerance_ms, took_s)
+    _print(record, barge_in, speaker, comparison, options.tolerance_ms, took_s)
     picture = options.picture or record.path.with_suffix(".html")
     try:
         _draw(picture, record, again, comparison)
@@ -55,15 +55,15 @@ def replay(options: argparse.Namespace, wiring: Wiring) -> int:
     return DIFFERENT if comparison.differences else SAME
 
 
-def _settings(options: argparse.Namespace, record: Record) -> tuple[HoldSettings, SpeakerSettings]:
-    hold, speaker = record.header.hold, record.header.speaker
+def _settings(options: argparse.Namespace, record: Record) -> tuple[BargeInSettings, SpeakerSettings]:
+    barge_in, speaker = record.header.barge_in, record.header.speaker
     if options.hold_ms is not None:
-        hold = evolve(hold, longest_ms=options.hold_ms)
+        barge_in = evolve(barge_in, longest_hold_ms=options.hold_ms)
     if options.linger_ms is not None:
-        hold = evolve(hold, linger_ms=options.linger_ms)
+        barge_in = evolve(barge_in, linger_ms=options.linger_ms)
     if options.queue_size_ms is not None:
         speaker = evolve(speaker, queue_size_ms=options.queue_size_ms)
-    return hold, speaker
+    return barge_in, speaker
 
 
 def _draw(picture: Path, record: Record, again: Rerun, comparison: Comparison) -> None:
@@ -86,7 +86,7 @@ def _draw(picture: Path, record: Record, again: Rerun, comparison: Comparison) -
 
 def _print(
     record: Record,
-    hold: HoldSettings,
+    barge_in: BargeInSettings,
     speaker: SpeakerSettings,
     comparison: Comparison,
     tolerance_ms: float,
@@ -97,7 +97,8 @@ def _print(
         f"{record.path}: {clock(record.length_s)} of {header.started}, room {header.room}, "
         f"written by version {header.project}; replayed in {took_s:.1f} s"
     )
-    for name, recorded, replayed in (("hold", header.hold, hold), ("speaker", header.speaker, speaker)):
+    both = (("barge_in", header.barge_in, barge_in), ("speaker", header.speaker, speaker))
+    for name, recorded, replayed in both:
         if recorded != replayed:
             print(f"  replayed with another {name}: {replayed}")
     for remark in record.remarks:

@@ -32,7 +32,7 @@ from channels.bounded import Channel, Full
 from channels.happenings import Taps
 from channels.messages import MicrophoneFrame, Sounding
 from channels.secret import Secret
-from channels.settings import ApiSettings, HoldSettings, LiveKitSettings, Settings, SpeakerSettings
+from channels.settings import ApiSettings, BargeInSettings, LiveKitSettings, Settings, SpeakerSettings
 from channels.sound import SAMPLE_RATE_HZ
 from channels.vad import Vad
 from channels.wire.events import ReplyAudio
@@ -84,7 +84,7 @@ def conversation_ends(record: Record) -> float:
 
 
 def rerun(
-    record: Record, wiring: Wiring, hold: HoldSettings, speaker: SpeakerSettings, *, slack_s: float
+    record: Record, wiring: Wiring, barge_in: BargeInSettings, speaker: SpeakerSettings, *, slack_s: float
 ) -> Rerun:
     """Runs it again, up to `slack_s` beyond the end of the recorded conversation.
 
@@ -97,14 +97,14 @@ def rerun(
     feeds = sorted([*feeds, *frames], key=lambda feed: feed.at)
     until = conversation_ends(record) + slack_s
     entries = trio.run(
-        _run, wiring, hold, speaker, feeds, until, bool(frames), clock=MockClock(autojump_threshold=0)
+        _run, wiring, barge_in, speaker, feeds, until, bool(frames), clock=MockClock(autojump_threshold=0)
     )
     return Rerun(entries, bool(frames))
 
 
 async def _run(
     wiring: Wiring,
-    hold: HoldSettings,
+    barge_in: BargeInSettings,
     speaker: SpeakerSettings,
     feeds: list[_Feed],
     until: float,
@@ -113,7 +113,7 @@ async def _run(
     taps, started = Taps(), trio.current_time()
     nobody = cast(Any, None)  # those who would use them are not run
     edge = LiveKitEdge(nobody, _Loudspeaker(), nobody, WebRtcEchoCanceller() if judge else None)
-    graph = wiring(_settings(hold, speaker), edge, taps, load_judge=_load)
+    graph = wiring(_settings(barge_in, speaker), edge, taps, load_judge=_load)
     channels = graph.channels
     runs, entries = Runs(), list[Entry]()
 
@@ -160,11 +160,11 @@ async def _load() -> Vad:
     return Vad()
 
 
-def _settings(hold: HoldSettings, speaker: SpeakerSettings) -> Settings:
+def _settings(barge_in: BargeInSettings, speaker: SpeakerSettings) -> Settings:
     nowhere, nothing = "ws://127.0.0.1:1", Secret("nothing")
     return evolve(
         Settings(LiveKitSettings(nowhere, "nobody", nothing), ApiSettings(nowhere, nothing)),
-        hold=hold,
+        barge_in=barge_in,
         speaker=speaker,
     )
 

@@ -28,8 +28,9 @@ from hypothesis.stateful import (
 )
 
 from actors.barge_in import floor, machine
+from actors.barge_in.conversation import Conversation
 from actors.barge_in.floor import FLOOR_TABLE, Floor, FloorSignal
-from actors.barge_in.machine import Conversation, Event, TimePassed, step
+from actors.barge_in.machine import Event, TimePassed, step
 from actors.barge_in.table import LIVING, TABLE, Life, Order, Signal
 from actors.speaker.playout import FARTHEST_BACK_MS, FRAME_MS, Frame, Playout
 from channels.happenings import ReplyEnded, ReplyOutcome, SoundStarted, SoundStopped

@@ -12,7 +12,8 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from actors.barge_in.machine import Conversation, Event, step
+from actors.barge_in.conversation import Conversation
+from actors.barge_in.machine import Event, step
 from actors.filler import Filler, load_filler
 from actors.filler.actor import Patience
 from actors.filler.sound import tone

@@ -6,8 +6,9 @@ from typing import TypeAlias
 
 import pytest
 
+from actors.barge_in.conversation import Conversation
 from actors.barge_in.floor import FLOOR_TABLE, TRUSTED_UNCONFIRMED, Floor, FloorSignal
-from actors.barge_in.machine import Conversation, Event, TimePassed, step
+from actors.barge_in.machine import Event, TimePassed, step
 from channels.happenings import SoundStarted, SoundStopped
 from channels.messages import Cut, Finished, Hold, Playing, Resume, SpeakerCommand
 from channels.wire.events import (

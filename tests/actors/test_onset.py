@@ -18,7 +18,7 @@ from channels.bounded import Channel, Full
 from channels.happenings import Happening, SoundStarted, SoundStopped, Taps
 from channels.messages import MicrophoneFrame, Sounding
 from channels.ports import EchoCanceller
-from channels.settings import HoldSettings
+from channels.settings import BargeInSettings
 from channels.sound import SAMPLE_RATE_HZ, bytes_of_ms
 from channels.vad import WINDOW_MS, Vad
 from tests.speech import noise, silence, spoken
@@ -40,7 +40,7 @@ async def happenings_of(
     *,
     played: bytes = b"",
     canceller: EchoCanceller | None = None,
-    settings: HoldSettings | None = None,
+    settings: BargeInSettings | None = None,
 ) -> list[Happening]:
     """What the detector tells of sound whose first sample was made at 0 s."""
     frames = Channel[MicrophoneFrame](
@@ -76,7 +76,7 @@ async def happenings_of(
         taps,
         load,
         WINDOW_MS,
-        settings or HoldSettings(),
+        settings or BargeInSettings(),
         canceller,
     )
     step = bytes_of_ms(FRAME_MS)
@@ -180,7 +180,7 @@ async def test_a_sound_that_is_too_short_is_none(
     autojump_clock: trio.testing.MockClock, min_speech_ms: int, noticed: int
 ) -> None:
     heard = silence(500) + spoken("Stop.") + silence(1000)
-    told = await happenings_of(heard, settings=HoldSettings(min_speech_ms=min_speech_ms))
+    told = await happenings_of(heard, settings=BargeInSettings(min_speech_ms=min_speech_ms))
     assert len(starts(told)) == noticed
 
 

@@ -18,21 +18,20 @@ TURNS = "session.input.turn_detection"
 
 
 def test_each_source_wins_over_the_one_before_it(person: Person) -> None:
-    file = (
-        'hold.longest_ms = 1000\nspeaker.queue_size_ms = 200\nprofile = "standard"\nlivekit.room_name = "a"'
-    )
+    file = 'barge_in.longest_hold_ms = 1000\nspeaker.queue_size_ms = 200\n'
+        'profile = "standard"\nlivekit.room_name = "a"'
     in_force = person.configure(
         file,
         dotenv="HOLD_MS=2000\nQUEUE_SIZE_MS=300\nVOICE_AGENT_PROFILE=deliberate\n",
         env={"HOLD_MS": "4000", "QUEUE_SIZE_MS": "400"},
-        flags={"hold.longest_ms": "5000"},
+        flags={"barge_in.longest_hold_ms": "5000"},
     )
     found = {path: (value.value, str(value.origin)) for path, value in in_force.values.items()}
-    assert found["hold.longest_ms"] == (5000, "--set hold.longest_ms")
+    assert found["barge_in.longest_hold_ms"] == (5000, "--set barge_in.longest_hold_ms")
     assert found["speaker.queue_size_ms"] == (400, "environment QUEUE_SIZE_MS")
     assert found["profile"] == ("deliberate", ".env VOICE_AGENT_PROFILE")
     assert found["livekit.room_name"] == ("a", "agent.toml")
-    assert found["hold.linger_ms"] == (800, "default")
+    assert found["barge_in.linger_ms"] == (800, "default")
     assert found[f"{TURNS}.max_silence"] == (2500, "profile deliberate")
 
 
@@ -59,7 +58,7 @@ def test_actors_get_what_was_configured(person: Person) -> None:
         env=account,
         required=ACCOUNT,
     ).settings()
-    assert settings.hold.longest_ms == 0
+    assert settings.barge_in.longest_hold_ms == 0
     assert settings.api.session.output.voice == "eve"
     assert settings.api.session.as_wire()["input"]["turn_detection"]["min_silence"] == 300
     assert settings.front_end.profile == "fast-paced"
@@ -77,9 +76,10 @@ def test_actors_get_what_was_configured(person: Person) -> None:
             "leave it out for the service's own default",
         ),
         (
-            {"hold": {"longest_ms": "3 s"}},
-            "hold.longest_ms in agent.json is not a whole number of ms from 0 to 10000 (found '3 s'); "
-            "leave it out for 3000; 0 switches holding off",
+            {"barge_in": {"longest_hold_ms": "3 s"}},
+            "barge_in.longest_hold_ms in agent.json is not a whole number of ms from 0 to 60000 "
+            "(found '3 s'); "
+            "leave it out for 20000; 0 switches holding off",
         ),
         (
             {"session": {"input": {"transcription_mode": "min-latency"}}},
@@ -162,14 +162,14 @@ def test_all_mistakes_are_said_in_one_go_wherever_they_are(person: Person) -> No
         required=ACCOUNT,
     )
     starts = [
-        "there is no setting hold.lingr_ms",
+        "there is no setting barge_in.lingr_ms",
         "LIVEKIT_URL ",
         "LIVEKIT_API_KEY is not set",
         "LIVEKIT_API_SECRET is not set",
         "ASSEMBLYAI_API_KEY is not set",
         f"--set {TURNS}.vad_threshold is not a number",
         "QUEUE_SIZE_MS is not",
-        "hold.longest_ms in agent.toml",
+        "barge_in.longest_hold_ms in agent.toml",
         "profile in agent.toml",
         "session.output.voice in agent.toml",
     ]
@@ -235,14 +235,14 @@ def test_a_file_that_is_not_there_is_named(person: Person) -> None:
     [
         (
             "hold.longest=3",
-            "there is no setting hold.longest (in --set); did you mean hold.longest_ms?",
+            "there is no setting hold.longest (in --set); did you mean barge_in.longest_hold_ms?",
         ),
         (
             "input.turn_detection.min_silence=3",
             "there is no setting input.turn_detection.min_silence (in --set); "
             f"did you mean {TURNS}.min_silence?",
         ),
-        ("hold.longest_ms", "--set hold.longest_ms gives no value; write --set PATH=VALUE"),
+        ("barge_in.longest_hold_ms", "--set barge_in.longest_hold_ms gives no value; write --set PATH=VALUE"),
     ],
 )
 def test_a_mistyped_flag_is_one_line(assignment: str, line: str) -> None:
@@ -328,7 +328,7 @@ def test_a_value_that_may_be_a_secret_in_the_wrong_place_is_not_quoted(person: P
             "output": {"voice": secret, "volume": secret, "format": {"encoding": secret}},
             "input": {"language_codes": [secret[:20]], "transcription_mode": secret, "type": secret},
         },
-        "hold": {"longest_ms": secret},
+        "barge_in": {"longest_hold_ms": secret},
         "livekit": {"url": secret},
     }
     lines = person.problems(everywhere)

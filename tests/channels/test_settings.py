@@ -245,7 +245,7 @@ def test_a_hold_that_nobody_would_wait_for_is_refused(value: str) -> None:
 
 @pytest.mark.parametrize("value", ["0", "3000", "10000"])
 def test_holding_can_be_made_shorter_or_switched_off(value: str) -> None:
-    assert read({**GOOD, "HOLD_MS": value})[0].hold.longest_ms == int(value)
+    assert read({**GOOD, "HOLD_MS": value})[0].barge_in.longest_hold_ms == int(value)
 
 
 def test_the_environment_comes_before_the_file(tmp_path: Path) -> None:

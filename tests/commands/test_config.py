@@ -23,7 +23,7 @@ def test_with_nothing_set_it_shows_every_setting_and_that_nothing_is_sent(shell:
     shown = table(outcome.out)
     assert shown["profile"] == ['"adaptive"', "default"]
     assert shown["session.input.turn_detection.min_silence"] == ["not", "sent", "default"]
-    assert shown["hold.longest_ms"] == ["3000", "default"]
+    assert shown["barge_in.longest_hold_ms"] == ["20000", "default"]
     assert shown["livekit.url"] == ["none", "default"]
 
 
@@ -39,7 +39,7 @@ def test_it_shows_where_each_value_comes_from_and_masks_what_is_secret(shell: Sh
     shown = table(outcome.out)
     assert shown["profile"] == ['"deliberate"', "agent.toml"]
     assert shown["session.input.turn_detection.max_silence"] == ["2500", "profile", "deliberate"]
-    assert shown["hold.linger_ms"] == ["900", "agent.toml"]
+    assert shown["barge_in.linger_ms"] == ["900", "agent.toml"]
     assert shown["session.output.voice"] == ['"anna"', "--voice"]
     assert shown["session.system_prompt"][-2:] == ["template", "support"]
     assert shown["speaker.queue_size_ms"] == ["200", "--set", "speaker.queue_size_ms"]
@@ -65,12 +65,13 @@ def test_in_json_every_value_is_whole_and_has_its_source(shell: Shell) -> None:
 
 def test_flags_may_stand_before_and_behind_the_command(shell: Shell) -> None:
     outcome = shell.run(
-        *"--profile standard --set hold.linger_ms=1 config --set hold.longest_ms=2 --voice eve".split()
+        *"--profile standard --set barge_in.linger_ms=1".split(),
+        *"config --set barge_in.longest_hold_ms=2 --voice eve".split(),
     )
     shown = table(outcome.out)
     assert shown["profile"] == ['"standard"', "--profile"]
-    assert shown["hold.linger_ms"][0] == "1"
-    assert shown["hold.longest_ms"][0] == "2"
+    assert shown["barge_in.linger_ms"][0] == "1"
+    assert shown["barge_in.longest_hold_ms"][0] == "2"
     assert shown["session.output.voice"][0] == '"eve"'
 
 

@@ -12,7 +12,7 @@ import attrs
 import pytest
 
 import runner
-from channels.settings import HoldSettings
+from channels.settings import BargeInSettings
 from commands.arguments import parse
 from commands.replay import replay
 from tests.actors.record.scripted import SETTINGS, Script, record_call
@@ -93,7 +93,7 @@ def test_a_session_that_was_resumed_or_begun_anew_replays_as_it_was(tmp_path: Pa
 
 
 def test_settings_of_the_recorded_run_are_those_of_the_replay(tmp_path: Path) -> None:
-    settings = attrs.evolve(SETTINGS, hold=HoldSettings(longest_ms=600, linger_ms=100))
+    settings = attrs.evolve(SETTINGS, barge_in=BargeInSettings(longest_hold_ms=600, linger_ms=100))
     path = record_call(tmp_path / "short.jsonl", a_call(), ends_at=22, settings=settings)
     assert replay(options(path), runner.wire) == 0
     assert replay(options(path, "--hold-ms", "3000"), runner.wire) == 1

@@ -18,7 +18,7 @@ from actors.record.file import RecordFile
 from actors.record.notes import Noted
 from actors.record.recorder import Ear
 from channels.happenings import Taps
-from channels.settings import HoldSettings, SpeakerSettings
+from channels.settings import BargeInSettings, SpeakerSettings
 from commands.arguments import parse
 from commands.replay import replay
 from tests.actors.record.scripted import SETTINGS
@@ -55,7 +55,9 @@ def record_simulated(path: Path, plan: Plan) -> None:
         return [noted async for noted in ear.channel.receiver()]
 
     settings = attrs.evolve(
-        SETTINGS, hold=HoldSettings(longest_ms=plan.hold_ms), speaker=SpeakerSettings(plan.queue_ms)
+        SETTINGS,
+        barge_in=BargeInSettings(longest_hold_ms=plan.hold_ms),
+        speaker=SpeakerSettings(plan.queue_ms),
     )
     file = RecordFile.create(path, settings, started=began[0], with_sound=False)
     file.write(trio.run(heard), lost=0)

@@ -26,7 +26,7 @@ from channels.happenings import Happening, SessionStarted, Taps
 from channels.messages import ApiEvent, ConnectionBroke, SessionOver
 from channels.ports import ParticipantKind
 from channels.secret import Secret
-from channels.settings import ApiSettings, HoldSettings, LiveKitSettings, Settings, SpeakerSettings
+from channels.settings import ApiSettings, BargeInSettings, LiveKitSettings, Settings, SpeakerSettings
 from channels.wire.events import AgentTranscriptDelta, ReplyAudio, Unrecognised
 from commands.serve import serve_room
 from tests.simulation.board import SimulatedBoard
@@ -271,7 +271,7 @@ class Call:
             SETTINGS.livekit,
             SETTINGS.api,
             SpeakerSettings(self.plan.queue_ms),
-            HoldSettings(longest_ms=self.plan.hold_ms),
+            BargeInSettings(longest_hold_ms=self.plan.hold_ms),
         )
         edge = LiveKitEdge(self.room, self.loudspeaker, self.board)
         try:

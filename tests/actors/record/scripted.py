@@ -26,7 +26,7 @@ from actors.timers import TurnTimer
 from channels.happenings import SoundStarted, SoundStopped, Taps
 from channels.messages import ApiEvent
 from channels.secret import Secret
-from channels.settings import ApiSettings, HoldSettings, LiveKitSettings, Settings, SpeakerSettings
+from channels.settings import ApiSettings, BargeInSettings, LiveKitSettings, Settings, SpeakerSettings
 from channels.sound import bytes_of_ms
 from channels.wire.events import (
     AgentTranscript,
@@ -49,7 +49,7 @@ SETTINGS = Settings(
     LiveKitSettings("ws://127.0.0.1:7880", "APIkey", Secret(LIVEKIT_SECRET), "tea room"),
     ApiSettings("ws://127.0.0.1:4711/v1/ws", Secret(KEY)),
     SpeakerSettings(100),
-    HoldSettings(3000, 800),
+    BargeInSettings(3000, 800),
 )
 
 MS_A_CHARACTER = 70

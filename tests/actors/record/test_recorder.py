@@ -72,7 +72,7 @@ async def test_what_passed_stands_in_the_record_with_its_time_and_its_end(tmp_pa
     assert 0.1 < second.t - first.t < 5
     assert second.what.at == pytest.approx(second.t - 0.05, abs=0.01)
     assert last.what == Ended()
-    assert read.header.hold == SETTINGS.hold
+    assert read.header.barge_in == SETTINGS.barge_in
     assert read.header.room == "tea room"
     assert read.remarks == []
 

@@ -1,0 +1,124 @@
+"""When a `reply.create` may go: a state that is told what happens. No I/O, no clock.
+
+The live service loses one that comes while somebody speaks, ends a running reply for it or lets the two
+collide, and gives no sound while a tool is pending. So each waits until nobody has the floor, no tool is
+pending, and whatever was asked for or returned last has had its answer. What waits too long is given up.
+"""
+
+from __future__ import annotations
+
+import math
+
+from attrs import define, field, frozen
+
+from channels.happenings import (
+    CallEnded,
+    FloorHolder,
+    FloorPassed,
+    Happening,
+    SessionStarted,
+    ToolAnswered,
+    ToolCalled,
+    ToolDropped,
+)
+from channels.wire.messages import ReplyCreate
+
+__all__ = ["MOST_WAITING", "WAITS_AT_MOST_S", "Turnstile", "Waiting"]
+
+MOST_WAITING = 8
+"""More than a talk can bear at a time: whoever floods loses their oldest wish, not somebody else's turn."""
+
+WAITS_AT_MOST_S = 30.0
+"""A long answer of the agent's may come first. After that nobody remembers what they typed."""
+
+BEGINS_WITHIN_S = 5.0
+"""From a `reply.create` to `reply.started`: 0.24 s were seen to the first sound."""
+
+ANSWERED_WITHIN_S = 10.0
+"""From a tool's result to the reply that says it: 0.03 to 2.3 s were seen."""
+
+
+@frozen
+class Waiting:
+    """A request and its times (s)."""
+
+    request: ReplyCreate
+    since: float
+
+    @property
+    def until(self) -> float:
+        """When it is given up."""
+        return self.since + WAITS_AT_MOST_S
+
+
+@define
+class Turnstile:
+    """Lets one through at a time."""
+
+    waiting: list[Waiting] = field(factory=list, init=False)
+    """Oldest first."""
+    _in_session: bool = field(default=False, init=False)
+    _holder: FloorHolder = field(default=FloorHolder.NOBODY, init=False)
+    _tools: set[str] = field(factory=set, init=False)
+    _busy_until: float = field(default=-math.inf, init=False)
+    """Until when the answer to what was sent last may still begin."""
+
+    def take(self, happening: Happening, now: float) -> list[tuple[ReplyCreate, str]]:
+        """Something happened. Gives what is given up because of it, and why."""
+        match happening:
+            case SessionStarted(resumed=resumed):
+                self._in_session = True
+                if not resumed:
+                    # A greeting, or what the session itself has to say first, comes within this.
+                    self._tools.clear()
+                    self._busy_until = now + BEGINS_WITHIN_S / 5
+            case CallEnded():
+                self._in_session, self._busy_until = False, -math.inf
+                self._tools.clear()
+                lost = [one.request for one in self.waiting]
+                self.waiting.clear()
+                return [(request, "the session is over") for request in lost]
+            case FloorPassed(holder=holder):
+                self._holder = holder
+                if holder in (FloorHolder.ANSWER, FloorHolder.AGENT):
+                    self._busy_until = -math.inf
+            case ToolCalled(call_id=call_id):
+                self._tools.add(call_id)
+            case ToolAnswered(call_id=call_id):
+                self._tools.discard(call_id)
+                self._busy_until = now + ANSWERED_WITHIN_S
+            case ToolDropped(call_id=call_id):
+                self._tools.discard(call_id)
+            case _:
+                pass
+        return []
+
+    def add(self, request: ReplyCreate, now: float) -> list[tuple[ReplyCreate, str]]:
+        """Somebody asks. Gives what is given up for it."""
+        self.waiting.append(Waiting(request, now))
+        if len(self.waiting) <= MOST_WAITING:
+            return []
+        return [(self.waiting.pop(0).request, f"more than {MOST_WAITING} wait")]
+
+    def expire(self, now: float) -> list[tuple[ReplyCreate, str]]:
+        """What has waited too long."""
+        late = [one for one in self.waiting if now >= one.until]
+        self.waiting = [one for one in self.waiting if now < one.until]
+        return [(one.request, f"its turn did not come within {WAITS_AT_MOST_S:g} s") for one in late]
+
+    def next(self, now: float) -> Waiting | None:
+        """The one whose turn it is, as being sent from now on."""
+        if not self.waiting or not self._is_free() or now < self._busy_until:
+            return None
+        self._busy_until = now + BEGINS_WITHIN_S
+        return self.waiting.pop(0)
+
+    def next_time(self) -> float:
+        """When to look again even if nothing happens (s; infinity: never)."""
+        if not self.waiting:
+            return math.inf
+        until = min(one.until for one in self.waiting)
+        return min(until, self._busy_until) if self._is_free() else until
+
+    def _is_free(self) -> bool:
+        return self._in_session and self._holder is FloorHolder.NOBODY and not self._tools

@@ -1,0 +1,155 @@
+"""What the controller knows of a conversation: its replies, the floor, the person's turn. Frozen values.
+
+`machine.step` makes the next one of these; here is only what can be read off one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from attrs import field, frozen
+
+from actors.barge_in.floor import Floor, FloorState
+from actors.barge_in.said import PersonTurn
+from actors.barge_in.table import LIVING, Life
+from channels.happenings import FloorHolder
+from channels.settings import BargeInSettings
+
+__all__ = ["Conversation", "ReplyState", "Word"]
+
+UNNAMED = "unnamed"
+"""The reply of sound that names none, before any reply was announced."""
+
+
+@frozen
+class Word:
+    """A word of a reply and the place of its sound (ms from the reply's first sample)."""
+
+    text: str
+    start_ms: int | None
+    end_ms: int | None
+
+
+@frozen
+class ReplyState:
+    """One reply."""
+
+    began_at: float = -math.inf
+    life: Life = Life.ARRIVING
+    sounds: bool = False
+    """Some of its sound is here."""
+    audible: bool = False
+    """Some of it that is not silence has been played."""
+    acts: bool = False
+    """It called a tool or failed: it may be meant to be silent."""
+    words: tuple[Word, ...] = ()
+    words_told: int = 0
+    """How many of them the taps know to be heard."""
+    text: str = ""
+    """The service's own final text."""
+    cut_text: bool = False
+    """That text is the one of an interrupted reply: where the service believes that it was cut."""
+
+    @property
+    def living(self) -> bool:
+        """Whether it is still to be heard."""
+        return self.life in LIVING
+
+    def words_played(self, played_ms: float) -> int:
+        """How many of the words, from the first on, have been played to their end."""
+        count = 0
+        for word in self.words:
+            if word.end_ms is not None and word.end_ms > played_ms:
+                break
+            count += 1
+        return count
+
+    def heard_text(self, life: Life, played_ms: float) -> str:
+        """What the room heard of it, once it is over."""
+        if life is Life.PLAYED:
+            return self.text if self.text and not self.cut_text else _joined(self.words) or self.text
+        if self.words:
+            return _joined(self.words[: self.words_played(played_ms)])
+        return self.text if played_ms > 0 else ""
+
+
+@frozen
+class Conversation:
+    """All that the controller knows."""
+
+    replies: Mapping[str, ReplyState] = field(factory=dict)
+    """Those that are not over, in the order of their first mention."""
+    ended: Mapping[str, Life] = field(factory=dict)
+    """How the latest ones ended, oldest first."""
+    newest: str = UNNAMED
+    session_id: str | None = None
+    interruptible: bool = True
+    """False while the session has `interrupt_response: false`."""
+    floor: FloorState = field(factory=lambda: FloorState(BargeInSettings()))
+    turn: PersonTurn = field(factory=PersonTurn)
+    """Of the person."""
+    holder: FloorHolder = FloorHolder.NOBODY
+    """Who has the floor, as it was told."""
+    overdue_at: float = math.inf
+    """When the answer to the person's turn is missed; infinity while none is due."""
+    playing: tuple[str, float] | None = None
+    """The reply that was played last, and how many ms of it."""
+    away: bool = False
+    """The room cannot be reached: the voice waits, whoever has the floor."""
+    filler: str | None = None
+    """A sound that is no reply and gives way to everything, while it is being played."""
+    fillers: int = 0
+    dropped_bytes: int = 0
+    """Sound of replies that were over when it came."""
+
+    @property
+    def deadline(self) -> float:
+        """When to look again even if nothing happens (s; infinity: never)."""
+        return min(self.floor.deadline, self.overdue_at)
+
+    def living(self) -> list[ReplyState]:
+        """The replies that are still to be heard."""
+        return [reply for reply in self.replies.values() if reply.living]
+
+    def speaks(self) -> bool:
+        """Whether the agent has something to say, or will have."""
+        return bool(self.living())
+
+    def has_voice(self) -> bool:
+        """Whether there is sound to be heard."""
+        return any(reply.sounds for reply in self.living())
+
+    def is_heard(self) -> bool:
+        """Whether the room is hearing the agent, or would but for a hold."""
+        return any(reply.audible for reply in self.living())
+
+    def undecided(self) -> bool:
+        """Whether there is a reply that the person may have interrupted in what they have finished saying."""
+        return any(reply.began_at < self.floor.stopped_at for reply in self.living())
+
+    def answer_is_due(self) -> bool:
+        """Whether the person has said something, and waits."""
+        turn = self.turn
+        return not (turn.over or turn.speaking or turn.aside) and bool(turn.text)
+
+    def finds_holder(self) -> FloorHolder:
+        """Who has the floor."""
+        if self.floor.holds:
+            return FloorHolder.PERSON
+        if self.is_heard():
+            return FloorHolder.AGENT
+        if self.floor.floor is Floor.EXCUSED:
+            return FloorHolder.PERSON
+        if self.speaks() or self.answer_is_due():
+            return FloorHolder.ANSWER
+        return FloorHolder.NOBODY
+
+    def life(self, reply_id: str) -> Life | None:
+        """Where that reply is in its life; None if it is not known."""
+        reply = self.replies.get(reply_id)
+        return reply.life if reply else self.ended.get(reply_id)
+
+
+def _joined(words: tuple[Word, ...]) -> str:
+    return " ".join(word.text for word in words)
