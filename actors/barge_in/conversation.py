@@ -129,9 +129,8 @@ class Conversation:
         return any(reply.began_at < self.floor.stopped_at for reply in self.living())
 
     def answer_is_due(self) -> bool:
-        """Whether the person has said something, and waits."""
-        turn = self.turn
-        return not (turn.over or turn.speaking or turn.aside) and bool(turn.text)
+        """Whether the person has finished saying something, and waits. Their words may be still to come."""
+        return not (self.turn.over or self.turn.speaking or self.turn.aside)
 
     def finds_holder(self) -> FloorHolder:
         """Who has the floor."""

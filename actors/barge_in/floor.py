@@ -146,7 +146,7 @@ class FloorState:
 
     settings: BargeInSettings
     floor: Floor = Floor.FREE
-    since: float = -math.inf
+    since: float = 0.0
     """When the latest signal came that the state's own deadline counts from."""
     stopped_at: float = -math.inf
     """When the service last said that the person has finished."""

@@ -77,6 +77,9 @@ MOST_ENDED_REMEMBERED = 1024
 """Replies whose late sound is known to be late: at one reply in three seconds, some fifty minutes of them."""
 
 
+WORDS_WITHIN_S = 1.0
+"""From the end of a turn to its first words; without any it was no speech, and nobody waits for an answer."""
+
 TOOL_ANSWERED_WITHIN_S = 130.0
 """From a tool call to its answer: the longest time that a tool has by default, and some."""
 
@@ -212,6 +215,8 @@ class _Step:
     def settle_words(self, item_id: str, text: str) -> None:
         aside = self.conversation.has_voice()
         self.change(turn=self.conversation.turn.settle(item_id, text, aside=aside))
+        if self.conversation.overdue_at < math.inf:
+            self.change(overdue_at=self._overdue_at(acted=self.conversation.turn.acted))
         self._say(certain=True)
 
     def start_sound(self) -> None:
@@ -303,7 +308,7 @@ class _Step:
 
     def _miss_answer(self, why: str) -> None:
         turn = self.conversation.turn
-        missed = self.conversation.answer_is_due()
+        missed = self.conversation.answer_is_due() and bool(turn.text)
         self.change(turn=turn.end(), overdue_at=math.inf)
         if missed:
             self.happenings.append(AnswerMissing(turn.number, turn.text, why, self.now))
@@ -414,8 +419,11 @@ class _Step:
     def _overdue_at(self, *, acted: bool) -> float:
         if self.conversation.finds_holder() is not FloorHolder.ANSWER:
             return math.inf
-        within_ms = self.conversation.floor.settings.answer_within_ms
-        return self.now + (TOOL_ANSWERED_WITHIN_S if acted else within_ms / 1000)
+        if acted:
+            return self.now + TOOL_ANSWERED_WITHIN_S
+        if self.conversation.turn.text or self.conversation.speaks():
+            return self.now + self.conversation.floor.settings.answer_within_ms / 1000
+        return self.now + WORDS_WITHIN_S
 
     def add_word(self, reply_id: str, word: Word) -> None:
         reply = self.conversation.replies.get(reply_id)

@@ -29,11 +29,20 @@ from hypothesis.stateful import (
 
 from actors.barge_in import floor, machine
 from actors.barge_in.conversation import Conversation
-from actors.barge_in.floor import FLOOR_TABLE, Floor, FloorSignal
+from actors.barge_in.floor import FLOOR_TABLE, HOLDING, Floor, FloorSignal
 from actors.barge_in.machine import Event, TimePassed, step
 from actors.barge_in.table import LIVING, TABLE, Life, Order, Signal
 from actors.speaker.playout import FARTHEST_BACK_MS, FRAME_MS, Frame, Playout
-from channels.happenings import ReplyEnded, ReplyOutcome, SoundStarted, SoundStopped
+from channels.happenings import (
+    FloorHolder,
+    FloorPassed,
+    Interrupted,
+    PersonSaid,
+    ReplyEnded,
+    ReplyOutcome,
+    SoundStarted,
+    SoundStopped,
+)
 from channels.messages import (
     ConnectionBroke,
     Cut,
@@ -56,10 +65,12 @@ from channels.wire.events import (
     ReplyDone,
     ReplyStarted,
     SessionReady,
+    SessionUpdated,
     SpeechStarted,
     SpeechStopped,
     Unrecognised,
     UserTranscript,
+    UserTranscriptDelta,
 )
 from tests.actors.room_in_time import RoomQueue
 
@@ -90,6 +101,8 @@ class Told:
     """Where its words begin and end (ms)."""
     repeated: int = 0
     """Samples heard once more after a hold, since a word begins anew."""
+    went_back: tuple[int, float] | None = None
+    """How many samples had been heard when a word began anew, and where it begins (ms)."""
     slack: int = 1
     """Samples by which rounding may be off: one for each time that the queue was emptied."""
 
@@ -107,7 +120,12 @@ class AConversation(RuleBasedStateMachine):
         self.room = RoomQueue(lambda: self.now)
         self.told: dict[str, Told] = {}
         self.sessions = 0
+        self.items = 0
+        self.holder = FloorHolder.NOBODY
+        self.last_turn_told = 0
         self.heard_at_hold = 0
+        self.decided: set[str] = set()
+        """Replies of which the service has said that they were interrupted."""
         self.landing: Frame | None = None
         """A capture under way."""
         self.landing_clears = False
@@ -125,6 +143,12 @@ class AConversation(RuleBasedStateMachine):
         for happening in happenings:
             if isinstance(happening, ReplyEnded):
                 self.told[happening.reply_id].outcomes.append(happening.outcome)
+            if isinstance(happening, FloorPassed):
+                assert happening.holder is not self.holder, "a fact is told once"
+                self.holder = happening.holder
+            if isinstance(happening, PersonSaid) and happening.final:
+                assert happening.turn > self.last_turn_told, "a turn of the person is told once"
+                self.last_turn_told = happening.turn
 
     def speaker_obeys(self) -> None:
         while self.orders:
@@ -158,7 +182,10 @@ class AConversation(RuleBasedStateMachine):
         # Between the report that the controller went by and the hold, a few frames may have been played.
         assert from_ms <= played_ms <= word[1] + QUEUE_MS, "a held voice goes back in the word that it is in"
         if played_ms - from_ms <= FARTHEST_BACK_MS:
-            told.repeated += (bytes_of_ms(played_ms) - bytes_of_ms(from_ms)) // 2
+            heard = self.room.hear()[LOUD + told.number]
+            if told.went_back != (heard, from_ms):  # else it has been held again before it could go on
+                told.repeated += (bytes_of_ms(played_ms) - bytes_of_ms(from_ms)) // 2
+            told.went_back = (heard, from_ms)
 
     def clear_room(self) -> None:
         self.room.clear()
@@ -202,8 +229,10 @@ class AConversation(RuleBasedStateMachine):
         return sum(heard[LOUD + told.number] for told in self.told.values())
 
     def deadline_passes(self) -> None:
-        if self.now >= self.conversation.floor.deadline:
+        while self.now >= self.conversation.deadline:
+            before = self.conversation.deadline
             self.tell(TimePassed())
+            assert self.conversation.deadline != before, "a deadline that has passed is not met again"
 
     def all_catch_up(self) -> None:
         self.deadline_passes()
@@ -212,12 +241,13 @@ class AConversation(RuleBasedStateMachine):
         self.controller_hears_speaker()
         self.speaker_obeys()
 
-    def interrupt_all(self) -> None:
-        heard = self.room.hear()
-        for reply_id, told in self.told.items():
-            if not told.cut and not told.outcomes and self.conversation.life(reply_id) in LIVING:
-                told.cut = True
-                told.heard_at_cut = heard[LOUD + told.number]
+    def interrupt(self, reply_id: str) -> None:
+        """From now on, nothing of it may be heard."""
+        told = self.told[reply_id]
+        self.decided.add(reply_id)
+        if self.conversation.life(reply_id) in LIVING and not told.cut:
+            told.cut = True
+            told.heard_at_cut = self.room.hear()[LOUD + told.number]
 
     def send_sound(self, reply_id: str, event: ReplyAudio) -> None:
         """A reply that is over, or that another one followed, has no more sound: what comes is not owed."""
@@ -274,26 +304,61 @@ class AConversation(RuleBasedStateMachine):
         self.tell(AgentTranscript("words", reply_id))
         self.tell(ReplyDone(reply_id, "completed"))
 
-    @rule(reply_id=replies, sounds=st.booleans())
-    def reply_is_interrupted(self, reply_id: str, sounds: bool) -> None:
-        """`reply.done{interrupted}` without, before or after `input.speech.started`."""
-        if sounds:
-            self.person_makes_a_sound()
-        told = self.told[reply_id]
-        if self.conversation.life(reply_id) in LIVING and not told.cut:
-            told.cut = True
-            told.heard_at_cut = self.room.hear()[LOUD + told.number]
-        floor_before = self.conversation.floor.floor
-        self.tell(ReplyDone(reply_id, "interrupted"))
-        if self.conversation.speaks():
-            assert self.conversation.floor.floor is floor_before, "what is still held stays held"
+    @rule(reply_id=replies, how=st.sampled_from(["done", "transcript", "both", "transcript, then completed"]))
+    def reply_is_interrupted(self, reply_id: str, how: str) -> None:
+        """By either of the two that say so, in either order with what the person is heard to do."""
+        self.interrupt(reply_id)
+        before = self.conversation.floor.floor
+        if "done" not in how:
+            self.tell(AgentTranscript("the whole of it, and more", reply_id))
+        if how != "done":
+            self.tell(AgentTranscript("the whole", reply_id, interrupted=True))
+        if how in ("done", "both"):
+            self.tell(ReplyDone(reply_id, "interrupted"))
+        if "completed" in how:
+            self.told[reply_id].done = True
+            self.tell(ReplyDone(reply_id, "completed"))
+        if self.conversation.speaks() and before is not Floor.DECIDING:
+            assert self.conversation.floor.floor is before, "what is still held stays held"
         self.speaker_obeys()
 
     @rule()
-    def person_speaks_over_the_agent(self) -> None:
-        self.interrupt_all()
+    def service_hears_speech(self) -> None:
+        """The person's own, an echo, a television: that decides nothing."""
+        living = [key for key in self.told if self.conversation.life(key) in LIVING]
         self.tell(SpeechStarted())
+        assert [key for key in self.told if self.conversation.life(key) in LIVING] == living
         self.speaker_obeys()
+
+    @rule(words=st.sampled_from(["mm-hm", "no wait", "I think"]))
+    def service_understands_words(self, words: str) -> None:
+        self.tell(UserTranscriptDelta(words, f"msg_{self.items}"))
+        self.speaker_obeys()
+
+    @rule(words=st.booleans())
+    def service_hears_the_end(self, words: bool) -> None:
+        """With its words, or without; also where it never told of a beginning."""
+        self.tell(SpeechStopped())
+        if words:
+            self.person_is_understood()
+        self.speaker_obeys()
+
+    @rule(began=st.booleans(), reply=st.none() | replies)
+    def person_interrupts(self, began: bool, reply: str | None) -> None:
+        """As it goes on the live service: words, their end, the decision; the sentence may go on after it."""
+        self.person_makes_a_sound()
+        if began:
+            self.service_hears_speech()
+        self.now += 0.5
+        self.all_catch_up()
+        self.person_is_silent()
+        self.service_hears_the_end(words=True)
+        if reply is not None:
+            self.reply_is_interrupted(reply, "both")
+
+    @rule(interruptible=st.sampled_from([True, True, False]))
+    def session_is_configured(self, interruptible: bool) -> None:
+        self.tell(SessionUpdated({"input": {"turn_detection": {"interrupt_response": interruptible}}}))
 
     @rule()
     def person_makes_a_sound(self) -> None:
@@ -304,6 +369,7 @@ class AConversation(RuleBasedStateMachine):
     @rule()
     def person_is_silent(self) -> None:
         self.tell(SoundStopped(self.now))
+        self.speaker_obeys()
 
     @rule(ms=st.integers(20, 3000))
     def person_coughs(self, ms: int) -> None:
@@ -313,7 +379,7 @@ class AConversation(RuleBasedStateMachine):
         self.now += ms / 1000
         self.all_catch_up()
         self.person_is_silent()
-        self.now = max(self.now, min(self.conversation.floor.deadline, self.now + 10))
+        self.now = max(self.now, min(self.conversation.deadline, self.now + 10))
         self.all_catch_up()
 
     @rule(away=st.booleans())
@@ -324,8 +390,8 @@ class AConversation(RuleBasedStateMachine):
 
     @rule()
     def person_is_understood(self) -> None:
-        self.tell(SpeechStopped())
-        self.tell(UserTranscript("hello"))
+        self.items += 1
+        self.tell(UserTranscript("hello", f"msg_{self.items}"))
         self.tell(Unrecognised("later.event", "unknown event"))
 
     @rule(same=st.booleans())
@@ -358,6 +424,12 @@ class AConversation(RuleBasedStateMachine):
     def the_room_takes_its_time_with_a_frame(self) -> None:
         self.speaker_obeys()
         self.capture_begins()
+
+    @rule(seconds=st.floats(0.2, 6.0))
+    def a_while_passes(self, seconds: float) -> None:
+        self.all_catch_up()
+        self.now += seconds
+        self.all_catch_up()
 
     @rule(frames=st.integers(1, 60))
     def time_passes_smoothly(self, frames: int) -> None:
@@ -395,6 +467,8 @@ class AConversation(RuleBasedStateMachine):
             assert len(told.outcomes) <= 1
             if told.cut and told.outcomes:
                 assert told.outcomes == [ReplyOutcome.CUT]
+            if ReplyOutcome.CUT in told.outcomes:
+                assert told.cut, "only the service's decision cuts a reply"
 
     @invariant()
     def what_is_said_to_be_played_was_heard(self) -> None:
@@ -412,18 +486,21 @@ class AConversation(RuleBasedStateMachine):
             assert self.heard_in_all() == self.heard_at_hold
 
     @invariant()
-    def while_the_room_is_away_nothing_is_played_into_it(self) -> None:
+    def while_the_room_is_away_or_a_person_speaks_nothing_is_played(self) -> None:
         if not self.orders:
-            free = self.conversation.floor.floor is Floor.FREE
-            assert self.playout.held == (self.conversation.away or not free)
+            assert self.playout.held == (self.conversation.away or self.conversation.floor.holds)
 
     @invariant()
     def a_hold_always_ends(self) -> None:
         floor = self.conversation.floor
-        longest_s = floor.settings.longest_ms / 1000
-        assert (floor.floor is Floor.FREE) == (floor.deadline == float("inf"))
-        if floor.floor is not Floor.FREE:
-            assert floor.deadline <= floor.held_at + longest_s
+        if floor.holds and self.conversation.has_voice():
+            assert floor.waiting_since is not None
+            assert floor.deadline <= floor.waiting_since + floor.settings.longest_hold_ms / 1000
+        assert floor.floor is not Floor.FREE or floor.deadline == float("inf")
+
+    @invariant()
+    def one_fact_says_who_has_the_floor(self) -> None:
+        assert self.holder is self.conversation.finds_holder()
 
     @invariant()
     def little_is_beyond_recall(self) -> None:
@@ -440,9 +517,15 @@ class AConversation(RuleBasedStateMachine):
                 break
             self.now += FRAME_MS / 1000
             self.all_catch_up()
-        self.now += max(1.0, min(5.0, self.conversation.floor.settings.longest_ms / 1000))
+        for _ in range(10):
+            self.now += 5.0
+            self.all_catch_up()
+        assert not self.conversation.floor.holds or not self.conversation.has_voice(), "a hold always ends"
+        self.tell(SoundStopped(self.now))
+        self.tell(SpeechStopped())
+        self.now += 3.0
         self.all_catch_up()
-        assert self.conversation.floor.floor is Floor.FREE, "a hold always ends"
+        assert self.conversation.floor.floor is Floor.FREE, "a floor is free when all have finished"
         assert not self.playout.held, "a hold always ends"
         heard = self.room.hear()
         for told in self.told.values():
@@ -485,6 +568,12 @@ NEVER = {
     (Life.ABANDONED, Signal.FINISHED),
     # A floor that is free has no deadline.
     (Floor.FREE, FloorSignal.DEADLINE),
+    # Where the voice is held already, nobody asks whether a hint is believed.
+    *((state, FloorSignal.DOUBTED) for state in HOLDING),
+    # Whether the service stops too soon is known by the ear.
+    (Floor.SOUNDING, FloorSignal.STOPPED),
+    (Floor.FADING, FloorSignal.TOO_SOON),
+    (Floor.DECIDING, FloorSignal.TOO_SOON),
 }
 """Cells that a conversation cannot reach. They are there so that the tables are total."""
 
@@ -510,9 +599,9 @@ AT: Mapping[Life, Sequence[Event]] = {
     Life.ARRIVING: [ReplyStarted("r")],
     Life.COMPLETE: [ReplyStarted("r"), ReplyDone("r")],
     Life.BROKEN: [ReplyStarted("r"), SessionReady("another")],
-    Life.CUTTING: [ReplyStarted("r"), SpeechStarted()],
+    Life.CUTTING: [ReplyStarted("r"), AgentTranscript("", "r", interrupted=True)],
     Life.PLAYED: [ReplyStarted("r"), ReplyDone("r"), Finished("r", 0.0)],
-    Life.CUT: [ReplyStarted("r"), SpeechStarted(), Finished("r", 0.0)],
+    Life.CUT: [ReplyStarted("r"), ReplyDone("r", "interrupted"), Finished("r", 0.0)],
     Life.ABANDONED: [ReplyStarted("r"), SessionReady("another"), Finished("r", 0.0)],
 }
 """How a reply gets there."""
@@ -560,7 +649,7 @@ def test_sound_of_a_reply_that_is_cut_or_over_is_dropped(life: Life) -> None:
     assert TABLE[life][Signal.SOUND] == (life, Order.DROP)
 
 
-def test_with_interrupt_response_off_the_person_does_not_cut_the_agent() -> None:
+def test_with_interrupt_response_off_the_person_does_not_silence_the_agent() -> None:
     config = {"input": {"turn_detection": {"interrupt_response": False}}}
     conversation, _, _ = step(Conversation(), SessionReady("sess_1", config), 0.0)
     conversation, _, _ = step(conversation, ReplyStarted("resp_1"), 0.0)
@@ -578,10 +667,12 @@ def test_what_was_heard_of_a_cut_reply_ends_with_the_last_word_that_was_played()
         AgentTranscriptDelta("return ", "r", start_ms=380, end_ms=700),
         AgentTranscriptDelta("policy", "r", start_ms=700, end_ms=1100),
         SpeechStarted(),
+        AgentTranscript("Our return policy allows that", "r"),
+        AgentTranscript("Our return policy", "r", interrupted=True),
     ):
         conversation, _, _ = step(conversation, event, 0.0)
     _, _, happenings = step(conversation, Finished("r", 820.0), 0.0)
-    assert happenings == [ReplyEnded("r", ReplyOutcome.CUT, 820, "Our return", at=0.0)]
+    assert ReplyEnded("r", ReplyOutcome.CUT, 820, "Our return", at=0.0) in happenings
 
 
 def test_when_the_session_is_over_the_next_person_hears_nothing_of_what_was_being_said() -> None:
@@ -589,7 +680,8 @@ def test_when_the_session_is_over_the_next_person_hears_nothing_of_what_was_bein
     for event in (SessionReady("one"), ReplyStarted("r"), ReplyAudio(bytes(2), "r"), ReplyDone("r")):
         conversation, _, _ = step(conversation, event, 0.0)
     conversation, orders, happenings = step(conversation, SessionOver(), 1.0)
-    assert (orders, happenings) == ([Cut("r")], []), "it is cut, and nobody is said to have interrupted"
+    assert orders == [Cut("r")]
+    assert not any(isinstance(one, Interrupted) for one in happenings), "nobody is said to have interrupted"
     _, _, (ended,) = step(conversation, Finished("r", 20.0), 1.0)
     assert isinstance(ended, ReplyEnded)
     assert ended.outcome is ReplyOutcome.CUT

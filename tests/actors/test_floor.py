@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
+import attrs
 import pytest
 
 from actors.barge_in.conversation import Conversation
-from actors.barge_in.floor import FLOOR_TABLE, TRUSTED_UNCONFIRMED, Floor, FloorSignal
+from actors.barge_in.floor import FLOOR_TABLE, TRUSTED_UNCONFIRMED, Floor, FloorSignal, FloorState
 from actors.barge_in.machine import Event, TimePassed, step
-from channels.happenings import SoundStarted, SoundStopped
-from channels.messages import Cut, Finished, Hold, Playing, Resume, SpeakerCommand
+from channels.happenings import FloorHolder, FloorPassed, Happening, SoundStarted, SoundStopped
+from channels.messages import Cut, Finished, Hold, Play, Playing, Resume, SpeakerCommand
+from channels.settings import BargeInSettings
 from channels.wire.events import (
+    AgentTranscript,
     AgentTranscriptDelta,
     ReplyAudio,
     ReplyDone,
@@ -19,6 +22,9 @@ from channels.wire.events import (
     SessionReady,
     SessionUpdated,
     SpeechStarted,
+    SpeechStopped,
+    UserTranscript,
+    UserTranscriptDelta,
 )
 
 Times: TypeAlias = list[tuple[Event, float]]
@@ -54,14 +60,170 @@ def orders_after(conversation: Conversation, *events: tuple[Event, float]) -> li
     return told
 
 
+def told_after(conversation: Conversation, *events: tuple[Event, float]) -> list[Happening]:
+    """All that is told to the taps meanwhile."""
+    told: list[Happening] = []
+    for event, now in events:
+        conversation, _, happenings = step(conversation, event, now)
+        told += happenings
+    return told
+
+
+HOLD, GOES_ON, CUT = Hold(), Resume("r", 400), Cut("r")
+
+
 def test_a_cough_holds_the_voice_and_gives_it_back_at_the_beginning_of_its_word() -> None:
     cough: Times = [(SoundStarted(1.0), 1.0), (SoundStopped(1.3), 1.6), (TimePassed(), 2.5)]
-    assert orders_after(talking(), *cough) == [Hold(), Resume("r", 400)]
+    assert orders_after(talking(), *cough) == [HOLD, GOES_ON]
 
 
-def test_an_interruption_that_the_service_confirms_is_held_first_and_then_cut() -> None:
-    said: Times = [(SoundStarted(1.0), 1.0), (SpeechStarted(), 2.9)]
-    assert orders_after(talking(), *said) == [Hold(), Cut("r"), Resume()]
+def test_what_the_service_hears_holds_the_voice_and_decides_nothing() -> None:
+    assert orders_after(talking(), (SpeechStarted(), 1.0), (TimePassed(), 2.0)) == [HOLD]
+
+
+@pytest.mark.parametrize(
+    "decision",
+    [ReplyDone("r", "interrupted"), AgentTranscript("Our", "r", interrupted=True)],
+    ids=["reply.done", "transcript.agent"],
+)
+def test_the_first_of_two_decisions_cuts_what_was_held(decision: Event) -> None:
+    """The form in which the decision comes at once."""
+    said: Times = [(SoundStarted(1.0), 1.0), (SpeechStarted(), 2.2), (decision, 2.2)]
+    assert orders_after(talking(), *said) == [HOLD, CUT]
+
+
+def test_a_decision_at_the_end_of_the_sentence_cuts_what_was_held_and_what_came_meanwhile_is_not_heard() -> (
+    None
+):
+    """The form in which the reply is streamed on until the person has finished."""
+    said: Times = [
+        (SoundStarted(1.0), 1.0),
+        (SpeechStarted(), 2.2),
+        (ReplyAudio(bytes(480), "r"), 2.3),
+        (SoundStopped(3.6), 3.9),
+        (SpeechStopped(), 4.2),
+        (AgentTranscript("Our policy is", "r"), 4.204),
+        (AgentTranscript("Our", "r", interrupted=True), 4.205),
+        (ReplyDone("r", "interrupted"), 4.207),
+        (ReplyAudio(bytes(480), "r"), 4.208),
+    ]
+    assert orders_after(talking(), *said) == [HOLD, Play("r", bytes(480)), CUT, Resume()]
+
+
+def test_a_back_channel_that_the_service_lets_pass_is_over_soon_after_it_says_that_they_have_finished() -> (
+    None
+):
+    mm_hm: Times = [
+        (SoundStarted(1.0), 1.0),
+        (SoundStopped(1.2), 1.5),
+        (SpeechStarted(), 2.1),
+        (SpeechStopped(), 2.6),
+        (TimePassed(), 2.9),
+    ]
+    assert orders_after(talking(), *mm_hm) == [HOLD, GOES_ON]
+
+
+def test_one_mm_hm_does_not_stop_the_voice_twice() -> None:
+    """The service names a sound when the ear has long heard it end, and the voice goes on already."""
+    late: Times = [
+        (SoundStarted(1.0), 1.0),
+        (SoundStopped(1.2), 1.5),
+        (TimePassed(), 2.3),
+        (UserTranscriptDelta("Mm-hm."), 2.6),
+        (SpeechStarted(), 2.6),
+        (SpeechStopped(), 3.4),
+        (TimePassed(), 6.0),
+    ]
+    assert orders_after(talking(), *late) == [HOLD, GOES_ON]
+    assert orders_after(talking(), *late[:-1], (ReplyDone("r", "interrupted"), 3.41))[-1] == CUT, (
+        "its decision still counts"
+    )
+    assert orders_after(talking(), *late[:-1], (SoundStarted(3.5), 3.5))[-1] == HOLD, "so does a new sound"
+
+
+def test_a_voice_too_soft_for_the_ear_is_heard_by_the_service() -> None:
+    soft: Times = [(SpeechStarted(), 1.0), (SpeechStopped(), 2.0), (TimePassed(), 2.3)]
+    assert orders_after(talking(), *soft) == [HOLD, GOES_ON]
+
+
+def test_whoever_goes_on_speaking_is_not_talked_over() -> None:
+    speech: Times = [(SoundStarted(1.0), 1.0), (SpeechStarted(), 2.2)]
+    words: Times = [(UserTranscriptDelta("and then"), float(at)) for at in range(3, 18)]
+    quiet: Times = [(TimePassed(), 20.9)]
+    assert orders_after(talking(), *speech, *words, *quiet) == [HOLD]
+    assert orders_after(talking(), *speech, *words, *quiet, (TimePassed(), 21.0)) == [HOLD, GOES_ON], (
+        "within the bound"
+    )
+
+
+def test_whoever_still_sounds_when_the_service_takes_them_to_have_finished_is_not_talked_over() -> None:
+    said: Times = [
+        (SoundStarted(1.0), 1.0),
+        (SpeechStarted(), 2.2),
+        (SpeechStopped(), 3.0),
+        (TimePassed(), 3.4),
+    ]
+    assert orders_after(talking(), *said) == [HOLD]
+    assert orders_after(talking(), *said, (SoundStopped(4.0), 4.3), (TimePassed(), 4.6)) == [HOLD, GOES_ON]
+
+
+def test_an_answer_that_nobody_has_heard_is_not_lost_when_the_person_goes_on_with_their_sentence() -> None:
+    split: Times = [
+        (SoundStarted(0.0), 0.0),
+        (SpeechStarted(), 0.8),
+        (SoundStopped(1.5), 1.8),
+        (SpeechStopped(), 2.0),
+        (UserTranscript("Examine me.", "1"), 2.0),
+        (ReplyStarted("r"), 2.0),
+        (SoundStarted(2.1), 2.1),
+        (SpeechStarted(), 2.8),
+        (ReplyAudio(bytes(48_000), "r"), 3.0),
+        (SoundStopped(5.0), 5.3),
+        (SpeechStopped(), 5.5),
+        (UserTranscript("I think it is one head.", "2"), 5.5),
+        (TimePassed(), 5.8),
+    ]
+    orders = orders_after(Conversation(), (SessionReady("s"), 0.0), *split)
+    assert orders == [Hold(), Resume(), Hold(), Play("r", bytes(48_000)), Resume()]
+
+
+def test_an_answer_begins_at_once_when_the_person_has_finished() -> None:
+    turn: Times = [
+        (SoundStarted(0.0), 0.0),
+        (SpeechStarted(), 0.8),
+        (SoundStopped(1.5), 1.8),
+        (SpeechStopped(), 2.0),
+        (ReplyStarted("r"), 2.0),
+        (ReplyAudio(bytes(480), "r"), 2.01),
+    ]
+    orders = orders_after(Conversation(), (SessionReady("s"), 0.0), *turn)
+    assert orders == [Hold(), Resume(), Play("r", bytes(480))]
+
+
+def test_an_end_that_is_told_before_its_beginning_silences_nobody() -> None:
+    odd: Times = [
+        (SpeechStopped(), 1.0),
+        (UserTranscript("Mm-hm.", "1"), 1.0),
+        (SpeechStarted(), 1.002),
+        (TimePassed(), 9.0),
+    ]
+    assert orders_after(talking(), *odd) == []
+
+
+def test_a_lone_end_of_speech_decides_about_the_sound_that_the_ear_heard() -> None:
+    """As it was while a tool was pending: no beginning, no words."""
+    lone: Times = [
+        (SoundStarted(1.0), 1.0),
+        (SoundStopped(1.5), 1.8),
+        (SpeechStopped(), 2.0),
+        (TimePassed(), 2.3),
+    ]
+    assert orders_after(talking(), *lone) == [HOLD, GOES_ON]
+
+
+def test_a_reply_that_is_called_interrupted_and_then_completed_is_cut() -> None:
+    both: Times = [(AgentTranscript("Our", "r", interrupted=True), 1.0), (ReplyDone("r", "completed"), 1.004)]
+    assert orders_after(talking(), *both) == [CUT]
 
 
 def test_the_end_of_a_reply_of_long_ago_does_not_give_a_held_voice_back() -> None:
@@ -73,33 +235,99 @@ def test_the_end_of_a_reply_of_long_ago_does_not_give_a_held_voice_back() -> Non
         (SoundStarted(1.0), 1.0),
         (ReplyDone("r", "interrupted"), 1.1),
     ]
-    assert orders_after(talking(), *events)[-1] == Hold()
+    assert orders_after(talking(), *events)[-1] == HOLD
 
 
-def test_a_sound_that_does_not_end_holds_the_voice_for_three_seconds_and_no_longer() -> None:
-    assert orders_after(talking(), (SoundStarted(1.0), 1.0), (TimePassed(), 3.9)) == [Hold()]
-    assert orders_after(talking(), (SoundStarted(1.0), 1.0), (TimePassed(), 4.0)) == [
-        Hold(),
-        Resume("r", 400),
-    ]
+def test_a_sound_that_the_service_does_not_name_holds_the_voice_for_a_while_and_no_longer() -> None:
+    assert orders_after(talking(), (SoundStarted(1.0), 1.0), (TimePassed(), 4.9)) == [HOLD]
+    assert orders_after(talking(), (SoundStarted(1.0), 1.0), (TimePassed(), 5.0)) == [HOLD, GOES_ON]
 
 
-def test_sounds_that_the_service_never_confirms_are_not_believed_for_ever() -> None:
+def test_sounds_that_are_never_an_interruption_are_not_believed_for_ever() -> None:
     coughs: Times = []
     for number in range(6):
         at = 10.0 * number
         coughs += [(SoundStarted(at), at), (SoundStopped(at), at + 0.3), (TimePassed(), at + 5)]
-    assert orders_after(talking(), *coughs).count(Hold()) == TRUSTED_UNCONFIRMED
-    confirmed: Times = [
+    assert orders_after(talking(), *coughs).count(HOLD) == TRUSTED_UNCONFIRMED
+    echo: Times = [(SpeechStarted(), 81.0), (SpeechStopped(), 82.0), (TimePassed(), 85.0)]
+    assert orders_after(talking(), *coughs, *echo).count(HOLD) == TRUSTED_UNCONFIRMED, "nor are words"
+    interrupted: Times = [
         *coughs,
-        (SpeechStarted(), 90.0),
+        (ReplyDone("r", "interrupted"), 90.0),
         (ReplyStarted("q"), 91.0),
+        (ReplyAudio(bytes(480), "q"), 91.0),
         (SoundStarted(92.0), 92.0),
     ]
-    assert orders_after(talking(), *confirmed).count(Hold()) == TRUSTED_UNCONFIRMED + 1
+    assert orders_after(talking(), *interrupted).count(HOLD) == TRUSTED_UNCONFIRMED + 1
 
 
-def test_nothing_is_held_while_the_agent_has_nothing_to_say_or_may_not_be_interrupted() -> None:
-    assert orders_after(Conversation(), (SoundStarted(1.0), 1.0)) == []
+def test_who_speaks_while_the_agent_is_silent_is_no_echo_and_is_believed_again() -> None:
+    coughs: Times = []
+    for number in range(3):
+        at = 10.0 * number
+        coughs += [(SoundStarted(at), at), (SoundStopped(at), at + 0.3), (TimePassed(), at + 5)]
+    later: Times = [
+        (ReplyDone("r"), 40.0),
+        (Finished("r", 1000.0), 41.0),
+        (SpeechStarted(), 42.0),
+        (SpeechStopped(), 43.0),
+        (ReplyStarted("q"), 43.0),
+        (ReplyAudio(bytes(480), "q"), 43.1),
+        (SoundStarted(44.0), 44.0),
+    ]
+    assert orders_after(talking(), *coughs, *later)[-1] == HOLD
+
+
+def test_a_sound_that_outlasts_the_bound_is_not_believed_again() -> None:
+    speech: Times = [(SoundStarted(0.0), 0.0), (SpeechStarted(), 1.0)]
+    words: Times = [(UserTranscriptDelta("on the news tonight"), float(at)) for at in range(2, 19, 2)]
+    again: Times = [(TimePassed(), 20.0), (SoundStopped(20.5), 20.8), (SoundStarted(25.0), 25.0)]
+    assert orders_after(talking(), *speech, *words, *again) == [HOLD, GOES_ON]
+
+
+def test_nothing_is_held_where_the_agent_may_not_be_interrupted() -> None:
     uninterruptible = SessionUpdated({"input": {"turn_detection": {"interrupt_response": False}}})
-    assert orders_after(talking(), (uninterruptible, 0.5), (SoundStarted(1.0), 1.0)) == []
+    both: Times = [(SoundStarted(1.0), 1.0), (SpeechStarted(), 2.0)]
+    assert orders_after(talking(), (uninterruptible, 0.5), *both) == []
+
+
+def test_nothing_is_held_where_holding_is_switched_off() -> None:
+    conversation = attrs.evolve(talking(), floor=FloorState(BargeInSettings(longest_hold_ms=0)))
+    assert orders_after(conversation, (SoundStarted(1.0), 1.0), (SpeechStarted(), 2.0)) == []
+    assert orders_after(conversation, (ReplyDone("r", "interrupted"), 2.0)) == [CUT]
+
+
+def test_a_service_that_means_speech_as_the_decision_is_obeyed_where_that_is_set() -> None:
+    conversation = attrs.evolve(talking(), floor=FloorState(BargeInSettings(on_speech_started="cut")))
+    assert CUT in orders_after(conversation, (SpeechStarted(), 1.0))
+
+
+def test_who_has_the_floor_is_told_as_one_fact() -> None:
+    events: Times = [
+        (SessionReady("s"), 0.0),
+        (SoundStarted(0.0), 0.1),
+        (SpeechStarted(), 0.8),
+        (SoundStopped(1.5), 1.8),
+        (SpeechStopped(), 2.0),
+        (UserTranscript("Hello?", "1"), 2.0),
+        (ReplyStarted("r"), 2.0),
+        (ReplyAudio(bytes(48_000), "r"), 2.5),
+        (Playing("r", 100.0, audible=True), 2.7),
+        (SoundStarted(3.0), 3.0),
+        (SoundStopped(3.1), 3.4),
+        (TimePassed(), 4.2),
+        (ReplyDone("r"), 4.3),
+        (Finished("r", 1000.0), 5.0),
+        (TimePassed(), 8.0),
+    ]
+    passed = [one for one in told_after(Conversation(), *events) if isinstance(one, FloorPassed)]
+    person, answer, agent = FloorHolder.PERSON, FloorHolder.ANSWER, FloorHolder.AGENT
+    assert [one.holder for one in passed] == [
+        person,
+        answer,
+        agent,
+        person,
+        agent,
+        person,
+        FloorHolder.NOBODY,
+    ]
