@@ -9,7 +9,7 @@ import trio
 
 from channels.sound import bytes_of_ms
 from playground.ears import SpeechOnset, TurnEnded
-from playground.voice_agent.conversation import is_back_channel
+from playground.voice_agent.interruption import is_back_channel
 from playground.voice_agent_api import (
     Burst,
     Faults,

@@ -12,7 +12,8 @@ from channels.sound import bytes_of_ms
 from channels.wire.events import AgentTranscript, ReplyDone
 from playground.brain import EchoBrain
 from playground.voice_agent.mouth import Mouth
-from playground.voice_agent.replies import Reply, Timeline
+from playground.voice_agent.pacing import Timeline
+from playground.voice_agent.replies import Reply
 from playground.voice_agent.session_config import AudioFormat
 from playground.voice_agent.sound_io import Downlink
 from playground.voice_agent.tones import HummingVoice
