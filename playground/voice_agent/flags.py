@@ -22,7 +22,7 @@ def add_behaviour(parser: argparse.ArgumentParser) -> None:
     """Adds the flags, each with where its behaviour is known from."""
     group = parser.add_argument_group(
         "behaviour",
-        "What the personality decides, unless one of these is given; the live service's way is named first. In "
+        "What the personality decides, unless one of these is given; the live service's way comes first. In "
         "brackets: where it is known from. All else is in playground/voice_agent/options.py.",
     )
     for flag, choices, text in (
@@ -100,7 +100,7 @@ def add_behaviour(parser: argparse.ArgumentParser) -> None:
         type=_fraction,
         default=0.0,
         metavar="LEVEL",
-        help="a voice with a lower peak interrupts no reply; from 0 to 1 [live: 1 account says 0.66; default 0]",
+        help="a voice with a lower peak interrupts no reply; from 0 to 1 [live: 1 account: 0.66; default 0]",
     )
     group.add_argument(
         "--empty-every", type=_count, metavar="N", help="one reply in N is empty [live; default none]"
