@@ -11,6 +11,7 @@ from channels.wire.events import ToolCall
 from playground.ears import PartialWords, SpeechOnset, TurnEnded
 from playground.voice_agent_api import (
     Faults,
+    Interruption,
     Personality,
     Requests,
     ServerOptions,
@@ -113,7 +114,8 @@ async def test_a_turn_gives_the_events_in_the_order_of_the_live_service(
 async def test_the_transcription_mode_decides_how_much_silence_ends_a_turn(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
-    async with calling(a_server()) as caller:
+    # With the sound, whose time is known, and not with the words.
+    async with calling(a_server(interruption=Interruption(speech_started="onset"))) as caller:
         await caller.start(input={"transcription_mode": "min_latency"})
         await caller.take_a_turn(500, 4000)
         await caller.send("session.update", session={"input": {"transcription_mode": "max_accuracy"}})
