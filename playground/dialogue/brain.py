@@ -45,12 +45,24 @@ class Dialogue:
     """The reply that is being said."""
     _typed: str = attrs.field(default="", init=False)
     """What the person typed and nobody has answered yet."""
+    _before: Memory = attrs.field(factory=Memory, init=False)
+    """What was known before the latest answer."""
 
-    async def answer(self, heard: str) -> AsyncGenerator[Thought, None]:
+    def answer(self, heard: str) -> AsyncGenerator[Thought, None]:
         """Answers what the person said."""
+        self._before = self.memory
+        return self._answer(heard)
+
+    async def _answer(self, heard: str) -> AsyncGenerator[Thought, None]:
         given = answer(Turn(heard, self.memory, self._now(), self._luck()))
         async for thought in self._say(given):
             yield thought
+
+    def take_back(self) -> None:
+        """Knows no more than before that answer, but for the tools and the name, which others decide."""
+        kept = {name: getattr(self.memory, name) for name in ("tools", "my_name", "prompt_words")}
+        self.memory = attrs.evolve(self._before, **kept)
+        self._saying = None
 
     async def instruct(self, instructions: str) -> AsyncGenerator[Thought, None]:
         """Answers what was typed, says what is to be said, and otherwise says that it cannot."""
