@@ -6,6 +6,7 @@ language has, unless the field is an id. Texts and depths are cut.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -42,6 +43,8 @@ def _shown(name: str, value: object, depth: int) -> object:
                 key[:200]: HIDDEN if _SECRET_NAME.search(key) else _shown(key, inner, depth + 1)
                 for key, inner in list(value.items())[:_MOST_ENTRIES]
             }
+        case float() if not math.isfinite(value):
+            return None  # JSON has no such number
         case list():
             return [_shown(name, inner, depth + 1) for inner in value[:_MOST_ENTRIES]]
         case _:

@@ -287,10 +287,10 @@ class ScriptPlayer:
         self.missed: list[tuple[int, Expect]] = []
         self.played = 0
         self._connections = iter(script.connections)
-        self._watchers: list[Callable[[PersonSpeaks | Note], None]] = []
+        self._watchers: list[Callable[[Step], None]] = []
 
-    def watch(self, watcher: Callable[[PersonSpeaks | Note], None]) -> None:
-        """From now on `watcher` is called with each step of these kinds, at its time."""
+    def watch(self, watcher: Callable[[Step], None]) -> None:
+        """From now on `watcher` is called with each step but waiting, when it is taken."""
         self._watchers.append(watcher)
 
     async def play(self, connection: Connection) -> None:
@@ -332,6 +332,8 @@ class ScriptPlayer:
                 await connection.send(SessionEnded(session_duration_seconds=lasted), Goodbye(1000))
 
     async def _take(self, step: Step, connection: Connection, ear: _Ear) -> None:
+        for watcher in self._watchers:
+            watcher(step)
         match step:
             case Send(event=event):
                 if isinstance(event, Mapping):
@@ -340,9 +342,8 @@ class ScriptPlayer:
                     await connection.send(event)
             case SendRaw(text=text):
                 await connection.send(RawFrame(text))
-            case PersonSpeaks() | Note():
-                for watcher in self._watchers:
-                    watcher(step)
+            case PersonSpeaks() | Note() | Wait():
+                pass
             case Stall(seconds=seconds):
                 connection.stop_reading()
                 await trio.sleep(seconds)
