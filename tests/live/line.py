@@ -29,7 +29,7 @@ from channels.wire.failures import ServiceError
 from channels.wire.messages import ClientMessage, InputAudio, SessionEnd, SessionUpdate
 from tests.speech import spoken
 
-__all__ = ["Account", "Line", "NotAnswered", "session", "spoken_at"]
+__all__ = ["Account", "Line", "NotAnswered", "PingsCounted", "is_loud", "session", "spoken_at"]
 
 E = TypeVar("E")
 
@@ -115,6 +115,16 @@ class Line:
                         return at, event
                 if self.failure is not None:
                     return None
+                await self._news.wait()
+        return None
+
+    async def next_of(self, kinds: tuple[type[E], ...], known: int, *, within_s: float) -> E | None:
+        """The first event of some kinds after so many events; None if none came in time."""
+        with trio.move_on_after(within_s):
+            while self.failure is None:
+                for _, event in self.came[known:]:
+                    if isinstance(event, kinds):
+                        return event
                 await self._news.wait()
         return None
 

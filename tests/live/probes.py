@@ -36,7 +36,7 @@ from channels.wire.messages import (
     SessionResume,
     SessionUpdate,
 )
-from tests.live.line import Account, Line, PingsCounted, session, spoken_at
+from tests.live.line import Account, Line, PingsCounted, is_loud, session, spoken_at
 
 __all__ = ["PROBES", "Probe"]
 
@@ -134,6 +134,9 @@ async def talk_over(account: Account, text: str, level: float) -> str:
         decided = await line.until(
             ReplyDone, within_s=DECIDED_WITHIN_S, since=spoke_at, where=lambda e: e.status == "interrupted"
         )
+        # In the one form the decision comes with the end of the sentence, in the other long before it.
+        await line.until(SpeechStopped, within_s=5, since=spoke_at)
+        await line.until(UserTranscript, within_s=1, since=spoke_at)
         seen = []
         for name, kind in (
             ("speech.started", SpeechStarted),
@@ -160,7 +163,6 @@ async def talk_over(account: Account, text: str, level: float) -> str:
             if begun:
                 stale = line.sound_ms(since=begun[0][0], until=decided[0], reply_id=decided[1].reply_id)
                 seen.append(f"{stale:,.0f} ms of sound between started and decision")
-            await trio.sleep(0.5)
             late = line.sound_ms(since=decided[0] + 1e-6, reply_id=decided[1].reply_id)
             seen.append(f"{late:,.0f} ms of it after the decision")
         return "; ".join(seen)
@@ -199,8 +201,10 @@ async def reply_seen(line: Line, since: float, *, within_s: float = 12.0) -> str
     done = await line.until(
         ReplyDone, within_s=within_s, since=started_at, where=lambda e: e.reply_id == reply.reply_id
     )
-    sounds = [at for at, e in line.all(ReplyAudio, since=since) if e.reply_id in (None, reply.reply_id)]
-    first = f"first sound after {ms(sounds[0] - since)}" if sounds else "no sound"
+    sounds = [(at, e) for at, e in line.all(ReplyAudio, since=since) if e.reply_id in (None, reply.reply_id)]
+    loud = [at for at, e in sounds if is_loud(e.data)]
+    first = f"first reply.audio after {ms(sounds[0][0] - since)}" if sounds else "no reply.audio"
+    first += f", audible after {ms(loud[0] - since)}" if loud else ", nothing audible"
     status = (
         "no reply.done" if done is None else f"reply.done{{{done[1].status}}} after {ms(done[0] - since)}"
     )
@@ -405,16 +409,13 @@ async def mutable(account: Account) -> str:
     yes, no = [], []
     async with session(account, silent()) as line:
         for name, change in CHANGES.items():
-            asked_at = await line.send(SessionUpdate(change))
-            answered = await line.until(object, within_s=3, since=asked_at, where=_is_answer)
+            known = len(line.came)
+            await line.send(SessionUpdate(change))
+            answered = await line.next_of((SessionUpdated, SessionFailed), known, within_s=3)
             if answered is None:
                 no.append(f"{name} (no answer)")
-            elif isinstance(answered[1], SessionFailed):
-                no.append(f"{name} ({answered[1].code})")
+            elif isinstance(answered, SessionFailed):
+                no.append(f"{name} ({answered.code})")
             else:
                 yes.append(name)
     return f"accepted: {', '.join(yes) or 'none'}; refused: {', '.join(no) or 'none'}"
-
-
-def _is_answer(event: object) -> bool:
-    return isinstance(event, SessionUpdated | SessionFailed)

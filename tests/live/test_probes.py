@@ -48,6 +48,9 @@ async def test_every_question_is_answered_by_the_playground_and_every_session_is
     assert len(rows) == len(PROBES)
     for _, seen, _ in rows:
         assert not seen.startswith(("failed", "the probe itself failed", "not over")), seen
+    changes = next(seen for question, seen, _ in rows if "mid-call" in question)
+    assert "system_prompt" in changes.split("refused")[0]
+    assert "greeting (immutable_field)" in changes.split("refused")[1]
     assert account.session_s < sum(probe.session_s for probe in PROBES), "no more than was announced"
     shown = table + "".join(capsys.readouterr()) + "".join(log)
     assert KEY not in shown
