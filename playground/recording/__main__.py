@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,14 +32,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         else:
             with Path(given.log).open("rb") as log:
                 rows = read_log(log, unit=given.unit)
-        for line in script_of(rows):
-            print(line)
+        lines = script_of(rows)
     except OSError as error:
         print(f"the log {given.log} cannot be read ({error}); give the path of a log", file=sys.stderr)
         return 2
     except PlaygroundFault as fault:
         print(fault, file=sys.stderr)
         return 2
+    try:
+        for line in lines:
+            print(line)
+    except BrokenPipeError:
+        # Whoever reads it has seen enough; Python itself would complain once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 

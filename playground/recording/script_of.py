@@ -31,8 +31,10 @@ from playground.voice_agent.session_config import SessionConfig
 __all__ = ["script_of"]
 
 _BEGINS = ("session.update", "session.resume")
-_ORDERS = (*_BEGINS, "tool.result", "reply.create", "reply.cancel", "session.end")
+_ORDERS = (*_BEGINS, "tool.result", "reply.create", "reply.cancel")
 """What the service does something about, in its turn."""
+_ANSWERS_TO_FIRST = ("session.ready", "session.updated", "session.error")
+"""What comes on a new connection, even if nothing says that there is one; all else after a close is late."""
 _GOES_ON_WITHIN_S = 5.0
 _LONGEST_CHUNK_MS = 60_000.0
 _MOST_TURNS = 2000
@@ -168,6 +170,10 @@ class _Making:
 
     def _take_client(self, at_ms: float, message: Mapping[str, Any]) -> None:
         kind = message["type"]
+        if kind == "session.end" and self._begun:
+            # When a session ends is up to the client that meets the script: its end is answered then.
+            self._end_replies(at_ms)
+            self._closed = True
         if kind not in _ORDERS:
             return
         if self._closed and kind not in _BEGINS:
@@ -188,8 +194,10 @@ class _Making:
         self._add(at_ms, {"d": ">", "m": expected, "within": _GOES_ON_WITHIN_S, "must": False})
 
     def _take_server(self, at_ms: float, message: dict[str, Any], raw: Mapping[str, Any]) -> None:
-        self._ready_for(at_ms)
         kind = message["type"]
+        if self._closed and kind not in _ANSWERS_TO_FIRST:
+            return
+        self._ready_for(at_ms)
         if not self._begun:
             resumes = kind == "session.error" and self._connection > 1
             self._begin(self._opened_ms, "session.resume" if resumes else "session.update")
@@ -219,6 +227,9 @@ class _Making:
                 self._take_reply(at_ms, event, raw)
                 return
         self._add(at_ms, {"d": "<", "m": event})
+        if kind == "session.ended":
+            # The service closes then; not every log says so.
+            self._close(at_ms, 1000)
 
     def _take_reply(self, at_ms: float, event: dict[str, Any], raw: Mapping[str, Any]) -> None:
         kind = event["type"]

@@ -61,10 +61,14 @@ class Account:
     log: Callable[[str], None] = lambda line: None
     session_s: float = 0.0
     """Of all sessions so far."""
+    _began: float | None = None
 
     def note(self, direction: str, message: Mapping[str, Any]) -> None:
         """Writes a message down."""
-        self.log(json.dumps({"ms": round(trio.current_time() * 1000, 1), "d": direction, "m": dict(message)}))
+        now = trio.current_time()
+        self._began = now if self._began is None else self._began
+        at_ms = round((now - self._began) * 1000, 1)
+        self.log(json.dumps({"ms": at_ms, "d": direction, "m": dict(message)}))
 
 
 @attrs.define

@@ -177,6 +177,25 @@ def test_a_dropped_socket_is_one_drop_and_the_next_connection() -> None:
     ], "and nobody waits for the result of a tool that the old session called for"
 
 
+def test_when_a_session_ends_is_left_to_the_client_and_the_next_one_is_another_connection() -> None:
+    lines = script(
+        *COMPACT[:6],
+        {"ms": 4000, "d": ">", "m": {"type": "session.end"}},
+        {"ms": 4010, "d": "<", "m": {"type": "session.ended"}},
+        {"ms": 4300, "d": ">", "m": {"type": "session.update"}},
+        {"ms": 4400, "d": "<", "m": {"type": "session.ready"}},
+        {"ms": 5000, "d": "<", "m": {"type": "session.ended"}},
+        {"ms": 5200, "d": "<", "m": {"type": "session.ready"}},
+    )
+    told = [
+        line.get("close") or line.get("m", {}).get("type", "upgrade") for line in lines if line["t"] >= 3.75
+    ]
+    assert told == [
+        *("upgrade", "session.update", "session.ready", "session.ended", 1000),
+        *("upgrade", "session.update", "session.ready"),
+    ]
+
+
 def test_keys_tokens_and_prompts_stay_behind(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     key, token = "0123456789abcdef0123456789abcdef", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhIn0.c2ln"
     log = tmp_path / "log.jsonl"
