@@ -21,6 +21,7 @@ __all__ = [
     "FillerSound",
     "FrontEndSettings",
     "HoldSettings",
+    "LevelSettings",
     "LiveKitSettings",
     "Settings",
     "SpeakerSettings",
@@ -65,6 +66,9 @@ _LONGEST_HOLD = Setting(Whole(0, 10_000, "ms"), "HOLD_MS", "leave it out for 300
 # Silero's own default is 0.5, and below 0.2 it takes noise for a voice.
 _ACTIVATION_THRESHOLD = Setting(Number(0.2, 0.95), mend="leave it out for 0.5")
 _MIN_SPEECH = Setting(Whole(32, 1000, "ms"), mend="leave it out for 64")
+
+# 16 times: what would need more is hardly a person at a microphone.
+_MOST_GAIN = Setting(Number(1, 16), mend="leave it out for 8; 1 leaves every sound as it is")
 
 _FILLER = Setting(OneLine(500), mend="write off, tone, or the path of a WAV file")
 
@@ -125,6 +129,18 @@ class HoldSettings:
     activation_threshold: Annotated[float, _ACTIVATION_THRESHOLD] = 0.5
     min_speech_ms: Annotated[int, _MIN_SPEECH] = 64
     echo_cancellation: Annotated[bool, Setting(Flag(), mend="leave it out for true")] = True
+
+
+@attrs.frozen
+class LevelSettings:
+    """How a person's level is brought up on its way to the service, which notices an interruption only from
+    a voice near full scale.
+
+    `most_gain` is how many times louder a soft voice may become; 1 leaves every sound as it is. What is not
+    a voice is not raised, loud voices neither, and nothing clips.
+    """
+
+    most_gain: Annotated[float, _MOST_GAIN] = 8.0
 
 
 @attrs.frozen
@@ -198,6 +214,7 @@ class Settings:
     api: ApiSettings
     speaker: SpeakerSettings = SpeakerSettings()
     hold: HoldSettings = HoldSettings()
+    level: LevelSettings = LevelSettings()
     front_end: FrontEndSettings = attrs.field(factory=FrontEndSettings)
     tools: ToolSettings = ToolSettings()
     call: CallSettings = CallSettings()
