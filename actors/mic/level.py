@@ -13,7 +13,7 @@ ones are left as they are, and nothing is ever made softer.
 - **Echo.** A voice that is there for most of the time that the agent is audible is the agent's own, or that
   of a television: nothing is raised for it. That there is one is taken for granted until the agent was
   audible for a second without it.
-- **Gain.** It rises by 2 dB in 10 ms when a voice begins, stays for the length of a syllable's pause, and
+- **Gain.** It rises by 4 dB in 10 ms when a voice begins, stays for the length of a syllable's pause, and
   falls back to 1 in silence. It is drawn through each sample, so that nothing clicks.
 - **Never a clipped sample.** Peaks above -3 dB of full scale are bent below -0.2 dB, without memory and
   without delay. What came in louder than that goes out as it came.
@@ -31,8 +31,13 @@ from channels.sound import SAMPLE_BYTES, SAMPLE_RATE_HZ
 
 __all__ = ["Leveller"]
 
-TARGET = 1.0
-"""What the person's level is brought to, of full scale. Only their loudest peaks come near the limiter."""
+TARGET = 0.9
+"""What the person's level is brought to, of full scale: hardly anything of it is bent by the limiter."""
+TARGET_BESIDE = 1.0
+"""The same beside the agent's voice, where it is the first word that counts."""
+LOUDEST_FLOOR = 0.025
+"""While the agent is silent, nothing is raised so far that the room's noise would come above this RMS: then
+the service hears a person well enough, and a crowd should stay a crowd."""
 
 USUAL_BESIDE = 0.33
 """Beside the agent's voice, before anything is known of a person: what Chrome was seen to leave of one."""
@@ -45,9 +50,9 @@ AFTER_BLOCKS = 50
 nothing of either level."""
 
 ECHO_BLOCKS = 1000
-ECHO_SHARE = 0.5
+ECHO_SHARE = 0.6
 """Of the last 10 s of the agent's voice. A person who speaks over it has been heard, or given up, before."""
-ASSUMED_ECHO_BLOCKS = 50
+ASSUMED_ECHO_BLOCKS = 100
 
 LEARNS_FROM_BLOCKS = 150
 """Of 10 ms: voices keep their loudest syllables no further apart than 1.5 s of voiced sound."""
@@ -64,7 +69,7 @@ OPENS = 1 / 5
 STAYS_BLOCKS = 25
 """Consonants at the end of a word, and stops within it."""
 
-RISE = 10 ** (2 / 20)
+RISE = 10 ** (4 / 20)
 FALL = 10 ** (-0.5 / 20)
 """Of the gain, a block."""
 
@@ -157,6 +162,8 @@ class Leveller:
     _stays: int = field(default=0, init=False)
     """For so many blocks the gain stays, without another voiced one."""
     _before: _Sound = field(factory=lambda: np.zeros(4 * _BLOCK, np.float32), init=False)
+    _noise: float = field(default=QUIETEST_FLOOR, init=False)
+    """The floor, as RMS."""
     _floor: deque[float] = field(
         factory=lambda: deque([QUIETEST_FLOOR] * ASSUMED_FLOOR_BLOCKS, maxlen=FLOOR_BLOCKS), init=False
     )
@@ -191,7 +198,7 @@ class Leveller:
         """Which blocks have any voice in them, and which one that stands clear of all else."""
         loudness = np.sqrt(np.mean(blocks**2, axis=1))
         self._floor.extend(float(each) for each in loudness if each)
-        floor = max(float(np.percentile(self._floor, FLOOR_PERCENT)) if self._floor else 0.0, QUIETEST_FLOOR)
+        floor = self._noise = max(float(np.percentile(self._floor, FLOOR_PERCENT)), QUIETEST_FLOOR)
         lately = np.concatenate([self._before, blocks.reshape(-1)])
         self._before = lately[-len(self._before) :]
         faint = loudness >= FAINT * floor
@@ -212,10 +219,13 @@ class Leveller:
             learning = self._beside if agent_audible else self._alone
             for peak, is_voice in zip(peaks, voiced, strict=True):
                 learning.take(float(peak) if is_voice else None)
-        level = self._level_beside() if self._after else self._alone.value(TARGET)
-        wanted = min(max(1.0, TARGET / level), self.most_gain)
-        if self._after and self._echo:
-            wanted = 1.0
+        if self._after:
+            level = self._level_beside()
+            wanted = 1.0 if self._echo else TARGET_BESIDE / level
+        else:
+            level = self._alone.value(TARGET)
+            wanted = min(TARGET / level, LOUDEST_FLOOR / self._noise)
+        wanted = min(max(1.0, wanted), self.most_gain)
         most = np.maximum(1.0, MOST_BENT / np.maximum(peaks, 1e-6))
         most = np.minimum(most, np.append(most[1:], np.inf))  # down before the loud block, where it is known
         gains = [self._gain]
