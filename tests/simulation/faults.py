@@ -317,6 +317,8 @@ class LineDropsInATool(Fault):
     """The connection ends while a tool runs, and the session is not kept."""
 
     async def happen(self, call: Call) -> None:
+        if (connection := call.service.current) is not None:
+            connection.wish(manner=call.service.draw(tool=True))
         with trio.move_on_after(12):
             while (connection := call.service.current) is None or not connection.waits_for_a_tool:
                 await trio.sleep(0.05)
