@@ -15,7 +15,14 @@ from actors.api.renewal import Quiet
 from actors.api.story import Story
 from channels.happenings import Happening
 from channels.wire.events import ServerEvent, SessionReady, SessionUpdated, ToolCall
-from channels.wire.messages import ClientMessage, ReplyCreate, SessionResume, SessionUpdate, ToolResult
+from channels.wire.messages import (
+    ClientMessage,
+    ConversationMessage,
+    ReplyCreate,
+    SessionResume,
+    SessionUpdate,
+    ToolResult,
+)
 
 __all__ = ["Call"]
 
@@ -56,9 +63,11 @@ class Call:
     def waits(self, request: ClientMessage) -> bool:
         """Somebody asked for this while there was no connection, and a fresh session is to begin.
 
-        Gives whether it is to be sent there. The result of a tool of the old session is not: it is told.
+        Gives whether it is to be sent there. What the prompt can tell is not: the result of a tool of the
+        old session, and what was typed.
         """
-        if isinstance(request, ToolResult) and request.call_id in (*self._tools, *self._lost_tools):
+        known = isinstance(request, ToolResult) and request.call_id in (*self._tools, *self._lost_tools)
+        if known or (isinstance(request, ConversationMessage) and self.session_id is not None):
             self._story.note(request)
             return False
         if isinstance(request, ReplyCreate):

@@ -120,6 +120,9 @@ class GoingOn:
                 self._wish, self._wanted = self._wanted, ""
                 self._turn_at = self._returned_at = -math.inf
                 self._left = None
+            case AgentTranscript(reply_id=reply_id, interrupted=True):
+                if reply_id == self._reply:
+                    self._reply, self._turn_at = None, now
             case ReplyAudio() | AgentTranscriptDelta() | AgentTranscript():
                 self._moved_at = now
             case ReplyDone(reply_id=reply_id, status=status):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -31,6 +32,7 @@ from channels.happenings import (
 )
 from channels.settings import SessionConfig
 from channels.wire.events import (
+    AgentTranscript,
     ReplyAudio,
     ReplyDone,
     ReplyFailed,
@@ -45,6 +47,7 @@ from channels.wire.events import (
 )
 from channels.wire.messages import (
     ClientMessage,
+    ConversationMessage,
     InputAudio,
     ReplyCreate,
     SessionResume,
@@ -218,6 +221,17 @@ def test_a_session_that_is_renewed_has_nobody_speak() -> None:
     assert call.going_on.at() is None
 
 
+async def test_a_session_that_is_renewed_in_time_has_nobody_speak(autojump_clock: MockClock) -> None:
+    begun = Send(SessionReady("sess_1", {}, int(time.time()) + 700))  # it is renewed after 400 s
+    async with conversation([Expect("session.update"), begun, Wait(395), *A_TURN], FRESH) as talk:
+        await talk.until(SessionStarted)
+        talk.taps.publish(GREETED)
+        await talk.until(SessionStarted, 2, within_s=500)
+        await trio.sleep(1)
+        assert talk.first_messages() == ["session.update", "session.update"]
+        assert talk.sent(ReplyCreate) == []
+
+
 # Not over anybody.
 
 
@@ -322,6 +336,26 @@ async def test_a_tool_that_failed_or_was_stopped_is_told_as_that(autojump_clock:
         lines = prompt(talk).splitlines()
         assert "A tool that was asked for failed: look_up: no such order" in lines
         assert "A tool was asked for, and what it did is not known: pay" in lines
+
+
+async def test_what_somebody_types_while_the_line_is_down_is_in_the_prompt(autojump_clock: MockClock) -> None:
+    slow = [REFUSED[0], Wait(1), *REFUSED[1:]]
+    async with conversation([*START, Wait(1), Drop()], slow, FRESH) as talk:
+        await talk.until(SessionStarted)
+        await trio.sleep(1.5)
+        await talk.requests.send(ConversationMessage("user", "My number is 4471."))
+        await talk.requests.send(ReplyCreate())
+        await after_a_drop(talk, ready_first=False)
+        assert prompt(talk).endswith("Person, in writing: My number is 4471.")
+        assert on_connection(talk, 3)[1:] == [ReplyCreate()]
+
+
+async def test_a_reply_that_was_interrupted_is_not_gone_on_with(autojump_clock: MockClock) -> None:
+    cut = [Send(SpeechStarted()), Send(AgentTranscript("There", "r1", interrupted=True))]
+    async with conversation([*START, *A_REPLY, *cut, Wait(1), Drop()], REFUSED, FRESH) as talk:
+        await after_a_drop(talk, ReplyEnded("r1", ReplyOutcome.CUT, 100, "There", 0.0))
+        assert "You were cut off" not in instructions(talk)
+        assert "last words of the person" in instructions(talk)
 
 
 # Wishes of others.
