@@ -53,8 +53,6 @@ GREETING = " ".join(["Welcome, and let me tell you what we have for you today."]
 _STEADY_S = 10.5
 _INTO_S = (0.0, 3.0)
 """When the socket is killed, after the session is steady."""
-_SILENT_S = 0.15
-"""So much silence is no gap between words: the old sound has run out."""
 _VOICE_FRAMES = 10
 """Of 10 ms: half a hummed word."""
 _HEARD_WITHIN_S = 30.0
@@ -141,17 +139,16 @@ async def _kill(service: VoiceAgentServer, guest: Guest) -> Try:
     await guest.hear_sound(within_s=1)  # it speaks
     killed_at = time.monotonic()
     await service.drop_connections()
-    await guest.hear_silence(for_s=_SILENT_S, within_s=_HEARD_WITHIN_S)
-    silent_at = guest.last_audible_at()
-    with trio.fail_after(_HEARD_WITHIN_S):
-        while (again_at := _voice_since(guest, silent_at)) is None:  # noqa: ASYNC110
-            await trio.sleep(0.05)
     since = killed_at - offset_s
+    with trio.fail_after(_HEARD_WITHIN_S):
+        while not (readies := [one for one in service.sent.of(SessionReady) if one.at_s >= since]):  # noqa: ASYNC110
+            await trio.sleep(0.01)
+        ready = readies[0]
+        while (again_at := _voice_since(guest, ready.at_s + offset_s)) is None:
+            await trio.sleep(0.05)
+    silent_at = guest.last_audible_at(before=ready.at_s + offset_s)
     asked = [entry for entry in service.received if entry.at_s >= since]
     update = next(entry for entry in asked if isinstance(entry.what, SessionUpdate))
-    ready = next(
-        entry for entry in service.sent if entry.at_s >= since and isinstance(entry.what, SessionReady)
-    )
     if sum(isinstance(entry.what, ReplyCreate) for entry in asked) != 1:
         raise RuntimeError("the agent did not ask for exactly one reply")
     return Try(
