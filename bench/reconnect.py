@@ -144,7 +144,7 @@ async def _kill(service: VoiceAgentServer, guest: Guest) -> Try:
         while not (readies := [one for one in service.sent.of(SessionReady) if one.at_s >= since]):  # noqa: ASYNC110
             await trio.sleep(0.01)
         ready = readies[0]
-        while (again_at := _voice_since(guest, ready.at_s + offset_s)) is None:
+        while (again_at := _voice_since(guest, ready.at_s + offset_s)) is None:  # noqa: ASYNC110
             await trio.sleep(0.05)
     silent_at = guest.last_audible_at(before=ready.at_s + offset_s)
     asked = [entry for entry in service.received if entry.at_s >= since]
