@@ -14,6 +14,7 @@ import attrs
 from channels.happenings import (
     Happening,
     PersonSaid,
+    PersonTyped,
     ReplyEnded,
     ReplyOutcome,
     ToolCalled,
@@ -63,6 +64,8 @@ class Story:
                 self._add("Person", text)
             case PersonSaid(text=text):
                 self._person_says = text[:LONGEST_LINE]
+            case PersonTyped(text=text):
+                self._add("Person, in writing", text)
             case ToolCalled(call_id=call_id, name=name):
                 self._tools[call_id] = name[:LONGEST_NAME]
                 if len(self._tools) > MOST_TOOLS:
