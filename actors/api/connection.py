@@ -141,7 +141,7 @@ async def open_connection(
         settings: the address and the key.
         dialer: opens the byte stream.
         nursery: where the websocket's reader runs.
-        running: whether this is to take up a session that the service has once accepted.
+        running: whether this goes on with a call whose key the service has once accepted.
 
     Raises:
         ServiceUnreachable: nobody answers.

@@ -202,9 +202,9 @@ class ApiSession:
 
     async def _talk(self, resume: str | None) -> ServiceError | None:
         """One connection, from dialling to the failure that ended it; None: the frames have ended."""
-        running = resume is not None
+        running = self._call.session_id is not None  # the key was good a moment ago
         dialer = self.dialer
-        if running and self._call.address is not None and dialer is dial:
+        if resume is not None and self._call.address is not None and dialer is dial:
             dialer = functools.partial(dial_again, address=self._call.address)
         async with trio.open_nursery() as nursery:
             try:

@@ -149,6 +149,16 @@ async def test_a_resume_that_is_refused_by_a_bare_close_is_followed_by_a_fresh_s
         assert talk.first_messages() == [UPDATE, RESUMPTION, UPDATE]
 
 
+async def test_a_fresh_session_that_is_closed_before_it_begins_does_not_end_the_call(
+    autojump_clock: MockClock,
+) -> None:
+    refusal = [Expect(RESUMPTION), Send(SessionFailed("session_not_found", "No")), Close(1008)]
+    closed = [Expect(UPDATE), Close(1008)]
+    async with conversation([*START, Wait(21), Drop()], refusal, closed, START) as talk:
+        await talk.until(SessionStarted, 2)
+        assert talk.first_messages() == [UPDATE, RESUMPTION, UPDATE, UPDATE]
+
+
 async def test_a_key_that_was_withdrawn_meanwhile_ends_it_with_one_line(autojump_clock: MockClock) -> None:
     refusal = [Expect(RESUMPTION), Send(SessionFailed("unauthorized", "Authentication failed")), Close(1008)]
     async with conversation([*START, Wait(21), Drop()], refusal, refusal[1:], START) as talk:
