@@ -49,7 +49,7 @@ SETTINGS = Settings(
     LiveKitSettings("ws://127.0.0.1:7880", "APIkey", Secret(LIVEKIT_SECRET), "tea room"),
     ApiSettings("ws://127.0.0.1:4711/v1/ws", Secret(KEY)),
     SpeakerSettings(100),
-    BargeInSettings(3000, 800),
+    BargeInSettings(longest_hold_ms=3000, linger_ms=800),
 )
 
 MS_A_CHARACTER = 70
