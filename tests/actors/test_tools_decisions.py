@@ -241,6 +241,7 @@ def test_nor_does_a_flood_of_one_and_the_same_call_pile_up() -> None:
     assert sum(isinstance(one, Run) for one in commands) == 1
     assert sum(isinstance(one, Send) and one.result.is_error for one in commands) == 8
 
+
 def test_the_same_call_in_one_turn_is_run_once_and_answered_each_time() -> None:
     talk = Talk()
     called(talk)
