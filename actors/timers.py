@@ -33,8 +33,8 @@ __all__ = ["Stopwatch", "TurnTimer"]
 
 
 OF_A_SOUND_S = 3.0
-"""So long after a sound is over a silence of the agent may still be due to it: the service names what it heard
-within 2.2 s."""
+"""So long after a sound is over, a silence of the agent may still be due to it: the service names what it
+heard within 2.2 s."""
 
 
 @frozen
@@ -81,9 +81,8 @@ class Stopwatch:
             case VoiceResumed():
                 self._held, self._sound_began = None, None
                 if self._replies:
-                    self._sound_ended = (
-                        None  # said in between; what the agent says next answers something else
-                    )
+                    # It was said in between: what the agent says next answers something else.
+                    self._sound_ended = None
             case Interrupted(reply_id=reply_id, at=at):
                 self._cut(reply_id, at if self._held is None else self._held)
             case ReplyEnded():

@@ -35,9 +35,9 @@ from channels.messages import (
     Fill,
     Finish,
     Finished,
+    Hold,
     Play,
     Playing,
-    Resume,
     SpeakerCommand,
 )
 from channels.settings import FillerSound
@@ -152,7 +152,7 @@ def test_the_person_cuts_it(sound: SoundStarted | SpeechStarted) -> None:
     assert isinstance(play, Play)
     commands = controller(sound)
     assert Cut(play.reply_id) in commands
-    assert all(isinstance(one, Cut | Resume) for one in commands)
+    assert all(isinstance(one, Cut | Hold) for one in commands)
 
 
 def test_it_never_speaks_over_a_reply_nor_twice_at_a_time() -> None:

@@ -467,9 +467,7 @@ async def test_what_the_model_calls_for_three_times_in_one_turn_is_done_once(
         bench.call("order", "c4", what="tea")
         results += [await bench.result() for _ in range(2)]
         assert shop.orders == ["tea"]
-        assert sorted(result.call_id for result in results) == ["c1", "c2", "c3", "c4"], (
-            "each call is answered"
-        )
+        assert sorted(result.call_id for result in results) == ["c1", "c2", "c3", "c4"], "each is answered"
         assert {result.result for result in results} == {"order 1"}, "with what the first has returned"
 
 

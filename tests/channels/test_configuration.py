@@ -157,7 +157,8 @@ def test_a_mistake_in_a_file_is_one_line_with_its_path_the_value_the_range_and_t
 
 def test_all_mistakes_are_said_in_one_go_wherever_they_are(person: Person) -> None:
     lines = person.problems(
-        'profile = "hasty"\nbarge_in.longest_hold_ms = -1\nbarge_in.lingr_ms = 5\nsession.output.voice = "james"',
+        'profile = "hasty"\nsession.output.voice = "james"\n'
+        "barge_in.longest_hold_ms = -1\nbarge_in.lingr_ms = 5",
         dotenv="QUEUE_SIZE_MS=fast\n",
         env={"LIVEKIT_URL": "nowhere"},
         flags={f"{TURNS}.vad_threshold": "2"},
