@@ -283,7 +283,15 @@ def wire(
             taps,
             random,
         ),
-        MicPump(settings.listen, c.tracks.receiver(), c.microphone.sender(), c.onset.sender(), taps),
+        MicPump(
+            settings.listen,
+            c.tracks.receiver(),
+            c.microphone.sender(),
+            c.onset.sender(),
+            taps,
+            settings.level,
+            taps.tap("microphones"),
+        ),
         CallLife(
             settings.call,
             c.people.receiver(),

@@ -28,15 +28,12 @@ from channels.happenings import (
     TurnStarted,
 )
 from channels.messages import Fill
-from channels.quoting import quoted
+from channels.quoting import UNANSWERED, VERBATIM, quoted
 from channels.wire.messages import ClientMessage, ReplyCreate
 
 __all__ = ["AnswerWatch", "Attempts", "Wanted"]
 
-APOLOGY = (
-    "Say exactly this, word for word, and nothing else: "
-    "Sorry, I have no answer to that just now. Could you say it again?"
-)
+APOLOGY = f"{VERBATIM}Sorry, I have no answer to that just now. Could you say it again?"
 
 
 class Wanted(enum.Enum):
@@ -138,11 +135,7 @@ class AnswerWatch:
     async def _do(self, wanted: Wanted, attempts: Attempts) -> None:
         match wanted:
             case Wanted.ASK_AGAIN:
-                said = quoted(self._missing)
-                await self._ask(
-                    ReplyCreate(f"The person has said {said} and has had no answer. Answer them now."),
-                    attempts,
-                )
+                await self._ask(ReplyCreate(UNANSWERED + quoted(self._missing)), attempts)
             case Wanted.APOLOGISE:
                 await self._ask(ReplyCreate(APOLOGY), attempts)
             case Wanted.TONE:

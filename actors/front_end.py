@@ -31,7 +31,7 @@ from channels.happenings import (
     UpdateAnswered,
     WordsHeard,
 )
-from channels.quoting import quoted
+from channels.quoting import TYPED, quoted
 from channels.settings import FrontEndSettings
 from channels.texts import (
     AGENT_STATE,
@@ -238,11 +238,7 @@ class FrontEnd:
             match text:
                 case Typed(identity=identity, text=typed):
                     self.taps.publish(PersonTyped(identity, typed))
-                    await self.requests.send(
-                        ReplyCreate(
-                            f"The person typed a message instead of speaking. Answer it: {quoted(typed)}"
-                        )
-                    )
+                    await self.requests.send(ReplyCreate(TYPED + quoted(typed)))
                 case Asked(method=method) if method == CONFIGURE_METHOD:
                     await self._take_change(text)
                 case _:

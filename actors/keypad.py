@@ -12,7 +12,7 @@ import trio
 from attrs import define, evolve, field, frozen
 
 from channels.bounded import Receiver, Sender
-from channels.quoting import quoted
+from channels.quoting import PRESSED, quoted
 from channels.texts import Pressed, RoomText
 from channels.wire.messages import ClientMessage, ReplyCreate
 
@@ -77,7 +77,4 @@ class Keypad:
             await self._tell(complete)
 
     async def _tell(self, keys: str) -> None:
-        spoken = " ".join(keys)
-        await self.requests.send(
-            ReplyCreate(f"The person pressed these keys on their phone: {quoted(spoken)}")
-        )
+        await self.requests.send(ReplyCreate(PRESSED + quoted(" ".join(keys))))

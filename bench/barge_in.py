@@ -10,7 +10,10 @@ participant in the room who listens: nothing is measured where it is not heard. 
 - this agent, `python runner.py` as a process of its own;
 - the article's loop (`bench.article_worker`), a process too;
 
-the latter two with a reply that comes in real time and one that comes in a burst. The tries are dealt
+the latter two with a reply that comes in real time and one that comes in a burst, and each of these in two
+forms: the service tells of the person and decides in one go, and as the live service does it today, late and
+streaming on ("form 2", `bench.late_decision`), where what counts is the stale sound that the person hears
+after their own first sound. The tries are dealt
 out to rounds, in which each program is started anew and the pacings alternate at random, so that a
 machine that is busy for a while is so for all. The moments of interruption are the same for each case and
 follow from the seed. The article's burst takes some 8 s a try and gets fewer of them.
@@ -33,28 +36,36 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from random import Random
+from typing import TypeAlias
 
 import attrs
 import trio
 
 from bench.bare_source import SOUND_MS
+from bench.caller import Caller
 from bench.heard import judge
 from bench.interruption import QUIET_S, Conditions, Pacing, Stage, Try, interrupt
+from bench.late_decision import LateDecision, be_talked_over
 from bench.programs import AGENT, ARTICLE, BARE_SOURCE, environment, run_program, until_signal
 from bench.report import Case, Machine, Report
 from bench.service import voice_agent_service
 from playground.livekit_build.binary import find_or_build
 from playground.livekit_server import LiveKitServer, livekit_server
-from tests.guest import Guest, join_as_guest
+from tests.guest import join_as_guest
 
 __all__ = ["main"]
 
 _ROUNDS = 3
 _READY_WITHIN_S = 30.0
 _HEARD_WITHIN_S = 5.0
+_MODEL_S = 2.0
 _INTO_S = (1.0, 3.0)
 """When a reply is interrupted, counted from its first sound. The listener's jitter buffer has come to rest
 by then: it holds some 40 ms more in the first half second of a sound, and all of that is heard."""
+
+
+Job: TypeAlias = tuple[Pacing, float | LateDecision]
+"""A reply's pacing, and when it is interrupted or how it is talked over."""
 
 
 @attrs.frozen
@@ -64,6 +75,7 @@ class Plan:
     conditions: Conditions
     tries: int
     article_burst_tries: int
+    form_2_tries: int
     seed: int
 
 
@@ -74,6 +86,8 @@ class Results:
     floor: list[Try] = attrs.field(factory=list)
     agent: dict[Pacing, list[Try]] = attrs.field(factory=lambda: {pacing: [] for pacing in Pacing})
     article: dict[Pacing, list[Try]] = attrs.field(factory=lambda: {pacing: [] for pacing in Pacing})
+    agent_late: dict[Pacing, list[Try]] = attrs.field(factory=lambda: {pacing: [] for pacing in Pacing})
+    article_late: dict[Pacing, list[Try]] = attrs.field(factory=lambda: {pacing: [] for pacing in Pacing})
 
 
 async def measure(plan: Plan, livekit: LiveKitServer) -> Results:
@@ -84,20 +98,22 @@ async def measure(plan: Plan, livekit: LiveKitServer) -> Results:
     """
     random = Random(plan.seed)
     into_s = [random.uniform(*_INTO_S) for _ in range(plan.tries)]
+    late = [LateDecision.drawn(random) for _ in range(plan.form_2_tries)]
     results = Results()
     for number in range(_ROUNDS):
         _tell(f"round {number + 1} of {_ROUNDS}")
         if moments := into_s[number::_ROUNDS]:
             results.floor += await _measure_floor(livekit, moments, plan.conditions)
-        for command, kept, burst_tries in (
-            (AGENT, results.agent, plan.tries),
-            (ARTICLE, results.article, plan.article_burst_tries),
+        for command, kept, kept_late, burst_tries in (
+            (AGENT, results.agent, results.agent_late, plan.tries),
+            (ARTICLE, results.article, results.article_late, plan.article_burst_tries),
         ):
-            jobs = [(Pacing.REAL_TIME, moment) for moment in into_s[number::_ROUNDS]]
+            jobs: list[Job] = [(Pacing.REAL_TIME, moment) for moment in into_s[number::_ROUNDS]]
             jobs += [(Pacing.BURST, moment) for moment in into_s[:burst_tries][number::_ROUNDS]]
+            jobs += [(pacing, one) for pacing in Pacing for one in late[number::_ROUNDS]]
             random.shuffle(jobs)
             if jobs:
-                await _measure_agent(livekit, command, jobs, plan.conditions, kept)
+                await _measure_agent(livekit, command, jobs, plan.conditions, kept, kept_late)
     return results
 
 
@@ -105,8 +121,8 @@ async def _measure_floor(
     livekit: LiveKitServer, into_s: Sequence[float], conditions: Conditions
 ) -> list[Try]:
     tries: list[Try] = []
-    async with _room(livekit) as (room_name, guest, folder):
-        env = environment(livekit, room_name)
+    async with _room(livekit) as (room_name, caller, folder):
+        guest, env = caller.guest, environment(livekit, room_name)
         async with run_program(BARE_SOURCE, env, folder, talks=True) as program:
             if await program.answer(within_s=_READY_WITHIN_S) != "ready":
                 raise program.failure("it did not get ready")
@@ -130,35 +146,38 @@ async def _measure_floor(
 async def _measure_agent(
     livekit: LiveKitServer,
     command: Sequence[str],
-    jobs: Sequence[tuple[Pacing, float]],
+    jobs: Sequence[Job],
     conditions: Conditions,
     kept: dict[Pacing, list[Try]],
+    kept_late: dict[Pacing, list[Try]],
 ) -> None:
-    async with voice_agent_service() as service, _room(livekit) as (room_name, guest, folder):
+    async with voice_agent_service() as service, _room(livekit) as (room_name, caller, folder):
         env = environment(livekit, room_name, service.url)
         async with run_program(command, env, folder) as program:
             with trio.move_on_after(_READY_WITHIN_S) as patience:
                 await service.received.until("input.audio")
             if patience.cancelled_caught:
                 raise program.failure(f"it sent no sound within {_READY_WITHIN_S:.0f} s")
-            stage = Stage(program, guest, service, conditions)
-            for number, (pacing, into_s) in enumerate(jobs):
-                kept[pacing].append(await interrupt(stage, pacing, f"reply-{number}", into_s))
+            # A detector of voices loads its model in the first second.
+            await trio.sleep(_MODEL_S)
+            stage = Stage(program, caller.guest, service, conditions)
+            for number, (pacing, job) in enumerate(jobs):
+                reply_id = f"reply-{number}"
+                if isinstance(job, LateDecision):
+                    kept_late[pacing].append(await be_talked_over(stage, caller, pacing, reply_id, job))
+                else:
+                    kept[pacing].append(await interrupt(stage, pacing, reply_id, job))
 
 
 @asynccontextmanager
-async def _room(livekit: LiveKitServer) -> AsyncIterator[tuple[str, Guest, Path]]:
-    """A fresh room with the listener in it, whose microphone is open and silent, and a folder."""
+async def _room(livekit: LiveKitServer) -> AsyncIterator[tuple[str, Caller, Path]]:
+    """A fresh room with the listener in it, whose microphone is open, and a folder."""
     room_name = f"bench-{secrets.token_hex(4)}"
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         async with join_as_guest(livekit, room_name) as guest, trio.open_nursery() as nursery:
-
-            async def keep_microphone_open() -> None:
-                while True:
-                    await guest.hush(10)
-
-            nursery.start_soon(keep_microphone_open)
-            yield room_name, guest, Path(folder)
+            caller = Caller(guest)
+            nursery.start_soon(caller.run)
+            yield room_name, caller, Path(folder)
             nursery.cancel_scope.cancel()
 
 
@@ -184,8 +203,16 @@ async def run(plan: Plan) -> Report:
         floor=Case("floor: clear_queue() alone", tuple(results.floor)),
         cases=tuple(
             (
-                Case(f"this agent, {pacing.value}", tuple(results.agent[pacing])),
-                Case(f"the article's loop, {pacing.value}", tuple(results.article[pacing])),
+                Case(
+                    f"this agent, {pacing.value}",
+                    tuple(results.agent[pacing]),
+                    tuple(results.agent_late[pacing]),
+                ),
+                Case(
+                    f"the article's loop, {pacing.value}",
+                    tuple(results.article[pacing]),
+                    tuple(results.article_late[pacing]),
+                ),
             )
             for pacing in Pacing
         ),
@@ -219,7 +246,7 @@ def _parse(arguments: Sequence[str] | None) -> tuple[Plan, Path | None]:
     parser = argparse.ArgumentParser(
         prog="python -m bench.barge_in",
         description="Measures the time from an interruption to silence at a listener: this agent, the "
-        "article's loop, and LiveKit's SDK alone. Takes about seven minutes with the defaults.",
+        "article's loop, and LiveKit's SDK alone. Takes about fifteen minutes with the defaults.",
         epilog="`python -m bench.barge_in hold` measures from the person's first sound on, and false holds.",
     )
     parser.add_argument(
@@ -230,6 +257,12 @@ def _parse(arguments: Sequence[str] | None) -> tuple[Plan, Path | None]:
         type=_count,
         default=10,
         help="of the article's loop with a burst, which takes some 8 s each (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--form-2-tries",
+        type=_count,
+        default=12,
+        help="a case, with a person who speaks and a service that decides late (default: %(default)s)",
     )
     parser.add_argument(
         "--seed", type=int, default=1, help="of the moments of interruption (default: %(default)s)"
@@ -266,7 +299,7 @@ def _parse(arguments: Sequence[str] | None) -> tuple[Plan, Path | None]:
         parser.error(f"--json: there is no folder {options.json.parent}")
     conditions = Conditions(options.reply_s, options.chunk_ms, options.late_ms, options.cap_s)
     burst_tries = min(options.tries, options.article_burst_tries)
-    return Plan(conditions, options.tries, burst_tries, options.seed), options.json
+    return Plan(conditions, options.tries, burst_tries, options.form_2_tries, options.seed), options.json
 
 
 def _count(text: str) -> int:

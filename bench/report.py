@@ -57,11 +57,18 @@ class Case:
 
     name: str
     tries: tuple[Try, ...]
+    late: tuple[Try, ...] = ()
+    """Those in which a person spoke and the service decided late; their event is the person's first sound."""
 
     @property
     def counted(self) -> list[Try]:
         """Those in which there was something to interrupt."""
-        return [one for one in self.tries if one.heard.playing or one.heard.reply_ms]
+        return _counted(self.tries)
+
+    def stale_ms(self, percent: float) -> float | None:
+        """A percentile of the sound heard after the person's first sound; None without such tries."""
+        late = _counted(self.late)
+        return percentile([one.heard.reply_ms for one in late], percent) if late else None
 
     def silence_ms(self, percent: float) -> float:
         """A percentile of the time to silence."""
@@ -86,6 +93,12 @@ class Case:
             "holes_before_event_p50": percentile([one.holes_ms for one in heard], 50),
             "holes_before_event_max": max(one.holes_ms for one in heard),
             "listener_stall_max": max(one.stall_ms for one in heard),
+            "form_2_tries": len(_counted(self.late)),
+            **{
+                f"form_2_stale_{name}": stale
+                for name, percent in (("p50", 50), ("max", 100))
+                if (stale := self.stale_ms(percent)) is not None
+            },
         }
 
 
@@ -120,10 +133,14 @@ class Report:
                     "figures": {name: round(value, 1) for name, value in case.figures().items()},
                     "silence_p50_in_floors": _ratio(case, self.floor),
                     "tries": [_rounded(attrs.asdict(one)) for one in case.tries],
+                    "form_2_tries": [_rounded(attrs.asdict(one)) for one in case.late],
                 }
                 for case in every
             },
             "article_in_ours_p50": {ours.name: _ratio(theirs, ours) for ours, theirs in self.cases},
+            "article_stale_in_ours_p50": {
+                ours.name: _stale_ratio(theirs, ours) for ours, theirs in self.cases
+            },
         }
 
     def as_text(self) -> str:
@@ -161,6 +178,8 @@ class Report:
             f"{figures['tries_at_cap']:.0f}",
             f"{_ratio(case, self.floor):.2f}",
             "" if ours is None else f"{_ratio(case, ours):.2f}",
+            *("" if (stale := case.stale_ms(percent)) is None else f"{stale:,.0f}" for percent in (50, 100)),
+            "" if ours is None or (ratio := _stale_ratio(case, ours)) is None else f"{ratio:.2f}",
         ]
         return f"  {case.name:<30}" + "".join(
             f"{cell:>{width}}" for cell, width in zip(cells, _WIDTHS, strict=True)
@@ -175,6 +194,9 @@ class Report:
             "  heard       sound of the interrupted reply that came after the event; again: after a silence",
             "  late        sound heard that the service sent after the interruption; it should be 0",
             "  holes       silence in the reply between its first sound and the event",
+            "  form 2      a person speaks; the service says so after 1.2 to 1.8 s, decides 1.5 to 2.1 s on",
+            "              and sends the reply on until then: what is heard of it after their first sound"
+            f" ({min((len(_counted(case.late)) for case in every[1:]), default=0)} tries or more)",
             f"  cap         tries that were not silent {self.conditions.cap_s:g} s after the event",
             f"  listener    the widest gap between two of its 10 ms frames around an event: {stall:.0f} ms",
         ]
@@ -183,13 +205,22 @@ class Report:
         return notes
 
 
-_WIDTHS = (6, 9, 8, 8, 9, 8, 7, 8, 7, 8, 6, 9, 9)
+_WIDTHS = (6, 9, 8, 8, 9, 8, 7, 8, 7, 8, 6, 9, 9, 9, 8, 8)
 _HEAD = [
     "  times in ms                    tries   silence after event     heard after it  again      late sound"
-    "   holes   cap       p50 ÷ p50 of",
+    "   holes   cap       p50 ÷ p50 of    form 2: stale sound",
     "                                              p50     p95     max      p50     max    max     p50"
-    "    max     p50           floor     ours",
+    "    max     p50           floor     ours      p50     max  ÷ ours",
 ]
+
+
+def _counted(tries: Sequence[Try]) -> list[Try]:
+    return [one for one in tries if one.heard.playing or one.heard.reply_ms]
+
+
+def _stale_ratio(case: Case, other: Case) -> float | None:
+    stale, of = case.stale_ms(50), other.stale_ms(50)
+    return None if stale is None or of is None else round(stale / max(1.0, of), 2)
 
 
 def _ratio(case: Case, other: Case) -> float:

@@ -58,6 +58,11 @@ class MicrophoneFrame:
     """Sound of a person, on its way to the service."""
 
     pcm: bytes = attrs.field(repr=_length)
+    """As the service gets it: brought to a steady level."""
+    untouched: bytes = attrs.field(
+        default=attrs.Factory(lambda self: self.pcm, takes_self=True), repr=_length, kw_only=True
+    )
+    """The same sound as it came: what the onset detector judges, and what is recorded."""
 
 
 @attrs.frozen

@@ -1,15 +1,36 @@
-"""Words from outside, in an instruction of ours: as data, never as an instruction."""
+"""What the agent asks of the model for somebody else: our opening, then their words as data.
+
+`reply.create` has one text, the instructions. Words from outside stand in it in quotation marks that they cannot
+leave, so that they are never an instruction of ours. The local server's dialogue reads them by the same openings.
+"""
 
 from __future__ import annotations
 
 import json
 
-__all__ = ["LONGEST_QUOTE", "quoted"]
+__all__ = ["LONGEST_QUOTE", "PRESSED", "TYPED", "UNANSWERED", "VERBATIM", "quoted", "unquoted"]
 
 LONGEST_QUOTE = 2_000
 """Characters: three minutes of reading."""
+
+TYPED = "The person typed this instead of speaking. Answer it: "
+PRESSED = "The person pressed these keys on their phone: "
+UNANSWERED = "The person has said this and has had no answer. Answer it now: "
+VERBATIM = "Say exactly this, word for word, and nothing else: "
+"""Followed by the owner's own text, as it is."""
 
 
 def quoted(text: str) -> str:
     """The words on one line, cut to `LONGEST_QUOTE`, in quotation marks that they cannot leave."""
     return json.dumps(" ".join(text[: 4 * LONGEST_QUOTE].split())[:LONGEST_QUOTE], ensure_ascii=False)
+
+
+def unquoted(instructions: str, opening: str) -> str | None:
+    """The words after this opening; None if the instructions are no such thing."""
+    if not instructions.startswith(opening):
+        return None
+    try:
+        words = json.loads(instructions.removeprefix(opening))
+    except (ValueError, RecursionError):
+        return None
+    return words if isinstance(words, str) else None

@@ -44,6 +44,12 @@ class Brain(Protocol):
         A person who interrupts ends the iteration early: what was not asked for was not said.
         """
 
+    def take_back(self) -> None:
+        """The latest `answer` is given up before anything of it was heard or asked for.
+
+        Its words are asked again, with what the person said next.
+        """
+
     def instruct(self, instructions: str) -> AsyncGenerator[Thought, None]:
         """What to say now, by instructions of the application and not of the person."""
 
@@ -77,6 +83,9 @@ class EchoBrain:
         """Repeats it, or answers one of the few questions it knows."""
         for sentence in sentences(reply_text(heard, self._now())):
             yield sentence
+
+    def take_back(self) -> None:
+        """Has nothing to forget."""
 
     async def instruct(self, instructions: str) -> AsyncGenerator[str, None]:
         """Says honestly what it was told to do: there is no model here to do it."""

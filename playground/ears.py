@@ -43,6 +43,8 @@ class SpeechOnset:
     brief: bool = False
     """The turn ends with less speech than `interruption_delay`: too little to interrupt a reply for by its
     sound alone. `TurnEnded` follows at once and says what it was ("yes", "stop", or a cough)."""
+    ago_ms: int = attrs.field(default=0, eq=False)
+    """How much sound came since its first window of speech, that one included."""
 
 
 @attrs.frozen
@@ -131,10 +133,10 @@ class Ears:
     async def _follow(self, events: list[TurnEvent], nursery: trio.Nursery) -> None:
         for event in events:
             match event:
-                case Onset(brief):
+                case Onset(brief, ago_ms):
                     async with self._telling:
                         self._turn.begun = True
-                        await self._tell(SpeechOnset(brief))
+                        await self._tell(SpeechOnset(brief, ago_ms))
                 case Lull(utterance):
                     self._turn.asked_ms = self._detector.turn_ms
                     nursery.start_soon(self._show, self._turn, utterance)

@@ -21,6 +21,8 @@ from playground.voice_agent_process import voice_agent_process
 
 __all__ = ["local_services"]
 
+_FOR_A_PERSON = ("--leading-silence-ms", "0", "--speech-started", "onset", "--over-hold", "heard")
+
 
 @asynccontextmanager
 async def local_services(
@@ -38,9 +40,10 @@ async def local_services(
         SettingsError: `OPENAI_BASE_URL` or its key cannot be used.
     """
     choose_brain(progress)  # the server chooses for itself; here it is told, and a mistake is found
-    # It speaks at once; the service's slower habits are for tests.
+    # It speaks and listens at once, and nothing that is said to it gets lost: the service's slower habits,
+    # and its deafness while a tool runs, are for tests.
     async with (
-        voice_agent_process("--leading-silence-ms", "0") as server,
+        voice_agent_process(*_FOR_A_PERSON) as server,
         livekit_server(progress=progress) as livekit,
         trio.open_nursery() as nursery,
     ):

@@ -121,6 +121,11 @@ class OpenAIBrain:
         self._add(_Line("user", heard))
         return self._complete()
 
+    def take_back(self) -> None:
+        """The model is not told of that turn twice."""
+        if self._history and isinstance(self._history[-1], _Line) and self._history[-1].role == "user":
+            del self._history[-1]
+
     def instruct(self, instructions: str) -> AsyncGenerator[Thought, None]:
         """What the model says by instructions that hold for this once."""
         return self._complete(instructions.strip() or "Say what fits now.")

@@ -121,6 +121,8 @@ class Onset:
 
     brief: bool
     """It has not, but the turn ends: told just before `EndOfTurn`. A "yes", or a cough."""
+    ago_ms: int = attrs.field(default=0, eq=False)
+    """How much sound came since the first window of speech, that one included."""
 
 
 @attrs.frozen
@@ -190,6 +192,7 @@ class TurnDetector:
 
     def _begin(self) -> None:
         self._heard: list[Window] = []
+        self._lead = 0
         self._spoken = 0
         self._silence = 0
         self._announced = self._lulled = self._paused = False
@@ -217,6 +220,7 @@ class TurnDetector:
             if self._state is not _State.SPEAKING:
                 return []
             self._heard = list(self._before)
+            self._lead = len(self._heard) - 2  # the two loud ones that made it speech
         else:
             self._heard.append(window)
         return self._speech(was) if self._state is _State.SPEAKING else self._pause()
@@ -225,12 +229,15 @@ class TurnDetector:
         """Ends the open turn, whatever the silence; gives what follows, or nothing if none is open."""
         if not self._heard:
             return []
-        events: list[TurnEvent] = [] if self._announced else [Onset(brief=True)]
+        events: list[TurnEvent] = [] if self._announced else [self._onset(brief=True)]
         events.append(EndOfTurn(self.utterance()))
         self._state = _State.QUIET
         self._before.clear()  # what was said in this turn must not open the next one
         self._begin()
         return events
+
+    def _onset(self, *, brief: bool) -> Onset:
+        return Onset(brief, (len(self._heard) - self._lead) * WINDOW_MS)
 
     def _level(self, probability: float) -> _Level:
         threshold = self.detection.vad_threshold
@@ -245,7 +252,7 @@ class TurnDetector:
         events: list[TurnEvent] = []
         if not self._announced and self._spoken * WINDOW_MS >= self.detection.interruption_delay:
             self._announced = True
-            events.append(Onset(brief=False))
+            events.append(self._onset(brief=False))
         return events + self.end_turn() if len(self._heard) >= _TOO_LONG else events
 
     def _pause(self) -> list[TurnEvent]:

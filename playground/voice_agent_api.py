@@ -7,13 +7,11 @@ small brain (as a program, the one that `playground.brains` chooses); given a sc
 `ServerOptions` has every switch and fault.
 
 Made from recordings and documentation of the service, never tested against it. What it cannot vouch for,
-since nobody knows: whether a resumed session replays what was missed, goes on with a reply or repeats an
-open tool call; `reply.cancel`; text instead of audio; `reply.create` while a reply is spoken; the answer
-to a wrong first message; the limit on a frame; pings; an idle timeout; whether `input.format` may change
-later; how fast replies come; whether sound that is too fast is still refused; whether
-`conversation.message` reaches the model; the close code of `concurrency_exceeded`. Each is a switch here,
-or a choice that its module names. It never withholds transcripts while a tool holds the floor, calls no
-webhook, and offers tools only when a test makes it.
+since nobody knows: whether a session can ever be resumed, and then replays what was missed, goes on with a
+reply or repeats an open tool call; `reply.cancel`; text instead of audio; which of the two forms of
+interruption comes next; the answer to a wrong first message; the limit on a frame; pings; an idle timeout;
+whether `input.format` may change later; whether sound that is too fast is still refused; the close code of
+`concurrency_exceeded`. Each is a switch here, or a choice that its module names. It calls no webhook.
 """
 
 from __future__ import annotations
@@ -29,14 +27,20 @@ import trio
 
 from channels.errors import PlaygroundFault, SettingsError
 from playground.brains import choose_brain
+from playground.voice_agent.flags import add_behaviour, behaviour
 from playground.voice_agent.options import (
+    QUICK,
+    RECORDED,
     VOICES_2026_04,
     VOICES_2026_07,
     Burst,
+    Delays,
     Faults,
+    Interruption,
     Pacing,
     Personality,
     RealTime,
+    Requests,
     ResumePolicy,
     ServerOptions,
     Times,
@@ -45,6 +49,8 @@ from playground.voice_agent.script import (
     Close,
     Drop,
     Expect,
+    Note,
+    PersonSpeaks,
     Script,
     Send,
     SendRaw,
@@ -57,16 +63,23 @@ from playground.voice_agent.server import VoiceAgentServer, open_listeners, voic
 from playground.voice_agent.tones import ToneSpeech, hum
 
 __all__ = [
+    "QUICK",
+    "RECORDED",
     "VOICES_2026_04",
     "VOICES_2026_07",
     "Burst",
     "Close",
+    "Delays",
     "Drop",
     "Expect",
     "Faults",
+    "Interruption",
+    "Note",
     "Pacing",
+    "PersonSpeaks",
     "Personality",
     "RealTime",
+    "Requests",
     "ResumePolicy",
     "Script",
     "Send",
@@ -103,6 +116,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             endpointing_ms=None if given.endpointing == "adaptive" else ServerOptions().endpointing_ms,
             chunk_ms=given.chunk_ms,
             leading_silence_ms=given.leading_silence_ms,
+            **behaviour(given),
             speech=ToneSpeech if given.tones else None,
             record=0,
         )
@@ -158,7 +172,7 @@ def _parser() -> argparse.ArgumentParser:
         "--personality",
         type=Personality,
         default=Personality.LIVE,
-        help="where documentation and recordings of the service differ: docs or live (default)",
+        help="where documentation and recordings of the service differ: docs or live (default); see below",
     )
     parser.add_argument("--script", metavar="FILE", help="play these JSON lines instead of being an agent")
     parser.add_argument(
@@ -176,6 +190,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--leading-silence-ms", type=_whole, default=200, help="silence before each reply (default 200)"
     )
+    add_behaviour(parser)
     parser.add_argument("--echo", action="store_true", help="repeat what was understood instead of thinking")
     parser.add_argument("--tones", action="store_true", help="hum instead of speaking: needs no models")
     parser.add_argument("--verbose", action="store_true", help="log what clients do wrong")

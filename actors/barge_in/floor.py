@@ -150,6 +150,8 @@ class FloorState:
     """When the latest signal came that the state's own deadline counts from."""
     stopped_at: float = -math.inf
     """When the service last said that the person has finished."""
+    named: bool = False
+    """The service has said that the person speaks, and not that they have finished."""
     sounding: bool = False
     """Whether the ear hears a person, believed or not."""
     sound_at: float = -math.inf
@@ -194,6 +196,8 @@ class FloorState:
                 return ms.linger_ms / 1000
             case Floor.DECIDING:
                 return ms.decision_ms / 1000
+            case Floor.EXCUSED if self.named:
+                return math.inf if self.sounding else ms.alone_ms / 1000
             case Floor.EXCUSED:
                 return NAMED_WITHIN_S
 
@@ -205,8 +209,10 @@ class FloorState:
             now: the time (s).
             believed: whether replies may be interrupted; whether the hints have earned trust is known here.
         """
+        named = self.named or signal is FloorSignal.SPEECH
         trusted = believed and self.believes
-        return self.take(signal if trusted or self.holds else FloorSignal.DOUBTED, now)
+        taken = signal if trusted or self.holds else FloorSignal.DOUBTED
+        return evolve(self, named=named).take(taken, now)
 
     def take(self, signal: FloorSignal, now: float) -> FloorState:
         """The floor after a signal that comes at `now`."""
@@ -214,6 +220,8 @@ class FloorState:
             signal = FloorSignal.TOO_SOON
         after = FLOOR_TABLE[self.floor][signal]
         stopped = signal in (FloorSignal.STOPPED, FloorSignal.TOO_SOON)
+        if stopped and self.floor is Floor.EXCUSED and self.named:
+            after = FLOOR_TABLE[self.floor][FloorSignal.DEADLINE]  # what it had to say of the sound is said
         # A sound that goes on, or a word more, gives a state its time anew.
         renewed = after is not self.floor or signal in _RENEWING
         return evolve(
@@ -221,11 +229,12 @@ class FloorState:
             floor=after,
             since=now if renewed else self.since,
             stopped_at=now if stopped else self.stopped_at,
+            named=self.named and not stopped,
         )
 
     def hear(self, *, sounding: bool, now: float) -> FloorState:
         """The ear hears a person, or does not any more."""
-        renewed = self.floor is Floor.SPEAKING
+        renewed = self.floor in (Floor.SPEAKING, Floor.EXCUSED)
         return evolve(
             self,
             sounding=sounding,

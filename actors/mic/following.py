@@ -13,6 +13,7 @@ from collections import deque
 from attrs import define, field
 
 from actors.mic.active import QUIET_DB, level_db
+from channels.messages import MicrophoneFrame
 
 __all__ = ["PRE_ROLL_MS", "Following"]
 
@@ -33,9 +34,9 @@ class Following:
 
     frame_ms: int
     _heard: str | None = field(default=None, init=False)
-    _kept: dict[str, deque[bytes]] = field(factory=dict, init=False)
+    _kept: dict[str, deque[MicrophoneFrame]] = field(factory=dict, init=False)
     """The latest frames of those who are not heard, by track id."""
-    _waiting: deque[tuple[bytes, bool]] = field(factory=deque, init=False)
+    _waiting: deque[tuple[MicrophoneFrame, bool]] = field(factory=deque, init=False)
     """What is to be sent, and whether it is quiet."""
     _quiet: bool = field(default=False, init=False)
     """Whether what was sent last is."""
@@ -45,19 +46,19 @@ class Following:
         if sid == self._heard:
             return
         self._heard = sid
-        for pcm in self._kept.pop(sid or "", ()):
-            self._append(pcm)
+        for frame in self._kept.pop(sid or "", ()):
+            self._append(frame)
 
-    def take(self, sid: str, pcm: bytes) -> bytes | None:
+    def take(self, sid: str, frame: MicrophoneFrame) -> MicrophoneFrame | None:
         """Takes a frame of an open track; gives the frame to send, one for each frame of the one heard."""
         if sid != self._heard:
-            self._kept.setdefault(sid, deque(maxlen=PRE_ROLL_MS // self.frame_ms)).append(pcm)
+            self._kept.setdefault(sid, deque(maxlen=PRE_ROLL_MS // self.frame_ms)).append(frame)
             return None
-        self._append(pcm)
+        self._append(frame)
         while len(self._waiting) > 1 and self._quiet and self._waiting[0][1]:
             self._waiting.popleft()
-        pcm, self._quiet = self._waiting.popleft()
-        return pcm
+        frame, self._quiet = self._waiting.popleft()
+        return frame
 
     def forget(self, sid: str) -> None:
         """A track is no longer there."""
@@ -68,7 +69,7 @@ class Following:
         """How much waits to be sent."""
         return len(self._waiting) * self.frame_ms
 
-    def _append(self, pcm: bytes) -> None:
-        self._waiting.append((pcm, level_db(pcm) < QUIET_DB))
+    def _append(self, frame: MicrophoneFrame) -> None:
+        self._waiting.append((frame, level_db(frame.untouched) < QUIET_DB))
         if self.late_ms > WAITS_AT_MOST_MS:
             self._waiting.popleft()

@@ -5,6 +5,10 @@ that drop their oldest, so that live sound never queues up. Who is listened to i
 `active`, what one stream is made of several voices in `following` and `mixing`; all of them are pure. Here
 tracks are opened and closed, and frames moved.
 
+Each track is brought to a steady level by itself (`level`), before voices are put in order or added up, so
+that a soft one beside a loud one is raised, too. A frame carries its sound untouched as well: the onset
+detector judges that, and so does what decides whose turn it is.
+
 The stream has no holes: the service ends a turn by the silence that it hears, not by hearing nothing. The
 SDK gives frames of silence for a track that is muted or whose sender has stopped (measured); where a track is
 gone, silence is put in here, for as long as anybody may wait for a turn to end.
@@ -23,13 +27,14 @@ from attrs import define, field
 
 from actors.mic.active import ActiveSpeaker, level_db
 from actors.mic.following import Following
+from actors.mic.level import Leveller
 from actors.mic.mixing import Mixing
 from actors.mic.roster import Roster
 from channels.bounded import Receiver, Sender
-from channels.happenings import HeardBy, Taps
+from channels.happenings import FloorHolder, FloorPassed, Happening, HeardBy, Taps
 from channels.messages import MicrophoneFrame
 from channels.ports import AudioTrackGone, AudioTrackHeard, MicrophoneTrack, TrackEvent
-from channels.settings import ListenMode, ListenSettings
+from channels.settings import LevelSettings, ListenMode, ListenSettings
 from channels.sound import bytes_of_ms
 
 __all__ = ["FRAME_MS", "SILENCE_FOR_S", "MicPump"]
@@ -57,6 +62,8 @@ class MicPump:
         frames: to the service.
         onset: to the onset detector.
         taps: are told who is heard.
+        level: how far soft voices are raised.
+        happenings: tell when the agent is audible, and people are turned down; None: it never is.
     """
 
     settings: ListenSettings
@@ -64,10 +71,14 @@ class MicPump:
     frames: Sender[MicrophoneFrame]
     onset: Sender[MicrophoneFrame]
     taps: Taps
+    level: LevelSettings = field(factory=LevelSettings)
+    happenings: Receiver[Happening] | None = None
     _roster: Roster = field(init=False)
     _speaker: ActiveSpeaker = field(factory=ActiveSpeaker, init=False)
     _following: Following = field(factory=lambda: Following(FRAME_MS), init=False)
     _mixing: Mixing = field(factory=lambda: Mixing(FRAME_MS), init=False)
+    _mixing_untouched: Mixing = field(factory=lambda: Mixing(FRAME_MS), init=False)
+    _agent_audible: bool = field(default=False, init=False)
     _waiting: trio.CancelScope = field(factory=trio.CancelScope, init=False)
     _open: dict[str, trio.CancelScope] = field(factory=dict, init=False)
     """The tracks that are listened to, by id."""
@@ -85,6 +96,8 @@ class MicPump:
         """Pumps until the tracks' channel ends."""
         async with self.tracks, self.frames, self.onset, trio.open_nursery() as nursery:
             nursery.start_soon(self._mix if self._mixes else self._bridge)
+            if self.happenings is not None:
+                nursery.start_soon(self._follow_agent, self.happenings)
             while True:
                 self._waiting = trio.CancelScope(deadline=self._roster.due_at)
                 with self._waiting:
@@ -128,6 +141,7 @@ class MicPump:
             self._open.pop(sid).cancel()
             self._following.forget(sid)
             self._mixing.forget(sid)
+            self._mixing_untouched.forget(sid)
 
     def _tell(self) -> None:
         heard = self._roster.heard()
@@ -143,49 +157,60 @@ class MicPump:
             self.taps.publish(now)
 
     async def _listen(self, track: MicrophoneTrack, scope: trio.CancelScope, nursery: trio.Nursery) -> None:
+        # A microphone's own: another one of the same person is another distance from them.
+        leveller = Leveller(self.level.most_gain) if self.level.most_gain > 1 else None
         with scope:
             async with track.frames(FRAME_MS) as frames:
                 async for pcm in frames:
                     # One that is being closed may still have a frame ready, and not of its own.
                     if self._open.get(track.sid) is scope:
-                        self._take(track, pcm)
+                        self._take(track, self._levelled(leveller, pcm))
         if self._open.get(track.sid) is scope:  # it ended by itself
             self._open.pop(track.sid)
             self._went(track.sid)
             self._arrange(nursery)
             self._waiting.deadline = self._roster.due_at
 
-    def _take(self, track: MicrophoneTrack, pcm: bytes) -> None:
+    def _levelled(self, leveller: Leveller | None, pcm: bytes) -> MicrophoneFrame:
+        if leveller is None:
+            return MicrophoneFrame(pcm)
+        return MicrophoneFrame(leveller.feed(pcm, agent_audible=self._agent_audible), untouched=pcm)
+
+    async def _follow_agent(self, happenings: Receiver[Happening]) -> None:
+        async for happening in happenings:
+            if isinstance(happening, FloorPassed):
+                self._agent_audible = happening.holder is FloorHolder.AGENT
+
+    def _take(self, track: MicrophoneTrack, frame: MicrophoneFrame) -> None:
         now = trio.current_time()
+        db = level_db(frame.untouched)
         match self.settings.mode:
             case ListenMode.FIRST | ListenMode.IDENTITY:
-                self._send_sound(pcm)
+                self._send_sound(frame)
             case ListenMode.ACTIVE:
-                turn = self._speaker.take(track.identity, level_db(pcm), _FRAME_S, self._roster.turn, now)
-                following = self._following.take(track.sid, pcm)
+                turn = self._speaker.take(track.identity, db, _FRAME_S, self._roster.turn, now)
+                following = self._following.take(track.sid, frame)
                 if following is not None:
                     self._send_sound(following)
                 if turn is not None and turn != self._roster.turn:
                     self._roster.give_turn(turn)
                     self._tell()
             case ListenMode.MIX:
-                self._mixing.take(track.sid, pcm)
-                self._loudest = self._speaker.take(
-                    track.identity, level_db(pcm), _FRAME_S, self._loudest, now
-                )
+                self._mixing.take(track.sid, frame.pcm)
+                self._mixing_untouched.take(track.sid, frame.untouched)
+                self._loudest = self._speaker.take(track.identity, db, _FRAME_S, self._loudest, now)
                 self._tell()
                 self._note_sound()
 
-    def _send_sound(self, pcm: bytes) -> None:
+    def _send_sound(self, frame: MicrophoneFrame) -> None:
         self._note_sound()
-        self._send(pcm)
+        self._send(frame)
 
     def _note_sound(self) -> None:
         self._sounded_at = trio.current_time()
         self._sounding.set()
 
-    def _send(self, pcm: bytes) -> None:
-        frame = MicrophoneFrame(pcm)
+    def _send(self, frame: MicrophoneFrame) -> None:
         self.frames.send_nowait(frame)
         # The onset detector only watches: when it is gone, the conversation goes on.
         with contextlib.suppress(trio.BrokenResourceError):
@@ -197,7 +222,7 @@ class MicPump:
             await self._sounding.wait()
             due = trio.current_time()
             while trio.current_time() < self._sounded_at + SILENCE_FOR_S:
-                self._send(self._mixing.mix())
+                self._send(MicrophoneFrame(self._mixing.mix(), untouched=self._mixing_untouched.mix()))
                 # After a stall of this machine the voices' own buffers have kept what is worth keeping.
                 due = max(due + _FRAME_S, trio.current_time() - _FRAME_S)
                 await trio.sleep_until(due)
@@ -211,7 +236,7 @@ class MicPump:
             while (now := trio.current_time()) < self._sounded_at + SILENCE_FOR_S:
                 due = max(self._sounded_at + _PATIENCE_S, silent_at + _FRAME_S)
                 if now >= due:
-                    self._send(_SILENCE)
+                    self._send(MicrophoneFrame(_SILENCE))
                     silent_at = due
                 else:
                     await trio.sleep_until(due)

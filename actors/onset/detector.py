@@ -3,9 +3,13 @@
 In: the same 50 ms frames that go to the service, and what the speaker plays. Out: `SoundStarted` and
 `SoundStopped`, with the times of the sound itself rather than of the decision. A voice activity detector
 judges; where the microphone hears the agent's own voice, it judges what an echo canceller leaves. The
-service gets the sound untouched: it is made for that, and a canceller changes the person's voice too. The
 controller holds the voice for what is told here, the taps measure with it; nothing waits for it, and without
 it the conversation goes on, decided by the service alone.
+
+It judges the sound as it came. A canceller changes the person's voice, and the service is made to hear it
+without; the level that the service needs helps here nobody: measured (`bench.level`), no onset is noticed
+sooner by it, music and people nearby are more often taken for somebody, and no canceller can follow a gain
+that changes.
 """
 
 from __future__ import annotations
@@ -80,7 +84,7 @@ class OnsetDetector:
             unjudged_ms = 0.0
             async for frame in self.frames:
                 now = trio.current_time()
-                pcm = frame.pcm
+                pcm = frame.untouched
                 if self.canceller is not None:
                     pcm = self._without_echo(self.canceller, pcm, now, person=onsets.sounding)
                 unjudged_ms += ms_of_bytes(len(pcm))

@@ -40,6 +40,7 @@ from channels.happenings import (
     UpdateAnswered,
 )
 from channels.messages import LeaveRoom
+from channels.quoting import VERBATIM
 from channels.settings import LiveKitSettings
 from channels.texts import OPERATE_METHOD, Asked, RoomText, TextBoard
 from channels.wire.messages import ClientMessage, ConversationMessage, ReplyCreate, SessionUpdate
@@ -178,8 +179,7 @@ class Operator:
         with trio.move_on_after(ANSWERED_WITHIN_S):
             match command:
                 case Say(text=text):
-                    instructions = f"Say exactly this, word for word, and nothing else: {text}"
-                    await self.requests.send(ReplyCreate(instructions))
+                    await self.requests.send(ReplyCreate(VERBATIM + text))
                     why = ""
                 case Tell(text=text):
                     await self.requests.send(ConversationMessage("system", text))

@@ -112,7 +112,7 @@ class Runs:
         return at, len(audio.data), first_audible(audio.data, before)
 
     def _place(self, at: float, frame: MicrophoneFrame) -> tuple[tuple[float, int, int], ...]:
-        return () if self.place is None else ((at, *self.place(at, frame.pcm)),)
+        return () if self.place is None else ((at, *self.place(at, frame.untouched)),)
 
 
 def _begin_playing(at: float, playing: Playing) -> PlayingRun:

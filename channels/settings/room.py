@@ -21,6 +21,7 @@ __all__ = [
     "BargeInSettings",
     "FillerSound",
     "FrontEndSettings",
+    "LevelSettings",
     "LiveKitSettings",
     "Settings",
     "SpeakerSettings",
@@ -65,6 +66,9 @@ _LONGEST_HOLD = Setting(Whole(0, 60_000, "ms"), "HOLD_MS", "leave it out for 200
 # Silero's own default is 0.5, and below 0.2 it takes noise for a voice.
 _ACTIVATION_THRESHOLD = Setting(Number(0.2, 0.95))
 _MIN_SPEECH = Setting(Whole(32, 1000, "ms"))
+
+# 16 times: what would need more is hardly a person at a microphone.
+_MOST_GAIN = Setting(Number(1, 16), mend="leave it out for 8; 1 leaves every sound as it is")
 
 _FILLER = Setting(OneLine(500), mend="write off, tone, or the path of a WAV file")
 
@@ -142,6 +146,18 @@ class BargeInSettings:
 
 
 @attrs.frozen
+class LevelSettings:
+    """How a person's level is brought up on its way to the service, which notices an interruption only from
+    a voice near full scale.
+
+    `most_gain` is how many times louder a soft voice may become; 1 leaves every sound as it is. What is not
+    a voice is not raised, loud voices neither, and nothing clips.
+    """
+
+    most_gain: Annotated[float, _MOST_GAIN] = 8.0
+
+
+@attrs.frozen
 class FillerSound:
     """A sound that tells somebody who waits that they are not forgotten."""
 
@@ -212,6 +228,7 @@ class Settings:
     api: ApiSettings
     speaker: SpeakerSettings = SpeakerSettings()
     barge_in: BargeInSettings = BargeInSettings()
+    level: LevelSettings = LevelSettings()
     front_end: FrontEndSettings = attrs.field(factory=FrontEndSettings)
     tools: ToolSettings = ToolSettings()
     call: CallSettings = CallSettings()

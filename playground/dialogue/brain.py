@@ -6,7 +6,6 @@ tells after every reply), and what an interruption left over, so that "go on" ca
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from datetime import datetime
 from random import random
@@ -15,6 +14,7 @@ from typing import Any
 import attrs
 import trio
 
+from channels.quoting import TYPED, UNANSWERED, unquoted
 from playground.brain import CallTool, Thought
 from playground.dialogue.identity import name_in
 from playground.dialogue.instructions import obeyed
@@ -24,9 +24,6 @@ from playground.dialogue.turn import Answer, Memory, Turn
 from playground.sentences import sentences
 
 __all__ = ["Dialogue", "unheard"]
-
-_TYPED = re.compile(r"(?is)^\s*the person typed this message, answer it:(.*)$")
-"""What our own agent asks for when somebody types in the chat."""
 
 
 @attrs.define
@@ -45,17 +42,29 @@ class Dialogue:
     """The reply that is being said."""
     _typed: str = attrs.field(default="", init=False)
     """What the person typed and nobody has answered yet."""
+    _before: Memory = attrs.field(factory=Memory, init=False)
+    """What was known before the latest answer."""
 
-    async def answer(self, heard: str) -> AsyncGenerator[Thought, None]:
+    def answer(self, heard: str) -> AsyncGenerator[Thought, None]:
         """Answers what the person said."""
+        self._before = self.memory
+        return self._answer(heard)
+
+    async def _answer(self, heard: str) -> AsyncGenerator[Thought, None]:
         given = answer(Turn(heard, self.memory, self._now(), self._luck()))
         async for thought in self._say(given):
             yield thought
 
+    def take_back(self) -> None:
+        """Knows no more than before that answer, but for the tools and the name, which others decide."""
+        kept = {name: getattr(self.memory, name) for name in ("tools", "my_name", "prompt_words")}
+        self.memory = attrs.evolve(self._before, **kept)
+        self._saying = None
+
     async def instruct(self, instructions: str) -> AsyncGenerator[Thought, None]:
         """Answers what was typed, says what is to be said, and otherwise says that it cannot."""
-        typed = _TYPED.match(instructions)
-        text, self._typed = typed[1] if typed else "" if instructions.strip() else self._typed, ""
+        typed = unquoted(instructions, TYPED) or unquoted(instructions, UNANSWERED)
+        text, self._typed = typed or ("" if instructions.strip() else self._typed), ""
         if text.strip():
             given = answer(Turn(text, self.memory, self._now(), self._luck()))
         else:

@@ -30,7 +30,7 @@ _KNOWN: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         ),
         (r"longest time\b.*\bsay good ?bye\b", "We have come to the end of our time. Goodbye!"),
         (r"say good ?bye\b", "Goodbye!"),
-        (r"pressed these keys on their phone: ([\d*#a-d ]{1,80})", "You pressed {0}."),
+        (r"pressed these keys on their phone: \"?([\d*#a-d ]{1,80})", "You pressed {0}."),
     )
 )
 

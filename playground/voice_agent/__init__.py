@@ -4,11 +4,13 @@
     host        admits clients, runs the sessions they begin       reception, registry
     session     one session's actor and its inbox                  session_config, arrivals, outlet
     hearing     from frames to what was said                       sound_io, g711
-    conversation, mouth, replies    who speaks when, and how
+    conversation, mouth, replies    who speaks when, and how                tool_calls, gate, pacing
+    persons_turn, requests          what speech and `reply.create` lead to  interruption, loudness
     speech      what is needed of ears and voices                  local_speech (real), tones (for tests)
     script      plays a given sequence instead of all that
-    options     every switch
+    options     every switch                                  delays, faults and others that name them
 
 Pure, without socket or clock: reception, session_config (with field_rules, tool_declaration), g711, and
-the small machines `Timeline` (what was heard) and `RateGate` (how fast sound may come).
+the machines `PersonsTurn` (what is told of speech, and what it cuts), `fate` (of a `reply.create`),
+`ToolCalls`, `Timeline` (what was heard) and `RateGate` (how fast sound may come).
 """

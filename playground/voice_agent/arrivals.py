@@ -14,7 +14,18 @@ from playground.voice_agent.connection import Connection
 from playground.voice_agent.mouth import ReplyOver
 from playground.voice_agent.speech import Speech, Voice
 
-__all__ = ["Arrival", "Came", "Deadline", "Inject", "Prepared", "ToolOverdue", "Went"]
+__all__ = [
+    "Arrival",
+    "Came",
+    "Deadline",
+    "Inject",
+    "Prepared",
+    "Reminder",
+    "RestartDue",
+    "ToolOverdue",
+    "Went",
+    "WordsDue",
+]
 
 
 @attrs.frozen
@@ -53,7 +64,24 @@ class ToolOverdue:
     call_id: str
 
 
-Arrival: TypeAlias = ClientMessage | HearingEvent | ReplyOver | Came | Went | Prepared | Inject | ToolOverdue
+@attrs.frozen
+class WordsDue:
+    """The first word of a person's turn may be told now, if there is one."""
+
+    turn: str
+
+
+@attrs.frozen
+class RestartDue:
+    """A reply is to break off and begin again, if it is still being said."""
+
+    reply_id: str
+
+
+Reminder: TypeAlias = ToolOverdue | WordsDue | RestartDue
+"""What a conversation wants to be told later."""
+
+Arrival: TypeAlias = ClientMessage | HearingEvent | ReplyOver | Came | Went | Prepared | Inject | Reminder
 
 
 class Deadline(enum.Enum):

@@ -1,8 +1,8 @@
 """Who speaks when: what was heard and what was asked for, turned into the events of the protocol.
 
-The order of the events is the live service's (protocol reference, 7.2 and 7.3). An onset while a reply is
-on its way is the interruption: `input.speech.started`, the text that was heard, `reply.done`, at once. A
-turn that turns out to be no speech gets no answer.
+Three machines decide, and this only does what they say: `persons_turn` (what is told of a person who speaks,
+and what it does to a reply), `requests` (what becomes of a `reply.create`) and `tool_calls` (which results
+are waited for). While the person speaks, the gate is closed: no reply begins to sound.
 
 A tool's result makes a reply of its own. It waits while the person speaks; when its tool has taken longer
 than it may, or the reply that asked for it was interrupted, nobody waits for it any more.
@@ -10,11 +10,10 @@ than it may, or the reply that asked for it was interrupted, nobody waits for it
 
 from __future__ import annotations
 
-import re
 import secrets
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import attrs
 import trio
@@ -29,44 +28,42 @@ from channels.wire.events import (
 from channels.wire.messages import ReplyCreate, ToolResult
 from playground.brain import Brain, CallTool, Thought
 from playground.ears import HearingEvent, PartialWords, SpeechOnset, TurnEnded
+from playground.voice_agent.arrivals import Reminder, RestartDue, ToolOverdue, WordsDue
+from playground.voice_agent.faults import Mishaps
+from playground.voice_agent.gate import Gate
 from playground.voice_agent.mouth import Mouth
 from playground.voice_agent.options import ServerOptions
 from playground.voice_agent.outlet import Outlet
+from playground.voice_agent.persons_turn import (
+    Answered,
+    Command,
+    Cut,
+    Delta,
+    Joined,
+    PersonsTurn,
+    Released,
+    Said,
+    Scene,
+    Started,
+    Stopped,
+    WaitForWords,
+)
 from playground.voice_agent.replies import Reply
+from playground.voice_agent.requests import Fate, fate
 from playground.voice_agent.session_config import SessionConfig
 from playground.voice_agent.sound_io import Downlink
 from playground.voice_agent.speech import Voice
 from playground.voice_agent.tones import CannedVoice
+from playground.voice_agent.tool_calls import ToolCalls
 
-__all__ = ["Conversation", "is_back_channel"]
+__all__ = ["Conversation"]
 
-_MOST_CALLS = 100
 _TOOL_S = 120
 """The time that a tool has which the session does not declare (a test's)."""
+_DECISION_S = 0.008
+"""From `input.speech.stopped` to `reply.done{interrupted}`: 6 to 12 ms were recorded."""
 
-_BACK_CHANNELS = frozenset(
-    "ah aha hm hmm huh mhm mm mmhm mmhmm mmm oh okay ok right uh uhhuh um yeah yep".split()
-)
-
-
-def is_back_channel(text: str) -> bool:
-    """Whether these words only say "I am listening" (or are none): no reason to stop talking. Pure."""
-    words = re.findall(r"[a-z]+", text.lower().replace("-", "").replace("'", ""))
-    return all(word in _BACK_CHANNELS for word in words)
-
-
-@attrs.frozen
-class _Called:
-    call: CallTool
-    reply_id: str | None
-    """The reply in which it was asked for."""
-
-
-@attrs.frozen
-class _Returned:
-    call: CallTool
-    result: str
-    is_error: bool
+_Why: TypeAlias = Literal["greeting", "turn", "request", "tool"]
 
 
 class Conversation:
@@ -79,7 +76,8 @@ class Conversation:
         mouth: takes the replies.
         outlet: where events go.
         options: of the server.
-        later: lets `give_up` be called with a call's id after so many seconds.
+        later: lets `remind` be called with this after so many seconds.
+        peak_since: gives the person's loudest sample since a time, as a fraction of full scale.
     """
 
     def __init__(
@@ -90,7 +88,8 @@ class Conversation:
         mouth: Mouth,
         outlet: Outlet,
         options: ServerOptions,
-        later: Callable[[float, str], None],
+        later: Callable[[float, Reminder], None],
+        peak_since: Callable[[float], float],
     ) -> None:
         self._config = config
         self._brain = brain
@@ -100,14 +99,21 @@ class Conversation:
         self._outlet = outlet
         self._options = options
         self._downlink = Downlink(config().output.format)
-        self._turn: str | None = None
-        """`item_id` of the person's turn that is open."""
-        self._brief = False
-        """Whether somebody said something short while a reply was spoken, and nobody knows what yet."""
-        self._calls: dict[str, _Called] = {}
-        """Tool calls that wait for their result, by id."""
-        self._returned: list[_Returned] = []
-        """What tools returned while the person spoke."""
+        self._peak_since = peak_since
+        self._how = options.interrupts
+        delays = options.delays
+        self._person = PersonsTurn(
+            self._how, delays.first_word_ms / 1000, delays.first_word_over_reply_ms / 1000
+        )
+        self._turn = ""
+        """`item_id` of the person's turn that is open, or was the latest."""
+        self._gate = Gate()
+        self._calls = ToolCalls()
+        self._restarts = False
+        """Whether somebody spoke during a hold, and the answer to that tool is still to come."""
+        self._beginnings: dict[str, list[str]] = {}
+        """What the replies say that are to begin again, by their ids."""
+        self._mishaps = Mishaps(options.faults)
 
     def greet(self) -> None:
         """Says the greeting, if there is one."""
@@ -118,30 +124,49 @@ class Conversation:
     async def hear(self, event: HearingEvent) -> None:
         """Takes what the ears heard."""
         match event:
-            case SpeechOnset(brief=brief):
-                await self._onset(brief)
+            case SpeechOnset(brief=brief, ago_ms=ago_ms):
+                self._turn = _id("msg")
+                scene = self._scene(trio.current_time() - ago_ms / 1000)
+                await self._obey(self._person.begins(scene, brief=brief, ago_s=ago_ms / 1000))
             case PartialWords(text=text):
-                if self._turn is not None:
-                    await self._outlet.send(UserTranscriptDelta(text, self._turn))
+                await self._obey(self._person.words(self._scene(), text))
             case TurnEnded(text=text):
-                if self._brief and not is_back_channel(text):
-                    self._brief = False
-                    await self._onset(brief=False)
-                turn, self._turn, self._brief = self._turn, None, False
-                if turn is None:
-                    return  # a cough, or it began while nobody could interrupt: discarded, not queued
-                await self._outlet.send(SpeechStopped())
-                if text.strip():
-                    await self._outlet.send(UserTranscript(text, turn))
-                    self._say("turn", self._brain.answer(text))
-                self._say_returned()
+                await self._obey(self._person.ends(self._scene(), text))
+
+    async def remind(self, reminder: Reminder) -> None:
+        """Something that was to happen later is due."""
+        match reminder:
+            case ToolOverdue(call_id=call_id):
+                tool = self._calls.name(call_id)
+                if tool is not None:
+                    waited = f"it gave no answer within {self._patience_s(tool)} seconds"
+                    self._calls.returned(call_id, waited, is_error=True)
+                    self._say_returned()
+            case WordsDue(turn=turn):
+                if turn == self._turn:
+                    await self._obey(self._person.wake(self._scene()))
+            case RestartDue(reply_id=reply_id):
+                await self._restart(reply_id)
 
     async def create(self, message: ReplyCreate) -> None:
         """An agent turn that the application asked for."""
-        if self._options.reply_create_while_speaking == "replace":
+        reply = self._mouth.reply
+        running: Literal["none", "result", "other"] = "none"
+        if reply is not None:
+            running = "result" if reply.why == "tool" and not reply.audible else "other"
+        becomes = fate(
+            self._options.request_policy,
+            person_speaks=self._person.speaks,
+            on_hold=self._calls.on_hold,
+            reply=running,
+        )
+        if becomes is Fate.EMPTY:
+            self._say("request", _one(""), empty=True, over=True)
+            return
+        if becomes is Fate.ENDS:
             await self.interrupt()
-        delay_ms = self._options.preamble_ms
-        self._say("request", self._brain.instruct(message.instructions or ""), delay_ms=delay_ms)
+        thoughts = self._brain.instruct(message.instructions or "")
+        self._say("request", thoughts, delay_ms=self._options.preamble_ms, over=becomes is Fate.COLLIDES)
 
     async def cancel(self, reply_id: str) -> None:
         """Cuts a reply, if it is the one that is being spoken."""
@@ -150,12 +175,7 @@ class Conversation:
 
     async def interrupt(self) -> None:
         """Cuts the reply, if there is one."""
-        stopped = await self._mouth.stop()
-        if stopped is not None:
-            reply, events = stopped
-            self._forget_calls_of(reply)
-            await self._outlet.send(*events)
-            await self._send_late(reply)
+        await self._cut(around_started=False)
 
     async def drop_reply(self) -> None:
         """Forgets the reply, with no events."""
@@ -168,69 +188,116 @@ class Conversation:
             call: of the tool.
             reply_id: the reply in which the brain asked for it.
         """
-        if len(self._calls) < _MOST_CALLS:
-            self._calls[call.call_id] = _Called(call, reply_id)
-            self._later(self._patience_s(call.name), call.call_id)
-        await self._outlet.send(ToolCall(call.call_id, call.name, call.arguments))
+        hold = any(
+            one["name"] == call.name and one["execution_mode"] == "hold" for one in self._config().tools
+        )
+        for number in range(self._options.faults.tool_calls_sent):
+            sent = attrs.evolve(call, call_id=call.call_id if number == 0 else _id("call"))
+            if self._calls.add(sent, reply_id, hold=hold, repeats=number > 0):
+                self._later(self._patience_s(call.name), ToolOverdue(sent.call_id))
+            await self._outlet.send(ToolCall(sent.call_id, sent.name, sent.arguments))
 
     def forget_calls(self) -> None:
         """Results of earlier calls are ignored from now on."""
-        self._calls.clear()
+        self._calls.forget()
 
     def take_result(self, result: ToolResult) -> None:
         """Says what a tool returned. One that nobody waits for is ignored, as a late one is."""
-        called = self._calls.pop(result.call_id, None)
-        if called is not None:
-            self._take(_Returned(called.call, result.result, result.is_error))
+        self._calls.returned(result.call_id, result.result, is_error=result.is_error)
+        self._say_returned()
 
-    def give_up(self, call_id: str) -> None:
-        """Says that a tool took too long, if it has not returned yet."""
-        called = self._calls.pop(call_id, None)
-        if called is not None:
-            waited = f"it gave no answer within {self._patience_s(called.call.name)} seconds"
-            self._take(_Returned(called.call, waited, is_error=True))
+    def _scene(self, began_s: float | None = None) -> Scene:
+        detection = self._config().input.turn_detection or {}
+        reply = self._mouth.reply
+        began_s = self._person.began_s if began_s is None else began_s
+        return Scene(
+            trio.current_time(),
+            "none" if reply is None else "audible" if reply.audible else "unheard",
+            may_cut=detection.get("interrupt_response", True),
+            protected=reply is not None
+            and reply.why == "greeting"
+            and "greeting" in detection.get("uninterruptible_turns", ()),
+            on_hold=self._calls.on_hold,
+            loud=not self._how.from_peak
+            or (began_s is not None and self._peak_since(began_s) >= self._how.from_peak),
+        )
 
-    def _take(self, returned: _Returned) -> None:
-        self._returned.append(returned)
-        if self._turn is None:
-            self._say_returned()
+    async def _obey(self, commands: list[Command]) -> None:
+        if self._person.speaks and self._how.split_turns == "joined":
+            self._gate.close()
+        for command in commands:
+            match command:
+                case Started():
+                    await self._outlet.send(SpeechStarted())
+                case Delta(text=text):
+                    await self._outlet.send(UserTranscriptDelta(text, self._turn))
+                case Stopped():
+                    await self._outlet.send(SpeechStopped())
+                case Said(text=text):
+                    await self._outlet.send(UserTranscript(text, self._turn))
+                case Cut(late=late, around_started=around_started):
+                    if late:
+                        await trio.sleep(_DECISION_S)
+                    await self._cut(around_started=around_started)
+                case WaitForWords(until_s=until_s):
+                    self._later(until_s - trio.current_time(), WordsDue(self._turn))
+                case Answered(text=text):
+                    self._say("turn", self._brain.answer(text), answers=text)
+                case Joined(text=text):
+                    self._join(text)
+                case Released(restart=restart):
+                    self._restarts = self._restarts or restart
+                    self._say_returned()
+        if not self._person.speaks:
+            self._gate.open()
+
+    def _join(self, text: str) -> None:
+        reply = self._mouth.reply
+        if reply is None or not reply.can_rethink:
+            self._say("turn", self._brain.answer(text), answers=text)
+            return
+        both = f"{reply.answers} {text}"
+        self._brain.take_back()
+        reply.rethink(self._thoughts(self._brain.answer(both)), both)
+
+    async def _cut(self, *, around_started: bool) -> None:
+        stopped = await self._mouth.stop()
+        events = () if stopped is None else stopped[1]
+        if stopped is not None:
+            self._calls.forget_of(stopped[0].reply_id)
+        if around_started:
+            events = (*events[:-1], SpeechStarted(), *events[-1:])
+        await self._outlet.send(*events)
+        if stopped is not None:
+            await self._send_late(stopped[0])
 
     def _say_returned(self) -> None:
-        for returned in self._returned:
-            reply_id = f"fc-{returned.call.call_id}" if self._options.names_tool_replies else None
+        if self._person.speaks:
+            return
+        for returned in self._calls.take_returned():
+            reply_id = f"fc-{returned.call.call_id}" if self._options.names_tool_replies else _id("resp")
             thoughts = self._brain.tool_returned(returned.call, returned.result, is_error=returned.is_error)
+            if self._restarts:
+                self._restarts = False
+                said = self._beginnings[reply_id] = []
+                thoughts = _noted(thoughts, said)
+                begins_ms = self._options.delays.thinking_ms + self._how.restart_ms
+                self._later(begins_ms / 1000, RestartDue(reply_id))
             self._say("tool", thoughts, reply_id=reply_id)
-        self._returned.clear()
+
+    async def _restart(self, reply_id: str) -> None:
+        said = self._beginnings.pop(reply_id)
+        reply = self._mouth.reply
+        if reply is None or reply.reply_id != reply_id or not reply.audible:
+            return  # it was shorter than that, or has been interrupted
+        stopped = await self._mouth.stop("completed", all_of_it=False)
+        if stopped is not None:
+            await self._outlet.send(*stopped[1])
+            self._say("tool", _all(said), first=True)
 
     def _patience_s(self, tool: str) -> int:
         declared = (one["timeout_seconds"] for one in self._config().tools if one["name"] == tool)
         return next(declared, _TOOL_S)
-
-    def _forget_calls_of(self, reply: Reply) -> None:
-        # The client drops their results (protocol reference, 7.3), so nobody may wait for them.
-        self._calls = {key: one for key, one in self._calls.items() if one.reply_id != reply.reply_id}
-
-    async def _onset(self, brief: bool) -> None:
-        self._brief = False
-        detection = self._config().input.turn_detection or {}
-        reply = self._mouth.reply
-        protected = detection.get("uninterruptible_turns", ())
-        if reply is not None and reply.why == "greeting" and "greeting" in protected:
-            return
-        if brief and reply is not None:
-            self._brief = True  # too short to interrupt by its sound: its words will decide
-            return
-        self._turn = _id("msg")
-        if not detection.get("interrupt_response", True):
-            await self._outlet.send(SpeechStarted())
-            return
-        stopped = await self._mouth.stop()
-        events = () if stopped is None else stopped[1]
-        if stopped is not None:
-            self._forget_calls_of(stopped[0])
-        await self._outlet.send(SpeechStarted(), *events)
-        if stopped is not None:
-            await self._send_late(stopped[0])
 
     async def _send_late(self, reply: Reply) -> None:
         late_ms = self._options.faults.late_audio_ms
@@ -239,20 +306,22 @@ class Conversation:
 
     def _say(
         self,
-        why: Literal["greeting", "turn", "request", "tool"],
+        why: _Why,
         thoughts: AsyncGenerator[Thought, None],
         *,
         reply_id: str | None = None,
         delay_ms: int = 0,
+        answers: str = "",
+        empty: bool = False,
+        over: bool = False,
+        first: bool = False,
     ) -> None:
-        if self._options.canned_reply is not None:
-            thoughts = _joined(thoughts)
         name = reply_id or _id("resp")
         reply = Reply(
             name,
             _id("msg"),
             why,
-            thoughts,
+            self._thoughts(thoughts),
             self._voice,
             self._downlink,
             lambda: self._config().output.volume,
@@ -260,8 +329,34 @@ class Conversation:
             self._outlet.send,
             delay_ms,
             lambda call: self.call(call, name),
+            self._gate,
+            answers,
+            empty or (why != "greeting" and self._mishaps.empties()),
         )
-        self._mouth.say(reply)
+        if over:
+            self._mouth.say_over(reply)
+        elif first:
+            self._mouth.say_first(reply)
+        else:
+            self._mouth.say(reply)
+
+    def _thoughts(self, thoughts: AsyncGenerator[Thought, None]) -> AsyncGenerator[Thought, None]:
+        return thoughts if self._options.canned_reply is None else _joined(thoughts)
+
+
+async def _noted(thoughts: AsyncGenerator[Thought, None], said: list[str]) -> AsyncGenerator[Thought, None]:
+    # All of it first: who breaks this off must know the whole.
+    async with aclosing(thoughts):
+        known = [thought async for thought in thoughts]
+    said += [thought for thought in known if isinstance(thought, str)]
+    for thought in known:
+        yield thought
+
+
+async def _all(texts: list[str]) -> AsyncGenerator[str, None]:
+    await trio.lowlevel.checkpoint()
+    for text in texts:
+        yield text
 
 
 async def _one(text: str) -> AsyncGenerator[str, None]:

@@ -17,6 +17,7 @@ from channels.sound import bytes_of_ms
 from channels.wire.events import SessionFailed
 from playground.ears import HearingEvent
 from playground.turns import ADAPTIVE, TurnDetection
+from playground.voice_agent.loudness import Loudness
 from playground.voice_agent.session_config import InputConfig
 from playground.voice_agent.sound_io import BadAudio, RateGate, Uplink
 from playground.voice_agent.speech import Ears, Speech
@@ -65,6 +66,7 @@ class Hearing:
         self._detection = detection
         self._gate = RateGate() if watch_rate else None
         self._complained_s: float | None = None
+        self._loudness = Loudness()
         self._ears: Ears | None = None
         channel = Channel[bytes](
             "to the ears",
@@ -98,8 +100,14 @@ class Hearing:
             return SessionFailed("invalid_audio", "Invalid audio data")
         # In pieces, since a channel counts messages, and a frame may be a second long.
         for start in range(0, len(pcm), _PIECE_BYTES):
-            self._sender.send_nowait(pcm[start : start + _PIECE_BYTES])
+            piece = pcm[start : start + _PIECE_BYTES]
+            self._loudness.take(piece, trio.current_time())
+            self._sender.send_nowait(piece)
         return None
+
+    def peak_since(self, since_s: float) -> float:
+        """The loudest sample that arrived since then, as a fraction of full scale."""
+        return self._loudness.peak_since(since_s)
 
     def _too_fast(self) -> SessionFailed | None:
         # Once a second: an answer to each of a thousand frames helps nobody.

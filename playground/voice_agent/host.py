@@ -13,6 +13,7 @@ from collections.abc import Callable
 import trio
 
 from channels.wire.events import SessionFailed
+from channels.wire.messages import SessionResume
 from playground.brain import EchoBrain
 from playground.voice_agent.accounts import Accounts, Admission
 from playground.voice_agent.connection import Connection, Goodbye
@@ -24,6 +25,9 @@ from playground.voice_agent.session_config import SessionConfig
 from playground.voice_agent.speech import Speech
 
 __all__ = ["Host"]
+
+_REFUSAL_S = 0.056
+"""From the refusal of a resume to the close, as recorded."""
 
 _log = logging.getLogger("playground.voice_agent_api")
 
@@ -81,7 +85,10 @@ class Host:
                     case Discard():
                         pass
             except Refused as refused:
-                await connection.send(SessionFailed(refused.code, refused.message), Goodbye(refused.close))
+                await connection.send(SessionFailed(refused.code, refused.message))
+                if isinstance(message, SessionResume):
+                    await trio.sleep(_REFUSAL_S)
+                await connection.send(Goodbye(refused.close))
         return None
 
     def _begin(self, config: SessionConfig, admission: Admission, nursery: trio.Nursery) -> Session:

@@ -1,4 +1,4 @@
-"""Speaks at most one reply at a time; others wait for their turn.
+"""Speaks one reply at a time; others wait for their turn, unless they are said over it on purpose.
 
 A reply is stopped by cancelling it and waiting until its task is gone: after that nothing of it can be
 sent, whatever it was doing. How it ended is told to the brain, which remembers what was heard.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Protocol
+from typing import Literal, Protocol
 
 import attrs
 import trio
@@ -63,6 +63,7 @@ class Mouth:
         self._remember = remember
         self._now: _Speaking | None = None
         self._waiting: deque[Reply] = deque(maxlen=_MOST_WAITING)
+        self._beside: list[_Speaking] = []
 
     @property
     def reply(self) -> Reply | None:
@@ -75,29 +76,60 @@ class Mouth:
         if self._now is None:
             self._begin()
 
+    def say_first(self, reply: Reply) -> None:
+        """Speaks it before those that wait."""
+        self._waiting.appendleft(reply)
+        if self._now is None:
+            self._begin()
+
+    def say_over(self, reply: Reply) -> None:
+        """Speaks it at once, whatever is being spoken."""
+        if self._now is None or len(self._beside) >= _MOST_WAITING:
+            self.say(reply)
+            return
+        self._beside.append(_Speaking(reply))
+        self._nursery.start_soon(self._speak, self._beside[-1])
+
     def next(self, over: ReplyOver) -> None:
         """Goes on with the next one that waits."""
+        self._beside = [one for one in self._beside if one.reply is not over.reply]
         if self._now is not None and self._now.reply is over.reply:
             self._remember(over.reply.text, interrupted=False)
             self._now = None
             self._begin()
 
-    async def stop(self) -> tuple[Reply, tuple[ServerEvent, ...]] | None:
-        """Stops the reply and forgets those that wait; gives it with the events that end it.
+    async def stop(
+        self, status: Literal["interrupted", "completed"] = "interrupted", *, all_of_it: bool = True
+    ) -> tuple[Reply, tuple[ServerEvent, ...]] | None:
+        """Stops the reply; gives it with the events that end it. None if none is being spoken.
 
-        None if none is being spoken.
+        Args:
+            status: that its `reply.done` shall have.
+            all_of_it: those that are spoken beside it are stopped, too, and those that wait are forgotten.
         """
-        self._waiting.clear()
+        beside: tuple[ServerEvent, ...] = ()
+        if all_of_it:
+            self._waiting.clear()
+            others, self._beside = self._beside, []
+            for other in others:
+                beside += await self._end(other, status)
         speaking, self._now = self._now, None
         if speaking is None:
             return None
+        was_done = speaking.reply.done
+        events = (*beside, *await self._end(speaking, status))
+        return None if was_done and not events else (speaking.reply, events)
+
+    async def _end(
+        self, speaking: _Speaking, status: Literal["interrupted", "completed"]
+    ) -> tuple[ServerEvent, ...]:
         was_done = speaking.reply.done
         speaking.scope.cancel()
         await speaking.ended.wait()
         now_s = trio.current_time()
         heard = speaking.reply.text if was_done else speaking.reply.heard_text(now_s)
         self._remember(heard, interrupted=not was_done)
-        return None if was_done else (speaking.reply, speaking.reply.cut(now_s))
+        return () if was_done else speaking.reply.cut(now_s, status)
 
     def _begin(self) -> None:
         if self._waiting:

@@ -1,19 +1,25 @@
 """Every switch of the playground's Voice Agent API server, with its unit and its default.
 
-The defaults are what the live service was seen to do (protocol reference, section 16). `Personality.DOCS`
+The defaults are what the live service was seen to do, but for its slowness (`Delays`). `Personality.DOCS`
 turns the points where the documentation says something else: those switches are `None` here, which
-means "by personality"; the properties at the end of `ServerOptions` give what holds.
+means "by personality"; the properties at the end of `ServerOptions` give what holds. What belongs together
+stands in a module of its own: `interruption`, `requests`, `pacing`, `delays`, `faults`.
 """
 
 from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Collection, Mapping
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
 from channels.secret import Secret
+from playground.voice_agent.delays import QUICK, RECORDED, Delays
+from playground.voice_agent.faults import Faults
+from playground.voice_agent.interruption import Interruption
+from playground.voice_agent.pacing import Burst, Pacing, RealTime, Times
+from playground.voice_agent.requests import Requests
 
 if TYPE_CHECKING:
     from playground.brain import Brain
@@ -21,13 +27,18 @@ if TYPE_CHECKING:
     from playground.voice_agent.speech import Speech
 
 __all__ = [
+    "QUICK",
+    "RECORDED",
     "VOICES_2026_04",
     "VOICES_2026_07",
     "Burst",
+    "Delays",
     "Faults",
+    "Interruption",
     "Pacing",
     "Personality",
     "RealTime",
+    "Requests",
     "ResumePolicy",
     "ServerOptions",
     "Times",
@@ -54,33 +65,16 @@ class Personality(enum.Enum):
 
 
 @attrs.frozen
-class RealTime:
-    """A reply's sound is sent as fast as it plays."""
-
-
-@attrs.frozen
-class Times:
-    """A reply's sound is sent `k` times as fast as it plays."""
-
-    k: float = attrs.field(validator=attrs.validators.gt(0))
-
-
-@attrs.frozen
-class Burst:
-    """A reply's sound is sent as soon as it exists."""
-
-
-Pacing: TypeAlias = RealTime | Times | Burst
-
-
-@attrs.frozen
 class ResumePolicy:
-    """What a dropped session keeps. No recording of a live resume exists: all but the grace is a guess."""
+    """What a dropped session keeps. No live resume ever succeeded: all but the grace is a guess."""
 
+    works: bool | None = None
+    """Whether a session can be taken up at all: documented; live, 18 of 18 tries were refused. None: as the
+    personality has it."""
     grace_s: float = 30.0
     """How long a dropped session can be taken up again, and holds its concurrency slot."""
     refuse_with: Literal["session_not_found", "session_forbidden", "session_expired"] | None = None
-    """Refuse every resume with this code."""
+    """Refuse every resume with this code; None: `session_not_found`, unless resuming works."""
     replay_missed: bool = False
     """Send what happened in the meantime (at most 1,000 events) after `session.ready`."""
     reply_in_flight: Literal["drop", "continue"] = "drop"
@@ -93,33 +87,6 @@ class ResumePolicy:
     """The greeting is spoken again."""
     new_token: bool = True
     """`session.ready` after a resume carries another `resume_token`."""
-
-
-@attrs.frozen
-class Faults:
-    """What goes wrong on purpose. The default: nothing."""
-
-    refuse_start_with: Literal["at_capacity", "concurrency_exceeded", "internal_error"] | None = None
-    """Refuse the first `session.update` with this code; 1011 for `internal_error`, else 1008."""
-    refuse_starts: int | None = None
-    """How many starts are refused before one succeeds; None: all."""
-    close_1011_after_s: float | None = None
-    """Close with 1011, no event before it, so many seconds after `session.ready`."""
-    never_ready: bool = False
-    """`session.ready` never comes."""
-    pcm_16k: Literal["invalid_value", "never_ready", "internal_error"] = "invalid_value"
-    """The answer to a PCM format of 16 kHz; the other two were seen live."""
-    silent_replies: bool = False
-    """Replies carry silence for sound, and no text (a tool's preamble was seen to)."""
-    unknown_event: bool = False
-    """An event that no protocol has follows every `session.ready` and every `reply.started`."""
-    reply_error: Literal["with_done", "alone"] | None = None
-    """Every reply fails after `reply.started` with `reply.error`; `reply.done` follows, or nothing more does.
-    Both are guesses: the event is in the service's schema only."""
-    late_audio_ms: int = 0
-    """Sound of an interrupted reply that still comes after its `reply.done`."""
-    http_tool_call: bool = False
-    """Every reply announces a tool that the service runs itself: a client must not answer it."""
 
 
 def _modes() -> Mapping[str, int]:
@@ -149,15 +116,22 @@ class ServerOptions:
     canned_reply: bytes | None = attrs.field(default=None, repr=False)
     """PCM16 mono 24 kHz that every reply sounds like, whatever its text."""
     pacing: Pacing = attrs.field(factory=RealTime)
-    """Real time: one recording. Faster than real time: two other reports."""
+    """Real time after a first burst: five accounts. Other reports of bursts came from other products."""
     chunk_ms: float = attrs.field(default=10, validator=attrs.validators.gt(0))
     """Sound in one `reply.audio`."""
     leading_silence_ms: int = 200
     """Silence at the start of each reply: 180 to 250 were recorded, elsewhere up to 2,000."""
     preamble_ms: int = 180
     """From `reply.create` or the greeting's moment to `reply.started`."""
+    delays: Delays = QUICK
+    """Slowness of the live service that is imitated: none, so that a person waits for nothing."""
+    thinking: Literal["nothing", "silence"] = "nothing"
+    """What is sent while it thinks: both were seen live."""
     deltas: Literal["burst", "timely"] = "burst"
     """`transcript.agent.delta`: a sentence's words at once (recorded), or each with its sound."""
+    final_transcript: Literal["early", "with_done", "late", "missing"] | None = None
+    """The `transcript.agent` of a completed reply. `early`: 400 ms before `reply.done` (310 to 500 were
+    recorded). `with_done`: just before it (documented). `late`: just after it. `missing`: never (seen)."""
     done_after: Literal["sent", "played"] = "sent"
     """`reply.done` after the last chunk, or when its sound would have been played in real time."""
     endpointing_ms: Mapping[str, int] | None = attrs.field(
@@ -180,8 +154,12 @@ class ServerOptions:
     """More than a second of sound in a second is dropped with `audio_rate_violation`: documented only."""
     fc_reply_ids: bool | None = None
     """Replies to tools are called `fc-<call_id>`: documented only."""
-    reply_create_while_speaking: Literal["replace", "queue"] = "replace"
-    """Undocumented, but for the greeting, which it is said to replace."""
+    interruption: Interruption = attrs.field(factory=Interruption)
+    """How a person who speaks is told of, and what it does to a reply."""
+    requests: Requests = attrs.field(factory=Requests)
+    """What becomes of `reply.create`."""
+    messages_reach_model: bool | None = None
+    """Whether the model is told of a `conversation.message`: documented; live it is not (six accounts)."""
     reply_cancel: bool = True
     """`reply.cancel` is in the service's schema only; False: an unknown type."""
     voices: tuple[str, ...] = VOICES_2026_07
@@ -208,6 +186,34 @@ class ServerOptions:
     def docs(self) -> bool:
         """Whether the documentation's personality holds."""
         return self.personality is Personality.DOCS
+
+    @property
+    def interrupts(self) -> Interruption:
+        """`interruption` with every switch filled in."""
+        return self.interruption.by_personality(docs=self.docs)
+
+    @property
+    def request_policy(self) -> Requests:
+        """`requests` with every policy filled in."""
+        return self.requests.by_personality(docs=self.docs)
+
+    @property
+    def refuses_resume_with(self) -> str | None:
+        """The code by which every resume is refused; None: a session can be taken up."""
+        if self.resume.refuse_with is not None:
+            return self.resume.refuse_with
+        works = self.docs if self.resume.works is None else self.resume.works
+        return None if works else "session_not_found"
+
+    @property
+    def tells_messages(self) -> bool:
+        """Whether the brain is told of a `conversation.message`."""
+        return self.docs if self.messages_reach_model is None else self.messages_reach_model
+
+    @property
+    def ends_transcript(self) -> Literal["early", "with_done", "late", "missing"]:
+        """When the final transcript comes."""
+        return self.final_transcript or ("with_done" if self.docs else "early")
 
     @property
     def lasts_s(self) -> float:

@@ -77,7 +77,7 @@ class Registry:
         Raises:
             Refused: it is over, never was, or is somebody else's.
         """
-        refusal = self._options.resume.refuse_with
+        refusal = self._options.refuses_resume_with
         if refusal is not None:
             raise Refused(refusal, _WHY[refusal])
         session = self._sessions.get(session_id)
@@ -91,7 +91,7 @@ class Registry:
 _WHY = {
     "at_capacity": "The service is at capacity",
     "concurrency_exceeded": "Too many concurrent sessions",
-    "session_not_found": "Session not found",
+    "session_not_found": "Session not found or grace window has expired",
     "session_forbidden": "Session belongs to another account",
     "session_expired": "Session expired",
 }

@@ -8,18 +8,28 @@ lines in the way of the protocol reference's examples: `t` in seconds, `d` the d
     {"t": 0.6, "d": "<", "close": 1000}                       close; 1006 resets the socket instead
     {"t": 0.7, "d": "<", "raw": "no JSON"}                    send this text, whatever it is
     {"t": 0.8, "d": "<", "stall": 5}                          read nothing for 5 s
+    {"t": 1.0, "d": "<", "sound": {"reply_id": "r", "ms": 4000}}   send sound from here on
+    {"t": 2.0, "d": "person", "speaks_ms": 1500}              a person is heard in the room from here on
+    {"t": 2.5, "d": "note", "text": "the network is slow"}    send nothing; let the time come
     {"t": 9.0, "d": ">", "upgrade": {}}                       the next connection starts here
 
 An expected message matches if all fields that the line names are equal; others that come before it
-are passed by. A client's own times are not checked: a delay counts from the line before. When the
-steps are played, the connection stays open, and a `session.end` is answered.
+are passed by. It is waited for `"within": 30` s; then the connection is closed with 1011, or, with
+`"must": false`, the script goes on. A client's own times are not checked: a delay counts from the line
+before. When the steps are played, the connection stays open, and a `session.end` is answered.
+
+`sound` is a glide (`playground.glide`) of `ms` in chunks of `chunk_ms` (10), in real time after a first
+burst of `burst_ms` (0); `pitch` (0) is its number, `from_ms` (0) the place in it. It becomes `reply.audio`
+events, each at its time among the other lines; what is left of it when the connection closes is not sent.
+A `person` says nothing to the client: whoever plays the script beside a room makes the sound (`watch`).
 """
 
 from __future__ import annotations
 
 import json
+import math
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -27,14 +37,17 @@ import attrs
 import trio
 
 from channels.errors import PlaygroundFault
-from channels.wire.events import ServerEvent, SessionEnded
+from channels.wire.events import ReplyAudio, ServerEvent, SessionEnded
 from channels.wire.messages import ClientMessage, InputAudio, SessionEnd
+from playground.glide import glide
 from playground.voice_agent.connection import Connection, ConnectionGone, Goodbye, RawFrame, Reset
 
 __all__ = [
     "Close",
     "Drop",
     "Expect",
+    "Note",
+    "PersonSpeaks",
     "Script",
     "ScriptPlayer",
     "Send",
@@ -64,12 +77,13 @@ class SendRaw:
 class Expect:
     """Waits until the client sends a message of this type with these fields.
 
-    If none comes `within_s`, the connection is closed with 1011 and the miss is noted.
+    If none comes `within_s`, the miss is noted, and the connection is closed with 1011 if it `must`.
     """
 
     type: str
     fields: Mapping[str, Any] = attrs.field(factory=dict)
     within_s: float = 30.0
+    must: bool = True
 
 
 @attrs.frozen
@@ -77,6 +91,20 @@ class Wait:
     """Lets time pass."""
 
     seconds: float
+
+
+@attrs.frozen
+class PersonSpeaks:
+    """A person is heard in the room from now on: sends nothing, tells those who watch the player."""
+
+    ms: float
+
+
+@attrs.frozen
+class Note:
+    """Sends nothing, tells those who watch the player."""
+
+    text: str
 
 
 @attrs.frozen
@@ -102,7 +130,11 @@ class Drop:
 _MOST_UNHEARD = 1000
 """Messages kept while a script waits; beyond it the oldest sound goes, for it comes without end."""
 
-Step: TypeAlias = Send | SendRaw | Expect | Wait | Stall | Close | Drop
+_LONGEST_SOUND_MS = 600_000
+_MOST_SOUND_MS = 3_600_000
+"""In a whole script: an hour is some 200 MB of it."""
+
+Step: TypeAlias = Send | SendRaw | Expect | Wait | PersonSpeaks | Note | Stall | Close | Drop
 
 
 def _connections(given: Iterable[Step] | Iterable[Iterable[Step]]) -> tuple[tuple[Step, ...], ...]:
@@ -130,37 +162,101 @@ def read_script(path: str | Path) -> Script:
     except (OSError, UnicodeDecodeError) as error:
         what = f"the script {path} cannot be read ({error})"
         raise PlaygroundFault(what, "give the path of a script") from error
-    connections: list[list[Step]] = [[]]
-    before_s: float | None = None
+    reading = _Reading()
     for number, line in enumerate(lines, 1):
         if not line.strip() or line.lstrip().startswith("#"):
             continue
         try:
-            content = json.loads(line)
-            at_s = float(content.get("t", before_s or 0.0))
-            if "upgrade" in content:
-                if connections[-1]:
-                    connections.append([])
-                before_s = at_s
-                continue
-            step = _step(content)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            reading.take(json.loads(line))
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise PlaygroundFault(
                 f"line {number} of the script {path} is none that a script knows",
                 "see the head of playground/voice_agent/script.py for what a line may be",
             ) from error
+    reading.send_sound_until(math.inf)
+    return Script(reading.connections)
+
+
+class _Reading:
+    """A script in the making: its steps so far, and the sound that is still to be put among the next."""
+
+    def __init__(self) -> None:
+        self.connections: list[list[Step]] = [[]]
+        self._before_s: float | None = None
+        self._sound: deque[tuple[float, Send]] = deque()
+        """Chunks with their times, in order."""
+        self._sound_ms = 0.0
+
+    def take(self, content: Mapping[str, Any]) -> None:
+        """Takes the next line.
+
+        Raises:
+            ValueError: it is none, or one of several errors that say as much.
+        """
+        at_s = float(content.get("t", self._before_s or 0.0))
+        if not math.isfinite(at_s):
+            raise ValueError("not a time")
+        if "upgrade" in content:
+            self.send_sound_until(math.inf)
+            if self.connections[-1]:
+                self.connections.append([])
+            self._before_s = at_s
+            return
+        if content.get("d") == "<" and "sound" in content:
+            self.send_sound_until(at_s)
+            self._begin_sound(at_s, content["sound"])
+            return
+        step = _step(content)
+        self.send_sound_until(at_s)
+        self._add(at_s, step)
+        if isinstance(step, Close | Drop):
+            self._sound.clear()
+
+    def send_sound_until(self, at_s: float) -> None:
+        """Puts what is due of the sound among the steps."""
+        while self._sound and self._sound[0][0] <= at_s:
+            self._add(*self._sound.popleft())
+
+    def _add(self, at_s: float, step: Step) -> None:
+        before_s = self._before_s
         if before_s is not None and not isinstance(step, Expect) and at_s > before_s:
-            connections[-1].append(Wait(at_s - before_s))
-        before_s = at_s
-        connections[-1].append(step)
-    return Script(connections)
+            self.connections[-1].append(Wait(at_s - before_s))
+        self._before_s = at_s
+        self.connections[-1].append(step)
+
+    def _begin_sound(self, at_s: float, content: Mapping[str, Any]) -> None:
+        chunks = list(_chunks(at_s, content))
+        self._sound_ms += float(content["ms"])
+        if self._sound_ms > _MOST_SOUND_MS:
+            raise ValueError("too much sound")
+        self._sound = deque(sorted([*self._sound, *chunks], key=lambda chunk: chunk[0]))
+
+
+def _chunks(at_s: float, content: Mapping[str, Any]) -> Iterator[tuple[float, Send]]:
+    def ms_of(name: str, default: float, low: float, high: float = _LONGEST_SOUND_MS) -> float:
+        value = float(content.get(name, default))
+        if not low <= value <= high:
+            raise ValueError(f"{name} is from {low} to {high}")
+        return value
+
+    reply_id, pitch = str(content["reply_id"]), int(content.get("pitch", 0))
+    if not content.keys() <= {"reply_id", "pitch", "ms", "from_ms", "burst_ms", "chunk_ms"}:
+        raise ValueError("an unknown field")
+    begin_ms, length_ms = ms_of("from_ms", 0, 0), ms_of("ms", -1, 0)
+    burst_ms, chunk_ms = ms_of("burst_ms", 0, 0), ms_of("chunk_ms", 10, 1, 1000)
+    place_ms = 0.0
+    while place_ms < length_ms:
+        pcm = glide(pitch, begin_ms + place_ms, min(chunk_ms, length_ms - place_ms))
+        yield at_s + max(0.0, place_ms - burst_ms) / 1000, Send(ReplyAudio(pcm, reply_id))
+        place_ms += chunk_ms
 
 
 def _step(content: Mapping[str, Any]) -> Step:
     match content:
         case {"d": ">", "m": {"type": str(kind), **fields}}:
             within_s = float(content.get("within", 30.0))
-            return Expect(kind, {str(name): value for name, value in fields.items()}, within_s)
+            must = bool(content.get("must", True))
+            return Expect(kind, {str(name): value for name, value in fields.items()}, within_s, must)
         case {"d": "<", "m": dict(event)}:
             return Send(event)
         case {"d": "<", "raw": str(text)}:
@@ -171,6 +267,10 @@ def _step(content: Mapping[str, Any]) -> Step:
             return Close(code, str(content.get("reason", "")))
         case {"d": "<", "stall": int(seconds) | float(seconds)}:
             return Stall(float(seconds))
+        case {"d": "person", "speaks_ms": int(ms) | float(ms)} if 0 <= ms <= _LONGEST_SOUND_MS:
+            return PersonSpeaks(float(ms))
+        case {"d": "note", "text": str(text)}:
+            return Note(text)
         case _:
             raise ValueError("not a step")
 
@@ -187,6 +287,11 @@ class ScriptPlayer:
         self.missed: list[tuple[int, Expect]] = []
         self.played = 0
         self._connections = iter(script.connections)
+        self._watchers: list[Callable[[Step], None]] = []
+
+    def watch(self, watcher: Callable[[Step], None]) -> None:
+        """From now on `watcher` is called with each step but waiting, when it is taken."""
+        self._watchers.append(watcher)
 
     async def play(self, connection: Connection) -> None:
         """Plays the next connection's steps, then listens until the client is gone."""
@@ -202,11 +307,18 @@ class ScriptPlayer:
 
     async def _play_all(self, steps: tuple[Step, ...], connection: Connection, ear: _Ear) -> None:
         unmet: Expect | None = None
-        started = trio.current_time()
+        started = due = trio.current_time()
         try:
             for step in steps:
                 unmet = step if isinstance(step, Expect) else None
+                if isinstance(step, Wait):
+                    # By the clock, so that thousands of short waits end up no later than one long one.
+                    due += step.seconds
+                    await trio.sleep_until(due)
+                    continue
                 await self._take(step, connection, ear)
+                if isinstance(step, Expect | Stall):
+                    due = trio.current_time()
         except _Over:
             if unmet is not None:
                 self.missed.append((connection.number, unmet))
@@ -220,6 +332,8 @@ class ScriptPlayer:
                 await connection.send(SessionEnded(session_duration_seconds=lasted), Goodbye(1000))
 
     async def _take(self, step: Step, connection: Connection, ear: _Ear) -> None:
+        for watcher in self._watchers:
+            watcher(step)
         match step:
             case Send(event=event):
                 if isinstance(event, Mapping):
@@ -228,8 +342,8 @@ class ScriptPlayer:
                     await connection.send(event)
             case SendRaw(text=text):
                 await connection.send(RawFrame(text))
-            case Wait(seconds=seconds):
-                await trio.sleep(seconds)
+            case PersonSpeaks() | Note() | Wait():
+                pass
             case Stall(seconds=seconds):
                 connection.stop_reading()
                 await trio.sleep(seconds)
@@ -247,6 +361,9 @@ class ScriptPlayer:
                 if _meets(message, expected):
                     return
             raise _Over
+        if not expected.must:
+            self.missed.append((connection.number, expected))
+            return
         await connection.send(Goodbye(1011, f"the script expected {expected.type}"[:120]))
         raise _Over
 

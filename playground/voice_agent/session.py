@@ -40,7 +40,18 @@ from channels.wire.messages import (
 from playground.brain import Brain, CallTool
 from playground.ears import HearingEvent, PartialWords, SpeechOnset, TurnEnded
 from playground.voice_agent.accounts import Accounts, Admission
-from playground.voice_agent.arrivals import Arrival, Came, Deadline, Inject, Prepared, ToolOverdue, Went
+from playground.voice_agent.arrivals import (
+    Arrival,
+    Came,
+    Deadline,
+    Inject,
+    Prepared,
+    Reminder,
+    RestartDue,
+    ToolOverdue,
+    Went,
+    WordsDue,
+)
 from playground.voice_agent.connection import Connection, Goodbye, Outgoing, RawFrame
 from playground.voice_agent.conversation import Conversation
 from playground.voice_agent.hearing import Hearing, turn_detection
@@ -202,7 +213,7 @@ class Session:
         self._brain.prompt(self._config.system_prompt)
         self._brain.offer(self._config.tools)
 
-        async def tell_later(seconds: float, arrival: ToolOverdue) -> None:
+        async def tell_later(seconds: float, arrival: Reminder) -> None:
             await trio.sleep(seconds)
             await self._tell.send(arrival)
 
@@ -213,7 +224,8 @@ class Session:
             mouth,
             self._outlet,
             self._options,
-            lambda seconds, call_id: nursery.start_soon(tell_later, seconds, ToolOverdue(call_id)),
+            lambda seconds, reminder: nursery.start_soon(tell_later, seconds, reminder),
+            self._hearing.peak_since,
         )
         nursery.start_soon(self._hearing.run, prepared.speech, self._heard)
         await self._outlet.send(*self._ready(self._echo()))
@@ -248,14 +260,14 @@ class Session:
                 await self._cancel_reply(self._conversation, reply_id)
             case ToolResult():
                 self._conversation.take_result(arrival)
-            case ToolOverdue(call_id=call_id):
-                self._conversation.give_up(call_id)
+            case ToolOverdue() | WordsDue() | RestartDue():
+                await self._conversation.remind(arrival)
             case ConversationMessage(role=role, content=content):
                 if role not in ("user", "system"):
                     await self._outlet.send(
                         SessionFailed("invalid_format", f"Invalid message format for type '{arrival.type}'")
                     )
-                else:
+                elif self._options.tells_messages:
                     self._brain.remember(role, content)
             case _:
                 raise AssertionError(f"{type(arrival).__name__} is handled by run")

@@ -135,7 +135,7 @@ class LoudnessEars:
                 self._loud_ms = 0.0
             if self._loud_ms >= max(_ONSET_MS, self._detection.interruption_delay):
                 self._in_turn = True
-                return [SpeechOnset()]
+                return [SpeechOnset(ago_ms=round(self._loud_ms))]
             return []
         if self._quiet_ms >= self._detection.min_silence:
             text = f"{round(self._loud_ms)} ms of sound"

@@ -14,7 +14,7 @@ from channels.bounded import Channel, Full, Receiver, Sender
 from channels.happenings import Happening, HeardBy, Taps
 from channels.messages import MicrophoneFrame
 from channels.ports import AudioTrackGone, AudioTrackHeard, ParticipantKind, TrackEvent, TrackSource
-from channels.settings import ListenSettings
+from channels.settings import LevelSettings, ListenSettings
 from channels.sound import bytes_of_ms
 
 __all__ = ["Pump", "Track", "machine", "number_of", "person", "pump", "taken"]
@@ -92,6 +92,8 @@ class Pump:
     frames: Receiver[MicrophoneFrame]
     onset: Receiver[MicrophoneFrame]
     happenings: Receiver[Happening]
+    happened: Sender[Happening]
+    """What it is told happened elsewhere."""
     scope: trio.CancelScope
     over: bool = False
 
@@ -145,7 +147,7 @@ def taken(frames: Receiver[MicrophoneFrame]) -> list[int]:
 
 
 @asynccontextmanager
-async def pump(listen: str = "first", *, capacity: int = 1000) -> AsyncIterator[Pump]:
+async def pump(listen: str = "first", *, capacity: int = 1000, most_gain: float = 1.0) -> AsyncIterator[Pump]:
     tracks = Channel[TrackEvent](
         "tracks", capacity=256, unit="tracks", full=Full.FAIL, because="as in the wiring"
     )
@@ -155,13 +157,30 @@ async def pump(listen: str = "first", *, capacity: int = 1000) -> AsyncIterator[
     onset = Channel[MicrophoneFrame](
         "onset", capacity=20, unit="frames", full=Full.DROP_OLDEST, because="as in the wiring"
     )
+    happened = Channel[Happening](
+        "happened", capacity=256, unit="happenings", full=Full.DROP_OLDEST, because="as in the wiring"
+    )
     taps = Taps()
     happenings = taps.tap("test", capacity=10_000)
     async with trio.open_nursery() as nursery:
         at_work = Pump(
-            tracks.sender(), service, service.receiver(), onset.receiver(), happenings, nursery.cancel_scope
+            tracks.sender(),
+            service,
+            service.receiver(),
+            onset.receiver(),
+            happenings,
+            happened.sender(),
+            nursery.cancel_scope,
         )
-        actor = MicPump(ListenSettings(listen), tracks.receiver(), service.sender(), onset.sender(), taps)
+        actor = MicPump(
+            ListenSettings(listen),
+            tracks.receiver(),
+            service.sender(),
+            onset.sender(),
+            taps,
+            LevelSettings(most_gain),
+            happened.receiver(),
+        )
 
         async def run() -> None:
             with trio.CancelScope() as at_work.scope:

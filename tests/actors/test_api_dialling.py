@@ -18,7 +18,7 @@ from channels.messages import ApiEvent, BeginSession, MicrophoneFrame, SessionOr
 from channels.secret import Secret
 from channels.settings import ApiSettings
 from channels.wire.messages import ClientMessage
-from playground.voice_agent_api import ServerOptions, ToneSpeech, VoiceAgentServer
+from playground.voice_agent_api import ResumePolicy, ServerOptions, ToneSpeech, VoiceAgentServer
 
 HERE, THERE = "127.0.0.1", "127.0.0.2"
 """Two addresses of one machine, as two regions behind one name."""
@@ -99,7 +99,7 @@ class Resolver(trio.abc.HostnameResolver):
 async def test_a_session_is_taken_up_at_the_address_where_it_was_begun() -> None:
     names = Resolver()
     trio.socket.set_custom_hostname_resolver(names)
-    server = VoiceAgentServer(ServerOptions(speech=ToneSpeech, start_ms=0))
+    server = VoiceAgentServer(ServerOptions(speech=ToneSpeech, start_ms=0, resume=ResumePolicy(works=True)))
     taps = Taps()
     happenings = taps.tap("test")
     frames = Channel[MicrophoneFrame]("m", capacity=1, unit="frames", full=Full.WAIT, because="none comes")

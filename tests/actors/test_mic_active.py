@@ -12,6 +12,7 @@ from trio.testing import MockClock
 from actors.mic.active import LONGEST_WORD_S, QUIET_DB, TAKES_OVER_S, ActiveSpeaker, level_db
 from actors.mic.following import PRE_ROLL_MS, WAITS_AT_MOST_MS, Following
 from actors.mic.roster import GRACE_S
+from channels.messages import MicrophoneFrame
 from channels.sound import bytes_of_ms
 from tests.actors.mic_support import person, pump
 from tests.speech import spoken
@@ -142,11 +143,11 @@ def test_no_sound_of_whose_turn_comes_is_lost_doubled_or_out_of_order_and_the_la
     for number, pcm in enumerate(said):
         if number == begins + kept:
             following.hear("bob")
-        alice = following.take("alice", bytes(FRAME_BYTES))
+        alice = following.take("alice", MicrophoneFrame(bytes(FRAME_BYTES)))
         assert (alice is None) == (number >= begins + kept)
-        bob = following.take("bob", pcm)
+        bob = following.take("bob", MicrophoneFrame(pcm))
         if bob is not None:
-            out.append(bob)
+            out.append(bob.pcm)
             assert len(out) <= number + 1 - (begins + kept) + 1, "no faster than real time"
     assert loud(out) == loud(said)
     assert following.late_ms == 0
@@ -157,10 +158,10 @@ def test_a_gap_that_is_cut_short_still_is_one() -> None:
     following.hear("alice")
     speech = [tone(TALK)] * 5 + [tone(QUIET)] * 5 + [tone(TALK)] * 5
     for pcm in speech[:10]:
-        following.take("bob", pcm)
+        following.take("bob", MicrophoneFrame(pcm))
     following.hear("bob")
-    out = [following.take("bob", pcm) for pcm in [*speech[10:], *[tone(QUIET)] * 20]]
-    levels = "".join("." if pcm is None or level_db(pcm) < QUIET_DB else "t" for pcm in out)
+    out = [following.take("bob", MicrophoneFrame(pcm)) for pcm in [*speech[10:], *[tone(QUIET)] * 20]]
+    levels = "".join("." if frame is None or level_db(frame.pcm) < QUIET_DB else "t" for frame in out)
     assert levels.startswith("ttttt.ttttt.")
 
 
@@ -173,8 +174,9 @@ def test_what_was_heard_already_is_not_heard_again_when_the_turn_comes_back() ->
         if number % 50 == 3:
             following.hear(sid)
         said.append(pcm)
-        for taken in (following.take(sid, pcm), following.take(other, bytes(FRAME_BYTES))):
-            heard += [] if taken is None else [taken]
+        silence = MicrophoneFrame(bytes(FRAME_BYTES))
+        for taken in (following.take(sid, MicrophoneFrame(pcm)), following.take(other, silence)):
+            heard += [] if taken is None else [taken.pcm]
     assert loud(heard) == loud(said)
 
 
@@ -183,7 +185,7 @@ def test_lateness_has_a_bound_whoever_speaks_without_a_pause() -> None:
     for number in range(400):
         following.hear("ab"[number // 20 % 2])
         for sid in "ab":
-            following.take(sid, tone(LOUD))
+            following.take(sid, MicrophoneFrame(tone(LOUD)))
         assert following.late_ms <= WAITS_AT_MOST_MS
 
 

@@ -28,9 +28,9 @@ from channels.wire.events import AgentTranscript, ReplyAudio, ReplyDone, ToolCal
 from channels.wire.messages import ClientMessage, SessionResume, SessionUpdate, ToolResult
 from playground.dialogue import Dialogue
 from playground.ears import SpeechOnset, TurnEnded
-from playground.voice_agent_api import Faults, ServerOptions, ToneSpeech, VoiceAgentServer
+from playground.voice_agent_api import Faults, ResumePolicy, ServerOptions, ToneSpeech, VoiceAgentServer
 
-OPTIONS = ServerOptions(speech=ToneSpeech, brain=Dialogue, ping_s=None)
+OPTIONS = ServerOptions(speech=ToneSpeech, brain=Dialogue, ping_s=None, resume=ResumePolicy(works=True))
 
 
 @attrs.define

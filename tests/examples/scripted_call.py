@@ -38,7 +38,15 @@ from channels.wire.events import (
     UserTranscript,
 )
 from commands.serve import serve_room
-from playground.voice_agent_api import Expect, Script, Send, ServerOptions, Step, VoiceAgentServer
+from playground.voice_agent_api import (
+    Expect,
+    PersonSpeaks,
+    Script,
+    Send,
+    ServerOptions,
+    Step,
+    VoiceAgentServer,
+)
 from tests.actors.test_front_end import Board
 
 if sys.version_info < (3, 11):
@@ -249,12 +257,25 @@ class Call:
 
 
 @asynccontextmanager
-async def scripted_call(*additions: Addition, seed: int = 1) -> AsyncIterator[Call]:
-    """A call that has begun: alice is in the room and the service listens."""
+async def scripted_call(
+    *additions: Addition, seed: int = 1, script: Script | None = None, settings: Settings = SETTINGS
+) -> AsyncIterator[Call]:
+    """A call that has begun: alice is in the room and the service listens.
+
+    A script goes on from there by itself, and alice speaks where it says so; without one, the test tells
+    the service what to say.
+    """
     start: list[Step] = [Expect("session.update"), Send(SessionReady("sess_1"))]
-    script = Script(start)
-    server = VoiceAgentServer(ServerOptions(script=script, ping_s=None, record=100_000))
+    options = ServerOptions(script=script or Script(start), ping_s=None, record=100_000)
+    server = VoiceAgentServer(options)
     microphone = Microphone()
+
+    def speak(step: Step) -> None:
+        if isinstance(step, PersonSpeaks):
+            microphone.sounds(tone(step.ms), trio.current_time())
+
+    assert server.script is not None
+    server.script.watch(speak)
     room = _Room([ParticipantCame("alice", ParticipantKind.PERSON), AudioTrackHeard(microphone)])
     call = Call(server, microphone, Ears(), room, Board(), Taps())
     call.taps.overhear(lambda happening: call.happenings.append((trio.current_time(), happening)))
@@ -271,7 +292,7 @@ async def scripted_call(*additions: Addition, seed: int = 1) -> AsyncIterator[Ca
             try:
                 with call.agent:
                     graph = runner.wire(
-                        SETTINGS,
+                        settings,
                         LiveKitEdge(room, call.ears, call.board),
                         call.taps,
                         dialer=dial,

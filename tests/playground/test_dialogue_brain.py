@@ -8,6 +8,7 @@ from datetime import datetime
 import pytest
 import trio.testing
 
+from channels.quoting import TYPED, quoted
 from playground.brain import Thought
 from playground.dialogue import Dialogue
 from playground.dialogue.brain import unheard
@@ -123,7 +124,7 @@ async def test_it_admits_that_it_does_not_follow_its_instructions() -> None:
 async def test_what_is_typed_is_answered_as_if_it_had_been_said() -> None:
     brain = a_brain()
     brain.remember("user", "what is 2 + 2")
-    asked = "The person typed this message, answer it: what is 2 + 2"
+    asked = TYPED + quoted("what is 2 + 2")
     assert await all_of(brain.instruct(asked)) == ["2 plus 2 is 4."]
     brain.remember("user", "What's 3 times 3?")
     assert await all_of(brain.instruct("")) == ["3 times 3 is 9."]
@@ -154,7 +155,7 @@ async def test_somebody_who_types_is_answered_aloud_by_the_server(
         await caller.start(system_prompt="You are Ada.")
         typed = "who are you"
         await caller.send("conversation.message", role="user", content=typed)
-        asked = f"The person typed this message, answer it: {typed}"
+        asked = TYPED + quoted(typed)
         await caller.send("reply.create", instructions=asked)
         await caller.until("reply.done")
     assert caller.of("transcript.agent")[0]["text"].startswith("I am Ada, an offline stand-in")

@@ -316,3 +316,12 @@ def test_what_a_model_only_thinks_is_not_said() -> None:
 def test_however_the_text_is_cut_into_pieces_the_sentences_are_the_same(text: str, size: int) -> None:
     pieces = [text[at : at + size] for at in range(0, len(text), size)]
     assert "".join("".join(cut(*pieces)).split()) == "".join("".join(cut(text)).split())
+
+
+async def test_a_turn_that_is_taken_back_is_told_to_the_model_once() -> None:
+    async with fake_endpoint() as endpoint:
+        brain = a_brain(endpoint)
+        brain.answer("Examine me")
+        brain.take_back()
+        await all_of(brain.answer("Examine me on attention"))
+    assert told(endpoint) == [("user", "Examine me on attention")]

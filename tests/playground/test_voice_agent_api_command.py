@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import signal
 import subprocess
@@ -18,7 +19,15 @@ import pytest
 import trio
 from trio_websocket import open_websocket_url
 
-from playground.voice_agent_api import ServerOptions, ToneSpeech, VoiceAgentServer, main, voice_agent_server
+from playground.voice_agent.flags import add_behaviour, behaviour
+from playground.voice_agent_api import (
+    QUICK,
+    ServerOptions,
+    ToneSpeech,
+    VoiceAgentServer,
+    main,
+    voice_agent_server,
+)
 
 PROGRAM = [sys.executable, "-m", "playground.voice_agent_api"]
 
@@ -81,7 +90,18 @@ def test_a_port_that_is_taken_is_named_in_one_line() -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--pacing", "0x"], ["--pacing", "fast"], ["--chunk-ms", "0"], ["--personality", "mine"]]
+    "arguments",
+    [
+        ["--pacing", "0x"],
+        ["--pacing", "fast"],
+        ["--chunk-ms", "0"],
+        ["--personality", "mine"],
+        ["--interruption", "never"],
+        ["--from-peak", "1.1"],
+        ["--from-peak", "nan"],
+        ["--empty-every", "0"],
+        ["--tool-calls-sent", "7"],
+    ],
 )
 def test_an_argument_that_makes_no_sense_is_refused(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
@@ -90,6 +110,48 @@ def test_an_argument_that_makes_no_sense_is_refused(
         main(arguments)
     assert ended.value.code == 2
     assert arguments[0] in capsys.readouterr().err
+
+
+def the_options(*arguments: str) -> ServerOptions:
+    parser = argparse.ArgumentParser()
+    add_behaviour(parser)
+    return ServerOptions(**behaviour(parser.parse_args(arguments)))
+
+
+def test_without_flags_the_personality_decides_and_nobody_waits() -> None:
+    assert the_options() == ServerOptions()
+    assert the_options().delays == QUICK
+
+
+def test_every_flag_of_behaviour_changes_the_options() -> None:
+    flags = {
+        "--interruption": "at_once",
+        "--speech-started": "onset",
+        "--back-channels": "answered",
+        "--split-turns": "cut",
+        "--over-hold": "muted",
+        "--agent-transcripts": "one",
+        "--final-transcript": "missing",
+        "--reply-create": "queued",
+        "--resume": "yes",
+        "--conversation-message": "yes",
+        "--delays": "recorded",
+        "--thinking": "silence",
+        "--from-peak": "0.66",
+        "--empty-every": "3",
+        "--tool-calls-sent": "2",
+    }
+    changed = [the_options(flag, value) for flag, value in flags.items()]
+    assert all(options != ServerOptions() for options in changed)
+    assert all(changed.count(options) == 1 for options in changed)
+
+
+def test_help_says_of_each_behaviour_where_it_is_known_from(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    told = " ".join(capsys.readouterr().out.split())
+    for words in ("[live: 18 of 18]", "[documentation]", "nobody knows more", "[both live]"):
+        assert words in told
 
 
 def test_a_script_that_is_missing_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:

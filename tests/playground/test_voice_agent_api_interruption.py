@@ -1,4 +1,7 @@
-"""How a reply is cut: by somebody who speaks over it, by the client, and by nobody else."""
+"""How a reply is cut: by somebody who speaks over it, by the client, and by nobody else.
+
+Here the decision comes with the sound, as documented; `test_voice_agent_api_decision` has the live service's.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,11 @@ import trio
 
 from channels.sound import bytes_of_ms
 from playground.ears import SpeechOnset, TurnEnded
-from playground.voice_agent.conversation import is_back_channel
+from playground.voice_agent.interruption import is_back_channel
 from playground.voice_agent_api import (
     Burst,
     Faults,
+    Interruption,
     ServerOptions,
     ToneSpeech,
     VoiceAgentServer,
@@ -21,10 +25,13 @@ from playground.voice_agent_api import (
 from tests.playground.caller import calling
 
 TEN_SECONDS = hum(10_000)
+BY_SOUND = Interruption(
+    decision="at_once", speech_started="onset", back_channels="unheard", split_turns="cut"
+)
 
 
 def a_server(**options: Any) -> VoiceAgentServer:
-    return VoiceAgentServer(ServerOptions(speech=ToneSpeech, **options))
+    return VoiceAgentServer(ServerOptions(speech=ToneSpeech, interruption=BY_SOUND, **options))
 
 
 async def test_an_onset_during_a_reply_is_the_interruption_and_three_events_at_once(
@@ -110,6 +117,7 @@ async def test_a_burst_that_is_done_when_played_can_be_cut_by_what_was_played(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
     options: dict[str, Any] = {"pacing": Burst(), "done_after": "played", "leading_silence_ms": 0}
+    options["final_transcript"] = "with_done"
     server = a_server(canned_reply=TEN_SECONDS, **options)
     async with calling(server) as caller:
         await caller.start(greeting="one two three four five six seven eight nine ten")

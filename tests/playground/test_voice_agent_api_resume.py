@@ -12,12 +12,14 @@ from channels.wire.events import ToolCall
 from playground.voice_agent_api import ResumePolicy, ServerOptions, ToneSpeech, VoiceAgentServer, hum
 from tests.playground.caller import Caller, calling
 
+WORKS = ResumePolicy(works=True)
+"""As documented. The live service refuses: see the last tests."""
 A_MINUTE = hum(60_000)
 """Sound; sent in chunks of 100 ms to save the time of the test run."""
 
 
 def a_server(**options: Any) -> VoiceAgentServer:
-    return VoiceAgentServer(ServerOptions(speech=ToneSpeech, **options))
+    return VoiceAgentServer(ServerOptions(**{"speech": ToneSpeech, "resume": WORKS, **options}))
 
 
 async def dropped(server: VoiceAgentServer, caller: Caller, away_s: float) -> None:
@@ -135,7 +137,9 @@ async def test_a_reply_that_was_on_its_way_is_dropped_with_no_events(
 async def test_a_reply_can_be_made_to_go_on_as_if_nothing_had_happened(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
-    server = a_server(canned_reply=A_MINUTE, chunk_ms=100, resume=ResumePolicy(reply_in_flight="continue"))
+    server = a_server(
+        canned_reply=A_MINUTE, chunk_ms=100, resume=ResumePolicy(works=True, reply_in_flight="continue")
+    )
     async with calling(server) as first:
         ready = await first.start(greeting="Hello.")
         await first.until("reply.audio", 5)
@@ -152,7 +156,7 @@ async def test_what_was_missed_can_be_made_to_be_replayed(autojump_clock: trio.t
     server = a_server(
         canned_reply=hum(3000),
         chunk_ms=100,
-        resume=ResumePolicy(reply_in_flight="continue", replay_missed=True),
+        resume=ResumePolicy(works=True, reply_in_flight="continue", replay_missed=True),
     )
     async with calling(server) as first:
         ready = await first.start(greeting="Hello.")
@@ -161,7 +165,7 @@ async def test_what_was_missed_can_be_made_to_be_replayed(autojump_clock: trio.t
         async with calling(server) as second:
             await second.send("session.resume", session_id=ready["session_id"])
             await second.until("reply.done")
-    assert second.types == ["session.ready", "reply.audio", "transcript.agent", "reply.done"]
+    assert second.types == ["session.ready", "reply.audio", "transcript.agent", "reply.audio", "reply.done"]
     assert len(first.sound()) + len(second.sound()) == pytest.approx(48 * 3200, abs=2 * 4800)
 
 
@@ -169,7 +173,7 @@ async def test_what_was_missed_can_be_made_to_be_replayed(autojump_clock: trio.t
 async def test_a_tool_call_from_before_the_drop_may_be_answerable(
     autojump_clock: trio.testing.MockClock, answerable: bool
 ) -> None:
-    server = a_server(resume=ResumePolicy(pending_tools_answerable=answerable))
+    server = a_server(resume=ResumePolicy(works=True, pending_tools_answerable=answerable))
     async with calling(server) as first:
         ready = await first.start()
         await server.send_event(ToolCall("call-1", "order_status", {}))
@@ -184,7 +188,7 @@ async def test_a_tool_call_from_before_the_drop_may_be_answerable(
 
 
 async def test_every_other_guess_about_resuming_is_a_switch(autojump_clock: trio.testing.MockClock) -> None:
-    policy = ResumePolicy(grace_s=100, echo_config=False, repeat_greeting=True, new_token=False)
+    policy = ResumePolicy(works=True, grace_s=100, echo_config=False, repeat_greeting=True, new_token=False)
     server = a_server(resume=policy)
     async with calling(server) as first:
         ready = await first.start(greeting="Hello.")
@@ -242,7 +246,7 @@ async def test_a_session_whose_client_went_before_it_was_ready_can_be_taken_up_b
 
 async def test_what_was_missed_comes_before_what_comes_now(autojump_clock: trio.testing.MockClock) -> None:
     ramp = np.repeat(np.arange(1, 301, dtype="<i2"), 24 * 100).tobytes()  # 30 s; each 100 ms its own number
-    policy = ResumePolicy(reply_in_flight="continue", replay_missed=True)
+    policy = ResumePolicy(works=True, reply_in_flight="continue", replay_missed=True)
     server = a_server(canned_reply=ramp, chunk_ms=100, leading_silence_ms=0, resume=policy)
     async with calling(server) as first:
         ready = await first.start(greeting="Hello.")
@@ -256,3 +260,34 @@ async def test_what_was_missed_comes_before_what_comes_now(autojump_clock: trio.
     assert (np.diff(numbers) >= 1).all()
     assert numbers[-1] == 300
     assert len(numbers) >= 299
+
+
+async def test_the_live_service_refuses_every_resume_and_closes_a_little_later(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    server = a_server(resume=ResumePolicy())
+    async with calling(server) as first:
+        ready = await first.start()
+        await dropped(server, first, 0.3)
+        async with calling(server) as second:
+            await second.send("session.resume", session_id=ready["session_id"])
+            error = await second.until("session.error")
+            assert await second.until_closed() == 1008
+            assert trio.current_time() - second.times("session.error")[0] == pytest.approx(0.056, abs=0.002)
+    assert {name: error[name] for name in ("code", "message", "session_id", "param")} == {
+        "code": "session_not_found",
+        "message": "Session not found or grace window has expired",
+        "session_id": None,
+        "param": None,
+    }
+    assert isinstance(error["timestamp"], float)
+
+
+async def test_the_documented_service_resumes(autojump_clock: trio.testing.MockClock) -> None:
+    server = a_server(personality="docs", resume=ResumePolicy())
+    async with calling(server) as first:
+        ready = await first.start()
+        await dropped(server, first, 5)
+        async with calling(server) as second:
+            await second.send("session.resume", session_id=ready["session_id"])
+            await second.until("session.ready")

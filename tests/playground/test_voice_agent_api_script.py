@@ -14,10 +14,13 @@ from trio_websocket import wrap_client_stream
 from channels.errors import PlaygroundFault
 from channels.wire.events import ReplyAudio, ReplyDone, SessionReady
 from channels.wire.messages import SessionUpdate
+from playground.glide import glide
 from playground.voice_agent_api import (
     Close,
     Drop,
     Expect,
+    Note,
+    PersonSpeaks,
     Script,
     Send,
     SendRaw,
@@ -205,3 +208,64 @@ async def test_a_client_is_heard_and_its_pings_are_answered_while_the_script_wai
         with trio.fail_after(1):
             await caller.ws.ping()
         await caller.until("reply.done")
+
+
+async def test_sound_is_streamed_beside_what_follows_until_the_connection_closes(
+    autojump_clock: trio.testing.MockClock, tmp_path: Path
+) -> None:
+    path = tmp_path / "sound.jsonl"
+    path.write_text(
+        """
+{"t": 0.0, "d": "<", "m": {"type": "reply.started", "reply_id": "r"}}
+{"t": 0.5, "d": "<", "sound": {"reply_id": "r", "pitch": 2, "ms": 1000, "burst_ms": 200, "chunk_ms": 20}}
+{"t": 0.8, "d": "<", "m": {"type": "input.speech.started"}}
+{"t": 1.0, "d": "<", "close": 1000}
+"""
+    )
+    async with calling(VoiceAgentServer(ServerOptions(script=read_script(path)))) as caller:
+        assert await caller.until_closed() == 1000
+    times = caller.times("reply.audio")
+    assert times[:11] == pytest.approx([0.5] * 11), "200 ms at once, and the next chunk"
+    assert times[11:] == pytest.approx([0.52 + 0.02 * n for n in range(25)])
+    assert caller.times("input.speech.started") == pytest.approx([0.8])
+    assert caller.sound("r") == glide(2, 0, 720)
+
+
+async def test_a_client_that_need_not_say_it_is_waited_for_and_no_longer(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    server = playing(Expect("tool.result", within_s=3, must=False), Close(1000))
+    async with calling(server) as caller:
+        assert await caller.until_closed() == 1000
+    assert trio.current_time() == pytest.approx(3)
+    assert server.script is not None
+    assert [step.type for _, step in server.script.missed] == ["tool.result"]
+
+
+async def test_whoever_watches_is_told_when_the_person_speaks(
+    autojump_clock: trio.testing.MockClock, tmp_path: Path
+) -> None:
+    path = tmp_path / "person.jsonl"
+    path.write_text(
+        '{"t": 0, "d": "note", "text": "quiet"}\n{"t": 2, "d": "person", "speaks_ms": 700}\n'
+        '{"t": 3, "d": "<", "close": 1000}'
+    )
+    server = VoiceAgentServer(ServerOptions(script=read_script(path)))
+    taken: list[tuple[float, object]] = []
+    assert server.script is not None
+    server.script.watch(lambda step: taken.append((trio.current_time(), step)))
+    async with calling(server) as caller:
+        assert await caller.until_closed() == 1000
+    assert taken == [(0, Note("quiet")), (2, PersonSpeaks(700)), (3, Close(1000))]
+    assert caller.arrived == []
+
+
+@pytest.mark.parametrize(
+    "sound",
+    ['{"reply_id": "r"}', '{"reply_id": "r", "ms": 1e9}', '{"reply_id": "r", "ms": 9, "chunk_ms": 0}'],
+)
+def test_a_sound_that_is_none_is_named(tmp_path: Path, sound: str) -> None:
+    path = tmp_path / "bad.jsonl"
+    path.write_text('{"t": 0, "d": "<", "sound": ' + sound + "}")
+    with pytest.raises(PlaygroundFault, match="line 1 of the script"):
+        read_script(path)

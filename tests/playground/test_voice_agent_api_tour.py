@@ -26,6 +26,7 @@ from playground.brain import CallTool, EchoBrain
 from playground.voice_agent_api import (
     Faults,
     Personality,
+    ResumePolicy,
     ServerOptions,
     ToneSpeech,
     VoiceAgentServer,
@@ -71,7 +72,13 @@ async def go_round(personality: Personality) -> Tour:
     """One session with everything in it, a drop in its middle, and a second one whose model fails."""
     tour = Tour()
     server = VoiceAgentServer(
-        ServerOptions(personality=personality, speech=ToneSpeech, brain=BrainWithATool, ping_s=None)
+        ServerOptions(
+            personality=personality,
+            speech=ToneSpeech,
+            brain=BrainWithATool,
+            ping_s=None,
+            resume=ResumePolicy(works=True),
+        )
     )
     async with calling(server) as caller:
         session = {"system_prompt": "Be brief.", "greeting": "Hello there.", "tools": [TOOL]}

@@ -26,7 +26,15 @@ from channels.happenings import Happening, SessionStarted, Taps
 from channels.messages import ApiEvent, ConnectionBroke, SessionOver
 from channels.ports import ParticipantKind
 from channels.secret import Secret
-from channels.settings import ApiSettings, BargeInSettings, LiveKitSettings, Settings, SpeakerSettings
+from channels.settings import (
+    ApiSettings,
+    BargeInSettings,
+    LiveKitSettings,
+    Settings,
+    SpeakerSettings,
+    ToolSettings,
+)
+from channels.tools import Tool
 from channels.wire.events import AgentTranscriptDelta, ReplyAudio, Unrecognised
 from commands.serve import serve_room
 from tests.simulation.board import SimulatedBoard
@@ -101,6 +109,7 @@ class Call:
         chance = Chance(self.plan.seed)
         self.timeline = Timeline(trio.current_time)
         self.ledger = Ledger(self.timeline, self._story.cancel, hold_at_most_s=self.plan.hold_ms / 1000)
+        self.ledger.cut_by_speech = self.plan.on_speech_started == "cut"
         self.room = SimulatedRoom(chance.of("room"), self.timeline, self.ledger.breaks)
         self.loudspeaker = SimulatedLoudspeaker(self.ledger, chance.of("loudspeaker"), self.plan.queue_ms)
         self.ledger.settle = self.loudspeaker.hear
@@ -266,12 +275,23 @@ class Call:
 
     # The agent.
 
+    def _tool(self) -> Tool:
+        random = Chance(self.plan.seed).of("tool")
+
+        async def look_up(what: str) -> str:
+            self.ledger.tool_runs(what)
+            await trio.sleep(random.choice([0.0, random.uniform(0, 1), random.uniform(0, 6)]))
+            return "it is there"
+
+        return Tool("look_up", "Looks it up.", {"type": "object"}, look_up, lambda given: given)
+
     async def _serve(self, taps: Taps) -> None:
         settings = Settings(
             SETTINGS.livekit,
             SETTINGS.api,
             SpeakerSettings(self.plan.queue_ms),
-            BargeInSettings(longest_hold_ms=self.plan.hold_ms),
+            BargeInSettings(self.plan.on_speech_started, longest_hold_ms=self.plan.hold_ms),
+            tools=ToolSettings(functions=(self._tool(),)),
         )
         edge = LiveKitEdge(self.room, self.loudspeaker, self.board)
         try:

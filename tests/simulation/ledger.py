@@ -15,16 +15,22 @@ from collections.abc import Callable
 import trio
 from attrs import define, field, frozen
 
+from actors.filler import tone
 from channels.happenings import (
+    AskSent,
     BystanderFailed,
     Happening,
     Interrupted,
+    PersonSaid,
     ReplyBegan,
     ReplyEnded,
     ReplyOutcome,
     RoomJoined,
     RoomRestored,
     SessionStarted,
+    ToolAnswered,
+    ToolCalled,
+    ToolDropped,
     VoiceHeld,
     VoiceResumed,
     WordsHeard,
@@ -32,12 +38,14 @@ from channels.happenings import (
 from channels.messages import ApiEvent, ConnectionBroke, Finished, Playing, SessionOver, SpeakerReport
 from channels.sound import SAMPLE_BYTES, SAMPLE_RATE_HZ
 from channels.wire.events import (
+    AgentTranscript,
     AgentTranscriptDelta,
     ReplyAudio,
     ReplyDone,
     ReplyStarted,
     SessionReady,
     SpeechStarted,
+    SpeechStopped,
     Unrecognised,
 )
 from tests.simulation.marked_sound import is_faded_from, is_loud, unpadded
@@ -51,6 +59,9 @@ FADE_MS = 20
 SLACK = 4
 """Samples by which rounding may be off: the agent and the room each cut times down to whole samples."""
 SLACK_MS = 0.2
+
+TONE = tone()
+"""What is heard when nothing else can be said."""
 
 
 @frozen
@@ -136,10 +147,19 @@ class Ledger:
     broken: list[Broken] = field(factory=list)
     events: Counter[str] = field(factory=Counter)
     interruptible: bool = True
+    cut_by_speech: bool = False
+    """`input.speech.started` counts as the decision."""
+    speaking_since: float | None = None
+    """Since when the service hears the person."""
+    tools: set[str] = field(factory=set)
+    """Calls that run."""
+    ran: Counter[str] = field(factory=Counter)
+    """How often a tool ran with the same arguments."""
     ready: bool = False
     session_id: str | None = None
     resumes: int = 0
     hold_at_most_s: float = 3.0
+    _turn_told: int = 0
     _held_at: float | None = None
     _newest: Told | None = None
     _sounding: Told | None = None
@@ -168,9 +188,17 @@ class Ledger:
                 detection = config.get("input", {}).get("turn_detection") or {}
                 self.interruptible = detection.get("interrupt_response", True)
             case SpeechStarted():
-                if self.interruptible:
+                self.speaking_since = trio.current_time()
+                if self.interruptible and self.cut_by_speech:
                     for told in self.replies.values():
                         self._cut(told)
+            case SpeechStopped():
+                self.speaking_since = None
+            case AgentTranscript(reply_id=reply_id, interrupted=True):
+                if reply_id in self.replies:
+                    self._cut(self.replies[reply_id])
+            case ConnectionBroke():
+                self.speaking_since = None
             case ReplyStarted(reply_id=reply_id):
                 if reply_id not in self.replies:
                     self._leave_open()
@@ -199,6 +227,8 @@ class Ledger:
     def reported(self, report: SpeakerReport) -> None:
         """The controller is told what was played."""
         self.settle()
+        if report.reply_id.startswith("filler-"):
+            return
         told = self.replies.get(report.reply_id)
         if told is None:
             self.breaks("only replies are played", f"the speaker reports {report}")
@@ -237,6 +267,16 @@ class Ledger:
             case Interrupted(reply_id=reply_id):
                 self._hold_ends()
                 self.timeline.note("agent", f"cuts {reply_id}")
+            case AskSent():
+                self._ask()
+            case ToolCalled(call_id=call_id):
+                self.tools.add(call_id)
+            case ToolAnswered(call_id=call_id) | ToolDropped(call_id=call_id):
+                self.tools.discard(call_id)
+            case PersonSaid(final=True, turn=turn):
+                if turn <= self._turn_told:
+                    self.breaks("a turn of the person is told once", f"turn {turn} after {self._turn_told}")
+                self._turn_told = turn
             case SessionStarted():
                 self.ready = True
                 self.timeline.note("agent", f"session {'resumed' if happening.resumed else 'started'}")
@@ -249,6 +289,21 @@ class Ledger:
                 pass
             case _:
                 self.timeline.note("agent", _short(happening))
+
+    def tool_runs(self, arguments: str) -> None:
+        """A tool runs."""
+        self.ran[arguments] += 1
+        if self.ran[arguments] > 1:
+            self.breaks("the same call in one turn runs once", arguments)
+
+    def _ask(self) -> None:
+        """A `reply.create` goes out."""
+        if self.speaking_since is not None and trio.current_time() - self.speaking_since < 2.5:
+            self.breaks("nothing is asked while somebody speaks", f"since {self.speaking_since:.3f}")
+        if living := self.living():
+            self.breaks("nothing is asked while a reply runs", ", ".join(map(str, living)))
+        if self.tools:
+            self.breaks("nothing is asked while a tool is pending", ", ".join(sorted(self.tools)))
 
     # What the room hears.
 
@@ -407,6 +462,8 @@ class Ledger:
             if told.late.find(body) >= 0:
                 wrong = f"sound of {told} that came after its end"
                 return Piece(told, 0, samples, loud, faded=False, wrong=wrong)
+        if body in TONE:
+            return Piece(None, 0, samples, loud, faded=False)  # somebody waits for an answer in vain
         return Piece(None, 0, samples, loud, faded=False, wrong="sound that is of no reply")
 
     def _misplaced(self, told: Told, begins: int, samples: int, loud: bool) -> Piece:

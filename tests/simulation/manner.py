@@ -20,10 +20,12 @@ __all__ = ["Interruption", "Manner", "draw_manner"]
 class Interruption(enum.Enum):
     """What the service says when the person interrupts."""
 
-    BOTH = "speech.started, then done{interrupted}"
-    STARTED = "speech.started alone"
-    DONE = "done{interrupted} alone"
-    LATER = "speech.started, more sound, then done{interrupted}"
+    AT_ONCE = "at once, with speech.started"
+    DONE = "at once, by done{interrupted} alone"
+    LATER = "0.3 s after speech.started, with more sound before it"
+    AT_THE_END = "at the end of the sentence, with all of the sound before it"
+    CALLED_COMPLETED = "at the end of the sentence, by the transcript alone; it is called completed"
+    NEVER = "never: the reply goes on"
 
 
 @frozen
@@ -51,7 +53,15 @@ class Manner:
     status: str = "completed"
     late_bytes: int = 0
     """Sound that follows its end."""
-    interruption: Interruption = Interruption.BOTH
+    interruption: Interruption = Interruption.AT_ONCE
+    answered: bool = True
+    """What was said over it has an answer of its own, where it did not interrupt."""
+    thinks_s: float = 0.0
+    """From its beginning to its first sound."""
+    final: str = "in time"
+    """Its text: in time, missing, or late (after its end)."""
+    calls: int = 1
+    """How often it calls its tool with the same arguments."""
     oddities: int = 0
     """Events in its middle that the agent does not know, or that are malformed."""
 
@@ -71,7 +81,10 @@ class Manner:
             f"done {self.dones} times" * (self.dones != 1),
             f"status {self.status}" * (self.status != "completed"),
             f"{self.late_bytes} bytes late" * (self.late_bytes > 0),
-            f"if interrupted: {self.interruption.value}" * (self.interruption is not Interruption.BOTH),
+            f"interrupted {self.interruption.value}" * (self.interruption is not Interruption.AT_ONCE),
+            f"thinks for {self.thinks_s:.1f} s" * (self.thinks_s > 0),
+            f"text {self.final}" * (self.final != "in time"),
+            f"calls it {self.calls} times" * (self.tool and self.calls > 1),
             f"{self.oddities} odd events" * (self.oddities > 0),
         ]
         return f"{self.ms} ms {pace}, " + ", ".join(filter(None, odd))
@@ -104,6 +117,10 @@ def draw_manner(random: Random, number: int, *, calm: bool, tool: bool = False) 
         dones=random.choice([1] * 16 + [2, 3, 0]),
         status=random.choice(["completed"] * 9 + ["failed", "cancelled"]),
         late_bytes=random.choice([0, 0, 0, random.randint(2, 9600)]),
-        interruption=random.choice([Interruption.BOTH] * 2 + list(Interruption)),
+        interruption=random.choice([Interruption.AT_THE_END] * 2 + list(Interruption)),
+        answered=random.random() < 0.5,
+        thinks_s=random.choice([0.0, 0.0, 0.5, random.uniform(3.4, 4.9)]),
+        final=random.choice(["in time"] * 4 + ["missing", "late"]),
+        calls=random.choice([1, 1, random.randint(2, 6)]),
         oddities=random.choice([0] * 6 + [1, 3]),
     )

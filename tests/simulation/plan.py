@@ -30,7 +30,8 @@ class Plan:
     """When in the last bout the agent is told to go; None: at the end, when all is calm."""
     interruptible: bool = True
     queue_ms: int = 100
-    hold_ms: int = 3000
+    hold_ms: int = 20_000
+    on_speech_started: str = "hold"
     somebody_comes_after_s: float = 0.0
     first_meetings: tuple[str, ...] = ()
     """What the first connections meet."""
@@ -63,7 +64,8 @@ def draw_plan(seed: str) -> Plan:
         cancelled_after_s=random.uniform(0, 25) if ending == "cancelled" else None,
         interruptible=random.random() > 0.08,
         queue_ms=random.choice([100, 100, 100, 40, 60, 200, 1000]),
-        hold_ms=random.choice([3000, 3000, 3000, 1000, 0]),
+        hold_ms=random.choice([20_000, 20_000, 20_000, 3000, 1000, 0]),
+        on_speech_started=random.choice(["hold"] * 9 + ["cut"]),
         somebody_comes_after_s=random.choice([0.0, 0.0, random.uniform(0, 3)]),
         first_meetings=tuple(random.choice(MEETINGS) for _ in range(random.choice([0, 0, 0, 0, 0, 0, 1, 2]))),
     )

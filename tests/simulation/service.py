@@ -55,6 +55,7 @@ from channels.wire.messages import (
     SessionEnd,
     SessionResume,
     SessionUpdate,
+    ToolResult,
 )
 from tests.simulation.chance import Chance
 from tests.simulation.hearing import Decision, Hearing
@@ -99,6 +100,10 @@ class Session:
     session_id: str
     hearing: Hearing
     left_at: float = math.inf
+    calls: dict[str, Manner] = field(factory=dict)
+    """Tool calls that wait for their result, by id, and the reply that made them."""
+    made: set[str] = field(factory=set)
+    """All calls of it."""
     unfinished: tuple[Manner, int] | None = None
     """The reply that was being given when the connection broke, and how many bytes of it were sent."""
 
@@ -113,6 +118,8 @@ class Active:
     over: bool = False
     sent: int = 0
     """Bytes."""
+    doomed: bool = False
+    """The person interrupts it: it is cut when they have finished."""
 
 
 @define(eq=False)
@@ -210,6 +217,12 @@ class Connection:
     active: Active | None = None
     said: list[ServerEvent] = field(factory=list)
     """Since `session.ready` was due."""
+    turns: int = 0
+    """Of the person, that are over."""
+    made: set[str] = field(factory=set)
+    """Tool calls on this connection."""
+    results: set[str] = field(factory=set)
+    """Those that were answered on it."""
     _websocket: WSConnection = field(factory=lambda: WSConnection(ConnectionType.SERVER))
     _scope: trio.CancelScope = field(factory=trio.CancelScope)
     _text: str = ""
@@ -350,6 +363,10 @@ class Connection:
                 self._send(CloseConnection(1000))
                 if self.session is not None:
                     self.service.sessions.pop(self.session.session_id, None)
+            case ReplyCreate() if self._person_is_speaking():
+                # As live: lost, but for a reply without sound.
+                self.service.counts["reply.create dropped"] += 1
+                self.wish(0.0, Manner(self.service.draw().number, samples=0))
             case ReplyCreate():
                 if self.active is not None and self.service.random.random() < 0.5:
                     # Nobody knows what the live service does here: this one lets go of the first reply.
@@ -359,6 +376,8 @@ class Connection:
                 self.wish(self.service.random.uniform(0.1, 0.3))
             case SessionUpdate():
                 self.tell(SessionUpdated(self.service.config()))
+            case ToolResult(call_id=call_id):
+                self._take_result(call_id)
             case SessionResume():
                 self.service.breaks("the agent speaks the protocol", "session.resume in mid-session")
             case _:
@@ -452,33 +471,74 @@ class Connection:
 
     def _person_speaks(self) -> None:
         active = self.active
-        style = active.manner.interruption if active is not None else Interruption.BOTH
+        style = active.manner.interruption if active is not None else Interruption.AT_ONCE
         if not self.service.interruptible or active is None or style is not Interruption.DONE:
-            self.service.timeline.note("service", "decides that the person speaks")
-            self.tell(SpeechStarted())
+            self.service.timeline.note("service", "hears the person speak")
+            events: list[ServerEvent] = [UserTranscriptDelta("a", self._item()), SpeechStarted()]
+            if not self.service.calm:
+                self.service.random.shuffle(events)
+            for event in events:
+                self.tell(event)
         if active is None or not self.service.interruptible:
             return
+        if not active.sent and style is not Interruption.DONE:
+            # A sentence that was split in two: the same reply answers both parts.
+            self.service.counts["split turn"] += 1
+            return
         self.service.counts[f"interruption: {style.value}"] += 1
-        if style is Interruption.LATER:
-            self.service.nursery.start_soon(self._cut_later, active)
-        else:
-            self._cut(active, told=style is not Interruption.STARTED)
+        match style:
+            case Interruption.LATER:
+                self.service.nursery.start_soon(self._cut_later, active)
+            case Interruption.AT_THE_END | Interruption.CALLED_COMPLETED:
+                active.doomed = True
+            case Interruption.NEVER:
+                pass
+            case Interruption.AT_ONCE | Interruption.DONE:
+                self._cut(active)
 
     async def _cut_later(self, active: Active) -> None:
         await trio.sleep(0.3)
-        self._cut(active, told=True)
+        self._cut(active)
 
-    def _cut(self, active: Active, *, told: bool) -> None:
+    def _cut(self, active: Active) -> None:
         if active.over or self.closed:
             return
         active.over = True
         active.scope.cancel()
         self.active = None
-        if told:
-            self.service.timeline.note("service", f"{active.reply_id} is interrupted")
+        self.service.timeline.note("service", f"{active.reply_id} is interrupted")
+        if self.session is not None:
+            number = active.manner.number
+            self.session.calls = {k: one for k, one in self.session.calls.items() if one.number != number}
+        if self.service.random.random() < 0.4:
+            self.tell(AgentTranscript("what was heard, and more", active.reply_id))
+        completed = active.manner.interruption is Interruption.CALLED_COMPLETED
+        if completed or self.service.random.random() < 0.8:
             self.tell(AgentTranscript("what was heard", active.reply_id, interrupted=True))
-            self.tell(ReplyDone(active.reply_id, "interrupted"))
+        self.tell(ReplyDone(active.reply_id, "completed" if completed else "interrupted"))
         self._send_late(active)
+
+    def _person_is_speaking(self) -> bool:
+        return self.session is not None and self.session.hearing.sounding
+
+    def _item(self) -> str:
+        return f"msg_u{self.turns}"
+
+    def _take_result(self, call_id: str) -> None:
+        assert self.session is not None
+        if call_id in self.results:  # after a resume once more: nobody knows what arrived
+            self.service.breaks("a call is answered once", call_id)
+        self.results.add(call_id)
+        self.service.counts["tool results"] += 1
+        manner = self.session.calls.pop(call_id, None)
+        if manner is None:
+            known = any(call_id in one.made for one in self.service.connections)
+            if not known:
+                self.service.breaks("only calls are answered", call_id)
+            elif call_id not in self.made and call_id not in self.session.made:
+                self.service.breaks("no result of an old session is sent on a new one", call_id)
+        elif not any(one.number == manner.number for one in self.session.calls.values()):
+            self.wish(self.service.random.uniform(0.03, 0.5), self.service.draw())
 
     def _send_late(self, active: Active) -> None:
         manner = active.manner
@@ -488,12 +548,25 @@ class Connection:
             self.tell(ReplyAudio(sound[active.sent : active.sent + manner.late_bytes], active.reply_id))
 
     def _person_has_spoken(self) -> None:
-        self.service.timeline.note("service", "decides that the person has spoken")
-        events: list[ServerEvent] = [SpeechStopped(), UserTranscript("a question")]
+        self.service.timeline.note("service", "hears that the person has finished")
+        active = self.active
+        events: list[ServerEvent] = [SpeechStopped(), UserTranscript("a question", self._item())]
         if not self.service.calm:
             self.service.random.shuffle(events)
-        for event in (UserTranscriptDelta("a"), *events):
+        self.tell(UserTranscriptDelta("a", self._item()))
+        for event in events:
             self.tell(event)
+        self.turns += 1
+        if active is not None and active.doomed:
+            self.service.nursery.start_soon(self._cut_at_the_end, active)
+        elif active is not None and (not active.sent or not active.manner.answered):
+            return  # the reply answers it, or needs not: a mere "mm-hm"
+        else:
+            self.wish(self.service.random.uniform(0.0, 0.8))
+
+    async def _cut_at_the_end(self, active: Active) -> None:
+        await trio.sleep(0.0 if self.service.calm else self.service.random.uniform(0.0, 0.02))
+        self._cut(active)
         self.wish(self.service.random.uniform(0.0, 0.8))
 
     # Replies.
@@ -508,8 +581,6 @@ class Connection:
             active.over = True
             if self.active is active:
                 self.active = None
-            if manner.tool and not active.scope.cancelled_caught:
-                self.wish(self.service.random.uniform(0.5, 3), self.service.draw())
 
     async def _give(self, active: Active, *, again: bool) -> None:
         manner, reply_id, random = active.manner, active.reply_id, self.service.random
@@ -517,6 +588,8 @@ class Connection:
         self.service.timeline.note("service", f"gives {reply_id}: {manner}")
         if not (again and active.sent):
             self.tell(ReplyStarted(reply_id, f"msg_{manner.number}"))
+        if not active.sent and not self.service.calm:
+            await trio.sleep(manner.thinks_s)
         sound = marked_sound(manner.number, manner.samples, manner.silent)
         begun_at, begun_with = trio.current_time(), active.sent
         word, stalled, odd = 0, manner.stall_s == 0, manner.oddities
@@ -543,13 +616,20 @@ class Connection:
             active.sent += len(chunk)
         if not math.isinf(manner.pace):
             await trio.sleep_until(begun_at + (len(sound) - begun_with) / 48_000 / manner.pace)
-        if manner.tool:
-            self.tell(ToolCall(f"call_{manner.number}", "look_up", {"what": "it"}))
-        if manner.words != "none":
+        if manner.tool and self.session is not None and not self.closed:
+            for one in range(manner.calls):
+                call_id = f"call_{manner.number}_{one}"
+                self.session.calls[call_id] = manner
+                self.session.made.add(call_id)
+                self.made.add(call_id)
+                self.tell(ToolCall(call_id, "look_up", {"what": f"it, for {reply_id}"}))
+        if manner.words != "none" and manner.final == "in time":
             self.tell(AgentTranscript(f"all of {reply_id}", reply_id))
         active.over = True
         for _ in range(manner.dones):
             self.tell(ReplyDone(reply_id, manner.status))
+        if manner.final == "late":
+            self.tell(AgentTranscript(f"all of {reply_id}", reply_id))
         if manner.dones:
             self._send_late(active)
         else:
