@@ -72,7 +72,7 @@ class AskInTurn:
                     prompt = config.get("system_prompt")
                     self._notes.configured(prompt if isinstance(prompt, str) else "")
                 case CallEnded():
-                    self._notes.forget()
+                    self._notes.end()
                 case _:
                     pass
             self._give_up(self._turnstile.take(happening, trio.current_time()))
