@@ -44,7 +44,13 @@ from channels.wire.messages import ClientMessage, ReplyCreate
 # When an answer is missing: the machine.
 
 SOUND = b"\x00\x10" * 2400
-ASKS: list[Event | float] = [SpeechStarted(), 1.0, SpeechStopped(), 0.02, UserTranscript("Where is it?", "i1")]
+ASKS: list[Event | float] = [
+    SpeechStarted(),
+    1.0,
+    SpeechStopped(),
+    0.02,
+    UserTranscript("Where is it?", "i1"),
+]
 EMPTY: list[Event | float] = [0.5, ReplyStarted("r1"), 0.5, ReplyDone("r1"), Finished("r1", 0)]
 
 
