@@ -250,6 +250,7 @@ class Call:
         """The service decides that the person speaks over a reply."""
         await self.service.send_event(SpeechStarted())
         await self.service.send_event(ReplyDone(reply_id, "interrupted"))
+        await self.service.send_event(SpeechStopped())
 
     async def service_hears(self, text: str) -> None:
         """The service understands something that is no turn, and lets the agent speak."""

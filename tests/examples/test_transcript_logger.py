@@ -15,7 +15,7 @@ import trio
 import webvtt
 from trio.testing import MockClock
 
-from channels.happenings import BystanderFailed
+from channels.happenings import BystanderFailed, ReplyBegan
 from channels.streams import Addition
 from examples.transcript_logger import TranscriptLogger
 from tests.examples.scripted_call import scripted_call
@@ -42,7 +42,8 @@ async def test_what_was_heard_is_written_down_with_who_and_when(
         await trio.sleep(3)
         await call.person_says("Is <tea> cheaper than R&D?", s=1)
         await call.agent_says("r2", "Tea is one euro and we never run out of it", s=5)
-        await trio.sleep(2.55)
+        await call.until(ReplyBegan, 2)
+        await trio.sleep(2.05)
         await call.service_interrupts("r2")
         await trio.sleep(1)
         await call.leave()
