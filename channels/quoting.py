@@ -1,7 +1,7 @@
 """What the agent asks of the model for somebody else: our opening, then their words as data.
 
-`reply.create` has one text, the instructions. Words from outside stand in it in quotation marks that they cannot
-leave, so that they are never an instruction of ours. The local server's dialogue reads them by the same openings.
+`reply.create` has one text, the instructions. Words from outside stand in it in quotation marks that they
+cannot leave, so that they are never an instruction of ours. The local dialogue reads them by these openings.
 """
 
 from __future__ import annotations

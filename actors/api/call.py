@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
 import attrs
 
 from actors.api.asked import Asked
+from actors.api.going_on import GoingOn
 from actors.api.in_flight import InFlight
 from actors.api.renewal import Quiet
 from actors.api.story import Story
 from channels.happenings import Happening
-from channels.wire.events import ServerEvent, SessionReady, SessionUpdated
-from channels.wire.messages import ClientMessage, SessionResume, SessionUpdate
+from channels.wire.events import ServerEvent, SessionReady, SessionUpdated, ToolCall
+from channels.wire.messages import (
+    ClientMessage,
+    ConversationMessage,
+    ReplyCreate,
+    SessionResume,
+    SessionUpdate,
+    ToolResult,
+)
 
 __all__ = ["Call"]
+
+MOST_CALLS = 1024
+"""Calls of tools that are remembered to be of a session that is gone."""
 
 
 @attrs.define
@@ -29,6 +41,7 @@ class Call:
     asked: Asked
     in_flight: InFlight = attrs.field(factory=InFlight, init=False)
     quiet: Quiet = attrs.field(factory=Quiet, init=False)
+    going_on: GoingOn = attrs.field(factory=GoingOn, init=False)
     session_id: str | None = attrs.field(default=None, init=False)
     """The latest session."""
     address: str | None = attrs.field(default=None, init=False)
@@ -36,6 +49,10 @@ class Call:
     _story: Story = attrs.field(factory=Story, init=False)
     _retold: Mapping[str, Any] | None = attrs.field(default=None, init=False)
     """An update that tells a stored agent the story: not what anybody asked for."""
+    _tools: deque[str] = attrs.field(factory=lambda: deque(maxlen=MOST_CALLS), init=False)
+    """The calls of tools in this session, the latest ones."""
+    _lost_tools: deque[str] = attrs.field(factory=lambda: deque(maxlen=MOST_CALLS), init=False)
+    """Those of the sessions before it."""
 
     def first_message(self, resume: str | None) -> ClientMessage:
         """What a connection begins with: a session taken up, or a fresh one that continues the call."""
@@ -43,16 +60,49 @@ class Call:
             return SessionResume(resume)
         return SessionUpdate(self.asked.first_update(story=self._so_far()))
 
-    def ready(self, event: SessionReady, *, resumed: bool) -> None:
+    def waits(self, request: ClientMessage) -> bool:
+        """Somebody asked for this while there was no connection, and a fresh session is to begin.
+
+        Gives whether it is to be sent there. What the prompt can tell is not: the result of a tool of the
+        old session, and what was typed.
+        """
+        known = isinstance(request, ToolResult) and request.call_id in (*self._tools, *self._lost_tools)
+        if known or (isinstance(request, ConversationMessage) and self.session_id is not None):
+            self._story.note(request)
+            return False
+        if isinstance(request, ReplyCreate):
+            self.going_on.forget()  # the agent speaks in any case
+        return True
+
+    def is_too_late(self, request: ClientMessage) -> bool:
+        """Whether this is the result of a tool that only a former session knows of."""
+        return isinstance(request, ToolResult) and request.call_id in self._lost_tools
+
+    def broke(self, now: float, *, planned: bool) -> None:
+        """The connection is gone: as planned, or in the middle of something."""
+        if planned:
+            self.going_on.forget()
+        else:
+            self.going_on.broke(now)
+
+    def ready(self, event: SessionReady, now: float, *, resumed: bool) -> None:
         """The service listens."""
         self.in_flight.drop(resumed=resumed)
+        if resumed or self.in_flight.asks_for_reply or not self._so_far():
+            # The old session may go on by itself; a wish that is sent again is a reply; a call in which
+            # nothing was said yet is greeted.
+            self.going_on.forget()
+        self.going_on.ready(now)
         if not resumed:
+            self._lost_tools.extend(self._tools)
+            self._tools.clear()
             prompt = event.config.get("system_prompt")
             own = prompt if isinstance(prompt, str) else ""
             update = self.asked.second_update(story=self._so_far(), prompt=own)
             if update:
                 self._retold = update
                 self.in_flight.add(SessionUpdate(update))
+            self._story.told()
         self.session_id = event.session_id
 
     def heard(self, event: ServerEvent, now: float) -> Mapping[str, Any] | None:
@@ -61,6 +111,11 @@ class Call:
         Gives the `session` of the update that this answers, if somebody asked for it.
         """
         self.quiet.take(event, now)
+        self.going_on.take(event, now)
+        if isinstance(event, ToolCall):
+            self._tools.append(event.call_id)
+            if event.call_id in self._lost_tools:
+                self._lost_tools.remove(event.call_id)
         answered = self.in_flight.take(event)
         if answered is None or answered is self._retold:
             return None
@@ -73,11 +128,13 @@ class Call:
         self.in_flight.send(request)
         self._story.note(request)
         self.quiet.take(request, now)
+        self.going_on.take(request, now)
 
     def happened(self, happening: Happening, now: float) -> None:
         """Something was told to the taps."""
         self._story.take(happening)
         self.quiet.take(happening, now)
+        self.going_on.take(happening, now)
 
     def _so_far(self) -> str:
         return "" if self.session_id is None else self._story.tell()

@@ -58,6 +58,8 @@ class Connection:
     reader: EventReader = field(factory=EventReader, init=False)
     complaint: SessionFailed | None = field(default=None, init=False)
     """The `session.error` that came last, as long as nothing but an end has followed it."""
+    given_up: bool = field(default=False, init=False)
+    """Nobody waits for a word of the other end any more, not even for its goodbye."""
     _ended: bool = field(default=False, init=False)
 
     async def send(self, message: ClientMessage) -> None:
@@ -114,6 +116,7 @@ class Connection:
                 except ConnectionClosed:
                     await trio.sleep_forever()  # the reader finds out why, if it is not held up
                 continue
+            self.given_up = True
             raise ConnectionLost(
                 f"the Voice Agent API has not answered for {PONG_WITHIN_S:.0f} s", "check the network"
             )
@@ -130,7 +133,7 @@ class Connection:
 async def open_connection(
     settings: ApiSettings, dialer: Dialer, nursery: trio.Nursery, *, running: bool = False
 ) -> AsyncIterator[Connection]:
-    """Opens a websocket; closes it on the way out, within a second, whatever happened.
+    """Opens a websocket; closes it on the way out, within a second, whatever happened; at once if given up.
 
     Until then it works even when its user is cancelled, so that the session can be ended in good order.
 
@@ -152,6 +155,7 @@ async def open_connection(
     reader = _Reader(nursery)
     stream: trio.abc.Stream | None = None
     websocket: WebSocketConnection | None = None
+    connection: Connection | None = None
     try:
         with trio.move_on_after(OPEN_WITHIN_S), reader.opening:
             if settings.temporary_token:
@@ -161,9 +165,10 @@ async def open_connection(
         if websocket is None:
             raise _refusal(settings.url, reader.failure)
         address = None if stream is None else peer_of(stream)
-        yield Connection(websocket, tuple(secrets), address, running)
+        connection = Connection(websocket, tuple(secrets), address, running)
+        yield connection
     finally:
-        if websocket is not None:
+        if websocket is not None and not (connection is not None and connection.given_up):
             with trio.move_on_after(CLOSE_WITHIN_S, shield=True):
                 await websocket.aclose()
         reader.alive.cancel()

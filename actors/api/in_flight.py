@@ -5,7 +5,7 @@ on its way when a connection broke is sent once more, never twice, as far as tha
 
 - `session.update`: again. It sets values; the same values twice are the same values.
 - `tool.result`: again after a resume, since a call takes one result and ignores a second. Not in a fresh
-  session, which knows no such call.
+  session, which knows no such call; its prompt tells what the tool returned (`Story`).
 - `conversation.message`: again after a resume; at worst the model reads it twice. Not in a fresh session,
   whose prompt tells it (`Story`).
 - `reply.create`: again, unless a reply has begun since: at worst one that nobody could hear is said anew.
@@ -67,6 +67,11 @@ class InFlight:
         message = self._again.pop(0)
         self._note(message, again=True)
         return message
+
+    @property
+    def asks_for_reply(self) -> bool:
+        """Whether a wish for a reply is among what is to be sent once more."""
+        return any(isinstance(message, ReplyCreate) for message in self._again)
 
     def mark(self) -> int:
         """All that was sent so far, for `arrived`."""

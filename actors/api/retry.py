@@ -1,7 +1,14 @@
-"""After a failure: resume, start afresh, or give up. Pure: time is passed in."""
+"""After a failure: resume, start afresh, or give up. Pure: time is passed in.
+
+A session that drops is asked for once, at once. Whatever comes of that, short of `session.ready`, is final
+for it: a service that said no has never been seen to say yes later, and the person waits. So a fresh session
+follows in the same breath. Only a service that cannot be reached, and one that breaks off again and again,
+is given time.
+"""
 
 from __future__ import annotations
 
+import math
 from random import Random
 
 from attrs import Factory, define, field, frozen
@@ -34,42 +41,70 @@ class Next:
 
 @define
 class RetryPolicy:
-    """Decides after each failure of one session actor."""
+    """Decides after each failure of one session actor.
+
+    Args:
+        random: for the waits.
+        resume: whether a dropped session is asked for at all.
+    """
 
     random: Random
-    _backoff: Backoff = field(default=Factory(lambda self: Backoff(self.random), takes_self=True), init=False)
+    resume: bool = True
+    _backoff: Backoff = field(default=Factory(lambda self: self._new_backoff(), takes_self=True), init=False)
     _failing_since: float | None = field(default=None, init=False)
-    _broke_at: float | None = field(default=None, init=False)
     _ready_at: float | None = field(default=None, init=False)
     _ever_ready: bool = field(default=False, init=False)
+    _kept_until: float = field(default=-math.inf, init=False)
+    """Until when the dropped session may be asked for."""
+    _asked: bool = field(default=False, init=False)
+    """The connection that is open, or was last, has asked for it."""
+
+    def asks(self) -> None:
+        """`session.resume` is being sent: once for each drop."""
+        self._asked, self._kept_until = True, -math.inf
 
     def ready(self, now: float) -> None:
         """The service said `session.ready`."""
         self._ready_at = now
         self._ever_ready = True
-        self._broke_at = None
+        self._asked, self._kept_until = False, -math.inf
 
     def ended(self) -> None:
         """The session was ended on purpose; that the settings are right is known for the next one."""
-        self._failing_since, self._backoff = None, Backoff(self.random)
-        self._broke_at = self._ready_at = None
+        self._start_count()
+        self._ready_at = None
+        self._asked, self._kept_until = False, -math.inf
 
     def failed(self, failure: ServiceError, now: float) -> Next | None:
         """What to do after this failure; None: give up and raise it."""
+        asked, self._asked = self._asked, False
+        dropped = self._ready_at is not None
         if self._ready_at is not None:
             if now - self._ready_at >= STEADY_AFTER_S:
-                self._failing_since, self._backoff = None, Backoff(self.random)
-            self._broke_at, self._ready_at = now, None
+                self._start_count()
+            self._ready_at = None
+            if self.resume and failure.retry in (Retry.RESUME, Retry.LATER):
+                self._kept_until = now + RESUME_WITHIN_S
+        if failure.retry is Retry.FRESH:
+            self._kept_until = -math.inf
         first = self._failing_since is None
         if self._failing_since is None:
             self._failing_since = now
-        if failure.retry is Retry.NEVER:
+        if asked:
+            wait_s = 0.0  # if it was about the key, or the service is full, the fresh start is told so too
+        elif failure.retry is Retry.NEVER:
             return None
-        wait_s = 0.0 if failure.retry is Retry.FRESH and first else self._backoff.next_s()
+        elif first and (dropped or failure.retry is Retry.FRESH):
+            wait_s = 0.0
+        else:
+            wait_s = self._backoff.next_s()
         patience_s = GIVE_UP_AFTER_S if self._ever_ready else START_WITHIN_S
         if now + wait_s - self._failing_since > patience_s:
             return None
-        # While the session may still be there, a service that cannot be reached is no reason to forget it.
-        lost = failure.retry in (Retry.RESUME, Retry.LATER)
-        resume = lost and self._broke_at is not None and now + wait_s - self._broke_at <= RESUME_WITHIN_S
-        return Next(wait_s, resume)
+        return Next(wait_s, resume=now + wait_s <= self._kept_until)
+
+    def _start_count(self) -> None:
+        self._failing_since, self._backoff = None, self._new_backoff()
+
+    def _new_backoff(self) -> Backoff:
+        return Backoff(self.random, full_jitter=True)

@@ -5,11 +5,13 @@ the service's events (to the controller, and those that concern tools to their r
 connection (to the taps). Sound is sent only after `session.ready` and never faster than real time. The reader
 hands each event to a channel that never makes it wait, so an interruption is never behind a reply's sound.
 
-An abnormal drop is resumed at the same address within the session's grace, else a fresh session takes over:
-with the changes that the service has accepted, what was said so far in its prompt, and no second greeting.
-Requests that may have been lost on the way are sent once more. A session that expires is renewed before, at
-a quiet moment if there is one. What cannot be mended is raised as one typed error. Ordered to end, or
-cancelled, it says `session.end` and waits a moment for `session.ended`, so that billing ends.
+After an abnormal drop the session is asked for once, at the same address, at once. If it is refused, or may
+not be asked for, a fresh session takes over in the same breath: with the changes that the service has
+accepted, what was said so far in its prompt, and no second greeting. If the old one broke in the middle of
+something, the agent speaks first in it (`GoingOn`). Requests that may have been lost on the way are sent once
+more; what a tool of the old session returned is told in the prompt, and never sent. A session that expires is
+renewed before, at a quiet moment if there is one. What cannot be fixed is raised as one typed error. Ordered
+to end, or cancelled, it says `session.end` and waits a moment for `session.ended`, so that billing ends.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from random import Random
 from typing import Any, TypeAlias, get_args
@@ -65,6 +68,7 @@ from channels.wire.events import (
     SessionReady,
 )
 from channels.wire.failures import (
+    POLICY_CLOSE,
     ConfigurationRefused,
     RenewalDue,
     Retry,
@@ -80,16 +84,23 @@ __all__ = ["ApiSession"]
 READY_WITHIN_S = 10.0
 """The documentation calls no `session.ready` within 10 s a failure."""
 
+RESUMED_WITHIN_S = 3.0
+"""A session that is taken up needs no starting, and the person waits: live, a refusal comes after 50 ms."""
+
 ENDED_WITHIN_S = 1.0
 """How long Ctrl-C waits for `session.ended`; live it comes within some 100 ms."""
 
 LONGEST_COMPLAINT = 500
 """Characters of the service's own words that are told to the taps."""
 
+MOST_WAITING = 64
+"""Requests that are looked at before a fresh session begins; more wait in their channel."""
+
 SLOWER_BY_MS = 500.0
 """How long no sound is sent after the service has found it too fast; its own measure is a second."""
 
 _LOOK_EVERY_S = 1.0
+_LOOK_SOON_S = 0.02
 
 _Part: TypeAlias = Callable[[Connection], Awaitable[None]]
 
@@ -117,8 +128,11 @@ class ApiSession:
     """Frames and fields of the service that this agent does not know."""
     _call: Call = field(default=Factory(lambda self: self._new_call(), takes_self=True), init=False)
     _policy: RetryPolicy = field(
-        default=Factory(lambda self: RetryPolicy(self.random), takes_self=True), init=False
+        default=Factory(lambda self: RetryPolicy(self.random, self.settings.resume), takes_self=True),
+        init=False,
     )
+    _waiting: deque[ClientMessage] = field(factory=deque, init=False)
+    """What was asked for while there was no connection, and has been looked at."""
     _encoding: Encoding = field(factory=Encoding, init=False)
     _pace: Pace = field(factory=Pace, init=False)
 
@@ -150,11 +164,13 @@ class ApiSession:
         self._policy.ended()
         self._forget_requests()
         self._call.in_flight.forget()
+        self._call.broke(trio.current_time(), planned=True)
         self._tell(SessionOver())
         return True
 
     def _forget_requests(self) -> None:
         """Lets go what was asked of a session that is over, or typed by somebody whose call is."""
+        self._waiting.clear()
         with contextlib.suppress(trio.WouldBlock, trio.EndOfChannel):
             while True:
                 self.requests.receive_nowait()
@@ -171,8 +187,10 @@ class ApiSession:
             failure = await self._talk(resume)
             if failure is None:
                 return
+            now = trio.current_time()
+            self._call.broke(now, planned=isinstance(failure, RenewalDue))
             self._tell(ConnectionBroke())
-            following = self._policy.failed(failure, trio.current_time())
+            following = self._policy.failed(failure, now)
             if following is None:
                 raise failure
             self.taps.publish(SessionLost(str(failure), following.wait_s))
@@ -199,12 +217,16 @@ class ApiSession:
                 return failure
 
     async def _converse(self, connection: Connection, resume: str | None) -> ServiceError | None:
+        if resume is None:
+            self._look_at_waiting()
+        else:
+            self._policy.asks()
         # A refusal may come before our first word: then the reader tells why.
         with contextlib.suppress(ServiceError):
             await connection.send(self._call.first_message(resume))
         try:
-            ready = await self._await_ready(connection)
-            self._call.ready(ready, resumed=resume is not None)
+            ready = await self._await_ready(connection, resuming=resume is not None)
+            self._call.ready(ready, trio.current_time(), resumed=resume is not None)
             self._call.address = connection.address
             await self._agree_on_encoding(connection, ready)
             self.taps.publish(SessionStarted(ready.session_id, resumed=resume is not None))
@@ -218,8 +240,17 @@ class ApiSession:
             await self._end(connection)
         return failure
 
-    async def _await_ready(self, connection: Connection) -> SessionReady:
-        with trio.move_on_after(READY_WITHIN_S):
+    def _look_at_waiting(self) -> None:
+        """What a fresh session is not to be sent may still be told in its prompt."""
+        with contextlib.suppress(trio.WouldBlock, trio.EndOfChannel):
+            while len(self._waiting) < MOST_WAITING:
+                request = self.requests.receive_nowait()
+                if self._call.waits(request):
+                    self._waiting.append(request)
+
+    async def _await_ready(self, connection: Connection, *, resuming: bool) -> SessionReady:
+        within_s = RESUMED_WITHIN_S if resuming else READY_WITHIN_S
+        with trio.move_on_after(within_s):
             while True:
                 event = await connection.receive()
                 if isinstance(event, SessionReady):
@@ -227,11 +258,17 @@ class ApiSession:
                     self._tell(event)
                     return event
                 self._pass_on(event)
+                if resuming and isinstance(event, SessionFailed):
+                    connection.given_up = True  # its close would only keep the person waiting
+                    raise failure_of(
+                        event.code, event.message, param=event.param, close=POLICY_CLOSE, running=True
+                    )
+        connection.given_up = resuming
         if connection.complaint is not None and connection.complaint.code:
             said = connection.complaint
             raise failure_of(said.code, said.message, param=said.param)
         raise ServiceFault(
-            f"the Voice Agent API did not say session.ready within {READY_WITHIN_S:.0f} s",
+            f"the Voice Agent API did not say session.ready within {within_s:.0f} s",
             "try again; if it stays, check the session's configuration",
         )
 
@@ -273,24 +310,45 @@ class ApiSession:
             self._pace.passed(trio.current_time(), ms_of_bytes(len(frame.pcm)))
 
     async def _send_requests(self, connection: Connection) -> None:
-        with contextlib.suppress(ServiceError):
-            while (lost := self._call.in_flight.send_again()) is not None:
-                await connection.send(lost)
-            async for request in self.requests:
-                why = self._why_withheld(request)
-                if why is not None:
-                    self.taps.publish(RequestWithheld(request.type, why))
-                    continue
-                self._call.sends(request, trio.current_time())
-                await connection.send(request)
-        # The sound goes on without requests; why a send failed is for the reader to find out.
-        await trio.sleep_forever()
+        async with trio.open_nursery() as nursery:
+            with contextlib.suppress(ServiceError):
+                while (lost := self._call.in_flight.send_again()) is not None:
+                    await connection.send(lost)
+                nursery.start_soon(self._go_on, connection)
+                while self._waiting:
+                    await self._send_request(connection, self._waiting.popleft())
+                async for request in self.requests:
+                    await self._send_request(connection, request)
+            # The sound goes on without requests; why a send failed is for the reader to find out.
+            await trio.sleep_forever()
+
+    async def _go_on(self, connection: Connection) -> None:
+        """Has the agent speak first, if the session before this one broke in the middle of something."""
+        while (at := self._call.going_on.at()) is not None:
+            now = trio.current_time()
+            if at <= now:
+                request = self._call.going_on.request()
+                if request is not None:
+                    with contextlib.suppress(ServiceError):
+                        await self._send_request(connection, request)
+                return
+            await trio.sleep(min(_LOOK_SOON_S, at - now))
+
+    async def _send_request(self, connection: Connection, request: ClientMessage) -> None:
+        why = self._why_withheld(request)
+        if why is not None:
+            self.taps.publish(RequestWithheld(request.type, why))
+            return
+        self._call.sends(request, trio.current_time())
+        await connection.send(request)
 
     def _why_withheld(self, request: ClientMessage) -> str | None:
         if isinstance(request, InputAudio | SessionEnd | SessionResume):
             return "the session sends it itself"
         if isinstance(request, ReplyCancel) and not self.settings.reply_cancel:
             return "what the live service does with it is not known; api.reply_cancel lets it through"
+        if self._call.is_too_late(request):
+            return "the session that asked for it is gone"
         return None
 
     async def _receive_events(self, connection: Connection) -> None:

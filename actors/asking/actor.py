@@ -9,6 +9,7 @@ call, results of tools), and happenings. Out: the same to the session. Updates a
 from __future__ import annotations
 
 import contextlib
+from typing import ClassVar
 
 import trio
 from attrs import define, field
@@ -31,7 +32,9 @@ __all__ = ["AskInTurn"]
 
 @define
 class AskInTurn:
-    """Passes on what is asked."""
+    """Passes on what is asked. Whoever asks may be one who only watches, so it ends when they do."""
+
+    essential: ClassVar[bool] = True
 
     requests: Receiver[ClientMessage]
     happenings: Receiver[Happening]

@@ -89,7 +89,8 @@ class ApiSettings:
 
     `temporary_token` has each socket opened by a token that is minted for it, in place of the key.
     `reply_cancel` lets `reply.cancel` through, which is in the service's schema only: what the live service
-    does with it is not known.
+    does with it is not known. `resume` is whether a session that dropped is asked for once before a fresh one
+    takes over.
     """
 
     url: Annotated[str, _API_URL]
@@ -97,6 +98,7 @@ class ApiSettings:
     session: SessionConfig = attrs.field(factory=SessionConfig)
     temporary_token: Annotated[bool, Setting(Flag(), mend="leave it out for false")] = False
     reply_cancel: Annotated[bool, Setting(Flag(), mend="leave it out for false")] = False
+    resume: Annotated[bool, Setting(Flag(), mend="leave it out for true")] = True
 
 
 @attrs.frozen

@@ -16,6 +16,7 @@ __all__ = [
     "FAULT_MEND",
     "KEY_MEND",
     "NORMAL_CLOSE",
+    "POLICY_CLOSE",
     "ConfigurationRefused",
     "ConnectionLost",
     "KeyRefused",
@@ -38,7 +39,7 @@ class Retry(enum.Enum):
 
     NEVER = "never"
     RESUME = "resume"
-    """The session may still be there: resume it within its grace."""
+    """The session may still be there: ask for it, once, within its grace."""
     FRESH = "fresh"
     """A new session, at once."""
     LATER = "later"

@@ -1,7 +1,7 @@
 """Instructions for one reply, as far as they can be obeyed without a language model. Pure.
 
-Applications ask for few things in such instructions: to say a text, to take leave, to ask whether somebody
-is still there. These are done; anything else is admitted not to be.
+Applications ask for few things in such instructions: to say a text, to take leave, to go on after
+a break, to ask whether somebody is still there. These are done; anything else is admitted not to be.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ _SAY = re.compile(
 _KNOWN: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(rf"(?is)\b{pattern}"), answer)
     for pattern, answer in (
+        (r"connection was lost for a moment and is there again\b", "I am back. Where were we?"),
         (r"ask\b.*\bstill (?:there|here|on the line)\b", "Are you still there?"),
         (
             r"(?:call|conversation|session) (?:will end|ends) in (about )?(\d{1,4}) (seconds?|minutes?)\b",

@@ -283,10 +283,10 @@ async def test_a_stored_agent_is_chosen_alone_and_told_the_rest_afterwards(autoj
 
 def test_the_story_that_a_stored_agent_was_told_is_no_change_that_anybody_asked_for() -> None:
     call = Call(Asked({"agent_id": "agent_1"}))
-    call.ready(SessionReady("sess_1"), resumed=False)
+    call.ready(SessionReady("sess_1"), 0.0, resumed=False)
     call.happened(PersonSaid("Hello.", final=True), 0.0)
     for number in range(3):
-        call.ready(SessionReady(f"sess_{number}", {"system_prompt": "Own."}), resumed=False)
+        call.ready(SessionReady(f"sess_{number}", {"system_prompt": "Own."}), 0.0, resumed=False)
         told = call.in_flight.send_again()
         assert isinstance(told, SessionUpdate)
         assert told.session["system_prompt"].count("Person: Hello.") == 1

@@ -101,8 +101,8 @@ class Told:
     """Where its words begin and end (ms)."""
     repeated: int = 0
     """Samples heard once more after a hold, since a word begins anew."""
-    went_back: tuple[int, float] | None = None
-    """How many samples had been heard when a word began anew, and where it begins (ms)."""
+    went_back: tuple[int, int] | None = None
+    """How many samples had been heard when a word began anew, and at which sample it begins."""
     slack: int = 1
     """Samples by which rounding may be off: one for each time that the queue was emptied."""
 
@@ -122,6 +122,8 @@ class AConversation(RuleBasedStateMachine):
         self.sessions = 0
         self.items = 0
         self.holder = FloorHolder.NOBODY
+        self.sounds_since: float | None = None
+        """Since when the ear has heard a person whom it believes."""
         self.last_turn_told = 0
         self.heard_at_hold = 0
         self.decided: set[str] = set()
@@ -183,9 +185,13 @@ class AConversation(RuleBasedStateMachine):
         assert from_ms <= played_ms <= word[1] + QUEUE_MS, "a held voice goes back in the word that it is in"
         if played_ms - from_ms <= FARTHEST_BACK_MS:
             heard = self.room.hear()[LOUD + told.number]
-            if told.went_back != (heard, from_ms):  # else it has been held again before it could go on
-                told.repeated += (bytes_of_ms(played_ms) - bytes_of_ms(from_ms)) // 2
-            told.went_back = (heard, from_ms)
+            place, back = bytes_of_ms(played_ms) // 2, bytes_of_ms(from_ms) // 2
+            if told.went_back is not None:
+                # It may have been held again before it was where it had been.
+                heard_then, place_then = told.went_back
+                place = min(place, place_then + heard - heard_then)
+            told.repeated += max(0, place - back)
+            told.went_back = (heard, back)
 
     def clear_room(self) -> None:
         self.room.clear()
@@ -318,7 +324,7 @@ class AConversation(RuleBasedStateMachine):
         if "completed" in how:
             self.told[reply_id].done = True
             self.tell(ReplyDone(reply_id, "completed"))
-        if self.conversation.speaks() and before is not Floor.DECIDING:
+        if self.conversation.speaks() and (before is not Floor.DECIDING or self.conversation.undecided()):
             assert self.conversation.floor.floor is before, "what is still held stays held"
         self.speaker_obeys()
 
@@ -326,7 +332,12 @@ class AConversation(RuleBasedStateMachine):
     def service_hears_speech(self) -> None:
         """The person's own, an echo, a television: that decides nothing."""
         living = [key for key in self.told if self.conversation.life(key) in LIVING]
+        floor = self.conversation.floor
+        believed = floor.believes and self.conversation.interruptible
         self.tell(SpeechStarted())
+        if floor.floor is Floor.FREE:
+            trusted = believed or (self.conversation.interruptible and not living)
+            assert self.conversation.floor.holds == trusted, "what the service hears holds what it may"
         assert [key for key in self.told if self.conversation.life(key) in LIVING] == living
         self.speaker_obeys()
 
@@ -342,6 +353,20 @@ class AConversation(RuleBasedStateMachine):
         if words:
             self.person_is_understood()
         self.speaker_obeys()
+
+    @rule(target=replies, samples=st.integers(24 * 20, 24 * 400))
+    @precondition(lambda self: self.conversation.floor.floor is Floor.FREE and not self.conversation.away)
+    @precondition(lambda self: not self.conversation.speaks() and self.sounds_since is None)
+    def person_is_answered(self, samples: int) -> str:
+        """The answer waits for nothing: there is nothing to decide about."""
+        self.tell(SpeechStarted())
+        self.now += 0.5
+        self.service_hears_the_end(words=True)
+        reply_id = self.reply_starts()
+        self.send_sound(reply_id, ReplyAudio(sound_of(self.told[reply_id].number, samples), reply_id))
+        self.all_catch_up()
+        assert not self.playout.held, "an answer begins at once"
+        return reply_id
 
     @rule(began=st.booleans(), reply=st.none() | replies)
     def person_interrupts(self, began: bool, reply: str | None) -> None:
@@ -363,11 +388,16 @@ class AConversation(RuleBasedStateMachine):
     @rule()
     def person_makes_a_sound(self) -> None:
         """A word, a cough, a radio: nobody has decided yet."""
+        floor = self.conversation.floor
+        believed = floor.holds or (floor.believes and self.conversation.interruptible)
+        self.sounds_since = self.now if believed else None
         self.tell(SoundStarted(self.now))
+        assert self.conversation.floor.holds == believed
         self.speaker_obeys()
 
     @rule()
     def person_is_silent(self) -> None:
+        self.sounds_since = None
         self.tell(SoundStopped(self.now))
         self.speaker_obeys()
 
@@ -381,6 +411,29 @@ class AConversation(RuleBasedStateMachine):
         self.person_is_silent()
         self.now = max(self.now, min(self.conversation.deadline, self.now + 10))
         self.all_catch_up()
+
+    @rule()
+    @precondition(lambda self: not self.conversation.floor.sounding)
+    def service_lets_it_pass(self) -> None:
+        """It hears somebody, and hears them end, and decides nothing."""
+        self.service_hears_speech()
+        self.service_hears_the_end(words=True)
+        self.now += self.conversation.floor.settings.decision_ms / 1000
+        self.all_catch_up()
+        assert not self.conversation.floor.holds, "the voice is given back soon"
+
+    @rule(ms=st.integers(20, 700), late_ms=st.integers(0, 1000))
+    @precondition(lambda self: self.conversation.floor.floor is Floor.FREE)
+    def service_names_a_cough_late(self, ms: int, late_ms: int) -> None:
+        """The voice was given back already, and does not stop a second time."""
+        believed = self.conversation.floor.believes and self.conversation.interruptible
+        self.person_coughs(ms)
+        given_back = believed and not self.conversation.floor.holds
+        self.now += late_ms / 1000
+        self.all_catch_up()
+        self.tell(SpeechStarted())
+        self.speaker_obeys()
+        assert not (given_back and self.conversation.floor.holds), "one sound, one pause"
 
     @rule(away=st.booleans())
     def room_goes_or_comes(self, away: bool) -> None:
@@ -497,6 +550,14 @@ class AConversation(RuleBasedStateMachine):
             assert floor.waiting_since is not None
             assert floor.deadline <= floor.waiting_since + floor.settings.longest_hold_ms / 1000
         assert floor.floor is not Floor.FREE or floor.deadline == float("inf")
+
+    @invariant()
+    def whoever_sounds_is_not_talked_over(self) -> None:
+        settings, since = self.conversation.floor.settings, self.conversation.floor.waiting_since
+        outlasted = since is not None and self.now - since >= settings.longest_hold_ms / 1000 - 0.01
+        if self.sounds_since is not None and not outlasted:
+            fresh = self.now - self.sounds_since < settings.alone_ms / 1000 - 0.01
+            assert not fresh or self.conversation.floor.holds
 
     @invariant()
     def one_fact_says_who_has_the_floor(self) -> None:

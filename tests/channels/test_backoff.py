@@ -25,5 +25,15 @@ def test_no_wait_is_ever_longer_than_the_longest_and_a_quarter(
     assert all(0 < backoff.next_s() <= longest_s * 1.25 for _ in range(3000))
 
 
+@given(st.integers())
+def test_with_full_jitter_a_wait_is_anything_up_to_its_length(seed: int) -> None:
+    backoff = Backoff(Random(seed), full_jitter=True)
+    waits = [backoff.next_s() for _ in range(200)]
+    for wait, nominal in zip(waits, [0.25, 0.5, 1, 2, 4, *[5] * 195], strict=True):
+        assert 0 <= wait <= nominal
+    assert min(waits) < 1
+    assert max(waits) > 4
+
+
 def test_two_agents_wait_differently() -> None:
     assert len({Backoff(Random(seed)).next_s() for seed in range(50)}) == 50

@@ -90,7 +90,7 @@ async def test_the_third_step_asks_the_agent_to_be_brief(
         await talk(call)
         updates = call.asked(SessionUpdate)[1:]
         assert len(updates) == asked
-        assert all("brief" in update.session["system_prompt"] for update in updates)
+        assert all("You talk more" in update.session["system_prompt"] for update in updates)
 
 
 def test_the_fourth_step_is_a_test_that_passes_and_can_fail(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ class Mutation:
 
 _TABLE, _FLOOR = "actors/barge_in/table.py", "actors/barge_in/floor.py"
 _MACHINE, _ACTOR = "actors/barge_in/machine.py", "actors/barge_in/actor.py"
+_TURNSTILE, _TOOLS = "actors/asking/turnstile.py", "actors/tools/decisions.py"
 _PLAYOUT, _PUMP = "actors/speaker/playout.py", "actors/speaker/pump.py"
 
 MUTATIONS = (
@@ -61,20 +62,20 @@ MUTATIONS = (
     Mutation(
         "interrupt_response: false is ignored",
         _MACHINE,
-        "            if conversation.interruptible:\n                turn.signal_living(",
-        "            if conversation is not None:\n                turn.signal_living(",
+        "believed=conversation.interruptible",
+        "believed=True",
     ),
     Mutation(
         "the wrong reply is cut",
         _MACHINE,
-        "turn.signal(reply_id, Signal.INTERRUPTED)",
-        "turn.signal(conversation.newest, Signal.INTERRUPTED)",
+        'status="interrupted"):\n            turn.interrupt(reply_id)',
+        'status="interrupted"):\n            turn.interrupt(conversation.newest)',
     ),
     Mutation(
         "the end of a reply of long ago gives a held voice back",
         _MACHINE,
-        "if not turn.conversation.speaks():",
-        "if turn.conversation is not None:",
+        "        if not self.conversation.speaks():\n            self.signal_floor(",
+        "        if self.conversation is not None:\n            self.signal_floor(",
     ),
     Mutation(
         "a resumed session counts as a fresh one",
@@ -97,14 +98,74 @@ MUTATIONS = (
     Mutation(
         "a hold never ends by itself",
         _FLOOR,
-        "longest = held_at + self.settings.longest_ms / 1000",
-        "longest = math.inf",
+        "return self.waiting_since + self.settings.longest_hold_ms / 1000",
+        "return math.inf",
     ),
     Mutation(
-        "a person who falls silent ends no hold sooner, and each sound makes it longer",
+        "that the person speaks counts as an interruption",
+        _MACHINE,
+        'conversation.floor.settings.on_speech_started == "cut"',
+        "conversation is not None",
+    ),
+    Mutation(
+        "only reply.done tells of an interruption",
+        _MACHINE,
+        "            if interrupted:\n                turn.interrupt(reply_id)",
+        "            if interrupted:\n                pass",
+    ),
+    Mutation(
+        "one mm-hm stops the voice twice",
         _FLOOR,
-        "held_at = now if order is FloorOrder.HOLD else self.held_at",
-        "held_at = now",
+        "DEADLINE=Floor.EXCUSED",
+        "DEADLINE=Floor.FREE",
+    ),
+    Mutation(
+        "a decision that does not come is waited for for ever",
+        _FLOOR,
+        "return ms.decision_ms / 1000",
+        "return math.inf",
+    ),
+    Mutation(
+        "whoever goes on speaking is talked over as soon as the service takes them to have finished",
+        _FLOOR,
+        "TOO_SOON=Floor.SOUNDING",
+        "TOO_SOON=Floor.FREE",
+    ),
+    Mutation(
+        "what the service hears does not hold the voice",
+        _FLOOR,
+        "        SOUND=Floor.SOUNDING,\n        SPEECH=Floor.SPEAKING,\n        DOUBTED",
+        "        SOUND=Floor.SOUNDING,\n        SPEECH=Floor.EXCUSED,\n        DOUBTED",
+    ),
+    Mutation(
+        "the answer to a turn waits for a decision about nothing",
+        _MACHINE,
+        "if self.conversation.floor.floor is Floor.DECIDING and not self.conversation.undecided():",
+        "if self.conversation.floor.floor is Floor.DECIDING and not self.conversation.replies:",
+    ),
+    Mutation(
+        "a turn of the person is told again and again",
+        _MACHINE,
+        "        self.change(turn=turn.tell())",
+        "        self.change(turn=turn)",
+    ),
+    Mutation(
+        "what is asked for does not wait for who has the floor",
+        _TURNSTILE,
+        "self._in_session and self._holder is FloorHolder.NOBODY and not self._tools",
+        "self._in_session and not self._tools",
+    ),
+    Mutation(
+        "the same call runs as often as the model repeats it",
+        _TOOLS,
+        "        if first is None:",
+        "        if first is None or first is not None:",
+    ),
+    Mutation(
+        "a tool's result of a lost session is sent on the next one",
+        _TOOLS,
+        "if session_id != self.state.session_id:",
+        "if session_id is None:",
     ),
     Mutation(
         "nobody is told that the hold's deadline has moved",

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from actors.api.going_on import PREFACE
 from actors.call_life.actor import ASK, SAY_GOODBYE, WARN
 from playground.dialogue.instructions import obeyed
 
@@ -24,6 +25,7 @@ OPERATOR = "Say exactly this, word for word, and nothing else: {}"
         ("Please say: Welcome to the hotel!", ["Welcome to the hotel!"]),
         ("Repeat the following: Mind the gap.", ["Mind the gap."]),
         (ASK, ["Are you still there?"]),
+        (f'{PREFACE}\nThe last words were "say goodbye": go on.', ["I am back.", "Where were we?"]),
         (WARN.format(s=30), ["This call will end in about 30 seconds."]),
         ("The call ends in 2 minutes.", ["This call will end in 2 minutes."]),
         (SAY_GOODBYE, ["We have come to the end of our time.", "Goodbye!"]),

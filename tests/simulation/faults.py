@@ -313,6 +313,21 @@ class LineDrops(Fault):
 
 
 @frozen
+class LineDropsInATool(Fault):
+    """The connection ends while a tool runs, and the session is not kept."""
+
+    async def happen(self, call: Call) -> None:
+        if (connection := call.service.current) is not None:
+            connection.wish(manner=call.service.draw(tool=True))
+        with trio.move_on_after(12):
+            while (connection := call.service.current) is None or not connection.waits_for_a_tool:
+                await trio.sleep(0.05)
+            await trio.sleep(self.at_s % 0.3)
+            call.service.resumable = False
+            connection.drop("reset")
+
+
+@frozen
 class ServiceComplains(Fault):
     """A `session.error` that no close follows."""
 
@@ -480,6 +495,7 @@ DRAWS: tuple[tuple[int, Callable[[float, Random], Fault]], ...] = (
         lambda at, random: LineStalls(at, round(math.exp(random.uniform(-4, 3)), 3), random.random() < 0.3),
     ),
     (7, _drop),
+    (4, lambda at, random: LineDropsInATool(at)),
     (4, lambda at, random: ServiceComplains(at, random.choice(NON_FATAL_CODES))),
     (3, lambda at, random: ServiceSaysOddThings(at, random.randrange(100))),
     (3, lambda at, random: ServiceRepeatsDone(at, random.random() < 0.5, random.randrange(4))),

@@ -257,6 +257,11 @@ class Connection:
                 nursery.cancel_scope.cancel()
         self._leave()
 
+    @property
+    def waits_for_a_tool(self) -> bool:
+        """Whether a call has no result yet."""
+        return self.session is not None and bool(self.session.calls)
+
     def drop(self, how: str, *, code: str = "", message: str = "") -> None:
         """Ends the connection: eof, reset, mute, half, ended, or a close code."""
         if self.closed:
