@@ -43,7 +43,7 @@ async def test_what_was_heard_is_written_down_with_who_and_when(
         await call.person_says("Is <tea> cheaper than R&D?", s=1)
         await call.agent_says("r2", "Tea is one euro and we never run out of it", s=5)
         await call.until(ReplyBegan, 2)
-        await trio.sleep(2.05)
+        await trio.sleep(2.4)
         await call.service_interrupts("r2")
         await trio.sleep(1)
         await call.leave()
