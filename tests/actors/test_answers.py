@@ -23,6 +23,8 @@ from channels.happenings import (
     FloorPassed,
     Happening,
     ReplyBegan,
+    SoundStarted,
+    SoundStopped,
     Taps,
     ToolCalled,
     TurnStarted,
@@ -54,8 +56,8 @@ ASKS: list[Event | float] = [
 EMPTY: list[Event | float] = [0.5, ReplyStarted("r1"), 0.5, ReplyDone("r1"), Finished("r1", 0)]
 
 
-def missing(*events: Event | float) -> list[tuple[str, str]]:
-    """Which answers are missed, and why; a number lets so many seconds pass."""
+def told(*events: Event | float) -> list[Happening]:
+    """What is told of these events; a number lets so many seconds pass."""
     conversation, now, found = Conversation(), 0.0, list[Happening]()
 
     def take(event: Event) -> None:
@@ -72,7 +74,12 @@ def missing(*events: Event | float) -> list[tuple[str, str]]:
             now = until
         else:
             take(event)
-    return [(one.text, one.why) for one in found if isinstance(one, AnswerMissing)]
+    return found
+
+
+def missing(*events: Event | float) -> list[tuple[str, str]]:
+    """Which answers are missed, and why."""
+    return [(one.text, one.why) for one in told(*events) if isinstance(one, AnswerMissing)]
 
 
 def test_an_empty_reply_is_no_answer() -> None:
@@ -124,6 +131,18 @@ def test_nobody_who_says_mm_hm_over_the_agent_waits_for_an_answer() -> None:
 
 def test_a_noise_that_was_no_word_waits_for_no_answer() -> None:
     assert missing(SpeechStarted(), 0.4, SpeechStopped(), 60.0) == []
+
+
+def holders(*events: Event | float) -> list[FloorHolder]:
+    return [one.holder for one in told(*events) if isinstance(one, FloorPassed)]
+
+
+@pytest.mark.parametrize(
+    "ends", [[SpeechStopped(), 0.1, SoundStopped(1.9)], [SoundStopped(1.9), 0.3, SpeechStopped()]]
+)
+def test_who_has_finished_waits_for_an_answer_whichever_noticed_it_first(ends: list[Event | float]) -> None:
+    talk = [SoundStarted(0.0), 0.9, SpeechStarted(), 1.0, *ends, UserTranscript("Where is it?", "i1"), 1.0]
+    assert holders(*talk) == [FloorHolder.PERSON, FloorHolder.ANSWER]
 
 
 # What is done about it: the actor.

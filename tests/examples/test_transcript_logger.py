@@ -88,6 +88,27 @@ async def test_a_word_thrown_in_parts_the_reply_that_goes_on(call_clock: MockClo
     assert starts == sorted(starts)
 
 
+async def test_a_sentence_that_the_service_took_for_two_is_one_line(
+    call_clock: MockClock, tmp_path: Path
+) -> None:
+    async with scripted_call(Addition(TranscriptLogger, {"folder": str(tmp_path)})) as call:
+        await trio.sleep(1)
+        await call.person_says("I would like", s=1)
+        await call.person_says("a table for two.", s=1)
+        await call.agent_says("r1", "With pleasure.", s=2)
+        await trio.sleep(4)
+        await call.person_says("Thanks.", s=0.5)
+        await trio.sleep(0.5)
+    lines = lines_of(tmp_path)
+    assert [(line["who"], line["text"]) for line in lines] == [
+        ("person", "I would like a table for two."),
+        ("agent", "With pleasure."),
+        ("person", "Thanks."),
+    ], "the last of which nobody answered"
+    begins, ends = (datetime.fromisoformat(lines[0][when]) for when in ("begins", "ends"))
+    assert (ends - begins).total_seconds() == pytest.approx(2.6, abs=0.1)
+
+
 async def test_what_was_said_when_the_call_ended_is_not_lost(call_clock: MockClock, tmp_path: Path) -> None:
     async with scripted_call(Addition(TranscriptLogger, {"folder": str(tmp_path)})) as call:
         await call.agent_says("r1", "one two three four five six", s=6)
