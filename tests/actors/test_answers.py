@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import TypeAlias
 
 import attrs
 import pytest
@@ -45,15 +46,17 @@ from channels.wire.messages import ClientMessage, ReplyCreate
 
 # When an answer is missing: the machine.
 
+Steps: TypeAlias = list[Event | float]
+
 SOUND = b"\x00\x10" * 2400
-ASKS: list[Event | float] = [
+ASKS: Steps = [
     SpeechStarted(),
     1.0,
     SpeechStopped(),
     0.02,
     UserTranscript("Where is it?", "i1"),
 ]
-EMPTY: list[Event | float] = [0.5, ReplyStarted("r1"), 0.5, ReplyDone("r1"), Finished("r1", 0)]
+EMPTY: Steps = [0.5, ReplyStarted("r1"), 0.5, ReplyDone("r1"), Finished("r1", 0)]
 
 
 def told(*events: Event | float) -> list[Happening]:
@@ -90,7 +93,7 @@ def test_an_empty_reply_is_no_answer() -> None:
 
 
 def test_a_reply_of_mere_silence_is_none_either() -> None:
-    silent = [ReplyStarted("r1"), ReplyAudio(bytes(4800), "r1"), ReplyDone("r1")]
+    silent: Steps = [ReplyStarted("r1"), ReplyAudio(bytes(4800), "r1"), ReplyDone("r1")]
     assert missing(*ASKS, 0.5, *silent, Playing("r1", 100, audible=False), Finished("r1", 100)) == [
         ("Where is it?", "empty")
     ]
@@ -102,30 +105,35 @@ def test_no_reply_at_all_is_missed_in_time() -> None:
 
 
 def test_an_answer_that_is_heard_is_none_that_is_missing() -> None:
-    heard = [ReplyStarted("r1"), ReplyAudio(SOUND, "r1"), Playing("r1", 50, audible=True), ReplyDone("r1")]
+    heard: Steps = [
+        ReplyStarted("r1"),
+        ReplyAudio(SOUND, "r1"),
+        Playing("r1", 50, audible=True),
+        ReplyDone("r1"),
+    ]
     assert missing(*ASKS, 4.9, *heard, Finished("r1", 100), 60.0) == []
 
 
 def test_a_silent_reply_that_calls_a_tool_is_left_alone_and_so_is_the_one_after_it() -> None:
-    called = [0.5, ReplyStarted("r1"), ToolCall("c1", "hang_up"), ReplyDone("r1"), Finished("r1", 0)]
-    after = [1.0, ReplyStarted("r2"), ReplyDone("r2"), Finished("r2", 0)]
+    called: Steps = [0.5, ReplyStarted("r1"), ToolCall("c1", "hang_up"), ReplyDone("r1"), Finished("r1", 0)]
+    after: Steps = [1.0, ReplyStarted("r2"), ReplyDone("r2"), Finished("r2", 0)]
     assert missing(*ASKS, *called, *after, 300.0) == []
 
 
 def test_an_answer_after_a_tool_is_waited_for_as_long_as_a_tool_may_take() -> None:
-    called = [0.5, ReplyStarted("r1"), ToolCall("c1", "look_up"), ReplyDone("r1"), Finished("r1", 0)]
+    called: Steps = [0.5, ReplyStarted("r1"), ToolCall("c1", "look_up"), ReplyDone("r1"), Finished("r1", 0)]
     assert missing(*ASKS, *called, 120.0) == []
     assert missing(*ASKS, *called, 131.0) == [("Where is it?", "none")]
 
 
 def test_a_reply_that_failed_was_told_already() -> None:
-    failed = [0.5, ReplyStarted("r1"), ReplyFailed("model_error", "No.", "r1"), ReplyDone("r1")]
+    failed: Steps = [0.5, ReplyStarted("r1"), ReplyFailed("model_error", "No.", "r1"), ReplyDone("r1")]
     assert missing(*ASKS, *failed, Finished("r1", 0), 60.0) == []
 
 
 def test_nobody_who_says_mm_hm_over_the_agent_waits_for_an_answer() -> None:
-    talk = [ReplyStarted("r1"), ReplyAudio(SOUND, "r1"), Playing("r1", 50, audible=True)]
-    aside = [SpeechStarted(), 0.4, SpeechStopped(), UserTranscript("mm-hm", "i1")]
+    talk: Steps = [ReplyStarted("r1"), ReplyAudio(SOUND, "r1"), Playing("r1", 50, audible=True)]
+    aside: Steps = [SpeechStarted(), 0.4, SpeechStopped(), UserTranscript("mm-hm", "i1")]
     assert missing(*talk, *aside, 0.5, ReplyDone("r1"), Finished("r1", 100), 60.0) == []
 
 
@@ -140,8 +148,16 @@ def holders(*events: Event | float) -> list[FloorHolder]:
 @pytest.mark.parametrize(
     "ends", [[SpeechStopped(), 0.1, SoundStopped(1.9)], [SoundStopped(1.9), 0.3, SpeechStopped()]]
 )
-def test_who_has_finished_waits_for_an_answer_whichever_noticed_it_first(ends: list[Event | float]) -> None:
-    talk = [SoundStarted(0.0), 0.9, SpeechStarted(), 1.0, *ends, UserTranscript("Where is it?", "i1"), 1.0]
+def test_who_has_finished_waits_for_an_answer_whichever_noticed_it_first(ends: Steps) -> None:
+    talk: Steps = [
+        SoundStarted(0.0),
+        0.9,
+        SpeechStarted(),
+        1.0,
+        *ends,
+        UserTranscript("Where is it?", "i1"),
+        1.0,
+    ]
     assert holders(*talk) == [FloorHolder.PERSON, FloorHolder.ANSWER]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import hypothesis.strategies as st
 import pytest
 from hypothesis import given
@@ -20,6 +22,8 @@ from channels.wire.events import (
     UserTranscript,
     UserTranscriptDelta,
 )
+
+Steps: TypeAlias = list[Event | float]
 
 SOUND = b"\x00\x10" * 2400
 
@@ -53,18 +57,18 @@ def finals(*events: Event | float) -> list[tuple[int, str]]:
     return [(one.turn, one.text) for one in said(*events) if one.final]
 
 
-def speaks(text: str, item_id: str, *, s: float = 1.0) -> list[Event | float]:
+def speaks(text: str, item_id: str, *, s: float = 1.0) -> Steps:
     return [SpeechStarted(), s, SpeechStopped(), 0.05, UserTranscript(text, item_id), 0.4]
 
 
-def answer(reply_id: str) -> list[Event | float]:
+def answer(reply_id: str) -> Steps:
     """A reply that is heard to its end."""
-    begins = [ReplyStarted(reply_id), ReplyAudio(SOUND, reply_id), Playing(reply_id, 50, audible=True)]
+    begins: Steps = [ReplyStarted(reply_id), ReplyAudio(SOUND, reply_id), Playing(reply_id, 50, audible=True)]
     return [*begins, 0.1, ReplyDone(reply_id), Finished(reply_id, 100), 0.5]
 
 
 def test_a_turn_is_told_as_final_once_when_the_agent_is_heard_again() -> None:
-    talk = [*speaks("What is the time?", "i1"), *answer("r1")]
+    talk: Steps = [*speaks("What is the time?", "i1"), *answer("r1")]
     assert [(one.text, one.final, one.certain) for one in said(*talk)] == [
         ("What is the time?", False, True),
         ("What is the time?", True, True),
@@ -73,7 +77,7 @@ def test_a_turn_is_told_as_final_once_when_the_agent_is_heard_again() -> None:
 
 
 def test_a_sentence_that_the_service_took_for_two_is_one() -> None:
-    talk = [
+    talk: Steps = [
         *speaks("I would like", "i1"),
         ReplyStarted("r1"),  # no word of it was heard
         *speaks("a table for two.", "i2"),
@@ -88,7 +92,7 @@ def test_a_sentence_that_the_service_took_for_two_is_one() -> None:
 
 
 def test_the_second_part_may_begin_with_the_first() -> None:
-    talk = [*speaks("I would like", "i1"), *speaks("I would like, erm, a table.", "i2"), *answer("r1")]
+    talk: Steps = [*speaks("I would like", "i1"), *speaks("I would like, erm, a table.", "i2"), *answer("r1")]
     assert finals(*talk) == [(1, "I would like, erm, a table.")]
 
 
@@ -102,12 +106,12 @@ def test_the_second_part_may_begin_with_the_first() -> None:
         [SpeechStarted(), 1.0, SpeechStopped(), UserTranscript("Stop.", "i1"), UserTranscript("Stop.", "i1")],
     ],
 )
-def test_words_and_ends_may_come_in_any_order(order: list[Event | float]) -> None:
+def test_words_and_ends_may_come_in_any_order(order: Steps) -> None:
     assert finals(*order, 0.4, *answer("r1")) == [(1, "Stop.")]
 
 
 def test_what_is_understood_so_far_is_all_of_the_turn_so_far() -> None:
-    talk = [
+    talk: Steps = [
         *speaks("I would like", "i1"),
         SpeechStarted(),
         UserTranscriptDelta("a"),
@@ -121,19 +125,33 @@ def test_what_is_understood_so_far_is_all_of_the_turn_so_far() -> None:
 
 
 def test_final_words_that_are_late_still_belong_to_their_turn() -> None:
-    talk = [SpeechStarted(), UserTranscriptDelta("What is the"), 1.0, SpeechStopped(), 0.4, *answer("r1")]
+    talk: Steps = [
+        SpeechStarted(),
+        UserTranscriptDelta("What is the"),
+        1.0,
+        SpeechStopped(),
+        0.4,
+        *answer("r1"),
+    ]
     assert finals(*talk) == [], "its words are not final yet"
     assert finals(*talk, UserTranscript("What is the time?", "i1")) == [(1, "What is the time?")]
 
 
 @pytest.mark.parametrize("then", [[SpeechStarted()], [SessionOver()]])
 def test_final_words_that_never_come_are_not_waited_for_beyond_the_next_turn(then: list[Event]) -> None:
-    talk = [SpeechStarted(), UserTranscriptDelta("What is the"), 1.0, SpeechStopped(), 0.4, *answer("r1")]
+    talk: Steps = [
+        SpeechStarted(),
+        UserTranscriptDelta("What is the"),
+        1.0,
+        SpeechStopped(),
+        0.4,
+        *answer("r1"),
+    ]
     assert finals(*talk, *then) == [(1, "What is the")]
 
 
 def test_a_word_thrown_in_is_a_turn_of_its_own_that_waits_for_no_answer() -> None:
-    talk = [
+    talk: Steps = [
         *speaks("Tell me a story.", "i1"),
         ReplyStarted("r1"),
         ReplyAudio(SOUND, "r1"),
@@ -144,7 +162,13 @@ def test_a_word_thrown_in_is_a_turn_of_its_own_that_waits_for_no_answer() -> Non
 
 
 def test_words_that_were_told_are_not_withdrawn() -> None:
-    talk = [SpeechStarted(), UserTranscriptDelta("Stop"), UserTranscriptDelta(" "), 1.0, SpeechStopped()]
+    talk: Steps = [
+        SpeechStarted(),
+        UserTranscriptDelta("Stop"),
+        UserTranscriptDelta(" "),
+        1.0,
+        SpeechStopped(),
+    ]
     assert finals(*talk, UserTranscript("", "i1"), 0.4, *answer("r1")) == [(1, "Stop")]
 
 
@@ -180,7 +204,7 @@ PARTS = st.lists(
 
 @given(PARTS)
 def test_whatever_comes_each_turn_is_final_once_and_nothing_is_told_of_it_after_that(
-    events: list[Event | float],
+    events: Steps,
 ) -> None:
     latest, over = 0, 0
     for one in said(*events, SessionOver()):
