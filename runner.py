@@ -302,7 +302,6 @@ def wire(
             c.departures.sender(),
             taps,
         ),
-        AskInTurn(c.requests.receiver(), taps.tap("asking"), c.outgoing.sender(), taps),
         ApiSession(
             settings.api,
             c.microphone.receiver(),
@@ -340,6 +339,8 @@ def wire(
         ),
     )
     bystanders: list[Actor] = [
+        # Others who only watch ask through it to the end, so it cannot end before them.
+        AskInTurn(c.requests.receiver(), taps.tap("asking"), c.outgoing.sender(), taps),
         OnsetDetector(
             c.onset.receiver(),
             c.sounding.receiver(),

@@ -25,6 +25,7 @@ from channels.happenings import (
     FloorPassed,
     Happening,
     ReplyBegan,
+    ToolCalled,
     TurnStarted,
 )
 from channels.messages import Fill
@@ -65,7 +66,7 @@ class Attempts:
         match happening:
             case AnswerMissing() if self._trying is Wanted.NOTHING:
                 return self._try(Wanted.ASK_AGAIN)
-            case ReplyBegan() | TurnStarted() | CallEnded():
+            case ReplyBegan() | ToolCalled() | TurnStarted() | CallEnded():
                 self._try(Wanted.NOTHING)
             case AskSent(request=request) if request == self._request:
                 self.overdue_at = now + self.within_s

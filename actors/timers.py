@@ -3,11 +3,16 @@
 In: happenings. Out: one `TurnTimed` for each reply that ended. The arithmetic is `Stopwatch`, pure: the
 person's sound comes from their microphone, the agent's from what the room has played, so no service's
 own idea of time is trusted.
+
+Barge-in is counted to the silence, which is when the voice was held; the service decides a second or three
+later. It is counted from a sound that the microphone had while the reply was heard: who interrupts too softly
+for that is not timed. A reply that nobody heard is no turn: the person went on speaking, and what they are
+answered in the end is the answer to all of it.
 """
 
 from __future__ import annotations
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from channels.bounded import Receiver
 from channels.happenings import (
@@ -27,6 +32,11 @@ from channels.happenings import (
 __all__ = ["Stopwatch", "TurnTimer"]
 
 
+OF_A_SOUND_S = 3.0
+"""So long after a sound is over, a silence of the agent may still be due to it: the service names what it
+heard within 2.2 s."""
+
+
 @frozen
 class _Reply:
     turn_latency_s: float | None = None
@@ -39,7 +49,11 @@ class Stopwatch:
     """Turns happenings into timers."""
 
     turns: int = field(default=0, init=False)
+    """Those whose answer was heard."""
     _sound_began: float | None = field(default=None, init=False)
+    """The sound that interrupts the reply that is heard, if one does."""
+    _sound_over: float | None = field(default=None, init=False)
+    """When it ended."""
     _sound_ended: float | None = field(default=None, init=False)
     """None while the person makes a sound, and once a reply has answered it."""
     _decided: float | None = field(default=None, init=False)
@@ -53,22 +67,26 @@ class Stopwatch:
             case SoundStarted(at=at):
                 if self._held is None:
                     self._sound_began = at
-                self._sound_ended, self._decided = None, None
+                self._sound_over, self._sound_ended, self._decided = None, None, None
             case SoundStopped(at=at):
-                self._sound_ended = at
+                self._sound_over = self._sound_ended = at
             case TurnStopped(at=at):
                 self._decided = at
             case ReplyBegan(reply_id=reply_id, at=at):
-                self._held = None
+                if self._held is None:
+                    self._sound_began = None  # it began before there was anything to interrupt
                 self._replies[reply_id] = self._answered(at)
             case VoiceHeld(at=at):
                 self._held = at
             case VoiceResumed():
-                self._held = None
+                self._held, self._sound_began = None, None
+                if self._replies:
+                    # It was said in between: what the agent says next answers something else.
+                    self._sound_ended = None
             case Interrupted(reply_id=reply_id, at=at):
-                # A held voice was silent long before it was cut.
                 self._cut(reply_id, at if self._held is None else self._held)
             case ReplyEnded():
+                self._held = None
                 return self._timed(happening)
             case _:
                 pass
@@ -81,14 +99,15 @@ class Stopwatch:
         return _Reply(at - heard, max(0.0, self._decided - heard))
 
     def _cut(self, reply_id: str, at: float) -> None:
-        reply = self._replies.get(reply_id)
-        if reply is not None and self._sound_began is not None:
-            self._replies[reply_id] = _Reply(
-                reply.turn_latency_s, reply.endpointing_s, at - self._sound_began
-            )
+        reply, began, over = self._replies.get(reply_id), self._sound_began, self._sound_over
+        if reply is None or began is None or (over is not None and at - over > OF_A_SOUND_S):
+            return
+        self._replies[reply_id] = evolve(reply, barge_in_s=at - began)
 
     def _timed(self, ended: ReplyEnded) -> TurnTimed:
-        reply = self._replies.pop(ended.reply_id, _Reply())
+        reply = self._replies.pop(ended.reply_id, None)
+        if reply is None:
+            return TurnTimed(self.turns + 1, None, None, None, ended)
         self.turns += 1
         return TurnTimed(
             self.turns, _ms(reply.turn_latency_s), _ms(reply.barge_in_s), _ms(reply.endpointing_s), ended

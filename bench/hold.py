@@ -79,7 +79,7 @@ class Ears(enum.Enum):
         """The settings of it."""
         return {
             Ears.NOT_HOLDING: {"HOLD_MS": "0"},
-            Ears.ECHO_UNCANCELLED: {"VOICE_AGENT_HOLD_ECHO_CANCELLATION": "false"},
+            Ears.ECHO_UNCANCELLED: {"VOICE_AGENT_BARGE_IN_ECHO_CANCELLATION": "false"},
         }.get(self, {})
 
     @property

@@ -72,6 +72,8 @@ class Moderator:
     departures: Sender[LeaveRoom]
     rules: Path
     _rules: list[Rule] = field(init=False)
+    _applied_in: int | None = field(default=None, init=False)
+    """The turn of the person in which a rule was applied last."""
     _ending: str | None = field(default=None, init=False)
     """Why the call is about to end."""
     _ends_at: float = field(default=float("inf"), init=False)
@@ -95,9 +97,11 @@ class Moderator:
 
     async def _take(self, happening: Happening) -> None:
         match happening:
-            case PersonSaid(text=text, final=True) if self._ending is None:
+            case PersonSaid(text=text, turn=turn, certain=True) if self._ending is None:
+                # Not waiting for the turn to be over, and so once in a turn: its text may grow.
                 rule = next((rule for rule in self._rules if rule.when.search(text)), None)
-                if rule is not None:
+                if rule is not None and turn != self._applied_in:
+                    self._applied_in = turn
                     await self._apply(rule)
             case ReplyBegan() if self._ending is not None:
                 self._ends_at = self._ends_by

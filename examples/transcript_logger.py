@@ -62,6 +62,10 @@ class Transcript:
     """When the person's latest sound began."""
     _turn: tuple[float, float] | None = None
     """When what the person is saying began and ended."""
+    _number: int = 0
+    """Of that turn; the service may split it, and it is one all the same."""
+    _unfinished: str = ""
+    """What is understood of a turn that is not over."""
     _reply: str | None = None
     """The reply that is being heard."""
     _began: float = 0.0
@@ -77,16 +81,22 @@ class Transcript:
                 self._name = identity
             case SoundStarted(at=at):
                 self._sound = at
-            case TurnStarted(at=at):
-                self._turn = (self._sound if at - self._sound < NOTICED_WITHIN_S else at), at
+            case TurnStarted(at=at, turn=number):
+                began = self._sound if at - self._sound < NOTICED_WITHIN_S else at
+                if self._turn is not None and number == self._number:
+                    began = self._turn[0]
+                self._turn, self._number = (began, at), number
             case TurnStopped(at=at) if self._turn is not None:
                 self._turn = self._turn[0], at
+            case PersonSaid(text=text, final=False):
+                self._unfinished = text
             case PersonSaid(text=text, final=True):
                 begins, ends = self._turn or (now, now)
-                if self._reply is not None and self._words:
+                # That a turn is over is told when its answer is heard. What was said into one parts it.
+                if self._reply is not None and self._words and ends > self._began:
                     yield self._part(" ".join(self._words), now)
                     self._began, self._parted = now, True
-                self._turn = None
+                self._turn, self._unfinished = None, ""
                 yield Line("person", self._name, text, begins, ends)
             case ReplyBegan(reply_id=reply_id, at=at):
                 self._reply, self._began, self._parted = reply_id, at, False
@@ -103,6 +113,8 @@ class Transcript:
         """What was being said when the call ended."""
         if self._reply is not None:
             yield self._part(" ".join(self._words), now, "unfinished")
+        if self._unfinished:
+            yield Line("person", self._name, self._unfinished, *(self._turn or (now, now)))
 
     def _part(self, text: str, ends: float, outcome: str | None = None) -> Line:
         self._words.clear()

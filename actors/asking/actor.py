@@ -9,6 +9,7 @@ call, results of tools), and happenings. Out: the same to the session. Updates a
 from __future__ import annotations
 
 import contextlib
+from typing import ClassVar
 
 import trio
 from attrs import define, field
@@ -31,7 +32,9 @@ __all__ = ["AskInTurn"]
 
 @define
 class AskInTurn:
-    """Passes on what is asked."""
+    """Passes on what is asked. Whoever asks may be one who only watches, so it ends when they do."""
+
+    essential: ClassVar[bool] = True
 
     requests: Receiver[ClientMessage]
     happenings: Receiver[Happening]
@@ -72,7 +75,7 @@ class AskInTurn:
                     prompt = config.get("system_prompt")
                     self._notes.configured(prompt if isinstance(prompt, str) else "")
                 case CallEnded():
-                    self._notes.forget()
+                    self._notes.end()
                 case _:
                     pass
             self._give_up(self._turnstile.take(happening, trio.current_time()))

@@ -28,11 +28,21 @@ class Notes:
 
     prompt: str = field(default="", init=False)
     """Without the notes."""
+    _known: bool = field(default=False, init=False)
+    """Whether the prompt is."""
+    _ended: bool = field(default=False, init=False)
+    """The session was ended in good order; the next one may be another call's."""
     _notes: deque[str] = field(factory=lambda: deque(maxlen=MOST_NOTES), init=False)
 
     def configured(self, prompt: str) -> None:
         """The service told the prompt that is in force."""
-        self.prompt = self._without(prompt)
+        # A fresh session in mid-call has more behind it: what was said so far. That is told anew each time.
+        goes_on = self._known and prompt.startswith(self.prompt + self._written())
+        if not goes_on:
+            self.prompt, self._known = self._without(prompt), True
+            if self._ended:
+                self._notes.clear()
+        self._ended = False
 
     def add(self, message: ConversationMessage) -> SessionUpdate:
         """The update that tells the model."""
@@ -52,10 +62,9 @@ class Notes:
         self.prompt = self._without(prompt)
         return SessionUpdate({"system_prompt": self.prompt + self._written()}) if self._notes else None
 
-    def forget(self) -> None:
-        """Another call begins."""
-        self._notes.clear()
-        self.prompt = ""
+    def end(self) -> None:
+        """The session was ended. The next one goes on with this call, or it does not have these notes."""
+        self._ended = True
 
     def _without(self, prompt: str) -> str:
         return prompt.replace(self._written(), "") if self._notes else prompt

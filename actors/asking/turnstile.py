@@ -16,6 +16,7 @@ from channels.happenings import (
     FloorHolder,
     FloorPassed,
     Happening,
+    SessionLost,
     SessionStarted,
     ToolAnswered,
     ToolCalled,
@@ -72,6 +73,8 @@ class Turnstile:
                     # A greeting, or what the session itself has to say first, comes within this.
                     self._tools.clear()
                     self._busy_until = now + BEGINS_WITHIN_S / 5
+            case SessionLost():
+                self._in_session = False
             case CallEnded():
                 self._in_session, self._busy_until = False, -math.inf
                 self._tools.clear()

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from attrs import field, frozen
 
-from actors.barge_in.floor import Floor, FloorState
+from actors.barge_in.floor import FloorState
 from actors.barge_in.said import PersonTurn
 from actors.barge_in.table import LIVING, Life
 from channels.happenings import FloorHolder
@@ -138,7 +138,7 @@ class Conversation:
             return FloorHolder.PERSON
         if self.is_heard():
             return FloorHolder.AGENT
-        if self.floor.floor is Floor.EXCUSED:
+        if self.floor.may_speak:
             return FloorHolder.PERSON
         if self.speaks() or self.answer_is_due():
             return FloorHolder.ANSWER

@@ -167,6 +167,15 @@ class FloorState:
         return self.floor in HOLDING
 
     @property
+    def may_speak(self) -> bool:
+        """Whether the person may be speaking although the voice goes on.
+
+        The ear or the service hears them, or the service may yet name a sound that is over.
+        """
+        unfinished = self.sounding or self.named or self.stopped_at < self.sound_at
+        return self.floor is Floor.EXCUSED and unfinished
+
+    @property
     def believes(self) -> bool:
         """Whether a hint may hold the voice."""
         return self.settings.longest_hold_ms > 0 and self.unconfirmed < TRUSTED_UNCONFIRMED

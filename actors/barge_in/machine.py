@@ -229,7 +229,7 @@ class _Step:
 
     def _say(self, *, certain: bool) -> None:
         turn = self.conversation.turn
-        if not (turn.complete or turn.told):  # else it is told as final, once
+        if turn.text and not (turn.complete or turn.told):  # else it is told as final, once
             self.happenings.append(PersonSaid(turn.text, final=False, turn=turn.number, certain=certain))
 
     def _end_told_turn(self) -> None:

@@ -77,6 +77,8 @@ class PersonTurn:
 
     def understand(self, text: str, *, aside: bool = False) -> PersonTurn:
         """So much of a part is understood; it replaces what was understood of it before."""
+        if not text.strip():
+            return self
         turn = self.begin(aside=aside) if self.over and self.told else self
         return evolve(turn, partial=text[-LONGEST_TEXT:])
 
@@ -89,8 +91,11 @@ class PersonTurn:
             turn = self.begin(aside=aside).finish()
         else:
             turn = self
+        words = text[-LONGEST_TEXT:]
+        if not words.strip():  # what was understood, and told, stands
+            words = turn.partial or (dict(turn.parts).get(item_id, "") if known else "")
         parts = [part for part in turn.parts if not known or part[0] != item_id]
-        parts = [*parts, (item_id, text[-LONGEST_TEXT:])][-MOST_PARTS:]
+        parts = [*parts, (item_id, words)][-MOST_PARTS:]
         return evolve(turn, parts=tuple(parts), partial="")
 
     def end(self) -> PersonTurn:

@@ -55,6 +55,9 @@ __all__ = [
 MOST_CALLS = 32
 """At a time. A model asks for a handful; more is a fault, and answered as one."""
 
+MOST_ASKED = 64
+"""Calls of one turn whose results are kept for their repeats, the latest ones: a result may be long."""
+
 MOST_REMEMBERED = 1024
 """Calls that are over, so that one which comes twice is not answered twice."""
 
@@ -265,13 +268,11 @@ class _Step:
         self._put(call_id, _Call(name, reply_id, self.now, over_at, options.execution_mode == "hold"))
         self.happenings.append(ToolCalled(call_id, name))
         tool = state.tool(name)
-        if tool is not None and not options.repeatable and self._repeat(call):
-            return
         if tool is None:
             self.note(Returned(call_id, f"there is no tool called {name[:64]}", is_error=True))
         elif len(state.calls) >= MOST_CALLS:
             self.note(Returned(call_id, "too many calls at a time", is_error=True))
-        else:
+        elif options.repeatable or not self._repeat(call):
             # A little less than the service gives, so that our error comes before its apology.
             margin_s = min(1.0, options.timeout_seconds / 10)
             self.commands.append(Run(call, tool, options.timeout_seconds - margin_s))
@@ -284,7 +285,10 @@ class _Step:
             return False  # too odd to be compared
         first = self.state.asked.get(what)
         if first is None:
-            self.change(asked={**self.state.asked, what: _Asked(call.call_id)})
+            asked = {**self.state.asked, what: _Asked(call.call_id)}
+            if len(asked) > MOST_ASKED:
+                del asked[next(iter(asked))]
+            self.change(asked=asked)
             return False
         self._put(call.call_id, evolve(self.state.calls[call.call_id], repeats=first.call_id))
         if first.returned is not None:

@@ -14,6 +14,7 @@ from attrs import frozen
 
 from actors.record.notes import Entry
 from channels.happenings import (
+    FloorPassed,
     Interrupted,
     ReplyBegan,
     ReplyEnded,
@@ -63,6 +64,7 @@ class Comparison:
 
 
 _KINDS: Mapping[type[Any], str] = {
+    FloorPassed: "floor",
     VoiceHeld: "voice held",
     VoiceResumed: "voice given back",
     Interrupted: "reply cut",
@@ -89,6 +91,8 @@ def decisions_of(entries: Iterable[Entry], *, sounds: bool) -> list[Decision]:
         if entry.on == "happenings" and kind is not None:
             what = entry.what
             reply_id = what.reply.reply_id if isinstance(what, TurnTimed) else getattr(what, "reply_id", "")
+            if isinstance(what, FloorPassed):
+                kind = f"{kind}: {what.holder.value}"
             found.append(Decision(kind, getattr(what, "at", entry.t), reply_id, what))
     return found
 

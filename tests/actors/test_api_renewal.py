@@ -8,14 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.api.renewal import QUIET_S, WINDOW_S, Quiet, look_from
-from channels.happenings import Happening, ReplyEnded, ReplyOutcome, TurnStarted, TurnStopped
-from channels.wire.events import ReplyStarted, ServerEvent, ToolCall
+from actors.api.renewal import ANSWER_WITHIN_S, QUIET_S, TOOL_WITHIN_S, WINDOW_S, Quiet, look_from
+from channels.happenings import FloorHolder, FloorPassed, Happening
+from channels.wire.events import ServerEvent, ToolCall
 from channels.wire.messages import ToolResult
 
-
-def ended(reply_id: str) -> ReplyEnded:
-    return ReplyEnded(reply_id, ReplyOutcome.PLAYED, 1000, "", 0.0)
+NOBODY, PERSON, ANSWER, AGENT = (FloorPassed(holder, 1, 0.0) for holder in FloorHolder)
 
 
 @pytest.mark.parametrize(
@@ -45,38 +43,34 @@ def test_a_call_in_which_nobody_ever_spoke_is_quiet() -> None:
 
 
 def test_it_is_quiet_a_little_after_the_last_word_was_heard() -> None:
-    assert quiet_at((1, ReplyStarted("a")), (9, ended("a"))) == 9 + QUIET_S
+    assert quiet_at((1, ANSWER), (2, AGENT), (9, NOBODY)) == 9 + QUIET_S
 
 
-@pytest.mark.parametrize(
-    "open_end",
-    [[(5, TurnStarted(5))], [(5, ReplyStarted("b"))], [(4, ReplyStarted("b")), (5, ended("a"))]],
-)
-def test_while_somebody_speaks_it_is_not(open_end: list[tuple[float, ServerEvent | Happening]]) -> None:
-    assert quiet_at((1, ReplyStarted("a")), (2, ended("a")), *open_end) == math.inf
+@pytest.mark.parametrize("holder", [PERSON, ANSWER, AGENT])
+def test_while_somebody_has_the_floor_it_is_not(holder: FloorPassed) -> None:
+    assert quiet_at((1, AGENT), (2, NOBODY), (5, holder)) == math.inf
 
 
-def test_a_turn_is_given_time_for_its_answer_and_a_tool_for_its_result() -> None:
-    turn = ((1.0, TurnStarted(1)), (2.0, TurnStopped(2)))
-    assert quiet_at(*turn) == 12
-    assert quiet_at(*turn, (3, ToolCall("c", "f"))) == 123
-    assert quiet_at(*turn, (3, ToolCall("c", "f")), (4, ToolResult("c", ""))) == 14
-    answered = (*turn, (3, ToolCall("c", "f")), (4, ToolResult("c", "")), (5, ReplyStarted("a")))
-    assert quiet_at(*answered, (6, ended("a"))) == 6 + QUIET_S
+def test_a_tool_is_given_time_for_its_result_and_a_result_for_its_answer() -> None:
+    turn = ((1.0, PERSON), (2.0, ANSWER), (2.5, AGENT), (2.9, NOBODY))
+    assert quiet_at(*turn, (3, ToolCall("c", "f"))) == 3 + TOOL_WITHIN_S
+    assert quiet_at(*turn, (3, ToolCall("c", "f")), (4, ToolResult("c", ""))) == 4 + ANSWER_WITHIN_S
+    answered = (*turn, (3, ToolCall("c", "f")), (4, ToolResult("c", "")), (5, AGENT))
+    assert quiet_at(*answered, (6, NOBODY)) == 6 + QUIET_S
 
 
-@given(
-    st.lists(
-        st.sampled_from(
-            [TurnStarted(0), TurnStopped(0), ReplyStarted("a"), ReplyStarted("b"), ended("a"), ended("b")]
-        )
-    )
-)
-def test_a_connection_that_broke_leaves_nothing_that_is_waited_for_without_end(
-    steps: list[ServerEvent | Happening],
+def test_a_tool_is_still_waited_for_when_somebody_speaks_meanwhile() -> None:
+    assert quiet_at((3, ToolCall("c", "f")), (4, PERSON), (5, NOBODY)) == 3 + TOOL_WITHIN_S
+
+
+STEPS = st.sampled_from([NOBODY, PERSON, ANSWER, AGENT, ToolCall("c", "f"), ToolResult("c", "")])
+
+
+@given(st.lists(STEPS))
+def test_once_nobody_has_the_floor_nothing_is_waited_for_without_end(
+    steps: list[ServerEvent | Happening | ToolResult],
 ) -> None:
     quiet = Quiet()
-    for step in steps:
+    for step in (*steps, NOBODY):
         quiet.take(step, 1.0)
-    quiet.forget()
-    assert quiet.at() < 20
+    assert quiet.at() <= 1.0 + TOOL_WITHIN_S

@@ -19,16 +19,18 @@ from actors.call_life.table import TABLE, Deed, Phase, Signal
 from actors.onset import OnsetDetector
 from channels.bounded import Channel, Full, Receiver, Sender
 from channels.happenings import (
+    AskGivenUp,
+    AskSent,
     BystanderFailed,
     CallEnded,
+    FloorHolder,
+    FloorPassed,
     Happening,
     PersonSaid,
     ReplyBegan,
     ReplyEnded,
     ReplyOutcome,
-    SoundStarted,
     Taps,
-    TurnStarted,
 )
 from channels.messages import (
     BeginSession,
@@ -66,8 +68,9 @@ class Call:
         await wait_all_tasks_blocked()
 
     async def sound(self) -> None:
-        self.taps.publish(SoundStarted(trio.current_time()))
-        await wait_all_tasks_blocked()
+        for holder in (FloorHolder.PERSON, FloorHolder.NOBODY):
+            self.taps.publish(FloorPassed(holder, 1, trio.current_time()))
+            await wait_all_tasks_blocked()
 
     async def reply(self, name: str) -> None:
         self.taps.publish(ReplyBegan(name, trio.current_time()))
@@ -79,11 +82,16 @@ class Call:
         return list(_waiting(self.orders))
 
     def asked(self) -> list[str]:
-        return [
-            str(request.instructions)
-            for request in _waiting(self.requests)
-            if isinstance(request, ReplyCreate)
-        ]
+        asked = [request for request in _waiting(self.requests) if isinstance(request, ReplyCreate)]
+        return [str(request.instructions) for request in asked]
+
+    async def have_its_turn(self) -> list[str]:
+        """What was asked for is sent to the service."""
+        asked = self.asked()
+        for one in asked:
+            self.taps.publish(AskSent(ReplyCreate(one), 0))
+        await wait_all_tasks_blocked()
+        return asked
 
 
 def _waiting(receiver: Receiver[T]) -> Iterator[T]:
@@ -245,7 +253,6 @@ async def test_who_talks_on_without_a_pause_is_not_asked_whether_they_are_there(
     async with call(CallSettings(idle_ms=60_000)) as at_work:
         await at_work.come()
         await at_work.sound()
-        at_work.taps.publish(TurnStarted(trio.current_time()))
         for number in range(20):
             await trio.sleep(10)
             at_work.taps.publish(PersonSaid(f"and {number} more", final=False))
@@ -283,9 +290,11 @@ async def test_a_call_that_is_too_long_is_warned_of_and_ended_after_a_goodbye(
         (warning,) = at_work.asked()
         assert "60 seconds" in warning
         await trio.sleep(60)
-        (goodbye,) = at_work.asked()
+        await at_work.reply("what it was saying just then")
+        assert at_work.ordered() == [BeginSession(fresh=True)], "that was no goodbye"
+        (goodbye,) = await at_work.have_its_turn()
         assert "goodbye" in goodbye
-        assert at_work.ordered() == [BeginSession(fresh=True)], "the goodbye is to be heard"
+        assert at_work.ordered() == [], "the goodbye is to be heard"
         await at_work.reply("goodbye")
         assert at_work.ordered() == [EndSession()]
         await at_work.sound()
@@ -304,6 +313,16 @@ async def test_who_comes_when_the_call_is_over_for_another_has_one_of_their_own(
         assert at_work.ordered() == [BeginSession(fresh=True), EndSession()]
         await at_work.come("bob")
         assert at_work.ordered() == [BeginSession(fresh=True)]
+
+
+async def test_a_goodbye_whose_turn_does_not_come_is_not_waited_for(autojump_clock: MockClock) -> None:
+    async with call(CallSettings(idle_ms=0, longest_ms=60_000)) as at_work:
+        await at_work.come()
+        await trio.sleep(61)
+        (goodbye,) = at_work.asked()
+        at_work.taps.publish(AskGivenUp(ReplyCreate(goodbye), "more than 8 wait"))
+        await wait_all_tasks_blocked()
+        assert at_work.ordered() == [BeginSession(fresh=True), EndSession()]
 
 
 async def test_a_goodbye_that_is_never_said_does_not_keep_the_call_open(autojump_clock: MockClock) -> None:

@@ -21,12 +21,10 @@ from actors.speaker.playout import AUDIBLE
 from channels.bounded import Channel, Full
 from channels.errors import SettingsError
 from channels.happenings import (
+    FloorHolder,
+    FloorPassed,
     Happening,
-    ReplyBegan,
-    ReplyEnded,
-    ReplyOutcome,
     SoundStarted,
-    SoundStopped,
     Taps,
     ToolAnswered,
     ToolCalled,
@@ -37,9 +35,9 @@ from channels.messages import (
     Fill,
     Finish,
     Finished,
+    Hold,
     Play,
     Playing,
-    Resume,
     SpeakerCommand,
 )
 from channels.settings import FillerSound
@@ -63,16 +61,20 @@ def asked_at(sound: FillerSound, *what: tuple[float, Happening], until: float = 
     return asked
 
 
-def ended(at: float) -> ReplyEnded:
-    return ReplyEnded("r1", ReplyOutcome.PLAYED, 500, "", at)
+def passed(holder: FloorHolder) -> FloorPassed:
+    return FloorPassed(holder, 1, 0.0)
+
+
+NOBODY, PERSON = passed(FloorHolder.NOBODY), passed(FloorHolder.PERSON)
+ANSWER, AGENT = passed(FloorHolder.ANSWER), passed(FloorHolder.AGENT)
 
 
 def test_a_quick_tool_is_not_filled() -> None:
-    assert asked_at(BEEP, (0, CALLED), (0.5, ANSWERED), (0.7, ReplyBegan("r2", 0.7))) == []
+    assert asked_at(BEEP, (0, CALLED), (0.5, ANSWERED), (0.7, AGENT)) == []
 
 
 def test_a_slow_one_is_until_its_reply_is_heard() -> None:
-    assert asked_at(BEEP, (0, CALLED), (3, ANSWERED), (4, ReplyBegan("r2", 4))) == [0.8, 2.8]
+    assert asked_at(BEEP, (0, CALLED), (3, ANSWERED), (4, AGENT)) == [0.8, 2.8]
     assert asked_at(ONE_MOMENT, (0, CALLED), (9, ANSWERED)) == [0.8], "words are said once"
 
 
@@ -81,8 +83,8 @@ def test_a_reply_that_never_comes_is_not_waited_for() -> None:
 
 
 def test_silence_is_counted_from_the_last_sound_of_either() -> None:
-    assert asked_at(BEEP, (0, CALLED), (0.1, ReplyBegan("r1", 0.1)), (1.5, ended(1.5)), until=3) == [2.3]
-    assert asked_at(BEEP, (0, CALLED), (0.5, SoundStarted(0.5)), (2.0, SoundStopped(2.0)), until=3) == [2.8]
+    assert asked_at(BEEP, (0, CALLED), (0.1, AGENT), (1.5, NOBODY), until=3) == [2.3]
+    assert asked_at(BEEP, (0, CALLED), (0.5, PERSON), (2.0, NOBODY), until=3) == [2.8]
 
 
 def test_a_dropped_call_needs_no_filling() -> None:
@@ -90,10 +92,12 @@ def test_a_dropped_call_needs_no_filling() -> None:
 
 
 def test_nothing_is_filled_while_no_tool_runs() -> None:
-    assert (
-        asked_at(BEEP, (0, ReplyBegan("r1", 0)), (1, ended(1)), (2, SoundStarted(2)), (3, SoundStopped(3)))
-        == []
-    )
+    assert asked_at(BEEP, (0, AGENT), (1, NOBODY), (2, PERSON), (3, ANSWER)) == []
+
+
+def test_that_an_answer_is_due_is_no_sound() -> None:
+    assert asked_at(BEEP, (0, ANSWER), (0.1, CALLED), until=2) == [0.9]
+    assert asked_at(BEEP, (0, CALLED), (0.5, PERSON), (0.6, AGENT), (1.0, ANSWER), until=3) == [1.8]
 
 
 def test_two_tools_are_one_wait() -> None:
@@ -128,7 +132,7 @@ def test_the_filler_is_played_and_is_no_reply() -> None:
         case other:
             pytest.fail(str(other))
     controller(Playing(name, 50, audible=True), Finished(name, 100))
-    assert controller.told == [], "no transcript and no timer hears of it"
+    assert controller.told == [], "no transcript and no timer hears of it, and nobody has the floor"
     assert controller.conversation.replies == {}
     assert controller(FILL) != [], "the next one may come"
 
@@ -148,7 +152,7 @@ def test_the_person_cuts_it(sound: SoundStarted | SpeechStarted) -> None:
     assert isinstance(play, Play)
     commands = controller(sound)
     assert Cut(play.reply_id) in commands
-    assert all(isinstance(one, Cut | Resume) for one in commands)
+    assert all(isinstance(one, Cut | Hold) for one in commands)
 
 
 def test_it_never_speaks_over_a_reply_nor_twice_at_a_time() -> None:
@@ -172,7 +176,7 @@ async def test_the_actor_asks_when_a_tool_takes_long(autojump_clock: MockClock) 
         assert await asked.receive() == Fill(BEEP.pcm)
         assert trio.current_time() - began == pytest.approx(0.8)
         taps.publish(ANSWERED)
-        taps.publish(ReplyBegan("r2", 0))
+        taps.publish(AGENT)
         with trio.move_on_after(60):
             pytest.fail(f"{await asked.receive()} after the answer")
         taps.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -34,7 +35,7 @@ class Phone:
             except (trio.WouldBlock, trio.EndOfChannel):
                 return told
             assert isinstance(request, ReplyCreate)
-            told.append(str(request.instructions).partition(": ")[2])
+            told.append(json.loads(str(request.instructions).partition(": ")[2]))
 
 
 @asynccontextmanager

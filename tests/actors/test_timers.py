@@ -16,11 +16,13 @@ from channels.happenings import (
     TurnStarted,
     TurnStopped,
     TurnTimed,
+    VoiceHeld,
+    VoiceResumed,
 )
 
 
-def ended(at: float, outcome: ReplyOutcome = ReplyOutcome.PLAYED) -> ReplyEnded:
-    return ReplyEnded("r", outcome, 1000, "words", at)
+def ended(at: float, outcome: ReplyOutcome = ReplyOutcome.PLAYED, reply_id: str = "r") -> ReplyEnded:
+    return ReplyEnded(reply_id, outcome, 1000, "words", at)
 
 
 def timed(happenings: Iterable[Happening]) -> list[TurnTimed]:
@@ -84,3 +86,127 @@ def test_a_greeting_has_no_latency_and_two_replies_to_one_turn_have_one() -> Non
 def test_a_reply_that_was_never_audible_has_no_timers() -> None:
     (turn,) = timed([SoundStarted(1.0), SoundStopped(2.0), TurnStopped(2.5), ended(4.0)])
     assert (turn.turn_latency_ms, turn.barge_in_ms) == (None, None)
+
+
+def test_a_held_voice_is_silent_long_before_the_service_decides() -> None:
+    (turn,) = timed(
+        [
+            ReplyBegan("r", 5.0),
+            SoundStarted(7.0),
+            VoiceHeld(7.12),
+            TurnStarted(8.4),
+            SoundStopped(9.0),
+            SoundStarted(9.3),  # they go on; it is the same interruption
+            SoundStopped(10.0),
+            TurnStopped(10.4),
+            Interrupted("r", 10.41),
+            ended(10.43, ReplyOutcome.CUT),
+        ]
+    )
+    assert turn.barge_in_ms == 120
+
+
+def test_a_word_thrown_in_is_no_interruption_and_no_question() -> None:
+    first, second = timed(
+        [
+            ReplyBegan("r", 5.0),
+            SoundStarted(7.0),
+            VoiceHeld(7.1),
+            SoundStopped(7.3),
+            VoiceResumed(8.1, 1000),
+            TurnStopped(8.3),
+            ended(15.0),
+            ReplyBegan("q", 20.0),
+            ended(21.0, reply_id="q"),
+        ]
+    )
+    assert (first.turn_latency_ms, first.barge_in_ms) == (None, None)
+    assert second.turn_latency_ms is None, "it answers no sound that was over 13 s before"
+
+
+def test_an_interruption_that_no_microphone_heard_is_not_counted_from_an_older_sound() -> None:
+    first, second = timed(
+        [
+            SoundStarted(1.0),
+            SoundStopped(2.0),
+            TurnStopped(2.6),
+            ReplyBegan("r", 3.0),
+            VoiceHeld(6.0),  # for the service's word alone
+            Interrupted("r", 7.0),
+            ended(7.0, ReplyOutcome.CUT),
+            ReplyBegan("q", 9.0),
+            SoundStarted(10.0),
+            SoundStopped(10.2),  # a cough that held nothing
+            Interrupted("q", 16.0),
+            ended(16.0, ReplyOutcome.CUT, "q"),
+        ]
+    )
+    assert (first.turn_latency_ms, first.barge_in_ms) == (1000, None)
+    assert second.barge_in_ms is None
+
+
+def test_where_nothing_holds_the_voice_silence_comes_with_the_decision() -> None:
+    (turn,) = timed(
+        [
+            ReplyBegan("r", 5.0),
+            SoundStarted(7.0),
+            SoundStopped(8.5),
+            TurnStopped(9.3),
+            Interrupted("r", 9.3),
+            ended(9.4, ReplyOutcome.CUT),
+        ]
+    )
+    assert turn.barge_in_ms == 2300
+
+
+def test_a_turn_that_the_service_split_is_one_turn() -> None:
+    unheard, answer, later = timed(
+        [
+            SoundStarted(1.0),
+            TurnStarted(1.9, 1),
+            SoundStopped(2.0),
+            TurnStopped(2.6, 1),
+            SoundStarted(3.0),  # before a sound of the answer
+            VoiceHeld(3.1),
+            TurnStarted(4.0, 1),
+            SoundStopped(5.0),
+            TurnStopped(5.6, 1),
+            Interrupted("half", 5.61),
+            ended(5.62, ReplyOutcome.CUT, "half"),
+            ReplyBegan("whole", 6.2),
+            ended(8.0, reply_id="whole"),
+            ReplyBegan("more", 9.0),
+            ended(10.0, reply_id="more"),
+        ]
+    )
+    assert (unheard.turn, unheard.turn_latency_ms, unheard.barge_in_ms) == (1, None, None)
+    assert (answer.turn, answer.turn_latency_ms, answer.endpointing_ms) == (1, 1200, 600)
+    assert later.turn == 2
+
+
+def test_an_answer_that_waited_for_the_floor_counts_from_the_last_sound() -> None:
+    (turn,) = timed(
+        [
+            SoundStarted(1.0),
+            SoundStopped(2.0),
+            TurnStopped(2.2),
+            VoiceHeld(2.3),  # its sound is there while the person may still go on
+            VoiceResumed(2.8, 500),
+            ReplyBegan("r", 2.9),
+            ended(5.0),
+        ]
+    )
+    assert turn.turn_latency_ms == 900
+
+
+def test_the_last_frame_before_the_silence_may_be_told_of_after_it() -> None:
+    (turn,) = timed(
+        [
+            SoundStarted(4.95),
+            VoiceHeld(5.02),
+            ReplyBegan("r", 5.0),
+            Interrupted("r", 7.0),
+            ended(7.0, ReplyOutcome.CUT),
+        ]
+    )
+    assert turn.barge_in_ms == 70

@@ -15,6 +15,7 @@ from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from actors.tools.decisions import (
+    AnotherTurn,
     Command,
     Event,
     Returned,
@@ -31,11 +32,11 @@ from channels.messages import ConnectionBroke
 from channels.settings import ToolSettings
 from channels.tools import tool
 from channels.wire.events import (
+    AgentTranscript,
     ReplyDone,
     ReplyStarted,
     SessionReady,
     SessionUpdated,
-    SpeechStarted,
     SpeechStopped,
     ToolCall,
 )
@@ -56,7 +57,12 @@ def pay() -> None:
     """Keeps the person's words back."""
 
 
-AT_ONCE = ToolSettings(functions=tuple(declare(one, "here") for one in (look_up, be_quick, pay)))
+@tool(repeatable=True)
+def roll() -> None:
+    """Is another one each time."""
+
+
+AT_ONCE = ToolSettings(functions=tuple(declare(one, "here") for one in (look_up, be_quick, pay, roll)))
 AFTER_REPLY = evolve(AT_ONCE, send_results="after-reply")
 
 READY = SessionReady(
@@ -109,7 +115,7 @@ def test_or_when_the_reply_that_asked_is_done() -> None:
 def test_all_results_of_a_reply_are_sent_at_its_end() -> None:
     talk = Talk(AFTER_REPLY)
     called(talk)
-    talk(ToolCall("c2", "look_up"), Returned("c2", "2"), Returned("c1", "1"))
+    talk(ToolCall("c2", "look_up", {"what": "else"}), Returned("c2", "2"), Returned("c1", "1"))
     assert sorted(talk.sent(ReplyDone("r1"))) == ["c1", "c2"]
 
 
@@ -148,29 +154,24 @@ def test_what_the_session_says_of_a_tool_holds() -> None:
 
 
 def test_a_tool_of_an_interrupted_turn_is_stopped_and_its_result_dropped() -> None:
-    for interruption in (SpeechStarted(), ReplyDone("r1", "interrupted")):
+    for interruption in (AgentTranscript("One mo", "r1", interrupted=True), ReplyDone("r1", "interrupted")):
         talk = Talk()
         called(talk)
         assert talk(interruption) == [Stop("c1")]
-        assert talk(Returned("c1", "42"), ReplyDone("r1", "interrupted")) == []
+        assert talk(Returned("c1", "42"), ReplyDone("r1")) == [], "some are called completed after that"
         assert any(isinstance(told, ToolDropped) for told in talk.told)
 
 
-def test_speech_drops_nothing_where_it_interrupts_nothing() -> None:
+def test_speech_and_the_end_of_another_reply_drop_nothing() -> None:
     talk = Talk()
     called(talk)
-    talk(SessionUpdated({"input": {"turn_detection": {"interrupt_response": False}}}))
-    assert talk.sent(SpeechStarted(), Returned("c1", "42")) == ["c1"]
-
-    talk = Talk()
-    called(talk)
-    talk(ReplyDone("r1"))
-    assert talk.sent(SpeechStarted(), Returned("c1", "42")) == ["c1"], "its reply was over: a new turn"
+    talk(AnotherTurn(), SpeechStopped(), AgentTranscript("One moment.", "r1"), ReplyDone("r0", "interrupted"))
+    assert talk.sent(Returned("c1", "42")) == ["c1"]
 
 
 def test_a_call_that_comes_after_its_reply_was_interrupted_is_not_run() -> None:
     talk = Talk()
-    talk(READY, ReplyStarted("r1"), SpeechStarted())
+    talk(READY, ReplyStarted("r1"), ReplyDone("r1", "interrupted"))
     assert talk(ToolCall("c1", "look_up")) == []
     assert talk(SpeechStopped(), ToolCall("c2", "look_up")) != [], "one of the next turn is"
 
@@ -202,7 +203,7 @@ def test_a_call_that_comes_twice_is_run_and_answered_once() -> None:
 def test_a_resumed_session_gets_what_was_ready_meanwhile() -> None:
     talk = Talk()
     called(talk)
-    talk(ToolCall("c2", "look_up"))
+    talk(ToolCall("c2", "look_up", {"what": "else"}))
     assert talk.sent(Returned("c1", "1")) == ["c1"]
     assert talk(ConnectionBroke(), Returned("c2", "2")) == []
     assert talk.sent(SessionReady("sess_1")) == ["c2"], "what was handed over is the session's to deliver"
@@ -211,7 +212,7 @@ def test_a_resumed_session_gets_what_was_ready_meanwhile() -> None:
 def test_a_fresh_session_gets_nothing_of_the_old_one() -> None:
     talk = Talk()
     called(talk)
-    talk(ToolCall("c2", "look_up"), Returned("c1", "1"), ConnectionBroke())
+    talk(ToolCall("c2", "look_up", {"what": "else"}), Returned("c1", "1"), ConnectionBroke())
     assert {one.call_id for one in talk(SessionReady("sess_2")) if isinstance(one, Stop)} == {"c1", "c2"}
     assert talk(Returned("c2", "2")) == []
 
@@ -228,9 +229,56 @@ def test_a_call_is_forgotten_when_the_service_waits_no_longer() -> None:
 def test_a_flood_of_calls_is_answered_with_errors() -> None:
     talk = Talk()
     talk(READY, ReplyStarted("r1"))
-    commands = talk(*(ToolCall(f"c{n}", "look_up") for n in range(40)))
+    commands = talk(*(ToolCall(f"c{n}", "look_up", {"what": n}) for n in range(40)))
     assert sum(isinstance(one, Run) for one in commands) == 32
     assert sum(isinstance(one, Send) and one.result.is_error for one in commands) == 8
+
+
+def test_nor_does_a_flood_of_one_and_the_same_call_pile_up() -> None:
+    talk = Talk()
+    talk(READY, ReplyStarted("r1"))
+    commands = talk(*(ToolCall(f"c{n}", "look_up") for n in range(40)))
+    assert sum(isinstance(one, Run) for one in commands) == 1
+    assert sum(isinstance(one, Send) and one.result.is_error for one in commands) == 8
+
+
+def test_the_same_call_in_one_turn_is_run_once_and_answered_each_time() -> None:
+    talk = Talk()
+    called(talk)
+    assert talk(ToolCall("c2", "look_up")) == []
+    assert talk.sent(Returned("c1", "42")) == ["c1", "c2"]
+    (again,) = talk(ReplyStarted("r2"), ToolCall("c3", "look_up"))
+    assert isinstance(again, Send)
+    assert (again.result.call_id, again.result.result) == ("c3", "42")
+
+
+def test_other_arguments_are_another_call_in_whatever_order_they_are_written() -> None:
+    talk = Talk()
+    talk(READY, ReplyStarted("r1"))
+    assert len(talk(ToolCall("c1", "look_up", {"what": 1, "where": 2}))) == 1
+    assert talk(ToolCall("c2", "look_up", {"where": 2, "what": 1})) == []
+    assert len(talk(ToolCall("c3", "look_up", {"what": 1}))) == 1
+
+
+def test_what_was_stopped_is_run_when_it_is_called_for_again() -> None:
+    talk = Talk()
+    called(talk)
+    talk(ReplyDone("r1", "interrupted"), SpeechStopped(), ReplyStarted("r2"))
+    (run,) = talk(ToolCall("c2", "look_up"))
+    assert isinstance(run, Run)
+
+
+def test_a_turn_that_never_ends_fills_no_memory() -> None:
+    talk = Talk()
+    talk(READY, ReplyStarted("r1"))
+    for number in range(1000):
+        talk(ToolCall(f"c{number}", "look_up", {"what": number}), Returned(f"c{number}", "42"))
+        talk(ReplyStarted(f"r{number + 2}"))
+    assert len(talk.state.asked) <= 64
+    deep: dict[str, object] = {}
+    for _ in range(50_000):
+        deep = {"a": deep}
+    assert len(talk(ToolCall("deep", "look_up", deep))) == 1, "too odd to be compared is no fault"
 
 
 @define
@@ -238,12 +286,24 @@ class Asked:
     """What the model knows of a call."""
 
     name: str
+    what: int
+    turn: int
     reply_id: str | None
     session: int
     interrupted: bool = False
     running: bool = False
     returned: bool = False
+    stopped: bool = False
+    """Before it returned anything that could be told again."""
     sent: bool = False
+
+    def is_like(self, other: Asked) -> bool:
+        return (self.name, self.what, self.turn, self.session) == (
+            other.name,
+            other.what,
+            other.turn,
+            other.session,
+        )
 
 
 class Tools(RuleBasedStateMachine):
@@ -263,14 +323,20 @@ class Tools(RuleBasedStateMachine):
         """Replies that were interrupted."""
         self.latest: str | None = None
         self.replies = 0
+        self.turn = 0
 
     def tell(self, event: Event) -> None:
         self.state, commands, _ = step(self.state, event, self.now)
         for command in commands:
             match command:
                 case Run(call=ToolCall(call_id=call_id)):
-                    assert not self.asked[call_id].running, "a call is run once"
-                    self.asked[call_id].running = True
+                    call = self.asked[call_id]
+                    assert not call.running, "a call is run once"
+                    assert call.name == "roll" or not any(
+                        other.is_like(call) and other.running and not other.stopped
+                        for other in self.asked.values()
+                    ), "and so is another one like it in the same turn"
+                    call.running = True
                 case Send(result=result):
                     call = self.asked[result.call_id]
                     assert call.name != "theirs", "the service answers its own tools"
@@ -279,9 +345,12 @@ class Tools(RuleBasedStateMachine):
                     assert self.connected
                     assert not call.sent, "nor any twice"
                     assert call.returned or not call.running
+                    if not result.is_error:
+                        assert self.asked[result.result].is_like(call), "nor is one of another call"
                     call.sent = True
-                case Stop():
-                    pass
+                case Stop(call_id=call_id):
+                    call = self.asked[call_id]
+                    call.stopped = call.stopped or not call.returned
 
     @rule(fresh=st.booleans())
     @precondition(lambda self: not self.connected)
@@ -313,22 +382,29 @@ class Tools(RuleBasedStateMachine):
         reply, self.reply = self.reply, None
         self.tell(ReplyDone(reply))
 
-    @rule(silent=st.booleans())
+    @rule(
+        form=st.sampled_from(
+            [
+                (AgentTranscript("", "", interrupted=True), ReplyDone("", "interrupted")),
+                (AgentTranscript("", "", interrupted=True), ReplyDone("")),
+                (ReplyDone("", "interrupted"),),
+            ]
+        )
+    )
     @precondition(lambda self: self.connected and self.reply is not None)
-    def interrupt(self, silent: bool) -> None:
+    def interrupt(self, form: tuple[AgentTranscript | ReplyDone, ...]) -> None:
         assert self.reply is not None
         reply, self.reply = self.reply, None
         self.dead.add(reply)
         for call in self.asked.values():
             call.interrupted = call.interrupted or call.reply_id == reply
-        if not silent:
-            self.tell(SpeechStarted())
-        self.tell(ReplyDone(reply, "interrupted"))
+        for event in form:
+            self.tell(evolve(event, reply_id=reply))
 
     @rule()
-    @precondition(lambda self: self.connected and self.reply is None)
-    def speak_into_silence(self) -> None:
-        self.tell(SpeechStarted())
+    def begin_to_speak(self) -> None:
+        self.turn += 1
+        self.tell(AnotherTurn())
 
     @rule()
     @precondition(lambda self: self.connected)
@@ -337,27 +413,34 @@ class Tools(RuleBasedStateMachine):
             self.latest = None
         self.tell(SpeechStopped())
 
-    @rule(name=st.sampled_from(["look_up", "be_quick", "pay", "theirs", "nobody"]))
+    @rule(
+        name=st.sampled_from(["look_up", "be_quick", "pay", "roll", "theirs", "nobody"]),
+        what=st.sampled_from([1, 2]),
+    )
     @precondition(lambda self: self.connected)
-    def call(self, name: str) -> None:
+    def call(self, name: str, what: int) -> None:
         call_id = f"c{len(self.asked)}"
-        self.asked[call_id] = Asked(name, self.latest, self.session, interrupted=self.latest in self.dead)
-        self.tell(ToolCall(call_id, name))
+        self.asked[call_id] = Asked(
+            name, what, self.turn, self.latest, self.session, interrupted=self.latest in self.dead
+        )
+        self.tell(ToolCall(call_id, name, {"what": what}))
 
     @rule(data=st.data())
     @precondition(lambda self: self.connected and self.asked)
     def call_again(self, data: st.DataObject) -> None:
         call_id = data.draw(st.sampled_from(sorted(self.asked)))
         if self.asked[call_id].session == self.session:
-            self.tell(ToolCall(call_id, self.asked[call_id].name))
+            self.tell(ToolCall(call_id, self.asked[call_id].name, {"what": self.asked[call_id].what}))
 
-    @rule(data=st.data())
+    @rule(data=st.data(), is_error=st.booleans())
     @precondition(lambda self: any(call.running and not call.returned for call in self.asked.values()))
-    def return_one(self, data: st.DataObject) -> None:
+    def return_one(self, data: st.DataObject, is_error: bool) -> None:
         running = [key for key, call in self.asked.items() if call.running and not call.returned]
         call_id = data.draw(st.sampled_from(running))
         self.asked[call_id].returned = True
-        self.tell(Returned(call_id, "42"))
+        call = self.asked[call_id]
+        call.stopped = call.stopped or is_error  # either way nothing is kept for a repeat
+        self.tell(Returned(call_id, call_id, is_error))
 
     @rule(seconds=st.sampled_from([0.5, 2.0, 4.0, 10.0, 150.0]))
     def pass_time(self, seconds: float) -> None:

@@ -18,12 +18,20 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from actors.tools import ToolRunner
 from actors.tools.declaration import declare
 from channels.bounded import Channel, Full, Receiver, Sender
-from channels.happenings import Happening, Taps, ToolAnswered, ToolCalled, ToolDropped
+from channels.happenings import (
+    AskSent,
+    Happening,
+    Taps,
+    ToolAnswered,
+    ToolCalled,
+    ToolDropped,
+    TurnStarted,
+)
 from channels.messages import ConnectionBroke, ToolEvent
 from channels.settings import ToolSettings
 from channels.tools import tool
-from channels.wire.events import ReplyDone, ReplyStarted, SessionReady, SpeechStarted, ToolCall
-from channels.wire.messages import ClientMessage, ToolResult
+from channels.wire.events import AgentTranscript, ReplyDone, ReplyStarted, SessionReady, ToolCall
+from channels.wire.messages import ClientMessage, ReplyCreate, ToolResult
 
 KEY = "sk-0123456789abcdef"
 
@@ -35,6 +43,7 @@ class Bench:
     events: Sender[ToolEvent]
     requests: Receiver[ClientMessage]
     happenings: Receiver[Happening]
+    taps: Taps
 
     def tell(self, *events: ToolEvent) -> None:
         for event in events:
@@ -76,9 +85,9 @@ async def runner(
     )
     happenings = taps.tap("test")
     async with trio.open_nursery() as nursery:
-        actor = ToolRunner(settings, events.receiver(), requests.sender(), taps)
+        actor = ToolRunner(settings, events.receiver(), taps.tap("tools"), requests.sender(), taps)
         nursery.start_soon(actor.run)
-        bench = Bench(events.sender(), requests.receiver(), happenings)
+        bench = Bench(events.sender(), requests.receiver(), happenings, taps)
         bench.tell(SessionReady("sess_1"), ReplyStarted("r1"))
         yield bench
         bench.events.close()
@@ -275,7 +284,7 @@ async def test_a_thread_that_never_ends_keeps_nobody_waiting() -> None:
     release = threading.Event()
 
     @tool(timeout_seconds=1)
-    def hang() -> None:
+    def hang(number: int) -> None:
         """Hangs."""
         release.wait(60)
 
@@ -286,7 +295,7 @@ async def test_a_thread_that_never_ends_keeps_nobody_waiting() -> None:
     try:
         async with runner(hang, quick) as bench:
             for number in range(20):
-                bench.call("hang", f"h{number}")
+                bench.call("hang", f"h{number}", number=number)
             bench.call("quick", "q")
             assert (await bench.result()).call_id == "q", "those in threads do not keep others waiting"
             for _ in range(20):
@@ -308,7 +317,7 @@ async def test_an_interrupted_tool_is_cancelled_and_says_nothing(autojump_clock:
     async with runner(dream) as bench:
         bench.call("dream")
         await trio.sleep(1)
-        bench.tell(SpeechStarted(), ReplyDone("r1", "interrupted"))
+        bench.tell(AgentTranscript("One mo", "r1", interrupted=True), ReplyDone("r1"))
         await wait_all_tasks_blocked()
         assert ended == ["dream"]
         await bench.nothing_is_sent(200)
@@ -328,7 +337,7 @@ async def test_the_result_of_an_interrupted_thread_is_dropped() -> None:
     async with runner(count) as bench:
         bench.call("count")
         await trio.to_thread.run_sync(begun.wait, 30)
-        bench.tell(SpeechStarted())
+        bench.tell(ReplyDone("r1", "interrupted"))
         await wait_all_tasks_blocked(0.05)
         may_end.set()
         await trio.to_thread.run_sync(ended.wait, 30)
@@ -427,3 +436,84 @@ async def test_the_runner_ends_with_its_events_whatever_still_runs(autojump_cloc
         async with runner(dream) as bench:
             bench.call("dream")
             await wait_all_tasks_blocked()
+
+
+@attrs.define
+class Shop:
+    """Where what is ordered twice comes twice."""
+
+    orders: list[str] = attrs.field(factory=list)
+
+    async def order(self, what: str) -> str:
+        """Orders."""
+        self.orders.append(what)
+        await trio.sleep(1)
+        return f"order {len(self.orders)}"
+
+
+async def test_what_the_model_calls_for_three_times_in_one_turn_is_done_once(
+    autojump_clock: MockClock,
+) -> None:
+    shop = Shop()
+    async with runner(shop.order) as bench:
+        bench.taps.publish(TurnStarted(0.0, 1))
+        await wait_all_tasks_blocked()
+        bench.call("order", "c1", what="tea")
+        bench.call("order", "c2", what="tea")
+        results = [await bench.result() for _ in range(2)]
+        bench.call("order", "c3", what="tea")
+        bench.taps.publish(TurnStarted(3.0, 1))  # more of the same turn, which the service had split
+        await wait_all_tasks_blocked()
+        bench.call("order", "c4", what="tea")
+        results += [await bench.result() for _ in range(2)]
+        assert shop.orders == ["tea"]
+        assert sorted(result.call_id for result in results) == ["c1", "c2", "c3", "c4"], "each is answered"
+        assert {result.result for result in results} == {"order 1"}, "with what the first has returned"
+
+
+@pytest.mark.parametrize("more", [TurnStarted(9.0, 2), AskSent(ReplyCreate("They typed: tea"), 0)])
+async def test_in_another_turn_the_same_words_are_another_wish(
+    more: Happening, autojump_clock: MockClock
+) -> None:
+    shop = Shop()
+    async with runner(shop.order) as bench:
+        bench.taps.publish(TurnStarted(0.0, 1))
+        await wait_all_tasks_blocked()
+        bench.call("order", "c1", what="tea")
+        await bench.result()
+        bench.taps.publish(more)
+        await wait_all_tasks_blocked()
+        bench.call("order", "c2", what="tea")
+        assert (await bench.result()).result == "order 2"
+
+
+async def test_a_tool_that_may_be_repeated_runs_each_time(autojump_clock: MockClock) -> None:
+    rolled: list[int] = []
+
+    @tool(repeatable=True)
+    async def roll() -> int:
+        """Rolls a die."""
+        rolled.append(len(rolled) + 1)
+        return rolled[-1]
+
+    async with runner(roll) as bench:
+        bench.call("roll", "c1")
+        bench.call("roll", "c2")
+        assert sorted([(await bench.result()).result, (await bench.result()).result]) == ["1", "2"]
+
+
+async def test_who_calls_again_after_a_failure_tries_again(autojump_clock: MockClock) -> None:
+    tries: list[str] = []
+
+    async def fetch() -> str:
+        """Fetches."""
+        tries.append("")
+        if len(tries) == 1:
+            raise OSError("the line is bad")
+        return "here it is"
+
+    async with runner(fetch) as bench:
+        bench.call("fetch", "c1")
+        assert (await bench.result()).is_error
+        bench.call("fetch", "c2")
+        assert (await bench.result()).result == "here it is"

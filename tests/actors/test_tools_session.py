@@ -98,7 +98,9 @@ async def talk(
         )
         settings = ToolSettings(functions=tools, send_results=send_results)
         nursery.start_soon(session.run)
-        nursery.start_soon(ToolRunner(settings, events.receiver(), requests.sender(), taps).run)
+        nursery.start_soon(
+            ToolRunner(settings, events.receiver(), taps.tap("tools"), requests.sender(), taps).run
+        )
         found = Talk(server)
         await found.until(SessionUpdate)
         await trio.sleep(2)

@@ -6,28 +6,22 @@ import pytest
 
 from channels.agent_state import THINKS_AT_MOST_S, AgentState, StateKeeper
 from channels.happenings import (
+    CallEnded,
+    FloorHolder,
+    FloorPassed,
     Happening,
-    Interrupted,
-    ReplyBegan,
-    ReplyEnded,
-    ReplyOutcome,
     SessionLost,
     SessionStarted,
     ToolAnswered,
     ToolCalled,
     ToolDropped,
-    TurnStarted,
-    TurnStopped,
-    VoiceHeld,
-    VoiceResumed,
 )
 
 STARTED = SessionStarted("s", resumed=False)
 LOST = SessionLost("why", retry_in_s=1.0)
-BEGAN = ReplyBegan("r", 0.0)
+NOBODY, PERSON, ANSWER, AGENT = (FloorPassed(holder, 1, 0.0) for holder in FloorHolder)
 CALLED = ToolCalled("c1", "look_up")
 ANSWERED = ToolAnswered("c1", "look_up", 100)
-ENDED = ReplyEnded("r", ReplyOutcome.PLAYED, 1000, "", 0.0)
 
 
 @pytest.mark.parametrize(
@@ -35,26 +29,28 @@ ENDED = ReplyEnded("r", ReplyOutcome.PLAYED, 1000, "", 0.0)
     [
         ([], AgentState.INITIALIZING),
         ([STARTED], AgentState.LISTENING),
-        ([STARTED, TurnStopped(0.0)], AgentState.THINKING),
-        ([STARTED, TurnStopped(0.0), BEGAN], AgentState.SPEAKING),
-        ([STARTED, TurnStopped(0.0), TurnStarted(0.0)], AgentState.LISTENING),
-        ([STARTED, BEGAN, ENDED], AgentState.LISTENING),
-        ([STARTED, BEGAN, VoiceHeld(0.0)], AgentState.LISTENING),
-        ([STARTED, BEGAN, VoiceHeld(0.0), VoiceResumed(0.0, 0)], AgentState.SPEAKING),
-        ([STARTED, BEGAN, VoiceHeld(0.0), Interrupted("r", 0.0)], AgentState.LISTENING),
-        ([STARTED, BEGAN, VoiceHeld(0.0), Interrupted("r", 0.0), BEGAN], AgentState.SPEAKING),
+        ([STARTED, PERSON], AgentState.LISTENING),
+        ([STARTED, PERSON, ANSWER], AgentState.THINKING),
+        ([STARTED, PERSON, ANSWER, AGENT], AgentState.SPEAKING),
+        ([STARTED, PERSON, ANSWER, PERSON], AgentState.LISTENING),
+        ([STARTED, AGENT, PERSON], AgentState.LISTENING),
+        ([STARTED, AGENT, PERSON, AGENT], AgentState.SPEAKING),
+        ([STARTED, AGENT, NOBODY], AgentState.LISTENING),
         ([STARTED, CALLED], AgentState.THINKING),
-        ([STARTED, BEGAN, CALLED], AgentState.SPEAKING),
-        ([STARTED, BEGAN, CALLED, ENDED], AgentState.THINKING),
-        ([STARTED, CALLED, TurnStarted(0.0)], AgentState.LISTENING),
+        ([STARTED, AGENT, CALLED], AgentState.SPEAKING),
+        ([STARTED, AGENT, CALLED, NOBODY], AgentState.THINKING),
+        ([STARTED, CALLED, PERSON], AgentState.LISTENING),
         ([STARTED, CALLED, ANSWERED], AgentState.THINKING),
-        ([STARTED, CALLED, ANSWERED, BEGAN, ENDED], AgentState.LISTENING),
+        ([STARTED, CALLED, ANSWERED, AGENT, NOBODY], AgentState.LISTENING),
         ([STARTED, CALLED, ToolDropped("c1", "look_up", "why")], AgentState.LISTENING),
         ([STARTED, CALLED, LOST, STARTED], AgentState.LISTENING),
         ([STARTED, LOST], AgentState.INITIALIZING),
-        ([STARTED, BEGAN, LOST], AgentState.SPEAKING),
-        ([STARTED, BEGAN, LOST, ENDED], AgentState.INITIALIZING),
-        ([STARTED, BEGAN, LOST, STARTED], AgentState.SPEAKING),
+        ([STARTED, AGENT, LOST], AgentState.SPEAKING),
+        ([STARTED, AGENT, LOST, NOBODY], AgentState.INITIALIZING),
+        ([STARTED, AGENT, LOST, STARTED], AgentState.SPEAKING),
+        ([STARTED, CallEnded("nobody spoke for long")], AgentState.IDLE),
+        ([STARTED, AGENT, CallEnded("everybody left")], AgentState.SPEAKING),
+        ([STARTED, CALLED, CallEnded("everybody left"), STARTED], AgentState.LISTENING),
     ],
 )
 def test_the_state_follows_from_what_happened(happenings: list[Happening], state: AgentState) -> None:
@@ -64,9 +60,10 @@ def test_the_state_follows_from_what_happened(happenings: list[Happening], state
     assert keeper.state is state
 
 
-def test_a_turn_without_an_answer_is_not_thought_about_for_ever() -> None:
+def test_a_result_without_an_answer_is_not_thought_about_for_ever() -> None:
     keeper = StateKeeper()
-    keeper.take(STARTED, 0.0)
-    keeper.take(TurnStopped(1.0), 1.0)
+    for happening in (STARTED, CALLED):
+        keeper.take(happening, 0.0)
+    keeper.take(ANSWERED, 1.0)
     assert keeper.pass_time(keeper.thinking_until - 0.1) is AgentState.THINKING
     assert keeper.pass_time(1.0 + THINKS_AT_MOST_S) is AgentState.LISTENING

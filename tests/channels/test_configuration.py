@@ -18,8 +18,10 @@ TURNS = "session.input.turn_detection"
 
 
 def test_each_source_wins_over_the_one_before_it(person: Person) -> None:
-    file = 'barge_in.longest_hold_ms = 1000\nspeaker.queue_size_ms = 200\n'
+    file = (
+        "barge_in.longest_hold_ms = 1000\nspeaker.queue_size_ms = 200\n"
         'profile = "standard"\nlivekit.room_name = "a"'
+    )
     in_force = person.configure(
         file,
         dotenv="HOLD_MS=2000\nQUEUE_SIZE_MS=300\nVOICE_AGENT_PROFILE=deliberate\n",
@@ -54,7 +56,7 @@ def test_actors_get_what_was_configured(person: Person) -> None:
     account = {"LIVEKIT_URL": "wss://x.livekit.cloud", "LIVEKIT_API_KEY": "APIabc"}
     account |= {"LIVEKIT_API_SECRET": "s3cret-s3cret", "ASSEMBLYAI_API_KEY": "k3y-k3y-k3y"}
     settings = person.configure(
-        'profile = "fast-paced"\nhold.longest_ms = 0\nsession.output.voice = "eve"',
+        'profile = "fast-paced"\nbarge_in.longest_hold_ms = 0\nsession.output.voice = "eve"',
         env=account,
         required=ACCOUNT,
     ).settings()
@@ -108,8 +110,8 @@ def test_actors_get_what_was_configured(person: Person) -> None:
             "there is no setting input (in agent.json); did you mean session.input?",
         ),
         (
-            {"hold": 3},
-            "hold in agent.json is not a table (found 3); write [hold] above its settings",
+            {"barge_in": 3},
+            "barge_in in agent.json is not a table (found 3); write [barge_in] above its settings",
         ),
         (
             {"session": {"llm": []}},
@@ -155,7 +157,8 @@ def test_a_mistake_in_a_file_is_one_line_with_its_path_the_value_the_range_and_t
 
 def test_all_mistakes_are_said_in_one_go_wherever_they_are(person: Person) -> None:
     lines = person.problems(
-        'profile = "hasty"\nhold.longest_ms = -1\nhold.lingr_ms = 5\nsession.output.voice = "james"',
+        'profile = "hasty"\nsession.output.voice = "james"\n'
+        "barge_in.longest_hold_ms = -1\nbarge_in.lingr_ms = 5",
         dotenv="QUEUE_SIZE_MS=fast\n",
         env={"LIVEKIT_URL": "nowhere"},
         flags={f"{TURNS}.vad_threshold": "2"},
@@ -234,8 +237,8 @@ def test_a_file_that_is_not_there_is_named(person: Person) -> None:
     ("assignment", "line"),
     [
         (
-            "hold.longest=3",
-            "there is no setting hold.longest (in --set); did you mean barge_in.longest_hold_ms?",
+            "barge_in.longest_hold=3",
+            "there is no setting barge_in.longest_hold (in --set); did you mean barge_in.longest_hold_ms?",
         ),
         (
             "input.turn_detection.min_silence=3",
@@ -334,4 +337,4 @@ def test_a_value_that_may_be_a_secret_in_the_wrong_place_is_not_quoted(person: P
     lines = person.problems(everywhere)
     assert len(lines) == 10
     assert secret not in "\n".join(lines)
-    assert secret not in "\n".join(person.problems(json.loads(json.dumps({"hold": {secret * 4: 1}}))))
+    assert secret not in "\n".join(person.problems(json.loads(json.dumps({"barge_in": {secret * 4: 1}}))))

@@ -236,14 +236,14 @@ def test_a_queue_that_a_speaker_can_have_is_taken(value: str) -> None:
     assert read({**GOOD, "QUEUE_SIZE_MS": value})[0].speaker.queue_size_ms == int(value)
 
 
-@pytest.mark.parametrize("value", ["-1", "10001", "3000.0", "3 s", "٣٠٠٠", "9" * 5000])
+@pytest.mark.parametrize("value", ["-1", "60001", "3000.0", "3 s", "٣٠٠٠", "9" * 5000])
 def test_a_hold_that_nobody_would_wait_for_is_refused(value: str) -> None:
     (line,) = problems({**GOOD, "HOLD_MS": value})
-    assert "from 0 to 10000" in line
+    assert "from 0 to 60000" in line
     assert len(line) < 200
 
 
-@pytest.mark.parametrize("value", ["0", "3000", "10000"])
+@pytest.mark.parametrize("value", ["0", "3000", "60000"])
 def test_holding_can_be_made_shorter_or_switched_off(value: str) -> None:
     assert read({**GOOD, "HOLD_MS": value})[0].barge_in.longest_hold_ms == int(value)
 

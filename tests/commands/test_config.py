@@ -28,7 +28,7 @@ def test_with_nothing_set_it_shows_every_setting_and_that_nothing_is_sent(shell:
 
 
 def test_it_shows_where_each_value_comes_from_and_masks_what_is_secret(shell: Shell) -> None:
-    (shell.folder / "agent.toml").write_text('profile = "deliberate"\nhold.linger_ms = 900\n')
+    (shell.folder / "agent.toml").write_text('profile = "deliberate"\nbarge_in.linger_ms = 900\n')
     outcome = shell.run(
         *"config --config agent.toml --voice anna --template support --var company=Acme".split(),
         *("--set", "speaker.queue_size_ms=200"),

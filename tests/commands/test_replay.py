@@ -28,7 +28,7 @@ def a_call() -> Script:
     script.says(5.0, 6.8, "Tell me a story, please.")
     script.reply(7.9, "r2", STORY, burst=True)
     script.sound(9.5, 9.9)  # a cough
-    script.says(13.5, 15.6, "Stop, that is enough.", decided_after=1.3)
+    script.says(13.5, 15.6, "Stop, that is enough.", named_after=1.3, interrupts="r2")
     script.reply(17.0, "r3", "Of course. What else would you like?")
     return script
 
@@ -47,7 +47,13 @@ def test_a_call_replays_as_it_was(recorded: Path, capsys: pytest.CaptureFixture[
     said = capsys.readouterr().out
     assert code == 0, said
     assert "no difference" in said
-    for what in ("3 × reply over", "1 × reply cut", "2 × voice held", "1 × voice given back"):
+    for what in (
+        "3 × reply over",
+        "1 × reply cut",
+        "2 × voice held",
+        "1 × voice given back",
+        "4 × floor: agent",
+    ):
         assert what in said
 
 
@@ -58,7 +64,8 @@ def test_another_setting_shows_what_would_have_happened_with_it(
     said = capsys.readouterr().out
     assert "voice held: recorded at 0:09.5" in said
     assert "replayed not at all" in said
-    assert "reply cut, r2: recorded at 0:14.8" not in said, "the service's decision is the same"
+    assert "reply over, r2: recorded cut" in said, "unheld it was over before the service decided"
+    assert "floor: person: recorded at 0:09.5" in said
 
 
 def test_an_agent_that_decides_otherwise_is_told_from_the_recorded_one(

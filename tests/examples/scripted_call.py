@@ -214,13 +214,18 @@ class Call:
                 await trio.sleep(0.01)
         return found[count - 1]
 
-    async def person_says(self, text: str, *, s: float = 1.0) -> None:
-        """Alice speaks; the service takes 0.3 s to notice each of beginning and end."""
+    async def person_says(self, text: str, *, s: float = 1.0, interrupts: str = "") -> None:
+        """Alice speaks; the service takes 0.3 s to notice each of beginning and end.
+
+        If she interrupts a reply, the service decides so at the end of her sentence.
+        """
         self.microphone.sounds(tone(s * 1000), trio.current_time())
         await trio.sleep(0.3)
         await self.service.send_event(SpeechStarted())
         await trio.sleep(s)
         await self.service.send_event(SpeechStopped())
+        if interrupts:
+            await self.service.send_event(ReplyDone(interrupts, "interrupted"))
         await self.service.send_event(UserTranscript(text))
 
     async def agent_says(self, reply_id: str, text: str, *, s: float = 2.0, pcm: bytes = b"") -> None:
@@ -245,6 +250,7 @@ class Call:
         """The service decides that the person speaks over a reply."""
         await self.service.send_event(SpeechStarted())
         await self.service.send_event(ReplyDone(reply_id, "interrupted"))
+        await self.service.send_event(SpeechStopped())
 
     async def service_hears(self, text: str) -> None:
         """The service understands something that is no turn, and lets the agent speak."""

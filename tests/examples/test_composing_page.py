@@ -22,7 +22,7 @@ import runner
 from channels.bounded import Receiver
 from channels.errors import SettingsError
 from channels.streams import Addition
-from channels.wire.messages import ConversationMessage
+from channels.wire.messages import SessionUpdate
 from commands.added import read_addition
 from commands.graph import draw
 from tests.examples.additions import Blocked
@@ -88,7 +88,9 @@ async def test_the_third_step_asks_the_agent_to_be_brief(
     step = added(tmp_path, "talk_time.py", files(PAGE, "talk_time.py")[2], "TalkTime", most)
     async with scripted_call(step) as call:
         await talk(call)
-        assert len(call.asked(ConversationMessage)) == asked
+        updates = call.asked(SessionUpdate)[1:]
+        assert len(updates) == asked
+        assert all("You talk more" in update.session["system_prompt"] for update in updates)
 
 
 def test_the_fourth_step_is_a_test_that_passes_and_can_fail(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import trio
 from trio.testing import MockClock
 
 from channels.errors import ActorFailed, SettingsError
-from channels.happenings import Leaving, ReplyEnded
+from channels.happenings import Leaving, PersonSaid, ReplyEnded
 from channels.streams import Addition
 from channels.wire.messages import ReplyCreate, SessionEnd, SessionUpdate
 from examples.moderator import Moderator, read_rules
@@ -31,16 +31,33 @@ async def test_what_fits_no_rule_changes_nothing(autojump_clock: MockClock) -> N
 async def test_a_rule_redirects_the_call(autojump_clock: MockClock) -> None:
     async with scripted_call(MODERATED) as call:
         await call.person_says("Could I SPEAK to your manager, please?")
-        await trio.sleep(0.1)
+        await call.agent_says("r1", "I am afraid not.", s=1)  # the service has its own answer
+        await trio.sleep(0.5)
+        assert call.asked(ReplyCreate) == [], "nobody is talked over"
+        await trio.sleep(1)
         assert call.asked(ReplyCreate) == [
             ReplyCreate("Tell the person that a colleague will call them back today.")
         ]
+        await call.agent_says("r2", "A colleague will call you back today.", s=1)
+        await trio.sleep(2)
         await call.person_says("Then diagnose my cough.")
         await trio.sleep(0.1)
         assert call.asked(SessionUpdate)[1].session == {
             "system_prompt": "You only help to find the right doctor now. Give no medical advice."
         }
         assert not call.over.is_set()
+
+
+async def test_a_rule_is_applied_once_to_a_turn_however_it_grows(autojump_clock: MockClock) -> None:
+    async with scripted_call(MODERATED) as call:
+        await call.person_says("Diagnose my cough,")
+        await call.person_says("please.")
+        await call.agent_says("r1", "Let me find you a doctor.", s=1)
+        await trio.sleep(2)
+        assert len(call.asked(SessionUpdate)) == 2
+        assert [said.text for said in call.happened(PersonSaid) if said.final] == [
+            "Diagnose my cough, please."
+        ]
 
 
 async def test_a_rule_ends_the_call_after_the_goodbye_was_heard(autojump_clock: MockClock) -> None:

@@ -15,7 +15,7 @@ import trio
 import webvtt
 from trio.testing import MockClock
 
-from channels.happenings import BystanderFailed
+from channels.happenings import BystanderFailed, ReplyBegan
 from channels.streams import Addition
 from examples.transcript_logger import TranscriptLogger
 from tests.examples.scripted_call import scripted_call
@@ -42,7 +42,8 @@ async def test_what_was_heard_is_written_down_with_who_and_when(
         await trio.sleep(3)
         await call.person_says("Is <tea> cheaper than R&D?", s=1)
         await call.agent_says("r2", "Tea is one euro and we never run out of it", s=5)
-        await trio.sleep(2.55)
+        await call.until(ReplyBegan, 2)
+        await trio.sleep(2.4)
         await call.service_interrupts("r2")
         await trio.sleep(1)
         await call.leave()
@@ -85,6 +86,27 @@ async def test_a_word_thrown_in_parts_the_reply_that_goes_on(call_clock: MockClo
     ]
     starts = [cue.start for cue in subtitles(tmp_path)]
     assert starts == sorted(starts)
+
+
+async def test_a_sentence_that_the_service_took_for_two_is_one_line(
+    call_clock: MockClock, tmp_path: Path
+) -> None:
+    async with scripted_call(Addition(TranscriptLogger, {"folder": str(tmp_path)})) as call:
+        await trio.sleep(1)
+        await call.person_says("I would like", s=1)
+        await call.person_says("a table for two.", s=1)
+        await call.agent_says("r1", "With pleasure.", s=2)
+        await trio.sleep(4)
+        await call.person_says("Thanks.", s=0.5)
+        await trio.sleep(0.5)
+    lines = lines_of(tmp_path)
+    assert [(line["who"], line["text"]) for line in lines] == [
+        ("person", "I would like a table for two."),
+        ("agent", "With pleasure."),
+        ("person", "Thanks."),
+    ], "the last of which nobody answered"
+    begins, ends = (datetime.fromisoformat(lines[0][when]) for when in ("begins", "ends"))
+    assert (ends - begins).total_seconds() == pytest.approx(2.6, abs=0.1)
 
 
 async def test_what_was_said_when_the_call_ended_is_not_lost(call_clock: MockClock, tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ SETTINGS = Settings(
     LiveKitSettings("ws://127.0.0.1:7880", "APIkey", Secret(LIVEKIT_SECRET), "tea room"),
     ApiSettings("ws://127.0.0.1:4711/v1/ws", Secret(KEY)),
     SpeakerSettings(100),
-    BargeInSettings(3000, 800),
+    BargeInSettings(longest_hold_ms=3000, linger_ms=800),
 )
 
 MS_A_CHARACTER = 70
@@ -103,15 +103,19 @@ class Script:
         self._cue(begins + 0.09, SoundStarted(begins))
         self._cue(ends + 0.31, SoundStopped(ends))
 
-    def says(self, begins: float, ends: float, text: str, *, decided_after: float = 0.3) -> None:
-        """The person says something and the service understands."""
+    def says(
+        self, begins: float, ends: float, text: str, *, named_after: float = 0.3, interrupts: str = ""
+    ) -> None:
+        """The person says something and the service understands; at its end it may decide on a reply."""
         self.sound(begins, ends)
-        self._cue(begins + decided_after, SpeechStarted())
+        self._cue(begins + named_after, SpeechStarted())
         words = text.split()
         for count in range(1, len(words)):
-            heard_at = begins + decided_after + (ends - begins - decided_after) * count / len(words)
+            heard_at = begins + named_after + (ends - begins - named_after) * count / len(words)
             self._cue(heard_at, UserTranscriptDelta(" ".join(words[:count])))
         self._cue(ends + 0.6, SpeechStopped())
+        if interrupts:
+            self._cue(ends + 0.61, ReplyDone(interrupts, "interrupted"))
         self._cue(ends + 0.65, UserTranscript(text))
 
     def _cue(self, at: float, what: ApiEvent | SoundStarted | SoundStopped) -> None:
