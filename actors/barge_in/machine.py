@@ -277,11 +277,16 @@ class _Step:
         self._settle_wait()
         turn = self.conversation.turn
         heard_out = turn.aside and not turn.speaking and not self.conversation.floor.holds
-        if not turn.over and (heard_out or (not turn.speaking and self._agent_is_heard_again())):
-            self.change(turn=turn.end())
-        if self.conversation.turn.complete and not self.conversation.turn.told:
+        if heard_out or (not turn.speaking and self._agent_is_heard_again()):
+            self._end_turn()
+        elif turn.complete and not turn.told:
             self._tell_turn()
         self._settle_holder()
+
+    def _end_turn(self) -> None:
+        self.change(turn=self.conversation.turn.end())
+        if self.conversation.turn.complete and not self.conversation.turn.told:
+            self._tell_turn()
 
     def _agent_is_heard_again(self) -> bool:
         return not self.conversation.floor.holds and self.conversation.is_heard()
@@ -450,6 +455,8 @@ class _Step:
             return
         self.change(playing=(reply_id, played_ms))
         if audible and not reply.audible:
+            if not (self.conversation.turn.speaking or self.conversation.floor.holds):
+                self._end_turn()  # what the person said stands before what answers it
             self.happenings.append(ReplyBegan(reply_id, self.now))
         told = reply.words_played(played_ms)
         if told > reply.words_told:
