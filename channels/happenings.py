@@ -171,7 +171,7 @@ class RequestWithheld:
 
 @attrs.frozen
 class PersonTyped:
-    """Somebody in the room typed a message, or pressed keys, and it is told to the model."""
+    """Somebody in the room typed a message, and it is told to the model."""
 
     identity: str
     text: str

@@ -176,6 +176,12 @@ class FloorState:
         return self.floor is Floor.EXCUSED and unfinished
 
     @property
+    def awaits_decision(self) -> bool:
+        """Whether the service has said that the person has finished, and the ear agrees."""
+        named = self.floor is Floor.FADING and self.stopped_at > self.sound_at
+        return named or self.floor is Floor.DECIDING
+
+    @property
     def believes(self) -> bool:
         """Whether a hint may hold the voice."""
         return self.settings.longest_hold_ms > 0 and self.unconfirmed < TRUSTED_UNCONFIRMED
@@ -199,11 +205,9 @@ class FloorState:
                 return ms.alone_ms / 1000
             case Floor.SPEAKING:
                 return math.inf if self.sounding else ms.alone_ms / 1000
-            case Floor.FADING if self.stopped_at >= self.sound_at:
-                return min(ms.decision_ms, ms.linger_ms) / 1000  # the service has named it already
-            case Floor.FADING:
+            case Floor.FADING if not self.awaits_decision:
                 return ms.linger_ms / 1000
-            case Floor.DECIDING:
+            case Floor.FADING | Floor.DECIDING:
                 return ms.decision_ms / 1000
             case Floor.EXCUSED if self.named:
                 return math.inf if self.sounding else ms.alone_ms / 1000

@@ -77,6 +77,9 @@ MOST_ENDED_REMEMBERED = 1024
 """Replies whose late sound is known to be late: at one reply in three seconds, some fifty minutes of them."""
 
 
+WORDS_OF_A_TURN = 3
+"""Fewer of them, said over the agent's voice, may be a back-channel ("uh-huh", "yeah, okay")."""
+
 WORDS_WITHIN_S = 1.0
 """From the end of a turn to its first words; without any it was no speech, and nobody waits for an answer."""
 
@@ -272,7 +275,7 @@ class _Step:
 
     def settle(self) -> None:
         """What follows from all that is known now."""
-        if self.conversation.floor.floor is Floor.DECIDING and not self.conversation.undecided():
+        if self.conversation.floor.awaits_decision and not self.conversation.undecided():
             self.signal_floor(FloorSignal.DECIDED)
         self._settle_wait()
         turn = self.conversation.turn
@@ -354,8 +357,22 @@ class _Step:
     def begin(self, reply_id: str) -> None:
         if self.conversation.life(reply_id) is not None:
             return
+        self._give_way()
         self.signal_living(Signal.LEFT_OPEN)
         self._put(reply_id, ReplyState(self.now))
+
+    def _give_way(self) -> None:
+        """What the service has done with long before it is heard, it cannot call interrupted any more.
+
+        Such a reply (it came in a burst, or ended while it was held) gives way when the person has said more
+        over it than an "mm-hm" and the service begins to answer that.
+        """
+        turn = self.conversation.turn
+        if turn.aside and not turn.speaking and len(turn.text.split()) >= WORDS_OF_A_TURN:
+            for reply_id, reply in self.conversation.replies.items():
+                if reply.life is Life.COMPLETE and reply.sounds:
+                    self.change(turn=self.conversation.turn.interrupt())
+                    self.signal(reply_id, Signal.INTERRUPTED)
 
     def signal_living(self, signal: Signal) -> None:
         for reply_id, reply in self.conversation.replies.items():

@@ -46,7 +46,8 @@ class Signal(enum.Enum):
     COMPLETED = "completed"
     """`reply.done` with any status but interrupted; it may follow `transcript.agent{interrupted: true}`."""
     INTERRUPTED = "interrupted"
-    """`reply.done{interrupted}` or `transcript.agent{interrupted: true}`: the service's decision."""
+    """`reply.done{interrupted}` or `transcript.agent{interrupted: true}`: the service's decision. Or the
+    answer to what was said over a reply that the service had done with."""
     LEFT_OPEN = "left open"
     """Another reply began, or a fresh session, before `reply.done`."""
     FINISHED = "finished"

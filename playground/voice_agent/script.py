@@ -281,12 +281,15 @@ class ScriptPlayer:
     Attributes:
         missed: expectations that were not met, with the number of their connection.
         played: how many connections have played all their steps.
+        ended: whether the last one has. A client may leave an earlier one before its end.
     """
 
     def __init__(self, script: Script) -> None:
         self.missed: list[tuple[int, Expect]] = []
         self.played = 0
-        self._connections = iter(script.connections)
+        self.ended = False
+        self._script = script
+        self._begun = 0
         self._watchers: list[Callable[[Step], None]] = []
 
     def watch(self, watcher: Callable[[Step], None]) -> None:
@@ -295,10 +298,11 @@ class ScriptPlayer:
 
     async def play(self, connection: Connection) -> None:
         """Plays the next connection's steps, then listens until the client is gone."""
-        steps = next(self._connections, None)
-        if steps is None:
+        if self._begun >= len(self._script.connections):
             await connection.send(Goodbye(1011, "the script has no more connections"))
             return
+        steps = self._script.connections[self._begun]
+        self._begun += 1
         ear = _Ear()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(ear.listen, connection)
@@ -326,6 +330,7 @@ class ScriptPlayer:
         except ConnectionGone:
             return
         self.played += 1
+        self.ended = self._begun == len(self._script.connections)
         while (message := await ear.next()) is not None:
             if isinstance(message, SessionEnd):
                 lasted = trio.current_time() - started

@@ -362,7 +362,7 @@ class AConversation(RuleBasedStateMachine):
         self.tell(SpeechStarted())
         self.now += 0.5
         self.service_hears_the_end(words=True)
-        reply_id = self.reply_starts()
+        reply_id = str(self.reply_starts())
         self.send_sound(reply_id, ReplyAudio(sound_of(self.told[reply_id].number, samples), reply_id))
         self.all_catch_up()
         assert not self.playout.held, "an answer begins at once"

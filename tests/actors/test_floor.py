@@ -11,7 +11,7 @@ from actors.barge_in.conversation import Conversation
 from actors.barge_in.floor import FLOOR_TABLE, TRUSTED_UNCONFIRMED, Floor, FloorSignal, FloorState
 from actors.barge_in.machine import Event, TimePassed, step
 from channels.happenings import FloorHolder, FloorPassed, Happening, SoundStarted, SoundStopped
-from channels.messages import Cut, Finished, Hold, Play, Playing, Resume, SpeakerCommand
+from channels.messages import Cut, Finish, Finished, Hold, Play, Playing, Resume, SpeakerCommand
 from channels.settings import BargeInSettings
 from channels.wire.events import (
     AgentTranscript,
@@ -219,6 +219,28 @@ def test_a_lone_end_of_speech_decides_about_the_sound_that_the_ear_heard() -> No
         (TimePassed(), 2.3),
     ]
     assert orders_after(talking(), *lone) == [HOLD, GOES_ON]
+
+
+@pytest.mark.parametrize(
+    ("said", "last"),
+    [("No, stop it please.", [CUT, Resume()]), ("Mm-hm.", [GOES_ON])],
+    ids=["a turn", "mm-hm"],
+)
+def test_a_reply_that_came_in_one_burst_gives_way_to_the_answer_to_what_was_said_over_it(
+    said: str, last: list[SpeakerCommand]
+) -> None:
+    """The service had done with it, so it cannot call it interrupted."""
+    over_it: Times = [
+        (ReplyDone("r"), 0.5),
+        (SoundStarted(1.0), 1.0),
+        (SpeechStarted(), 2.2),
+        (SoundStopped(2.6), 2.9),
+        (SpeechStopped(), 3.2),
+        (UserTranscript(said, "1"), 3.2),
+        (ReplyStarted("q"), 3.201),
+        (TimePassed(), 3.5),
+    ]
+    assert orders_after(talking(), *over_it) == [Finish("r"), HOLD, *last]
 
 
 def test_a_reply_that_is_called_interrupted_and_then_completed_is_cut() -> None:

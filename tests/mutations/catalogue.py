@@ -140,8 +140,8 @@ MUTATIONS = (
     Mutation(
         "the answer to a turn waits for a decision about nothing",
         _MACHINE,
-        "if self.conversation.floor.floor is Floor.DECIDING and not self.conversation.undecided():",
-        "if self.conversation.floor.floor is Floor.DECIDING and not self.conversation.replies:",
+        "self.conversation.floor.awaits_decision and not self.conversation.undecided():",
+        "self.conversation.floor.awaits_decision and not self.conversation.replies:",
     ),
     Mutation(
         "a turn of the person is told again and again",

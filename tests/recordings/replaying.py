@@ -98,7 +98,7 @@ async def replay(script: Script, *, tool_takes_s: float = 0.3) -> Replay:
         # The session has begun, and with it the first connection; what it began with orders nothing here.
         player.watch(lambda step: steps.append((trio.current_time(), step)))
         with trio.fail_after(_AT_MOST_S):
-            while player.played < len(script.connections):
+            while not player.ended:
                 assert call.failure is None
                 await trio.sleep(0.05)
             while trio.current_time() - max(at for at, _ in [*call.ears.heard[-1:], *steps[-1:]]) < _QUIET_S:
