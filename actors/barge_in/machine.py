@@ -77,6 +77,9 @@ MOST_ENDED_REMEMBERED = 1024
 """Replies whose late sound is known to be late: at one reply in three seconds, some fifty minutes of them."""
 
 
+MOST_WORDS = 4_000
+"""Of one reply: twenty minutes of talk. What is told beyond is not kept."""
+
 WORDS_OF_A_TURN = 3
 """Fewer of them, said over the agent's voice, may be a back-channel ("uh-huh", "yeah, okay")."""
 
@@ -449,7 +452,7 @@ class _Step:
 
     def add_word(self, reply_id: str, word: Word) -> None:
         reply = self.conversation.replies.get(reply_id)
-        if reply is None:
+        if reply is None or len(reply.words) >= MOST_WORDS:
             return
         words = list(reply.words)
         place = len(words)

@@ -96,6 +96,8 @@ class PersonTurn:
             words = turn.partial or (dict(turn.parts).get(item_id, "") if known else "")
         parts = [part for part in turn.parts if not known or part[0] != item_id]
         parts = [*parts, (item_id, words)][-MOST_PARTS:]
+        while len(parts) > 1 and sum(len(part) for _, part in parts) > LONGEST_TEXT:
+            del parts[0]
         return evolve(turn, parts=tuple(parts), partial="")
 
     def end(self) -> PersonTurn:
