@@ -172,7 +172,7 @@ class Channels:
         self.fills = Channel[Fill](
             "fills",
             capacity=1,
-            unit="sounds while a tool runs",
+            unit="sounds in a silence",
             full=Full.DROP_OLDEST,
             because="one that comes late fills no silence",
         )
@@ -320,6 +320,7 @@ def wire(
             c.room.receiver(),
             c.fills.receiver(),
             c.reports.receiver(),
+            taps.tap("controller"),
             c.orders.sender(),
             taps,
         ),

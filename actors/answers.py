@@ -29,12 +29,10 @@ from channels.happenings import (
     TurnStarted,
 )
 from channels.messages import Fill
-from channels.quoting import UNANSWERED, VERBATIM, quoted
+from channels.quoting import APOLOGY, UNANSWERED, quoted
 from channels.wire.messages import ClientMessage, ReplyCreate
 
 __all__ = ["AnswerWatch", "Attempts", "Wanted"]
-
-APOLOGY = f"{VERBATIM}Sorry, I have no answer to that just now. Could you say it again?"
 
 
 class Wanted(enum.Enum):
@@ -58,6 +56,8 @@ class Attempts:
     _trying: Wanted = field(default=Wanted.NOTHING, init=False)
     _request: ReplyCreate | None = field(default=None, init=False)
     """What was asked for."""
+    _seen: bool = field(default=False, init=False)
+    """A reply has begun since it was asked for."""
     overdue_at: float = field(default=math.inf, init=False)
     """When the attempt has failed."""
 
@@ -70,9 +70,12 @@ class Attempts:
                 self._try(Wanted.NOTHING)
             case AskSent(request=request) if request == self._request:
                 self.overdue_at = now + self.within_s
+                self._seen = False
+            case FloorPassed(holder=FloorHolder.ANSWER | FloorHolder.AGENT):
+                self._seen = True
             case AskGivenUp(request=request) if request == self._request:
                 return self._fail()
-            case FloorPassed(holder=FloorHolder.NOBODY) if self.overdue_at < math.inf:
+            case FloorPassed(holder=FloorHolder.NOBODY) if self._request is not None and self._seen:
                 return self._fail()  # its reply is over, and nobody heard it
             case _:
                 pass
@@ -87,11 +90,15 @@ class Attempts:
         self._request = request
 
     def _fail(self) -> Wanted:
-        return self._try(Wanted.APOLOGISE if self._trying is Wanted.ASK_AGAIN else Wanted.TONE)
+        match self._trying:
+            case Wanted.ASK_AGAIN:
+                return self._try(Wanted.APOLOGISE)
+            case _:
+                return self._try(Wanted.TONE)
 
     def _try(self, wanted: Wanted) -> Wanted:
         self._trying = Wanted.NOTHING if wanted is Wanted.TONE else wanted
-        self._request, self.overdue_at = None, math.inf
+        self._request, self.overdue_at, self._seen = None, math.inf, False
         return wanted
 
 

@@ -245,7 +245,7 @@ class FloorHolder(enum.Enum):
     """Who has the floor."""
 
     NOBODY = "nobody"
-    """All are silent, and nothing is due."""
+    """All are silent, and nothing is due but what a tool may return (`ToolCalled`, `ToolAnswered`)."""
     PERSON = "person"
     """The person speaks, or seems to. A voice of the agent waits."""
     ANSWER = "answer"
@@ -266,7 +266,7 @@ class FloorPassed:
 
 @attrs.frozen
 class AnswerMissing:
-    """The person has said something, and no answer was heard."""
+    """The person has said something, and no answer has come in time."""
 
     turn: int
     text: str

@@ -8,7 +8,17 @@ from __future__ import annotations
 
 import json
 
-__all__ = ["LONGEST_QUOTE", "PRESSED", "TYPED", "UNANSWERED", "VERBATIM", "quoted", "unquoted"]
+__all__ = [
+    "APOLOGY",
+    "LONGEST_QUOTE",
+    "PRESSED",
+    "TYPED",
+    "UNANSWERED",
+    "VERBATIM",
+    "is_second_try",
+    "quoted",
+    "unquoted",
+]
 
 LONGEST_QUOTE = 2_000
 """Characters: three minutes of reading."""
@@ -18,6 +28,8 @@ PRESSED = "The person pressed these keys on their phone: "
 UNANSWERED = "The person has said this and has had no answer. Answer it now: "
 VERBATIM = "Say exactly this, word for word, and nothing else: "
 """Followed by the owner's own text, as it is."""
+
+APOLOGY = f"{VERBATIM}Sorry, I have no answer to that just now. Could you say it again?"
 
 
 def quoted(text: str) -> str:
@@ -34,3 +46,8 @@ def unquoted(instructions: str, opening: str) -> str | None:
     except (ValueError, RecursionError):
         return None
     return words if isinstance(words, str) else None
+
+
+def is_second_try(instructions: str) -> bool:
+    """Whether this only makes up for an answer that did not come."""
+    return instructions == APOLOGY or instructions.startswith(UNANSWERED)

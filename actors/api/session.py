@@ -37,6 +37,7 @@ from actors.api.renewal import look_from
 from actors.api.retry import RetryPolicy
 from channels.bounded import Receiver, Sender
 from channels.happenings import (
+    AskSent,
     ModelFailed,
     RequestWithheld,
     ServiceComplained,
@@ -77,7 +78,14 @@ from channels.wire.failures import (
     failure_of,
     one_line,
 )
-from channels.wire.messages import ClientMessage, InputAudio, ReplyCancel, SessionEnd, SessionResume
+from channels.wire.messages import (
+    ClientMessage,
+    InputAudio,
+    ReplyCancel,
+    ReplyCreate,
+    SessionEnd,
+    SessionResume,
+)
 
 __all__ = ["ApiSession"]
 
@@ -329,6 +337,8 @@ class ApiSession:
             if at <= now:
                 request = self._call.going_on.request()
                 if request is not None:
+                    if isinstance(request, ReplyCreate):
+                        self.taps.publish(AskSent(request, 0))
                     with contextlib.suppress(ServiceError):
                         await self._send_request(connection, request)
                 return

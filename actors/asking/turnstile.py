@@ -12,16 +12,21 @@ import math
 from attrs import define, field, frozen
 
 from channels.happenings import (
+    AskSent,
     CallEnded,
     FloorHolder,
     FloorPassed,
     Happening,
+    ReplyBegan,
+    ReplyEnded,
     SessionLost,
     SessionStarted,
     ToolAnswered,
     ToolCalled,
     ToolDropped,
+    TurnStarted,
 )
+from channels.quoting import is_second_try
 from channels.wire.messages import ReplyCreate
 
 __all__ = ["MOST_WAITING", "WAITS_AT_MOST_S", "Turnstile", "Waiting"]
@@ -63,6 +68,10 @@ class Turnstile:
     _tools: set[str] = field(factory=set, init=False)
     _busy_until: float = field(default=-math.inf, init=False)
     """Until when the answer to what was sent last may still begin."""
+    _asking: bool = field(default=False, init=False)
+    """The reply that called a tool is not over: what is heard of it is no answer to the tool's result."""
+    _owed_until: float = field(default=-math.inf, init=False)
+    """Until when the answer to a tool's result may still begin."""
 
     def take(self, happening: Happening, now: float) -> list[tuple[ReplyCreate, str]]:
         """Something happened. Gives what is given up because of it, and why."""
@@ -70,14 +79,16 @@ class Turnstile:
             case SessionStarted(resumed=resumed):
                 self._in_session = True
                 if not resumed:
+                    self._owed_until, self._asking = -math.inf, False
                     # A greeting, or what the session itself has to say first, comes within this.
                     self._tools.clear()
                     self._busy_until = now + BEGINS_WITHIN_S / 5
             case SessionLost():
                 self._in_session = False
             case CallEnded():
-                self._in_session, self._busy_until = False, -math.inf
+                self._in_session, self._busy_until, self._owed_until = False, -math.inf, -math.inf
                 self._tools.clear()
+                self._asking = False
                 lost = [one.request for one in self.waiting]
                 self.waiting.clear()
                 return [(request, "the session is over") for request in lost]
@@ -85,11 +96,25 @@ class Turnstile:
                 self._holder = holder
                 if holder in (FloorHolder.ANSWER, FloorHolder.AGENT):
                     self._busy_until = -math.inf
+                    self._answer_begins()
+            case ReplyBegan():
+                self._answer_begins()
+                self._withdraw()
+            case ReplyEnded() if self._asking:
+                self._asking = False
+                if self._owed_until > -math.inf:
+                    self._owed_until = now + ANSWERED_WITHIN_S
+            case TurnStarted():
+                self._withdraw()
+            case AskSent():
+                self._busy_until = now + BEGINS_WITHIN_S
             case ToolCalled(call_id=call_id):
                 self._tools.add(call_id)
+                self._asking = True
+                self._withdraw()
             case ToolAnswered(call_id=call_id):
                 self._tools.discard(call_id)
-                self._busy_until = now + ANSWERED_WITHIN_S
+                self._owed_until = now + ANSWERED_WITHIN_S
             case ToolDropped(call_id=call_id):
                 self._tools.discard(call_id)
             case _:
@@ -111,7 +136,7 @@ class Turnstile:
 
     def next(self, now: float) -> Waiting | None:
         """The one whose turn it is, as being sent from now on."""
-        if not self.waiting or not self._is_free() or now < self._busy_until:
+        if not self.waiting or not self._is_free() or now < self._free_at():
             return None
         self._busy_until = now + BEGINS_WITHIN_S
         return self.waiting.pop(0)
@@ -121,7 +146,18 @@ class Turnstile:
         if not self.waiting:
             return math.inf
         until = min(one.until for one in self.waiting)
-        return min(until, self._busy_until) if self._is_free() else until
+        return min(until, self._free_at()) if self._is_free() else until
+
+    def _free_at(self) -> float:
+        return max(self._busy_until, self._owed_until)
+
+    def _answer_begins(self) -> None:
+        if not self._asking:
+            self._owed_until = -math.inf
+
+    def _withdraw(self) -> None:
+        """Nobody has to make up for an answer that is there after all, or for one that nobody waits for."""
+        self.waiting = [one for one in self.waiting if not is_second_try(one.request.instructions or "")]
 
     def _is_free(self) -> bool:
         return self._in_session and self._holder is FloorHolder.NOBODY and not self._tools

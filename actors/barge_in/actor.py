@@ -1,9 +1,9 @@
 """BargeInController: decides what of the service's sound is heard.
 
 In: the session's events, the person's first and last sounds, whether the room can be reached, what fills a
-silence, and the speaker's reports. Out: commands to the speaker, happenings to the taps. The decisions are
-`machine.step`; this actor only moves messages, and waits for nothing but the next one, so that an
-interruption is never behind anything slower than memory.
+silence, when tools return, and the speaker's reports. Out: commands to the speaker, happenings to the taps.
+The decisions are `machine.step`; this actor only moves messages, and waits for nothing but the next one, so
+that an interruption is never behind anything slower than memory.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from actors.barge_in.conversation import Conversation
 from actors.barge_in.floor import FloorState
 from actors.barge_in.machine import Event, TimePassed, step
 from channels.bounded import Receiver, Sender
-from channels.happenings import SoundStarted, SoundStopped, Taps
+from channels.happenings import Happening, SoundStarted, SoundStopped, Taps, ToolAnswered, ToolDropped
 from channels.messages import ApiEvent, Fill, RoomAway, RoomBack, SpeakerCommand, SpeakerReport
 from channels.settings import BargeInSettings
 
@@ -32,6 +32,7 @@ class BargeInController:
     room: Receiver[RoomAway | RoomBack]
     fills: Receiver[Fill]
     reports: Receiver[SpeakerReport]
+    happenings: Receiver[Happening]
     commands: Sender[SpeakerCommand]
     taps: Taps
     conversation: Conversation = field(init=False)
@@ -48,17 +49,24 @@ class BargeInController:
             self.room,
             self.fills,
             self.reports,
+            self.happenings,
             self.commands,
             trio.open_nursery() as nursery,
         ):
-            nursery.start_soon(self._take_all, self.sounds)
+            nursery.start_soon(self._hear)
             nursery.start_soon(self._take_all, self.room)
             nursery.start_soon(self._take_all, self.fills)
             nursery.start_soon(self._take_all, self.reports)
+            nursery.start_soon(self._watch_tools)
             nursery.start_soon(self._watch_deadline)
             async for event in self.events:
                 self._take(event)
             nursery.cancel_scope.cancel()
+
+    async def _hear(self) -> None:
+        await self._take_all(self.sounds)
+        # Nobody hears any more how a sound ends.
+        self._take(SoundStopped(trio.current_time()))
 
     async def _take_all(
         self,
@@ -69,6 +77,11 @@ class BargeInController:
     ) -> None:
         async for message in messages:
             self._take(message)
+
+    async def _watch_tools(self) -> None:
+        async for happening in self.happenings:
+            if isinstance(happening, ToolAnswered | ToolDropped):
+                self._take(happening)
 
     async def _watch_deadline(self) -> None:
         while True:

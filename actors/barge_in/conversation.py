@@ -11,12 +11,16 @@ from collections.abc import Mapping
 from attrs import field, frozen
 
 from actors.barge_in.floor import FloorState
-from actors.barge_in.said import PersonTurn
+from actors.barge_in.said import PersonTurn, words_of
 from actors.barge_in.table import LIVING, Life
 from channels.happenings import FloorHolder
 from channels.settings import BargeInSettings
 
 __all__ = ["Conversation", "ReplyState", "Word"]
+
+STUCK_AFTER_S = 30.0
+"""A reply of which nothing came and nothing was heard for so long has lost its end: the service was seen to
+think for up to 4.9 s."""
 
 UNNAMED = "unnamed"
 """The reply of sound that names none, before any reply was announced."""
@@ -91,10 +95,16 @@ class Conversation:
     """Of the person."""
     holder: FloorHolder = FloorHolder.NOBODY
     """Who has the floor, as it was told."""
+    tools: frozenset[str] = frozenset()
+    """Calls that have not returned."""
     overdue_at: float = math.inf
     """When the answer to the person's turn is missed; infinity while none is due."""
     playing: tuple[str, float] | None = None
     """The reply that was played last, and how many ms of it."""
+    moved_at: float = math.inf
+    """When something last came of a reply that is arriving, or was played; infinity: none is, or it waits."""
+    connected: bool = False
+    """There is a session that may answer."""
     away: bool = False
     """The room cannot be reached: the voice waits, whoever has the floor."""
     filler: str | None = None
@@ -106,7 +116,7 @@ class Conversation:
     @property
     def deadline(self) -> float:
         """When to look again even if nothing happens (s; infinity: never)."""
-        return min(self.floor.deadline, self.overdue_at)
+        return min(self.floor.deadline, self.overdue_at, self.moved_at + STUCK_AFTER_S)
 
     def living(self) -> list[ReplyState]:
         """The replies that are still to be heard."""
@@ -123,6 +133,16 @@ class Conversation:
     def is_heard(self) -> bool:
         """Whether the room is hearing the agent, or would but for a hold."""
         return any(reply.audible for reply in self.living())
+
+    def may_be_stuck(self) -> bool:
+        """Whether a reply is expected to move: it is arriving, waits for nobody and for no tool."""
+        arriving = any(reply.life is Life.ARRIVING and not reply.acts for reply in self.replies.values())
+        return arriving and not self.floor.holds and not self.away
+
+    def echoes(self, text: str) -> bool:
+        """Whether all of these words are among those that the agent is saying."""
+        said = {word for reply in self.living() for one in reply.words for word in words_of(one.text)}
+        return set(words_of(text)) <= said
 
     def undecided(self) -> bool:
         """Whether there is a reply that the person may have interrupted in what they have finished saying."""

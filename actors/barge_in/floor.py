@@ -23,9 +23,10 @@ from channels.settings import BargeInSettings
 __all__ = ["FLOOR_TABLE", "HOLDING", "Floor", "FloorOrder", "FloorSignal", "FloorState", "order_between"]
 
 TRUSTED_UNCONFIRMED = 3
-"""So many holds in a row that the service did not decide to be interruptions, and the hints are not believed
-until it does, or until somebody speaks while the agent is silent: the microphone hears the agent's own voice,
-or a radio. A hold that ends by its bound counts as that many."""
+"""So many holds in a row of a voice that was being heard, and none was an interruption: the hints are not
+believed any more, since the microphone hears the agent's own voice, or a radio. A hold that ends by its bound
+counts as that many. They are believed again when the service decides on an interruption, or somebody says
+what is no echo: anything while the agent is silent, or a word or two that the agent has not said."""
 
 NAMED_WITHIN_S = 2.5
 """So long after a sound the service may still name it: up to 2.2 s were seen while the agent talks."""
@@ -116,12 +117,13 @@ FLOOR_TABLE: Mapping[Floor, Mapping[FloorSignal, Floor]] = {
         Floor.SPEAKING,
         STOPPED=Floor.DECIDING,
         TOO_SOON=Floor.SOUNDING,
-        # The decision cuts what was said; the person goes on speaking, and what comes next waits for them.
+        # No DECIDED: it cuts what was said, and what comes next waits for the person, who goes on speaking.
         DEADLINE=Floor.FREE,
     ),
     Floor.DECIDING: _row(
         Floor.DECIDING,
         SOUND=Floor.SOUNDING,
+        SPEECH=Floor.SPEAKING,
         DECIDED=Floor.FREE,
         DEADLINE=Floor.FREE,
     ),
@@ -156,8 +158,14 @@ class FloorState:
     """Whether the ear hears a person, believed or not."""
     sound_at: float = -math.inf
     """When it began to."""
+    noisy: bool = False
+    """What the ear hears has outlasted what the service made of it: no person, until it ends."""
+    ended_named: bool = False
+    """The last end of speech that the service told of had a beginning."""
     waiting_since: float | None = None
     """Since when a voice waits; None: none does."""
+    may_echo: bool = False
+    """That voice was heard before, so that the hint may be its echo."""
     unconfirmed: int = 0
     """Holds in a row that were no interruptions."""
 
@@ -201,16 +209,18 @@ class FloorState:
         match self.floor:
             case Floor.FREE:
                 return math.inf
+            case Floor.SOUNDING if self.stopped_at > self.sound_at:
+                return NAMED_WITHIN_S  # whoever goes on is named again by then
             case Floor.SOUNDING:
                 return ms.alone_ms / 1000
             case Floor.SPEAKING:
-                return math.inf if self.sounding else ms.alone_ms / 1000
+                return math.inf if self.sounding and not self.noisy else ms.alone_ms / 1000
             case Floor.FADING if not self.awaits_decision:
                 return ms.linger_ms / 1000
             case Floor.FADING | Floor.DECIDING:
                 return ms.decision_ms / 1000
             case Floor.EXCUSED if self.named:
-                return math.inf if self.sounding else ms.alone_ms / 1000
+                return math.inf if self.sounding and not self.noisy else ms.alone_ms / 1000
             case Floor.EXCUSED:
                 return NAMED_WITHIN_S
 
@@ -225,12 +235,15 @@ class FloorState:
         named = self.named or signal is FloorSignal.SPEECH
         trusted = believed and self.believes
         taken = signal if trusted or self.holds else FloorSignal.DOUBTED
+        if signal is FloorSignal.SPEECH and self.floor is Floor.DECIDING and not self.ended_named:
+            taken = FloorSignal.DOUBTED  # a beginning that is told after its end
         return evolve(self, named=named).take(taken, now)
 
     def take(self, signal: FloorSignal, now: float) -> FloorState:
         """The floor after a signal that comes at `now`."""
-        if signal is FloorSignal.STOPPED and self.sounding:
+        if signal is FloorSignal.STOPPED and self.sounding and not self.noisy:
             signal = FloorSignal.TOO_SOON
+        outlasts = self.floor is Floor.SOUNDING and signal is FloorSignal.DEADLINE
         after = FLOOR_TABLE[self.floor][signal]
         stopped = signal in (FloorSignal.STOPPED, FloorSignal.TOO_SOON)
         if stopped and self.floor is Floor.EXCUSED and self.named:
@@ -243,6 +256,8 @@ class FloorState:
             since=now if renewed else self.since,
             stopped_at=now if stopped else self.stopped_at,
             named=self.named and not stopped,
+            noisy=self.noisy or outlasts,
+            ended_named=self.named if stopped else self.ended_named,
         )
 
     def hear(self, *, sounding: bool, now: float) -> FloorState:
@@ -251,18 +266,24 @@ class FloorState:
         return evolve(
             self,
             sounding=sounding,
+            noisy=self.noisy and sounding,
             sound_at=now if sounding else self.sound_at,
             since=now if renewed else self.since,
         )
 
-    def wait(self, now: float) -> FloorState:
-        """A voice begins to wait."""
-        return evolve(self, waiting_since=now)
+    def wait(self, now: float, *, heard: bool) -> FloorState:
+        """A voice begins to wait.
+
+        Args:
+            now: the time (s).
+            heard: some of it has been heard, so that the hint may be its echo.
+        """
+        return evolve(self, waiting_since=now, may_echo=heard)
 
     def give_back(self, now: float) -> FloorState:
         """A voice that waited goes on: it was no interruption."""
         outlasted = now >= self._bound()
-        unconfirmed = TRUSTED_UNCONFIRMED if outlasted else self.unconfirmed + 1
+        unconfirmed = TRUSTED_UNCONFIRMED if outlasted else self.unconfirmed + self.may_echo
         return evolve(self, waiting_since=None, unconfirmed=unconfirmed)
 
     def let_go(self) -> FloorState:

@@ -15,8 +15,8 @@ from typing import Any, TypeAlias
 
 import attrs
 
-from actors.barge_in.conversation import Conversation, ReplyState, Word
-from actors.barge_in.floor import Floor, FloorOrder, FloorSignal, FloorState, order_between
+from actors.barge_in.conversation import STUCK_AFTER_S, Conversation, ReplyState, Word
+from actors.barge_in.floor import FloorOrder, FloorSignal, FloorState, order_between
 from actors.barge_in.table import LIVING, TABLE, Life, Order, Signal
 from channels.happenings import (
     AnswerMissing,
@@ -31,6 +31,8 @@ from channels.happenings import (
     SessionConfigured,
     SoundStarted,
     SoundStopped,
+    ToolAnswered,
+    ToolDropped,
     TurnStarted,
     TurnStopped,
     VoiceHeld,
@@ -86,8 +88,11 @@ WORDS_OF_A_TURN = 3
 WORDS_WITHIN_S = 1.0
 """From the end of a turn to its first words; without any it was no speech, and nobody waits for an answer."""
 
-TOOL_ANSWERED_WITHIN_S = 130.0
-"""From a tool call to its answer: the longest time that a tool has by default, and some."""
+MOST_TOOLS = 32
+"""That are waited for at a time; no more of them run."""
+
+TOOL_ANSWERED_WITHIN_S = 330.0
+"""From a tool call to its answer: the longest time that a tool may have, and some."""
 
 
 @attrs.frozen
@@ -96,7 +101,16 @@ class TimePassed:
 
 
 Event: TypeAlias = (
-    ApiEvent | SpeakerReport | SoundStarted | SoundStopped | Fill | RoomAway | RoomBack | TimePassed
+    ApiEvent
+    | SpeakerReport
+    | SoundStarted
+    | SoundStopped
+    | ToolAnswered
+    | ToolDropped
+    | Fill
+    | RoomAway
+    | RoomBack
+    | TimePassed
 )
 Outcome: TypeAlias = tuple[Conversation, list[SpeakerCommand], list[Happening]]
 
@@ -134,10 +148,12 @@ def step(conversation: Conversation, event: Event, now: float) -> Outcome:
             turn.set_text(reply_id, text, interrupted=interrupted)
             if interrupted:
                 turn.interrupt(reply_id)
-        case ToolCall():
-            turn.call_tool(conversation.newest)
-        case ReplyFailed():
-            turn.change(turn=conversation.turn.end())  # it was told; nobody is asked again by itself
+        case ToolCall(call_id=call_id):
+            turn.call_tool(call_id, conversation.newest)
+        case ToolAnswered(call_id=call_id) | ToolDropped(call_id=call_id):
+            turn.end_tool(call_id)
+        case ReplyFailed(reply_id=reply_id):
+            turn.fail(reply_id)
         case Playing(reply_id=reply_id, played_ms=played_ms, audible=audible):
             turn.note_played(reply_id, played_ms, audible)
         case Fill(pcm=pcm):
@@ -149,7 +165,9 @@ def step(conversation: Conversation, event: Event, now: float) -> Outcome:
         case SessionReady(session_id=session_id, config=config):
             if session_id != conversation.session_id:
                 turn.signal_living(Signal.LEFT_OPEN)
-            turn.change(session_id=session_id, interruptible=is_interruptible(config))
+                turn.change(tools=frozenset())
+            turn.change(session_id=session_id, connected=True, interruptible=is_interruptible(config))
+            turn.await_answer()
             turn.happenings.append(SessionConfigured(config))
         case SessionUpdated(config=config):
             turn.change(interruptible=is_interruptible(config))
@@ -158,10 +176,12 @@ def step(conversation: Conversation, event: Event, now: float) -> Outcome:
             turn.understand(text)
         case UserTranscript(text=text, item_id=item_id):
             turn.settle_words(item_id, text)
-        case ConnectionBroke() if conversation.turn.speaking:
+        case ConnectionBroke():
             # A resumed session may go on with its reply; only a fresh one says that it will not. But nobody
-            # tells any more when the person has finished.
-            turn.finish_speech()
+            # tells any more when the person has finished, and nobody answers.
+            turn.change(connected=False)
+            if conversation.turn.speaking:
+                turn.finish_speech()
         case SessionOver():
             turn.leave_session()
         case _:
@@ -202,7 +222,7 @@ class _Step:
         """Now and then the service tells of an end, and of the words, before their beginning."""
         floor, turn = self.conversation.floor, self.conversation.turn
         just_now = self.now - floor.stopped_at <= floor.settings.decision_ms / 1000
-        return just_now and bool(turn.parts) and not turn.partial
+        return just_now and not floor.ended_named and bool(turn.parts) and not turn.partial
 
     def stop_speech(self) -> None:
         self.happenings.append(TurnStopped(self.now, self.conversation.turn.number))
@@ -222,7 +242,7 @@ class _Step:
         aside = self.conversation.has_voice()
         self.change(turn=self.conversation.turn.settle(item_id, text, aside=aside))
         if self.conversation.overdue_at < math.inf:
-            self.change(overdue_at=self._overdue_at(acted=self.conversation.turn.acted))
+            self.await_answer()
         self._say(certain=True)
 
     def start_sound(self) -> None:
@@ -275,12 +295,17 @@ class _Step:
             self.signal_floor(FloorSignal.DEADLINE)
         if self.now >= self.conversation.overdue_at:
             self._miss_answer("none")
+        if self.now >= self.conversation.moved_at + STUCK_AFTER_S:
+            for reply_id, reply in self.conversation.replies.items():
+                if reply.life is Life.ARRIVING and not reply.acts:
+                    self.signal(reply_id, Signal.LEFT_OPEN)
 
     def settle(self) -> None:
         """What follows from all that is known now."""
         if self.conversation.floor.awaits_decision and not self.conversation.undecided():
             self.signal_floor(FloorSignal.DECIDED)
         self._settle_wait()
+        self._settle_movement()
         turn = self.conversation.turn
         heard_out = turn.aside and not turn.speaking and not self.conversation.floor.holds
         if heard_out or (not turn.speaking and self._agent_is_heard_again()):
@@ -289,7 +314,20 @@ class _Step:
             self._tell_turn()
         self._settle_holder()
 
+    def _settle_movement(self) -> None:
+        if not self.conversation.may_be_stuck():
+            self.change(moved_at=math.inf)
+        elif self.conversation.moved_at == math.inf:
+            self.change(moved_at=self.now)
+
     def _end_turn(self) -> None:
+        turn = self.conversation.turn
+        if (
+            turn.aside
+            and 0 < len(turn.text.split()) < WORDS_OF_A_TURN
+            and not self.conversation.echoes(turn.text)
+        ):
+            self.change(floor=self.conversation.floor.trust())  # an "mm-hm" is a person, and no echo
         self.change(turn=self.conversation.turn.end())
         if self.conversation.turn.complete and not self.conversation.turn.told:
             self._tell_turn()
@@ -301,7 +339,7 @@ class _Step:
         floor, voice = self.conversation.floor, self.conversation.has_voice()
         if floor.waiting_since is None:
             if floor.holds and voice:
-                self.change(floor=floor.wait(self.now))
+                self.change(floor=floor.wait(self.now, heard=self.conversation.is_heard()))
                 self.happenings.append(VoiceHeld(self.now))
         elif not voice:
             self.change(floor=floor.let_go())
@@ -313,12 +351,20 @@ class _Step:
     def _settle_holder(self) -> None:
         holder = self.conversation.finds_holder()
         if holder is not self.conversation.holder:
-            overdue_at = self._overdue_at(acted=self.conversation.turn.acted)
-            self.change(holder=holder, overdue_at=overdue_at)
+            self.change(holder=holder, overdue_at=self._overdue_at())
             self.happenings.append(FloorPassed(holder, self.conversation.turn.number, self.now))
+
+    def fail(self, reply_id: str) -> None:
+        """The model behind a reply failed; that was told, and nobody is asked again by itself."""
+        if not self.conversation.turn.speaking:
+            self.change(turn=self.conversation.turn.end())
+        if not reply_id:
+            self.signal(self.conversation.newest, Signal.COMPLETED)  # the one that is being given
 
     def _miss_answer(self, why: str) -> None:
         turn = self.conversation.turn
+        if turn.speaking:
+            return
         missed = self.conversation.answer_is_due() and bool(turn.text)
         self.change(turn=turn.end(), overdue_at=math.inf)
         if missed:
@@ -330,11 +376,13 @@ class _Step:
         if not self.conversation.away and not self.conversation.floor.holds:
             self.commands.append(Hold())
         self.change(away=True)
+        self.await_answer()
 
     def find_room(self) -> None:
         if self.conversation.away and not self.conversation.floor.holds:
             self.commands.append(self._resume())
         self.change(away=False)
+        self.await_answer()
 
     def _command(self, command: Hold | Resume) -> None:
         # While the room is away the voice is held for that; whoever has the floor shows when it is back.
@@ -363,6 +411,8 @@ class _Step:
         self._give_way()
         self.signal_living(Signal.LEFT_OPEN)
         self._put(reply_id, ReplyState(self.now))
+        self.change(newest=reply_id)
+        self.await_answer()
 
     def _give_way(self) -> None:
         """What the service has done with long before it is heard, it cannot call interrupted any more.
@@ -373,7 +423,8 @@ class _Step:
         turn = self.conversation.turn
         if turn.aside and not turn.speaking and len(turn.text.split()) >= WORDS_OF_A_TURN:
             for reply_id, reply in self.conversation.replies.items():
-                if reply.life is Life.COMPLETE and reply.sounds:
+                over_it = reply.began_at < self.conversation.floor.stopped_at
+                if reply.life is Life.COMPLETE and reply.sounds and over_it:
                     self.change(turn=self.conversation.turn.interrupt())
                     self.signal(reply_id, Signal.INTERRUPTED)
 
@@ -398,6 +449,9 @@ class _Step:
         before = self.conversation.life(reply_id)
         if before is None and signal is Signal.FINISHED:
             return
+        if before is None and signal is Signal.SOUND:
+            self.begin(reply_id)
+            before = Life.ARRIVING
         after, order = TABLE[before or Life.ARRIVING][signal]
         match order:
             case Order.PLAY:
@@ -419,13 +473,16 @@ class _Step:
                 self._end(after, finished)
             else:
                 self._put(reply_id, attrs.evolve(self.conversation.replies[reply_id], life=after))
-        if order is Order.PLAY and sound and not self.conversation.replies[reply_id].sounds:
-            self._put(reply_id, attrs.evolve(self.conversation.replies[reply_id], sounds=True))
+        if order is Order.PLAY and sound:
+            self.change(moved_at=math.inf)
+            if not self.conversation.replies[reply_id].sounds:
+                self._put(reply_id, attrs.evolve(self.conversation.replies[reply_id], sounds=True))
+                self.await_answer()
 
     def fill(self, pcm: bytes) -> None:
         conversation = self.conversation
         busy = conversation.speaks() or conversation.filler is not None
-        if not busy and conversation.floor.floor is Floor.FREE:
+        if not (busy or conversation.floor.holds or conversation.floor.may_speak):
             filler = f"filler-{conversation.fillers}"
             self.change(filler=filler, fillers=conversation.fillers + 1)
             self.commands += [Play(filler, pcm), Finish(filler)]
@@ -435,16 +492,33 @@ class _Step:
             self.commands.append(Cut(self.conversation.filler))
             self.change(filler=None)
 
-    def call_tool(self, reply_id: str) -> None:
+    def call_tool(self, call_id: str, reply_id: str) -> None:
         reply = self.conversation.replies.get(reply_id)
         if reply is not None:
             self._put(reply_id, attrs.evolve(reply, acts=True))
-        self.change(turn=self.conversation.turn.act(), overdue_at=self._overdue_at(acted=True))
+        tools = self.conversation.tools
+        if len(tools) < MOST_TOOLS:
+            tools |= {call_id}
+        self.change(turn=self.conversation.turn.act(), tools=tools)
+        self.await_answer()
 
-    def _overdue_at(self, *, acted: bool) -> float:
-        if self.conversation.finds_holder() is not FloorHolder.ANSWER:
+    def end_tool(self, call_id: str) -> None:
+        """From now on the service has to say what it makes of it."""
+        if call_id in self.conversation.tools:
+            self.change(tools=self.conversation.tools - {call_id})
+            self.await_answer()
+
+    def await_answer(self) -> None:
+        """Something has changed in what an answer has to come through: its time begins anew."""
+        self.change(overdue_at=self._overdue_at())
+
+    def _overdue_at(self) -> float:
+        conversation = self.conversation
+        if conversation.finds_holder() is not FloorHolder.ANSWER or conversation.away:
             return math.inf
-        if acted:
+        if not conversation.connected:
+            return math.inf
+        if conversation.tools:
             return self.now + TOOL_ANSWERED_WITHIN_S
         if self.conversation.turn.text or self.conversation.speaks():
             return self.now + self.conversation.floor.settings.answer_within_ms / 1000
@@ -473,7 +547,7 @@ class _Step:
         reply = self.conversation.replies.get(reply_id)
         if reply is None:
             return
-        self.change(playing=(reply_id, played_ms))
+        self.change(playing=(reply_id, played_ms), moved_at=math.inf)
         if audible and not reply.audible:
             if not (self.conversation.turn.speaking or self.conversation.floor.holds):
                 self._end_turn()  # what the person said stands before what answers it
@@ -493,16 +567,12 @@ class _Step:
         before = len(self.happenings)
         self.signal_living(Signal.INTERRUPTED)
         del self.happenings[before:]
-        self.change(turn=self.conversation.turn.end())
+        self.change(turn=self.conversation.turn.end(), tools=frozenset(), connected=False)
         self.finish_speech()
         self._end_told_turn()
 
     def _put(self, reply_id: str, reply: ReplyState) -> None:
-        new = reply_id not in self.conversation.replies
-        self.change(
-            replies={**self.conversation.replies, reply_id: reply},
-            newest=reply_id if new else self.conversation.newest,
-        )
+        self.change(replies={**self.conversation.replies, reply_id: reply})
 
     def _end(self, life: Life, finished: Finished) -> None:
         reply_id, played_ms = finished.reply_id, finished.played_ms

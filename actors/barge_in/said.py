@@ -12,7 +12,7 @@ import re
 
 from attrs import evolve, frozen
 
-__all__ = ["PersonTurn"]
+__all__ = ["PersonTurn", "words_of"]
 
 LONGEST_TEXT = 4_000
 """Characters of one turn that are kept: four minutes of talk. Beyond it the beginning goes."""
@@ -110,9 +110,10 @@ class PersonTurn:
 
 
 def _same_beginning(before: str, after: str) -> bool:
-    one, other = _words(before), _words(after)
+    one, other = words_of(before), words_of(after)
     return bool(one) and other[: len(one)] == one
 
 
-def _words(text: str) -> list[str]:
+def words_of(text: str) -> list[str]:
+    """The words of a text, without punctuation and regardless of case."""
     return re.findall(r"\w+", text.casefold())

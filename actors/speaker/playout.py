@@ -180,7 +180,7 @@ class Playout:
         self.held, self._fade = False, None
         reply = self._replies.get(reply_id) if reply_id is not None else None
         if reply is not None:
-            back = reply.given - min(bytes_of_ms(from_ms), reply.given)
+            back = reply.given - min(bytes_of_ms(max(0.0, from_ms)), reply.given)
             if back <= bytes_of_ms(FARTHEST_BACK_MS):
                 reply.given -= back
 

@@ -20,6 +20,7 @@ from actors.tools.decisions import AnotherTurn, Event, Returned, Run, Send, Stop
 from channels.bounded import Receiver, Sender
 from channels.happenings import AskSent, Happening, Taps, TurnStarted
 from channels.messages import ToolEvent
+from channels.quoting import is_second_try
 from channels.settings import ToolSettings
 from channels.wire.messages import ClientMessage
 
@@ -78,7 +79,8 @@ class ToolRunner:
                 case TurnStarted(turn=turn) if turn != latest:
                     latest = turn
                     self._take(AnotherTurn(), nursery)
-                case AskSent():  # what somebody typed or pressed, say
+                case AskSent(request=request) if not is_second_try(request.instructions or ""):
+                    # What somebody typed or pressed, say.
                     self._take(AnotherTurn(), nursery)
                 case _:
                     pass

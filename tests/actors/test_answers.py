@@ -11,7 +11,7 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from actors.answers import APOLOGY, AnswerWatch
+from actors.answers import AnswerWatch
 from actors.barge_in.conversation import Conversation
 from actors.barge_in.machine import Event, TimePassed, step
 from channels.bounded import Channel, Full, Receiver
@@ -27,11 +27,12 @@ from channels.happenings import (
     SoundStarted,
     SoundStopped,
     Taps,
+    ToolAnswered,
     ToolCalled,
     TurnStarted,
 )
-from channels.messages import Fill, Finished, Playing
-from channels.quoting import UNANSWERED, unquoted
+from channels.messages import Fill, Finished, Playing, RoomAway, RoomBack
+from channels.quoting import APOLOGY, UNANSWERED, unquoted
 from channels.wire.events import (
     ReplyAudio,
     ReplyDone,
@@ -61,7 +62,7 @@ EMPTY: Steps = [0.5, ReplyStarted("r1"), 0.5, ReplyDone("r1"), Finished("r1", 0)
 
 def told(*events: Event | float) -> list[Happening]:
     """What is told of these events; a number lets so many seconds pass."""
-    conversation, now, found = Conversation(), 0.0, list[Happening]()
+    conversation, now, found = Conversation(connected=True), 0.0, list[Happening]()
 
     def take(event: Event) -> None:
         nonlocal conversation
@@ -104,6 +105,17 @@ def test_no_reply_at_all_is_missed_in_time() -> None:
     assert missing(*ASKS, 10.5) == [("Where is it?", "none")]
 
 
+def test_an_answer_that_takes_its_time_is_not_asked_for_again() -> None:
+    """What comes of it renews the patience: the service thinks for up to five seconds and more."""
+    slow: Steps = [5.7, ReplyStarted("r1"), 9.0, ReplyAudio(SOUND, "r1"), 9.0]
+    assert missing(*ASKS, *slow) == []
+
+
+def test_while_the_room_is_away_nobody_misses_an_answer() -> None:
+    assert missing(*ASKS, RoomAway(), 60.0) == []
+    assert missing(*ASKS, RoomAway(), 60.0, RoomBack(), 10.5) == [("Where is it?", "none")]
+
+
 def test_an_answer_that_is_heard_is_none_that_is_missing() -> None:
     heard: Steps = [
         ReplyStarted("r1"),
@@ -122,8 +134,15 @@ def test_a_silent_reply_that_calls_a_tool_is_left_alone_and_so_is_the_one_after_
 
 def test_an_answer_after_a_tool_is_waited_for_as_long_as_a_tool_may_take() -> None:
     called: Steps = [0.5, ReplyStarted("r1"), ToolCall("c1", "look_up"), ReplyDone("r1"), Finished("r1", 0)]
-    assert missing(*ASKS, *called, 120.0) == []
-    assert missing(*ASKS, *called, 131.0) == [("Where is it?", "none")]
+    assert missing(*ASKS, *called, 320.0) == []
+    assert missing(*ASKS, *called, 331.0) == [("Where is it?", "none")]
+
+
+def test_what_a_tool_has_returned_is_said_within_the_usual_time() -> None:
+    called: Steps = [0.5, ReplyStarted("r1"), ToolCall("c1", "look_up"), ReplyDone("r1"), Finished("r1", 0)]
+    returned: Steps = [60.0, ToolAnswered("c1", "look_up", 60_000)]
+    assert missing(*ASKS, *called, *returned, 9.0) == []
+    assert missing(*ASKS, *called, *returned, 10.5) == [("Where is it?", "none")]
 
 
 def test_a_reply_that_failed_was_told_already() -> None:

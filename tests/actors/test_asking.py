@@ -24,6 +24,8 @@ from channels.happenings import (
     FloorHolder,
     FloorPassed,
     Happening,
+    ReplyEnded,
+    ReplyOutcome,
     SessionConfigured,
     SessionLost,
     SessionStarted,
@@ -43,6 +45,7 @@ from channels.wire.messages import (
 
 NOBODY, PERSON, ANSWER, AGENT = (FloorPassed(holder, 1, 0.0) for holder in FloorHolder)
 STARTED = SessionStarted("s", resumed=False)
+ENDED = ReplyEnded("r", ReplyOutcome.PLAYED, 500, "Let me look.", 0.0)
 CALLED, ANSWERED = ToolCalled("c1", "look_up"), ToolAnswered("c1", "look_up", 100)
 
 
@@ -137,8 +140,9 @@ async def test_a_greeting_comes_first(autojump_clock: MockClock) -> None:
         ([AGENT], [NOBODY]),
         ([AGENT, PERSON, AGENT], [NOBODY]),
         ([CALLED], [ToolDropped("c1", "look_up", "it was interrupted")]),
-        ([CALLED, ANSWERED], [ANSWER, AGENT, NOBODY]),
-        ([CALLED, PERSON, NOBODY], [ANSWERED, ANSWER, NOBODY]),
+        ([CALLED, ENDED, ANSWERED], [ANSWER, AGENT, NOBODY]),
+        ([CALLED, ENDED, PERSON, NOBODY], [ANSWERED, ANSWER, NOBODY]),
+        ([CALLED, ANSWERED, AGENT, ENDED, NOBODY], [ANSWER, AGENT, NOBODY]),
         ([SessionLost("broke", 0.0)], [SessionStarted("s", resumed=True)]),
     ],
 )

@@ -29,7 +29,7 @@ from hypothesis.stateful import (
 
 from actors.barge_in import floor, machine
 from actors.barge_in.conversation import Conversation
-from actors.barge_in.floor import FLOOR_TABLE, HOLDING, Floor, FloorSignal
+from actors.barge_in.floor import FLOOR_TABLE, HOLDING, NAMED_WITHIN_S, Floor, FloorSignal
 from actors.barge_in.machine import Event, TimePassed, step
 from actors.barge_in.table import LIVING, TABLE, Life, Order, Signal
 from actors.speaker.playout import FARTHEST_BACK_MS, FRAME_MS, Frame, Playout
@@ -556,7 +556,7 @@ class AConversation(RuleBasedStateMachine):
         settings, since = self.conversation.floor.settings, self.conversation.floor.waiting_since
         outlasted = since is not None and self.now - since >= settings.longest_hold_ms / 1000 - 0.01
         if self.sounds_since is not None and not outlasted:
-            fresh = self.now - self.sounds_since < settings.alone_ms / 1000 - 0.01
+            fresh = self.now - self.sounds_since < min(settings.alone_ms / 1000, NAMED_WITHIN_S) - 0.01
             assert not fresh or self.conversation.floor.holds
 
     @invariant()

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TypeAlias
 
 import attrs
 import pytest
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
 
+import runner
+from actors.barge_in import BargeInController
 from actors.barge_in.conversation import Conversation
 from actors.barge_in.floor import FLOOR_TABLE, TRUSTED_UNCONFIRMED, Floor, FloorSignal, FloorState
 from actors.barge_in.machine import Event, TimePassed, step
-from channels.happenings import FloorHolder, FloorPassed, Happening, SoundStarted, SoundStopped
+from channels.happenings import FloorHolder, FloorPassed, Happening, SoundStarted, SoundStopped, Taps
 from channels.messages import Cut, Finish, Finished, Hold, Play, Playing, Resume, SpeakerCommand
 from channels.settings import BargeInSettings
 from channels.wire.events import (
@@ -353,3 +358,124 @@ def test_who_has_the_floor_is_told_as_one_fact() -> None:
         person,
         FloorHolder.NOBODY,
     ]
+
+
+def test_a_radio_beside_the_microphone_delays_one_answer_and_not_every_one() -> None:
+    conversation = Conversation()
+    waits: list[float] = []
+    for turn in range(3):
+        at, reply = 20.0 * turn, f"r{turn}"
+        events: Times = [(SessionReady("s"), 0.0), (SoundStarted(0.0), 0.0)] if turn == 0 else []
+        events += [
+            (SpeechStarted(), at + 1.0),
+            (SpeechStopped(), at + 3.0),
+            (ReplyStarted(reply), at + 3.0),
+            (ReplyAudio(bytes(48_000), reply), at + 3.5),
+            *((TimePassed(), at + 3.5 + step / 10) for step in range(30)),
+            (ReplyDone(reply), at + 7.0),
+            (Finished(reply, 1000.0), at + 7.0),
+        ]
+        before = len(waits)
+        for event, now in events:
+            conversation, orders, _ = step(conversation, event, now)
+            waits += [now - (at + 3.0) for order in orders if isinstance(order, Resume)]
+        assert len(waits) == before + 1
+    assert waits[0] <= 2.6
+    assert waits[1:] == [0.0, 0.0]
+
+
+async def test_an_ear_that_breaks_in_the_middle_of_a_sound_holds_no_answer_for_ever(
+    autojump_clock: MockClock,
+) -> None:
+    c, taps = runner.Channels(), Taps()
+    service, reports, sounds = c.service.sender(), c.reports.sender(), c.sounds.sender()
+    told = c.orders.receiver()
+    actor = BargeInController(
+        BargeInSettings(),
+        c.service.receiver(),
+        c.sounds.receiver(),
+        c.room.receiver(),
+        c.fills.receiver(),
+        c.reports.receiver(),
+        taps.tap("controller"),
+        c.orders.sender(),
+        taps,
+    )
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(actor.run)
+        for event in (SessionReady("s"), ReplyStarted("r"), ReplyAudio(bytes(48_000), "r")):
+            service.send_nowait(event)
+        await wait_all_tasks_blocked()
+        sounds.send_nowait(SoundStarted(0.0))
+        sounds.close()
+        await trio.sleep(2)
+        said = []
+        with contextlib.suppress(trio.WouldBlock):
+            while True:
+                said.append(told.receive_nowait())
+        assert said[-2:] == [HOLD, Resume()]
+        reports.close()
+        nursery.cancel_scope.cancel()
+
+
+def test_who_says_mm_hm_three_times_can_still_interrupt_at_once() -> None:
+    said: Times = []
+    for number in range(4):
+        at = 10.0 * number
+        said += [
+            (SoundStarted(at), at),
+            (SpeechStarted(), at + 0.5),
+            (SoundStopped(at + 0.4), at + 0.7),
+            (SpeechStopped(), at + 1.2),
+            (UserTranscript("Mm-hm.", f"m{number}"), at + 1.2),
+            (TimePassed(), at + 1.5),
+        ]
+    assert orders_after(talking(), *said, (SoundStarted(50.0), 50.0)).count(HOLD) == 5
+
+
+def test_the_agents_own_echo_is_not_believed_for_ever() -> None:
+    said: Times = []
+    for number in range(6):
+        at = 10.0 * number
+        said += [
+            (SoundStarted(at), at),
+            (SpeechStarted(), at + 0.5),
+            (SoundStopped(at + 0.4), at + 0.7),
+            (SpeechStopped(), at + 1.2),
+            (UserTranscript("Our policy", f"m{number}"), at + 1.2),
+            (TimePassed(), at + 1.5),
+        ]
+    assert orders_after(talking(), *said).count(HOLD) == TRUSTED_UNCONFIRMED
+
+
+def test_whoever_begins_again_just_after_their_end_holds_the_voice_also_for_a_deaf_ear() -> None:
+    again: Times = [
+        (SpeechStarted(), 1.0),
+        (SpeechStopped(), 2.0),
+        (UserTranscript("No", "1"), 2.0),
+        (SpeechStarted(), 2.2),
+        (TimePassed(), 2.6),
+    ]
+    assert orders_after(talking(), *again) == [HOLD]
+
+
+def test_a_reply_that_loses_its_end_does_not_keep_the_floor_for_ever() -> None:
+    lost: Times = [(ReplyStarted("q"), 1.0), (Finished("r", 1000.0), 2.0), (TimePassed(), 31.0)]
+    told = told_after(talking(), *lost, (Finished("q", 0.0), 31.0))
+    assert [one.holder for one in told if isinstance(one, FloorPassed)][-1] is FloorHolder.NOBODY
+
+
+def test_a_reply_that_nobody_spoke_over_is_not_cut_by_the_next_one() -> None:
+    story: Times = [
+        (SpeechStarted(), 1.0),
+        (SpeechStopped(), 2.0),
+        (UserTranscript("oh yes very nice", "1"), 2.0),
+        (TimePassed(), 2.3),
+        (ReplyDone("r"), 3.0),
+        (Finished("r", 1000.0), 5.0),
+        (ReplyStarted("b"), 20.0),
+        (ReplyAudio(bytes(48_000), "b"), 20.0),
+        (ReplyDone("b"), 20.4),
+        (ReplyStarted("c"), 20.6),
+    ]
+    assert Cut("b") not in orders_after(talking(), *story)
