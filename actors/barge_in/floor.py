@@ -266,7 +266,7 @@ class FloorState:
         return evolve(
             self,
             sounding=sounding,
-            noisy=self.noisy and sounding,
+            noisy=False,
             sound_at=now if sounding else self.sound_at,
             since=now if renewed else self.since,
         )

@@ -16,6 +16,8 @@ from actors.api.call import Call
 from actors.api.in_flight import InFlight
 from actors.api.story import MOST_CHARACTERS, MOST_LINES, Story
 from channels.happenings import (
+    FloorHolder,
+    FloorPassed,
     Happening,
     ModelFailed,
     PersonSaid,
@@ -331,9 +333,10 @@ async def test_a_session_is_renewed_before_it_expires_when_nobody_says_anything(
 async def test_a_reply_that_is_being_played_is_not_cut_off_by_a_renewal(autojump_clock: MockClock) -> None:
     async with conversation(options=A_CALL, config=SessionConfig(greeting="Hello.")) as talk:
         await talk.until(ReplyDone)  # all of it is there, and the room still plays it
+        talk.taps.publish(FloorPassed(FloorHolder.AGENT, 0, trio.current_time()))
         await trio.sleep(500)
         assert len(talk.happened(SessionStarted)) == 1
-        talk.taps.publish(ended(talk.heard(ReplyStarted)[0].reply_id, "Hello."))
+        talk.taps.publish(FloorPassed(FloorHolder.NOBODY, 0, trio.current_time()))
         await talk.until(SessionStarted, 2, within_s=10)
 
 

@@ -356,7 +356,7 @@ class AConversation(RuleBasedStateMachine):
 
     @rule(target=replies, samples=st.integers(24 * 20, 24 * 400))
     @precondition(lambda self: self.conversation.floor.floor is Floor.FREE and not self.conversation.away)
-    @precondition(lambda self: not self.conversation.speaks() and self.sounds_since is None)
+    @precondition(lambda self: not self.conversation.speaks() and not self.conversation.floor.sounding)
     def person_is_answered(self, samples: int) -> str:
         """The answer waits for nothing: there is nothing to decide about."""
         self.tell(SpeechStarted())
@@ -630,9 +630,8 @@ NEVER = {
     # A floor that is free has no deadline.
     (Floor.FREE, FloorSignal.DEADLINE),
     # Where the voice is held already, nobody asks whether a hint is believed.
-    *((state, FloorSignal.DOUBTED) for state in HOLDING),
+    *((state, FloorSignal.DOUBTED) for state in HOLDING if state is not Floor.DECIDING),
     # Whether the service stops too soon is known by the ear.
-    (Floor.SOUNDING, FloorSignal.STOPPED),
     (Floor.FADING, FloorSignal.TOO_SOON),
     (Floor.DECIDING, FloorSignal.TOO_SOON),
 }

@@ -15,6 +15,8 @@ from collections.abc import Callable
 import trio
 from attrs import define, field, frozen
 
+from actors.api.going_on import PREFACE
+from actors.barge_in.conversation import STUCK_AFTER_S
 from actors.filler import tone
 from channels.happenings import (
     AskSent,
@@ -267,8 +269,10 @@ class Ledger:
             case Interrupted(reply_id=reply_id):
                 self._hold_ends()
                 self.timeline.note("agent", f"cuts {reply_id}")
-            case AskSent():
-                self._ask()
+            case AskSent(request=request):
+                # What a broken session left in the middle is asked for by the next one, first of all.
+                if not (request.instructions or "").startswith(PREFACE):
+                    self._ask()
             case ToolCalled(call_id=call_id):
                 self.tools.add(call_id)
             case ToolAnswered(call_id=call_id) | ToolDropped(call_id=call_id):
@@ -424,7 +428,8 @@ class Ledger:
             self.breaks("only an interrupted reply is cut", f"{told}")
         if outcome is ReplyOutcome.PLAYED and not told.done:
             self.breaks("only a completed reply ends as played", f"{told}")
-        if outcome is ReplyOutcome.ABANDONED and not told.left_open:
+        lost = not told.done and trio.current_time() - told.began_at >= STUCK_AFTER_S
+        if outcome is ReplyOutcome.ABANDONED and not (told.left_open or lost):
             self.breaks("only a reply that was left open is abandoned", f"{told}")
         if abs(end.heard_ms - _ms(told.heard)) > 1 + SLACK_MS:
             self.breaks(
