@@ -91,7 +91,9 @@ class ToolRunner:
         for command in commands:
             match command:
                 case Run(call=call):
-                    nursery.start_soon(self._run, command, self._scope(call.call_id), nursery)
+                    within = self._scope(call.call_id)
+                    # By its name whoever watches the loop knows the tool.
+                    nursery.start_soon(self._run, command, within, nursery, name=f"tool {command.tool.name}")
                 case Send(result=result):
                     nursery.start_soon(self._send, command, self._scope(result.call_id))
                 case Stop(call_id=call_id):
