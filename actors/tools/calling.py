@@ -74,11 +74,11 @@ async def call_tool(tool: Tool, given: Mapping[str, Any], threads: trio.Capacity
         if tool.is_async:
             returned = call()
         else:
-            returned = await trio.to_thread.run_sync(
+            answer, returned = await trio.to_thread.run_sync(
                 functools.partial(_in_thread, call), abandon_on_cancel=True, limiter=threads
             )
-            if isinstance(returned, Answer):
-                return returned
+            if answer is not None:
+                return answer
         if inspect.isawaitable(returned):
             returned = await only_in_trio(returned)
     # Also what is made to end a process, Ctrl-C's exception included: a real Ctrl-C is a signal to whoever
@@ -91,13 +91,13 @@ async def call_tool(tool: Tool, given: Mapping[str, Any], threads: trio.Capacity
     return _written(returned)
 
 
-def _in_thread(call: Callable[[], Any]) -> Any:
-    """An `Answer`, or what somebody must await."""
+def _in_thread(call: Callable[[], Any]) -> tuple[Answer | None, Any]:
+    """An answer, or what somebody must await."""
     try:
         returned = call()
     except BaseException as error:
-        return _failure(error)
-    return returned if inspect.isawaitable(returned) else _written(returned)
+        return _failure(error), None
+    return (None, returned) if inspect.isawaitable(returned) else (_written(returned), None)
 
 
 def _failure(error: BaseException, prefix: str = "") -> Answer:

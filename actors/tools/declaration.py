@@ -121,10 +121,11 @@ def _called(thing: Any) -> Any:
 
 
 def _docstring(function: Any, inner: Any) -> str:
-    written = inspect.getdoc(inner)
-    if not written and not inspect.isroutine(function) and not isinstance(function, functools.partial):
-        written = inspect.getdoc(type(function))  # an object's class says what it is for
-    return written or ""
+    written = inner.__doc__ or ""
+    if not written and not isinstance(function, functools.partial):
+        # An object's class says what it is for, and a method may have the text of the one that it replaces.
+        written = inspect.getdoc(function if inspect.isroutine(function) else type(function)) or ""
+    return inspect.cleandoc(written)
 
 
 def _check_kind(function: Any, inner: Any, name: str, place: str) -> None:

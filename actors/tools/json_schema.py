@@ -50,12 +50,7 @@ def _ordered(schema: Any, orders: list[list[Any]]) -> Any:
     ordered = {key: _ordered(value, orders) for key, value in schema.items()}
     values = schema.get("enum")
     if isinstance(values, list):
-        # A union of several has the values of all.
-        every = list(dict.fromkeys(value for order in orders for value in order))
-        order = next((order for order in orders if _same(order, values)), every)
-        ordered["enum"] = sorted(
-            values, key=lambda value: order.index(value) if value in order else len(order)
-        )
+        ordered["enum"] = next((order for order in orders if _same(order, values)), values)
     return ordered
 
 
