@@ -20,13 +20,14 @@ from tests.examples.scripted_call import Call, scripted_call
 
 @attrs.define
 class Fails:
-    """Fails in one of many ways at the first happening."""
+    """Fails in one of many ways, a second after the first happening."""
 
     happenings: Receiver[Happening]
     how: str
 
     async def run(self) -> None:
         async for _ in self.happenings:
+            await trio.sleep(1)
             await _FAIL[self.how]()
 
 
