@@ -31,6 +31,9 @@ _LONGEST_NAME = 120
 MOST_DIGITS = 40
 """Of a whole number. Longer ones count nothing and name nothing, and are more than a float can be."""
 
+MOST_NESTED = 64
+"""Objects and lists in each other. Whoever walks through more may run out of stack."""
+
 
 class BadMessage(Exception):
     """A client's frame that a server must answer with `session.error`.
@@ -94,7 +97,7 @@ class EventReader:
     def read(self, frame: str | bytes) -> ServerEvent:
         """The event in a frame. Never raises for what a server may send."""
         try:
-            content = _parse(frame, _or_null)
+            content = _parse_shallow(frame)
         except (ValueError, RecursionError) as error:
             return self._unrecognised("malformed frame", "", f"not JSON: {type(error).__name__}")
         if not isinstance(content, dict) or not isinstance(content.get("type"), str):
@@ -197,10 +200,10 @@ def read_json(text: str) -> Any:
     """What a text says in JSON. What is no number of JSON, or one that nobody means, is None.
 
     Raises:
-        ValueError: it is not JSON.
-        RecursionError: it is nested too deeply.
+        ValueError: it is not JSON, or nested too deeply.
+        RecursionError: it is nested much too deeply.
     """
-    return _parse(text, _or_null)
+    return _parse_shallow(text)
 
 
 def _opened(packed: object) -> object:
@@ -210,6 +213,13 @@ def _opened(packed: object) -> object:
         return read_json(packed) if packed.strip() else {}
     except (ValueError, RecursionError):
         raise _IllTyped from None
+
+
+def _parse_shallow(text: str | bytes) -> Any:
+    content = _parse(text, _or_null)
+    if _is_deeper(content, MOST_NESTED):
+        raise ValueError("nested too deeply")
+    return content
 
 
 def _parse(frame: str | bytes, or_what: Callable[[float], object]) -> Any:
@@ -224,6 +234,16 @@ def _parse(frame: str | bytes, or_what: Callable[[float], object]) -> Any:
         # Half a surrogate pair is JSON and yet no text: whoever writes it anywhere would crash.
         content = json.loads(json.dumps(content, ensure_ascii=False).encode(errors="replace"))
     return content
+
+
+def _is_deeper(content: Any, most: int) -> bool:
+    level = [content] if isinstance(content, dict | list) else []
+    for _ in range(most):
+        inner = [each.values() if isinstance(each, dict) else each for each in level]
+        level = [each for group in inner for each in group if isinstance(each, dict | list)]
+        if not level:
+            return False
+    return True
 
 
 def _or_null(_: float) -> object:

@@ -31,7 +31,7 @@ from channels.errors import SettingsError
 from channels.happenings import ToolAnswered
 from channels.tools import BadArguments, tool
 from channels.wire.codec import EventReader
-from channels.wire.events import SessionReady, SessionUpdated, ToolCall
+from channels.wire.events import SessionReady, SessionUpdated, ToolCall, Unrecognised
 from playground.sentences import sentences
 from tests.actors.test_tools_runner import Bench, runner
 
@@ -326,6 +326,13 @@ async def test_no_number_of_the_service_ends_the_call(number: str) -> None:
         bench.tell(updated, SessionUpdated({"tools": [{"name": "slow", "timeout_seconds": 10**400}]}))
         bench.call("slow")
         assert (await bench.result()).result == "done at last"
+
+
+@pytest.mark.parametrize("depth", [100, 900, 100_000])
+def test_no_nesting_of_the_service_runs_out_of_stack(depth: int) -> None:
+    config = '{"a":' * depth + "[]" + "}" * depth
+    read = EventReader().read(f'{{"type": "session.updated", "config": {config}}}')
+    assert isinstance(read, Unrecognised)
 
 
 def test_a_long_number_of_a_customer_is_left_as_it_is() -> None:
