@@ -20,6 +20,7 @@ from channels.happenings import (
     BystanderFailed,
     FloorPassed,
     Happening,
+    LoopHeld,
     ModelFailed,
     OperatorRefused,
     PersonSaid,
@@ -73,7 +74,7 @@ class EventLog:
                 write = self.log.debug
             case TurnStarted() | TurnStopped() | FloorPassed() | AskSent() | UpdateAnswered():
                 write = self.log.debug
-            case ToolAnswered(error=str()) | BystanderFailed():
+            case ToolAnswered(error=str()) | BystanderFailed() | LoopHeld():
                 write = self.log.warning
             case (
                 RoomLost()

@@ -7,6 +7,7 @@ table that maps the protocol's codes to them.
 
 from __future__ import annotations
 
+import math
 import sys
 
 import trio
@@ -117,6 +118,20 @@ def cause_of(failure: BaseException) -> BaseException:
     """What went wrong, out of the groups that nurseries put around it; the group, if it is several things."""
     leaves = _leaves(failure)
     return leaves[0] if len(leaves) == 1 else failure
+
+
+def parted(failure: BaseException) -> tuple[BaseException | None, BaseException | None]:
+    """What Trio raised since the task is being cancelled, which must go on, and what went wrong besides.
+
+    A `Cancelled` that is raised while nobody cancels is somebody's own, kept or made: it is what went wrong.
+    To be called in the task that caught it.
+    """
+    if trio.current_effective_deadline() != -math.inf:
+        return None, failure
+    if isinstance(failure, BaseExceptionGroup):
+        cancelled, rest = failure.split(trio.Cancelled)
+        return cancelled, rest
+    return (failure, None) if isinstance(failure, trio.Cancelled) else (None, failure)
 
 
 def _leaves(failure: BaseException) -> list[BaseException]:

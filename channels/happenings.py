@@ -30,6 +30,7 @@ __all__ = [
     "HeardBy",
     "Interrupted",
     "Leaving",
+    "LoopHeld",
     "ModelFailed",
     "OperatorActed",
     "OperatorRefused",
@@ -418,6 +419,16 @@ class BystanderFailed:
 
 
 @attrs.frozen
+class LoopHeld:
+    """Somebody kept all others from running, the voice too: who waits must wait in Trio."""
+
+    by: str
+    """`tool …` and `actor …` are somebody's own; anything else is a task of this project."""
+    ms: int
+    mend: str
+
+
+@attrs.frozen
 class SessionConfigured:
     """The service's resolved configuration, at the start and after each change that it accepted."""
 
@@ -472,6 +483,7 @@ Happening: TypeAlias = (
     | ToolAnswered
     | ToolDropped
     | BystanderFailed
+    | LoopHeld
     | CallEnded
     | OperatorActed
     | OperatorRefused

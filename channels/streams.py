@@ -83,9 +83,9 @@ class Streams:
                 raise SettingsError(f"{name}.{alias} is not set", f"add it as --actor …:{name},{alias}=VALUE")
         try:
             return cast(Actor, kind(**given))
-        except VoiceAgentError:
+        except (VoiceAgentError, KeyboardInterrupt):
             raise
-        except Exception as error:
+        except BaseException as error:
             raise SettingsError(
                 f"{name} cannot be made ({type(error).__name__}: {error})", "mend it"
             ) from error

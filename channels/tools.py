@@ -54,6 +54,8 @@ class Tool:
     read_arguments: Callable[[Mapping[str, Any]], Mapping[str, Any]] = attrs.field(repr=False)
     """Checks and converts what the model gave; raises `BadArguments`."""
     options: ToolOptions = ToolOptions()
+    is_async: bool = False
+    """It is called in Trio. Any other is called in a thread, and awaited if it returns something to await."""
 
     def as_wire(self) -> dict[str, Any]:
         """The declaration, for `session.update`."""
@@ -91,7 +93,7 @@ def tool(
 
 def options_of(function: Callable[..., Any]) -> ToolOptions | None:
     """The options that `tool` gave to a function; None if it gave none."""
-    found = vars(function).get(_OPTIONS)
+    found = getattr(function, _OPTIONS, None)
     return found if isinstance(found, ToolOptions) else None
 
 

@@ -57,7 +57,9 @@ def _load(path: Path) -> object:
     sys.path.append(str(path.parent.resolve()))
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         del sys.modules[name]
         raise SettingsError(
             f"--actor: {path} cannot be loaded ({type(error).__name__}: {error})", "mend the file"

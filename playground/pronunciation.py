@@ -32,7 +32,7 @@ _LONGEST_RUN = 40
 _UNREAD = re.compile(r"[*_`#~|<>\[\]{}^\\]+")
 _HEARD = "%&+@=$€£" + ",;:.!?\u2013\u2014\u2026"
 """Signs that are said or that make a pause, also where they stand alone."""
-_LINK = re.compile(r"!?\[([^\]]*)\]\([^)]*\)")
+_LINK = re.compile(r"!?\[([^\[\]]*)\]\([^()]*\)")
 _RUN = re.compile(rf"(\S{{{_LONGEST_RUN}}})(?=\S)")
 _LONG_NUMBER = re.compile(r"\d{13,}")
 """Beyond billions: a card or account number, read digit by digit."""

@@ -14,7 +14,11 @@ __all__ = ["sentences"]
 
 _CLOSING = "\"'\u201d\u2019)]*_"
 _OPENING = "\"'\u201c\u2018([*_"
-_END = re.compile(rf"[.!?\u2026]+[{re.escape(_CLOSING)}]*(?=\s)|[\u3002\uff01\uff1f]")
+# From the first of several marks only: else a row of dots is looked at for each of its dots.
+_END = re.compile(rf"(?<![.!?\u2026])[.!?\u2026]+[{re.escape(_CLOSING)}]*(?=\s)|[\u3002\uff01\uff1f]")
+
+_LONGEST_GAP = 80
+"""Letters behind an end in which the next word begins."""
 
 _ABBREVIATION = re.compile(
     r"""(?:mr|mrs|ms|dr|prof|st|rev|hon|gen|col|capt|lt|sgt|mt|ft|vs|vol|ch|figs?|pp|cf|ca|approx|dept|est|tel
@@ -32,7 +36,7 @@ def sentences(text: str) -> list[str]:
     for line in text.splitlines():
         begin = 0
         for end in _END.finditer(line):
-            if _is_end(line[begin : end.end()], line[end.end() :].lstrip()):
+            if _is_end(line[begin : end.end()], line[end.end() : end.end() + _LONGEST_GAP].lstrip()):
                 found.append(line[begin : end.end()])
                 begin = end.end()
         found.append(line[begin:])

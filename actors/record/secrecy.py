@@ -17,8 +17,12 @@ __all__ = ["blotter"]
 _LOOKS_SECRET = re.compile(
     r"(?P<naming>token=|Bearer\s+|Basic\s+)[\w.~+/=-]{12,}"
     r"|(?P<user>://[^/\s:@\"\\]*:)[^/\s@\"\\]+(?=@)"
-    r"|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*|\bsk-[\w-]{16,}"
+    r"|\bsk-[\w-]{16,}"
 )
+_JWT = re.compile(r"eyJ[\w-]*(?:\.[\w-]{8,}\.[\w-]*)?")
+"""Takes all that may begin one, whether it is one or not, so that it looks at nothing again and again."""
+
+_SHORTEST_JWT = len("eyJ") + 8
 
 
 def blotter(known: Sequence[Secret]) -> Callable[[str], str]:
@@ -30,6 +34,12 @@ def blotter(known: Sequence[Secret]) -> Callable[[str], str]:
     def blot_out(line: str) -> str:
         for text in texts:
             line = line.replace(text, DOTS)
+        line = _JWT.sub(_blot_token, line)
         return _LOOKS_SECRET.sub(lambda found: (found["naming"] or found["user"] or "") + DOTS, line)
 
     return blot_out
+
+
+def _blot_token(found: re.Match[str]) -> str:
+    head, dot, _ = found[0].partition(".")
+    return DOTS if dot and len(head) >= _SHORTEST_JWT else found[0]

@@ -93,7 +93,9 @@ class ToolRunner:
         for command in commands:
             match command:
                 case Run(call=call):
-                    nursery.start_soon(self._run, command, self._scope(call.call_id), nursery)
+                    within = self._scope(call.call_id)
+                    # By its name whoever watches the loop knows the tool.
+                    nursery.start_soon(self._run, command, within, nursery, name=f"tool {command.tool.name}")
                 case Send(result=result):
                     nursery.start_soon(self._send, command, self._scope(result.call_id))
                 case Stop(call_id=call_id):
@@ -111,11 +113,14 @@ class ToolRunner:
     async def _run(self, run: Run, scope: trio.CancelScope, nursery: trio.Nursery) -> None:
         call_id, tool = run.call.call_id, run.tool
         answer: Answer | None = None
-        with scope:
-            with trio.move_on_after(run.within_s):
-                answer = await call_tool(tool, run.call.arguments, self._threads)
-            if answer is None:
-                answer = Answer(f"{tool.name} took longer than {run.within_s:g} s", is_error=True)
+        try:
+            with scope:
+                with trio.move_on_after(run.within_s):
+                    answer = await call_tool(tool, run.call.arguments, self._threads)
+                if answer is None:
+                    answer = Answer(f"{tool.name} took longer than {run.within_s:g} s", is_error=True)
+        except RuntimeError as fault:  # Trio's: the tool entered a cancel scope that it never left
+            answer = Answer(f"{tool.name} left a cancel scope open", is_error=True, traceback=str(fault))
         if answer is not None:
             self._leave(call_id, scope)
             returned = Returned(call_id, answer.text, answer.is_error, answer.traceback)

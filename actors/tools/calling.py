@@ -2,22 +2,26 @@
 
 A function of the plain kind runs in a thread; when nobody waits for it any more the thread is left to
 itself, since nothing can stop it and a conversation must not wait for it. An async one runs in Trio and is
-cancelled. Whatever goes wrong becomes an answer: its kind and message for the model, its traceback for the
-log only.
+cancelled, and so is what a plain one returned to be awaited. Whatever is raised, be it made to end a process,
+becomes an answer: its kind and message for the model, its traceback for the log only. The one exception is
+that the call itself is cancelled.
 """
 
 from __future__ import annotations
 
+import functools
 import inspect
 import re
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import attrs
-import msgspec
 import trio
 
+from actors.tools.results import as_text
+from channels.errors import cause_of, parted
+from channels.only_trio import NO_ASYNCIO, only_in_trio
 from channels.tools import BadArguments, Tool
 
 __all__ = ["LONGEST_RESULT", "Answer", "call_tool"]
@@ -28,12 +32,18 @@ LONGEST_RESULT = 20_000
 LONGEST_ERROR = 300
 """Characters of an exception that the model gets."""
 
+LONGEST_LOOKED_AT = 4_000
+"""Characters of an exception in which secrets are looked for; what comes behind them is never shown."""
+
 LONGEST_TRACEBACK = 4_000
 """Characters that the log gets; the last ones say most."""
 
-_QUERY = re.compile(r"(\w+://[^\s?#'\"]*)[?#][^\s'\"]*")
-_LOGIN = re.compile(r"(\w+://)[^\s/@]+@")
-_BEARER = re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{6,}")
+PLAIN = "a plain function, which runs in a thread and may call asyncio.run()"
+
+# Each takes all that it has looked at, whether it found something or not, so that none looks at it twice.
+_LOGIN = re.compile(r"://(?:[^\s/]*@)?")
+_QUERY = re.compile(r"(://[^\s?#'\"]*)(?:[?#][^\s'\"]*)?")
+_BEARER = re.compile(r"(?i)\b(bearer|basic) [\w.~+/=-]{6,}")
 
 
 @attrs.frozen
@@ -57,19 +67,52 @@ async def call_tool(tool: Tool, given: Mapping[str, Any], threads: trio.Capacity
         arguments = tool.read_arguments(given)
     except BadArguments as bad:
         return Answer(f"bad arguments: {_harmless(str(bad))}", is_error=True)
+    except BaseException as error:  # of a dataclass's own `__post_init__`, say
+        return _failure(error, "bad arguments: ")
+    call = functools.partial(tool.function, **arguments)
     try:
-        if inspect.iscoroutinefunction(tool.function):
-            returned = await tool.function(**arguments)
+        if tool.is_async:
+            returned = call()
         else:
-            returned = await trio.to_thread.run_sync(
-                lambda: tool.function(**arguments), abandon_on_cancel=True, limiter=threads
+            answer, returned = await trio.to_thread.run_sync(
+                functools.partial(_in_thread, call), abandon_on_cancel=True, limiter=threads
             )
-    except (Exception, SystemExit) as error:
-        said = _harmless(str(error))
-        kind = type(error).__name__
-        trace = "".join(traceback.format_exception(error))[-LONGEST_TRACEBACK:]
-        return Answer(f"{kind}: {said}" if said else kind, is_error=True, traceback=trace)
+            if answer is not None:
+                return answer
+        if inspect.isawaitable(returned):
+            returned = await only_in_trio(returned)
+    # Also what is made to end a process, Ctrl-C's exception included: a real Ctrl-C is a signal to whoever
+    # runs the room, and a tool that raises it is a tool that failed.
+    except BaseException as error:
+        cancelled, _ = parted(error)
+        if cancelled is not None:
+            raise cancelled from None
+        return _failure(error)
     return _written(returned)
+
+
+def _in_thread(call: Callable[[], Any]) -> tuple[Answer | None, Any]:
+    """An answer, or what somebody must await."""
+    try:
+        returned = call()
+    except BaseException as error:
+        return _failure(error), None
+    return (None, returned) if inspect.isawaitable(returned) else (_written(returned), None)
+
+
+def _failure(error: BaseException, prefix: str = "") -> Answer:
+    cause = cause_of(error)
+    kind = type(cause).__name__[:LONGEST_ERROR]
+    try:
+        said = _harmless(str(cause))
+        trace = "".join(traceback.format_exception(error))[-LONGEST_TRACEBACK:]
+    except BaseException:  # an exception that cannot even be printed
+        said, trace = "", f"{kind} (it cannot be printed)"
+    if isinstance(cause, RuntimeError) and ("event loop" in said or NO_ASYNCIO in said):
+        said = f"{said.partition(NO_ASYNCIO)[0] or 'no asyncio here'}; {NO_ASYNCIO}, or {PLAIN}"
+    return Answer(
+        f"{prefix}{kind}: {said}" if said else f"{prefix}{kind}", is_error=True, traceback=_writable(trace)
+    )
 
 
 def _written(returned: object) -> Answer:
@@ -77,9 +120,8 @@ def _written(returned: object) -> Answer:
     if returned is None:
         return Answer("done")
     try:
-        text = returned if isinstance(returned, str) else msgspec.json.encode(returned).decode()
-        text.encode()
-    except Exception as error:
+        text = as_text(returned)
+    except BaseException as error:
         kind = type(returned).__name__
         return Answer(
             f"the tool returned a {kind} that JSON cannot say ({_harmless(str(error))})", is_error=True
@@ -94,6 +136,12 @@ def _written(returned: object) -> Answer:
 
 def _harmless(text: str) -> str:
     """One line of limited length, without the places in which exceptions carry secrets."""
-    text = _QUERY.sub(r"\1", _LOGIN.sub(r"\1", " ".join(text.split())))
+    text = " ".join(_writable(text[:LONGEST_LOOKED_AT]).split())
+    text = _QUERY.sub(r"\1", _LOGIN.sub("://", text))
     text = _BEARER.sub(r"\1 •••", text)
     return text if len(text) <= LONGEST_ERROR else text[: LONGEST_ERROR - 1] + "…"
+
+
+def _writable(text: str) -> str:
+    """Without halves of surrogate pairs, which no terminal and no file takes."""
+    return text.encode(errors="replace").decode()

@@ -26,7 +26,7 @@ from attrs import evolve, field, frozen
 from channels.happenings import Happening, ToolAnswered, ToolCalled, ToolDropped
 from channels.messages import ConnectionBroke, SessionOver, ToolEvent
 from channels.settings import ToolSettings
-from channels.tools import Tool, ToolOptions
+from channels.tools import LONGEST_TIMEOUT_S, Tool, ToolOptions
 from channels.wire.events import (
     AgentTranscript,
     ReplyDone,
@@ -184,7 +184,7 @@ class ToolState:
         theirs = self.declared.get(name, {})
         seconds, mode = theirs.get("timeout_seconds"), theirs.get("execution_mode")
         return ToolOptions(
-            seconds if isinstance(seconds, int) and seconds > 0 else ours.timeout_seconds,
+            _within(seconds, ours.timeout_seconds),
             mode if mode in ("interactive", "hold") else ours.execution_mode,
             ours.repeatable,
         )
@@ -198,6 +198,13 @@ class ToolState:
     def _next_change(self, call: _Call) -> float:
         waits = call.returned is not None and not call.sent and self.connected
         return min(call.over_at, self._patience(call)) if waits else call.over_at
+
+
+def _within(seconds: object, otherwise: int) -> int:
+    """What the service says a tool has, within what the protocol allows."""
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds > 0:
+        return otherwise
+    return max(1, int(min(seconds, LONGEST_TIMEOUT_S)))
 
 
 Outcome: TypeAlias = tuple[ToolState, list[Command], list[Happening]]

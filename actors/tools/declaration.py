@@ -7,6 +7,7 @@ express is refused here, before any connection, with the name of the function an
 
 from __future__ import annotations
 
+import functools
 import inspect
 import re
 import types
@@ -17,6 +18,7 @@ import attrs
 import docstring_parser
 import msgspec
 
+from actors.tools.json_schema import in_authors_order, unpacked
 from channels.errors import SettingsError
 from channels.tools import LONGEST_TIMEOUT_S, BadArguments, Tool, ToolOptions, options_of
 
@@ -30,6 +32,9 @@ _TYPES = (
     "or a dataclass, attrs class or TypedDict of these"
 )
 _PREFIX = "argument_"
+
+MOST_LAYERS = 32
+"""Decorators, partials and the like around one function."""
 
 
 @attrs.frozen
@@ -58,24 +63,29 @@ class _Parameter:
         return (self.name, self.hint, None) if self.nullable else (self.name, self.hint)
 
 
-def declare(function: Callable[..., Any], where: str) -> Tool:
-    """Makes a tool of a function.
+def declare(function: Callable[..., Any], where: str, name: str | None = None) -> Tool:
+    """Makes a tool of a function, or of whatever is called like one.
 
     Args:
-        function: sync or async, with hints and a docstring.
+        function: sync or async, with hints and a docstring; a cached, partial or bound one, or an object
+            with a `__call__`, has those of the function that it is made of.
         where: the module, as the user named it.
+        name: what the tool is called; its own name by default.
 
     Raises:
         SettingsError: it cannot be one; the text names the function, the parameter and the mend.
     """
-    place = f"{where}: {function.__name__}()"
-    _check_kind(function, place)
-    written = docstring_parser.parse(inspect.getdoc(function) or "")
+    inner = _inner(function)
+    name = name or inner.__name__
+    place = f"{where}: {name}()"
+    _check_kind(function, inner, name, place)
+    written = docstring_parser.parse(_docstring(function, inner))
     if not written.description:
         raise SettingsError(f"{place} has no docstring", "say in it what the tool is for: the model reads it")
-    parameters = _parameters(function, place, {one.arg_name: one.description for one in written.params})
+    described = {one.arg_name: one.description for one in written.params}
+    parameters = _parameters(function, inner, place, described)
     return Tool(
-        function.__name__,
+        name,
         _one_line(written.description),
         {
             "type": "object",
@@ -84,21 +94,56 @@ def declare(function: Callable[..., Any], where: str) -> Tool:
         },
         function,
         _reader(parameters),
-        _options(function, place),
+        _options(function, inner, place),
+        inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(_called(function)),
     )
 
 
-def _check_kind(function: Callable[..., Any], place: str) -> None:
-    if not _NAME.fullmatch(function.__name__):
+def _inner(function: Any) -> Any:
+    """The function that somebody wrote, below what was put around it."""
+    for _ in range(MOST_LAYERS):
+        if isinstance(function, functools.partial):
+            function = function.func
+        elif hasattr(function, "__wrapped__"):
+            function = function.__wrapped__
+        elif inspect.ismethod(function):
+            function = function.__func__
+        elif inspect.isroutine(function) or isinstance(function, type):
+            break
+        else:
+            function = _called(function)
+    return function
+
+
+def _called(thing: Any) -> Any:
+    """What runs when an object of one's own is called; a function is that itself."""
+    return thing if inspect.isroutine(thing) else getattr(type(thing), "__call__", thing)  # noqa: B004
+
+
+def _docstring(function: Any, inner: Any) -> str:
+    written = inner.__doc__ or ""
+    if not written and not isinstance(function, functools.partial):
+        # An object's class says what it is for, and a method may have the text of the one that it replaces.
+        written = inspect.getdoc(function if inspect.isroutine(function) else type(function)) or ""
+    return inspect.cleandoc(written)
+
+
+def _check_kind(function: Any, inner: Any, name: str, place: str) -> None:
+    if not _NAME.fullmatch(name):
         raise SettingsError(
             f"{place} has a name that is no tool's", "use up to 64 of the characters a-z, A-Z, 0-9 and _"
         )
-    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+    if inspect.isgeneratorfunction(inner) or inspect.isasyncgenfunction(inner):
         raise SettingsError(f"{place} is a generator", "return the whole result at once, as a list say")
+    if hasattr(function, "cache_info") and inspect.iscoroutinefunction(inner):
+        raise SettingsError(
+            f"{place} is async and cached, and what it returns can be awaited only once",
+            "take the cache away, or keep what it found in a dict of your own",
+        )
 
 
-def _options(function: Callable[..., Any], place: str) -> ToolOptions:
-    options = options_of(function) or ToolOptions()
+def _options(function: Any, inner: Any, place: str) -> ToolOptions:
+    options = options_of(function) or options_of(inner) or ToolOptions()
     seconds = options.timeout_seconds
     if isinstance(seconds, bool) or not isinstance(seconds, int) or not 1 <= seconds <= LONGEST_TIMEOUT_S:
         raise SettingsError(
@@ -112,17 +157,27 @@ def _options(function: Callable[..., Any], place: str) -> ToolOptions:
 
 
 def _parameters(
-    function: Callable[..., Any], place: str, described: Mapping[str, str | None]
+    function: Any, inner: Any, place: str, described: Mapping[str, str | None]
 ) -> list[_Parameter]:
     try:
-        hints = _hints(function)
+        hints = _hints(inner)
     except Exception as error:
         raise SettingsError(
             f"{place} has a type hint that cannot be resolved ({error})",
             "import the type at the top of the module, outside `if TYPE_CHECKING`",
         ) from error
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError) as error:
+        raise SettingsError(
+            f"{place} does not say what it takes ({error})", "write a function around it, with type hints"
+        ) from error
+    # What a partial one has by name is settled, and nothing that the model may choose.
+    settled = function.keywords if isinstance(function, functools.partial) else {}
     found = []
-    for name, parameter in inspect.signature(function).parameters.items():
+    for name, parameter in signature.parameters.items():
+        if name in settled:
+            continue
         at = f"{place}, parameter {name!r}"
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY):
             raise SettingsError(
@@ -139,12 +194,11 @@ def _parameters(
     return found
 
 
-def _hints(function: Callable[..., Any]) -> dict[str, Any]:
-    inner = inspect.unwrap(function)
+def _hints(inner: Any) -> dict[str, Any]:
     # What it returns concerns nobody here, and may be a name for type checkers only.
     written = {name: hint for name, hint in inspect.get_annotations(inner).items() if name != "return"}
     holder = types.SimpleNamespace(__annotations__=written)
-    return get_type_hints(holder, globalns=inner.__globals__, include_extras=True)
+    return get_type_hints(holder, globalns=getattr(inner, "__globals__", {}), include_extras=True)
 
 
 def _without_text(hint: Any) -> tuple[Any, str | None]:
@@ -166,7 +220,7 @@ def _schema(hint: Any, at: str) -> dict[str, Any]:
         why = str(error).splitlines()[-1]
         raise SettingsError(f"{at} has a type that no JSON can be read into ({why})", _TYPES) from error
     shared = schema.pop("$defs", {})
-    plain: dict[str, Any] = _inlined(schema, shared, at, ())
+    plain: dict[str, Any] = in_authors_order(_inlined(schema, shared, at, ()), hint)
     if _takes_none(hint):
         # Whoever does not know it leaves it out.
         plain = _without_null(plain)
@@ -239,8 +293,10 @@ def _reader(parameters: list[_Parameter]) -> Callable[[Mapping[str, Any]], Mappi
         try:
             read = msgspec.convert(
                 {
-                    name: _as_text(value, known.get(name))
-                    for name, value in given.items()
+                    name: value
+                    for name, value in (
+                        (name, _unpacked(value, known.get(name))) for name, value in given.items()
+                    )
                     # A model that has no value often says so, instead of saying nothing.
                     if value is not None or name not in known or known[name].required
                 },
@@ -255,10 +311,8 @@ def _reader(parameters: list[_Parameter]) -> Callable[[Mapping[str, Any]], Mappi
     return read
 
 
-def _as_text(value: Any, parameter: _Parameter | None) -> Any:
-    """A number where a text is asked for is what the person said, "order 4471" say."""
-    wants_text = parameter is not None and parameter.schema.get("type") == "string"
-    return str(value) if wants_text and isinstance(value, int) and not isinstance(value, bool) else value
+def _unpacked(value: Any, parameter: _Parameter | None) -> Any:
+    return value if parameter is None else unpacked(value, parameter.schema, nullable=parameter.nullable)
 
 
 def _one_line(text: str) -> str:

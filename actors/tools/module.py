@@ -1,11 +1,14 @@
 """The tools of a module: its public functions.
 
 A module that has an `__all__` offers the functions named there; any other offers the functions that are
-defined in it (not imported into it) and whose names do not begin with an underscore.
+defined in it (not imported into it) and whose names do not begin with an underscore. What is called like a
+function counts as one: a cached or partial one, a method of an object, an object with a `__call__`. What
+somebody may take for a tool and is none is told.
 """
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.util
 import inspect
@@ -20,6 +23,9 @@ from channels.errors import SettingsError
 from channels.tools import Tool
 
 __all__ = ["load_tools"]
+
+_OF_TYPES = ("types", "typing", "typing_extensions")
+"""What belongs to these can be called, `list[int]` and `NewType` say, and is a type all the same."""
 
 MOST_ADVISED = 10
 """The service's documentation advises no more at a time: a model chooses worse among many."""
@@ -39,13 +45,13 @@ def load_tools(modules: Sequence[str], warn: Callable[[str], None]) -> tuple[Too
     problems: list[SettingsError] = []
     for where in dict.fromkeys(modules):
         try:
-            functions = _functions(_load(where), where)
+            functions = _functions(_load(where), where, warn)
         except SettingsError as problem:
             problems.append(problem)
             continue
-        for function in functions:
+        for name, function in functions:
             try:
-                found = declare(function, where)
+                found = declare(function, where, name)
             except SettingsError as problem:
                 problems.append(problem)
                 continue
@@ -68,9 +74,9 @@ def _load(where: str) -> ModuleType:
     by_path = where.endswith(".py") or "/" in where or "\\" in where
     try:
         return _load_file(Path(where)) if by_path else importlib.import_module(where)
-    except SettingsError:
+    except (SettingsError, KeyboardInterrupt):
         raise
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
         what = f"--tools {where} cannot be imported ({type(error).__name__}: {error}{_line_of(error, where)})"
         if isinstance(error, ModuleNotFoundError) and error.name == where.partition(".")[0]:
             raise SettingsError(
@@ -110,7 +116,9 @@ def _line_of(error: BaseException, where: str) -> str:
     return f", line {line}" if line else ""
 
 
-def _functions(module: ModuleType, where: str) -> list[Callable[..., Any]]:
+def _functions(
+    module: ModuleType, where: str, warn: Callable[[str], None]
+) -> list[tuple[str, Callable[..., Any]]]:
     named = getattr(module, "__all__", None)
     if named is not None:
         missing = [name for name in named if not hasattr(module, name)]
@@ -118,17 +126,38 @@ def _functions(module: ModuleType, where: str) -> list[Callable[..., Any]]:
             raise SettingsError(
                 f"--tools {where} has {missing[0]!r} in __all__ and nowhere else", "take it out, or define it"
             )
-        found = [getattr(module, name) for name in named]
+        found = {name: getattr(module, name) for name in named}
     else:
-        found = [
-            value
-            for name, value in vars(module).items()
-            if not name.startswith("_") and getattr(value, "__module__", None) == module.__name__
-        ]
-    functions: list[Callable[..., Any]] = [value for value in found if inspect.isfunction(value)]
+        found = {name: value for name, value in vars(module).items() if not name.startswith("_")}
+    functions: list[tuple[str, Callable[..., Any]]] = []
+    for name, value in found.items():
+        if inspect.isfunction(value):
+            if named is not None or value.__module__ == module.__name__:
+                functions.append((value.__name__, value))
+            elif "<locals>" in value.__qualname__ and value.__name__ != name:
+                warn(
+                    f"{where}: {name} is hidden by a decorator of {value.__module__}: it is not offered as a "
+                    "tool. Use functools.wraps in the decorator, or name it in __all__"
+                )
+        elif not callable(value) or isinstance(value, type) or type(value).__module__ in _OF_TYPES:
+            continue  # a constant, or the type of something
+        elif named is not None or _is_made_in(module, value):
+            functions.append((name, value))
+        elif not inspect.isroutine(value):
+            warn(
+                f"{where}: {name} is a {type(value).__name__} of something that is defined elsewhere: it is "
+                "not offered as a tool, unless __all__ names it"
+            )
     if not functions:
         raise SettingsError(
             f"--tools {where} has no public function",
             "define one at its top level, with type hints and a docstring, or name it in __all__",
         )
     return functions
+
+
+def _is_made_in(module: ModuleType, thing: Any) -> bool:
+    """Whether something that can be called is of this module, and not merely imported into it."""
+    if isinstance(thing, functools.partial):
+        return _is_made_in(module, thing.func)
+    return getattr(thing, "__module__", None) == module.__name__

@@ -21,12 +21,18 @@ from channels.secret import Secret
 from channels.wire.events import EVENTS, ServerEvent, Unrecognised
 from channels.wire.messages import MESSAGES, ClientMessage
 
-__all__ = ["BadMessage", "EventReader", "read_message", "write_event", "write_message"]
+__all__ = ["BadMessage", "EventReader", "read_json", "read_message", "write_event", "write_message"]
 
 _MOST_NAMES_COUNTED = 64
 """A hostile peer can invent names without end; beyond this many they share one counter."""
 
 _LONGEST_NAME = 120
+
+MOST_DIGITS = 40
+"""Of a whole number. Longer ones count nothing and name nothing, and are more than a float can be."""
+
+MOST_NESTED = 64
+"""Objects and lists in each other. Whoever walks through more may run out of stack."""
 
 
 class BadMessage(Exception):
@@ -49,12 +55,19 @@ class _Field:
     required: bool
     sent_as_null: bool
     """None is written as null; False: the field is left out then."""
+    packed: bool
+    """An object that is sometimes written as a text with JSON in it."""
 
 
 def _fields_of(kind: type[Any]) -> Mapping[str, _Field]:
     hints = get_type_hints(kind)
     return {
-        f.name: _Field(hints[f.name], f.default is attrs.NOTHING, f.metadata.get("null", False))
+        f.name: _Field(
+            hints[f.name],
+            f.default is attrs.NOTHING,
+            f.metadata.get("null", False),
+            f.metadata.get("packed", False),
+        )
         for f in attrs.fields(kind)
     }
 
@@ -84,7 +97,7 @@ class EventReader:
     def read(self, frame: str | bytes) -> ServerEvent:
         """The event in a frame. Never raises for what a server may send."""
         try:
-            content = _parse(frame, _or_null)
+            content = _parse_shallow(frame)
         except (ValueError, RecursionError) as error:
             return self._unrecognised("malformed frame", "", f"not JSON: {type(error).__name__}")
         if not isinstance(content, dict) or not isinstance(content.get("type"), str):
@@ -100,7 +113,8 @@ class EventReader:
             if name not in content:
                 continue
             try:
-                values[name] = _read_value(field.hint, content[name])
+                given = content[name]
+                values[name] = _read_value(field.hint, _opened(given) if field.packed else given)
             except _IllTyped:
                 if field.required:
                     return self._unrecognised(f"malformed {kind}", kind, f"ill-typed {name}")
@@ -182,17 +196,54 @@ def _reveal(value: object) -> str:
     raise TypeError(f"{type(value).__name__} has no form on the wire")
 
 
+def read_json(text: str) -> Any:
+    """What a text says in JSON. What is no number of JSON, or one that nobody means, is None.
+
+    Raises:
+        ValueError: it is not JSON, or nested too deeply.
+        RecursionError: it is nested much too deeply.
+    """
+    return _parse_shallow(text)
+
+
+def _opened(packed: object) -> object:
+    if not isinstance(packed, str):
+        return packed
+    try:
+        return read_json(packed) if packed.strip() else {}
+    except (ValueError, RecursionError):
+        raise _IllTyped from None
+
+
+def _parse_shallow(text: str | bytes) -> Any:
+    content = _parse(text, _or_null)
+    if _is_deeper(content, MOST_NESTED):
+        raise ValueError("nested too deeply")
+    return content
+
+
 def _parse(frame: str | bytes, or_what: Callable[[float], object]) -> Any:
     text = frame if isinstance(frame, str) else frame.decode()
     content = json.loads(
         text,
         parse_constant=lambda _: or_what(math.nan),
+        parse_int=lambda number: int(number) if len(number) <= MOST_DIGITS else or_what(math.inf),
         parse_float=lambda number: value if math.isfinite(value := float(number)) else or_what(value),
     )
     if "\\u" in text:
         # Half a surrogate pair is JSON and yet no text: whoever writes it anywhere would crash.
         content = json.loads(json.dumps(content, ensure_ascii=False).encode(errors="replace"))
     return content
+
+
+def _is_deeper(content: Any, most: int) -> bool:
+    level = [content] if isinstance(content, dict | list) else []
+    for _ in range(most):
+        inner = [each.values() if isinstance(each, dict) else each for each in level]
+        level = [each for group in inner for each in group if isinstance(each, dict | list)]
+        if not level:
+            return False
+    return True
 
 
 def _or_null(_: float) -> object:

@@ -185,7 +185,8 @@ class ToolCall:
     type: ClassVar[str] = "tool.call"
     call_id: str
     name: str
-    arguments: Mapping[str, Any] = attrs.field(factory=dict)
+    arguments: Mapping[str, Any] = attrs.field(factory=dict, metadata={"packed": True})
+    """Some models' hosts write them as a text with JSON in it."""
 
 
 @attrs.frozen

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import sys
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from actors.room.livekit_edge import LiveKitEdge, livekit_edge
 from channels.errors import VoiceAgentError, reason_of
 from channels.happenings import Taps
 from channels.settings import Settings
+from commands.serve.held import LoopWatch
 from commands.serve.room import BYSTANDERS_LEAVE_WITHIN_S, Wired, serve_room
 from commands.services import Preparation
 
@@ -49,6 +51,8 @@ async def serve(
             taps, to_the_log = Taps(), Taps()
             # The log hears also what happens after the room's own taps were closed.
             taps.overhear(to_the_log.publish)
+            watch = LoopWatch(taps.publish)
+            trio.lowlevel.add_instrument(watch)
             bystanders.start_soon(EventLog(to_the_log.tap("log"), log).run)
             try:
                 with stopping:
@@ -66,6 +70,8 @@ async def serve(
                 if failure is None:
                     raise
             finally:
+                with contextlib.suppress(KeyError):  # Trio itself removes one that failed
+                    trio.lowlevel.remove_instrument(watch)
                 to_the_log.close()
                 bystanders.cancel_scope.deadline = trio.current_time() + BYSTANDERS_LEAVE_WITHIN_S
         signals.cancel_scope.cancel()

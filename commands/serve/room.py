@@ -10,8 +10,9 @@ from typing import Any, Protocol
 import trio
 
 from channels.bounded import Channel
-from channels.errors import ActorFailed, cause_of, found_channels_broken, reason_of
+from channels.errors import ActorFailed, cause_of, found_channels_broken, parted, reason_of
 from channels.happenings import BystanderFailed, Taps
+from channels.only_trio import only_in_trio
 from channels.streams import Actor
 
 __all__ = ["BYSTANDERS_LEAVE_WITHIN_S", "Wired", "serve_room"]
@@ -67,23 +68,36 @@ async def _watch(bystanders: Sequence[Actor], taps: Taps, watching: trio.CancelS
     with watching:
         async with trio.open_nursery() as nursery:
             for bystander in bystanders:
-                nursery.start_soon(_run_bystander, bystander, taps, watching)
+                name = f"actor {type(bystander).__name__}"  # by which whoever watches the loop knows it
+                nursery.start_soon(_run_bystander, bystander, taps, watching, name=name)
 
 
 async def _run_bystander(actor: Actor, taps: Taps, watching: trio.CancelScope) -> None:
     """An actor that only watches must never touch the conversation, whatever is wrong with it."""
     try:
-        await actor.run()
-    except Exception as error:
-        if watching.deadline < math.inf and found_channels_broken(error):
-            return  # the conversation is over
-        # A fault for its author to find; what has a mend needs no traceback.
+        await only_in_trio(actor.run())
+    # Also what is made to end a process: whose process it is decides that, and not one who watches.
+    except BaseException as raised:
+        cancelled, error = parted(raised)
+        if error is not None:
+            _tell(actor, error, taps, watching)
+        if cancelled is not None:
+            raise cancelled from None
+
+
+def _tell(actor: Actor, error: BaseException, taps: Taps, watching: trio.CancelScope) -> None:
+    if watching.deadline < math.inf and found_channels_broken(error):
+        return  # the conversation is over
+    # A fault for its author to find; what has a mend needs no traceback.
+    cause = cause_of(error)
+    try:
         trace = None if reason_of(error) else "".join(format_exception(error))
-        cause = cause_of(error)
         said = str(reason_of(error) or f"{type(cause).__name__}: {cause}")
-        taps.publish(BystanderFailed(type(actor).__name__, said, trace))
-        if getattr(actor, "essential", False):
-            raise ActorFailed(
-                f"{type(actor).__name__} failed ({type(cause).__name__}), which the call cannot do without",
-                "mend it, or let it not say that it is `essential`",
-            ) from error
+    except BaseException:  # an exception that cannot even be printed
+        trace, said = None, type(cause).__name__
+    taps.publish(BystanderFailed(type(actor).__name__, said, trace))
+    if getattr(actor, "essential", False):
+        raise ActorFailed(
+            f"{type(actor).__name__} failed ({type(cause).__name__}), which the call cannot do without",
+            "mend it, or let it not say that it is `essential`",
+        ) from error
