@@ -45,9 +45,9 @@ async def _operate(room: AgentRoom) -> int:
     all_done = True
     async with trio.open_nursery() as nursery:
         nursery.start_soon(cancel_on_ctrl_c, nursery.cancel_scope)
-        async with line_to_agent(room.url, room.token, AGENT_IDENTITY) as line:
-            shown = json.dumps({"token": room.token.reveal()})
+        async with line_to_agent(room.url, room.token(), AGENT_IDENTITY) as line:
             async for command in _lines():
+                shown = json.dumps({"token": room.token().reveal()})
                 answer = await line.call(OPERATE_METHOD, f"{shown}\n{command}")
                 print(answer, flush=True)
                 all_done = all_done and json.loads(answer.splitlines()[0]).get("done") is True

@@ -47,7 +47,7 @@ def show_graph(options: argparse.Namespace, draw: Drawing, livekit: Callable[[],
     """
     if not options.live:
         for name in ("once", "json", "url", "token"):
-            if getattr(options, name):
+            if getattr(options, name) not in (None, False):
                 raise SettingsError(f"--{name} is about a running agent", "give --live as well")
         return print_graph(draw({}), options.svg)
     room = room_of_agent(options, livekit, "graph")
@@ -77,7 +77,7 @@ async def _until_ctrl_c(room: AgentRoom, console: Console | None) -> Sequence[Fl
     told: Sequence[Flow] = ()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(cancel_on_ctrl_c, nursery.cancel_scope)
-        async with line_to_agent(room.url, room.token, AGENT_IDENTITY) as line:
+        async with line_to_agent(room.url, room.token(), AGENT_IDENTITY) as line:
             if console is None:
                 async with aclosing(_ask(line, room)) as asked:
                     told = await anext(asked)
@@ -95,15 +95,19 @@ async def _show_table(line: AgentLine, room: AgentRoom, console: Console) -> Non
 
 
 async def _ask(line: AgentLine, room: AgentRoom) -> AsyncGenerator[Sequence[Flow], None]:
-    payload = "\n".join(map(json.dumps, ({"token": room.token.reveal()}, {"do": "statistics"})))
-    before = read_counters(await line.call(OPERATE_METHOD, payload))
+    before = read_counters(await _counters(line, room))
     asked_at = trio.current_time()
     while True:
         await trio.sleep(EACH_S)
-        now = read_counters(await line.call(OPERATE_METHOD, payload))
+        now = read_counters(await _counters(line, room))
         came_at = trio.current_time()
         yield flows(before, now, came_at - asked_at)
         before, asked_at = now, came_at
+
+
+async def _counters(line: AgentLine, room: AgentRoom) -> str:
+    shown = {"token": room.token().reveal()}
+    return await line.call(OPERATE_METHOD, "\n".join(map(json.dumps, (shown, {"do": "statistics"}))))
 
 
 def as_table(told: Sequence[Flow]) -> Table:
