@@ -69,6 +69,7 @@ from channels.messages import (
     ToolEvent,
 )
 from channels.ports import TrackEvent
+from channels.printable import complain
 from channels.settings import ACCOUNT, LIVEKIT_ACCOUNT, LiveKitSettings, Settings, read_configuration
 from channels.streams import Actor, Addition, Streams
 from channels.texts import RoomText
@@ -426,7 +427,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _run(options, log)
     except SettingsError as error:
-        print(error, file=sys.stderr)
+        complain(error)
         return 2
     except BrokenPipeError:
         # Whoever reads what is printed has seen enough; Python itself would complain once more at its end.

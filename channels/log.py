@@ -1,7 +1,8 @@
 """How the log looks: structlog on stderr, for a person's eyes or as JSON lines.
 
-Warnings of libraries go the same way. An access token that a library quotes in a URL is blotted out,
-and so is what the service tells of the secrets of a session: its webhook's, its tools' headers.
+Warnings of libraries go the same way. What others wrote is made printable. An access token that a library
+quotes in a URL is blotted out, and so is what the service tells of the secrets of a session: its webhook's,
+its tools' headers.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any, Literal, TextIO, cast
 import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
 
+from channels.printable import printable, printable_json
 from channels.secret import blot_out_fields
 
 __all__ = ["LogFormat", "open_log"]
@@ -38,7 +40,7 @@ def open_log(form: LogFormat, *, verbose: bool = False) -> FilteringBoundLogger:
                 fmt="iso" if form == "json" else "%H:%M:%S.%f", utc=form == "json"
             ),
             _blot_out,
-            renderer,
+            *((renderer, _escape) if form == "json" else (_make_printable, renderer)),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG if verbose else logging.INFO),
         logger_factory=structlog.PrintLoggerFactory(cast(TextIO, _StandardError())),
@@ -54,6 +56,18 @@ def _blot_out(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDi
         name: _TOKEN.sub(r"\1•••", value) if isinstance(value, str) else blot_out_fields(value)
         for name, value in event.items()
     }
+
+
+def _make_printable(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    # What is no text is written by its `repr`, which escapes. A traceback is of many lines.
+    return {
+        name: printable(value, lines=name == "exception") if isinstance(value, str) else value
+        for name, value in event.items()
+    }
+
+
+def _escape(_logger: WrappedLogger, _method: str, rendered: str) -> str:
+    return printable_json(rendered)
 
 
 class _StandardError:

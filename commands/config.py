@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from channels.errors import SettingsError
+from channels.printable import tell, tell_json
 from channels.settings import Configuration, Writings, from_flags, gather
 from channels.settings.catalogue import CATALOGUE, VARIABLES
 from channels.settings.sources import raise_all
@@ -54,12 +55,12 @@ def print_configuration(configuration: Configuration, *, as_json: bool) -> int:
             path: {"value": value, "source": source, "where": where}
             for path, value, source, where in _rows(configuration)
         }
-        print(json.dumps(table, indent=2, ensure_ascii=False, default=str))
+        tell_json(table, indent=2)
         return 0
     rows = [(path, _shown(path, value), where) for path, value, _, where in _rows(configuration)]
     widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
     for path, value, where in rows:
-        print(f"{path:<{widths[0]}}  {value:<{widths[1]}}  {where}".rstrip())
+        tell(f"{path:<{widths[0]}}  {value:<{widths[1]}}  {where}".rstrip())
     return 0
 
 

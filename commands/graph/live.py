@@ -13,11 +13,13 @@ import trio
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from actors.room.actor import AGENT_IDENTITY
 from actors.room.livekit_edge import line_to_agent
 from channels.errors import SettingsError, VoiceAgentError, reason_of
 from channels.ports import AgentLine
+from channels.printable import complain, printable, tell_json
 from channels.settings import LiveKitSettings
 from channels.texts import OPERATE_METHOD
 from commands.agent_room import AgentRoom, cancel_on_ctrl_c, room_of_agent
@@ -62,12 +64,12 @@ def _watch(room: AgentRoom, draw: Drawing, options: argparse.Namespace) -> int:
         reason = reason_of(error)
         if reason is None:
             raise
-        print(reason, file=sys.stderr)
+        complain(reason)
         return 1
     if not told:
         return 0
     if options.json:
-        print(json.dumps({"channels": [flow.as_json() for flow in told]}, indent=1))
+        tell_json({"channels": [flow.as_json() for flow in told]}, indent=1)
         return 0
     return print_graph(draw({flow.name: flow.note for flow in told}), options.svg)
 
@@ -121,6 +123,8 @@ def as_table(told: Sequence[Flow]) -> Table:
         # What drops sound by its rule may; what is full is behind.
         style = "red" if now.depth >= now.capacity else "yellow" if now.dropped else ""
         table.add_row(
-            flow.name, *map(str, figures), style=style if flow.per_second else f"dim {style}".strip()
+            Text(printable(flow.name, longest=80)),
+            *map(str, figures),
+            style=style if flow.per_second else f"dim {style}".strip(),
         )
     return table
