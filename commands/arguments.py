@@ -15,7 +15,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--log", choices=("text", "json"), default="text", help="how the log looks (default: text)"
     )
-    parser.add_argument("--verbose", action="store_true", help="log partial transcripts too")
+    parser.add_argument("--verbose", action="store_true", help="log more: each word, sound and change")
     parser.add_argument(
         "--actor",
         action="append",

@@ -14,6 +14,7 @@ from channels.printable import tell, tell_json
 from channels.settings import Configuration, Writings, from_flags, gather
 from channels.settings.catalogue import CATALOGUE, VARIABLES
 from channels.settings.sources import raise_all
+from channels.standard_streams import as_written
 
 __all__ = ["gather_from", "print_configuration"]
 
@@ -45,7 +46,8 @@ def gather_from(options: argparse.Namespace, warn: Callable[[str], None]) -> Wri
     raise_all(problems)
     config = Path(options.config) if options.config is not None else None
     assignments = [*options.assignments, *options.later_assignments]
-    return gather(config, os.environ, Path(".env"), from_flags(flags, assignments), warn)
+    environ = {name: as_written(value) for name, value in os.environ.items()}
+    return gather(config, environ, Path(".env"), from_flags(flags, assignments), warn)
 
 
 def print_configuration(configuration: Configuration, *, as_json: bool) -> int:
