@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from pathlib import Path
 from time import perf_counter
 
@@ -81,6 +82,8 @@ def _draw(picture: Path, record: Record, again: Rerun, comparison: Comparison) -
     # What was said stands in it: as private as the record.
     descriptor = os.open(picture, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with open(descriptor, "w", encoding="utf-8") as file:
+        if sys.platform != "win32":
+            os.fchmod(descriptor, 0o600)  # one of an earlier run may have been let open
         file.write(content)
 
 
