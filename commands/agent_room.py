@@ -23,6 +23,7 @@ from actors.room.actor import mint_watcher_token
 from channels.errors import SettingsError
 from channels.secret import Secret
 from channels.settings import LiveKitSettings
+from channels.settings.dotenv import unquoted
 
 __all__ = ["TOKEN_VARIABLE", "AgentRoom", "cancel_on_ctrl_c", "room_of_agent"]
 
@@ -76,7 +77,7 @@ def room_of_agent(
 
 
 def _read_token(environ: Mapping[str, str]) -> Secret:
-    written = environ.get(TOKEN_VARIABLE, "").strip()
+    written = unquoted(environ.get(TOKEN_VARIABLE, "")).strip()
     if not written and sys.stdin is not None:
         try:
             if sys.stdin.isatty():

@@ -62,6 +62,7 @@ from channels.happenings import (
     TurnTimed,
 )
 from channels.secret import Secret
+from channels.settings.dotenv import unquoted
 
 _T = TypeVar("_T")
 
@@ -345,7 +346,7 @@ def _is_here(host: str) -> bool:
 
 
 def _read_secret(written: str) -> Secret:
-    key = written.removeprefix("whsec_")
+    key = unquoted(written).removeprefix("whsec_")
     try:
         if len(base64.b64decode(key, validate=True)) >= 24:
             return Secret(key)
