@@ -7,11 +7,12 @@ import io
 import json
 import logging
 import os
+import pty
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import cast
 
 import attrs
@@ -70,13 +71,34 @@ def stopped_pipe() -> Iterator[tuple[int, int]]:
         os.close(writing)
 
 
+@contextmanager
+def stopped_terminal() -> Iterator[tuple[int, int]]:
+    """Both ends of a terminal whose window shows nothing any more; the live line is drawn there."""
+    window, terminal = pty.openpty()
+    os.set_blocking(terminal, False)
+    try:
+        while True:
+            os.write(terminal, b".")
+    except BlockingIOError:
+        os.set_blocking(terminal, True)
+    try:
+        yield window, terminal
+    finally:
+        os.close(window)
+        os.close(terminal)
+
+
 @pytest.mark.server
 @pytest.mark.slow
-async def test_the_agent_goes_on_talking_and_ctrl_c_ends_it(livekit: LiveKitServer) -> None:
+@pytest.mark.parametrize("stopped", [stopped_pipe, stopped_terminal])
+async def test_the_agent_goes_on_talking_and_ctrl_c_ends_it(
+    livekit: LiveKitServer, stopped: Callable[[], AbstractContextManager[tuple[int, int]]]
+) -> None:
     async with voice_agent_server(ServerOptions(speech=ToneSpeech)) as service:
-        settings = settings_for(livekit, service.url, "nobody-reads")
+        room = f"nobody-reads-{stopped.__name__}"
+        settings = settings_for(livekit, service.url, room)
         environ = {k: v for k, v in os.environ.items() if k not in {e.env for e in CATALOGUE.values()}}
-        with stopped_pipe() as (_, full):
+        with stopped() as (_, full):
             process = await trio.lowlevel.open_process(
                 [sys.executable, str(ROOT / "runner.py"), "--verbose"],
                 env={**environ, **settings},
@@ -86,7 +108,7 @@ async def test_the_agent_goes_on_talking_and_ctrl_c_ends_it(livekit: LiveKitServ
                 start_new_session=True,
             )
             try:
-                async with join_as_guest(livekit, "nobody-reads") as guest:
+                async with join_as_guest(livekit, room) as guest:
                     await guest.hear_sound(within_s=60)
                     process.send_signal(signal.SIGINT)
                     with trio.fail_after(30):
