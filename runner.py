@@ -14,6 +14,12 @@ joins whom, and how full each may get.
 
 from __future__ import annotations
 
+import signal
+
+if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    # Nothing is there yet that wants to be left in good order: Ctrl-C just ends it, without a traceback.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import argparse
 import functools
 import os
@@ -48,9 +54,7 @@ from actors.speaker import SpeakerPump
 from actors.timers import TurnTimer
 from actors.tools import ToolRunner
 from channels.bounded import Channel, ChannelStatistics, Full, Receiver, Sender
-from channels.errors import (
-    SettingsError,
-)
+from channels.errors import SettingsError, cause_of, was_interrupted
 from channels.happenings import Happening, SoundStarted, SoundStopped, Taps
 from channels.log import open_log
 from channels.messages import (
@@ -69,7 +73,9 @@ from channels.messages import (
     ToolEvent,
 )
 from channels.ports import TrackEvent
+from channels.printable import complain
 from channels.settings import ACCOUNT, LIVEKIT_ACCOUNT, LiveKitSettings, Settings, read_configuration
+from channels.standard_streams import as_written, standard_streams
 from channels.streams import Actor, Addition, Streams
 from channels.texts import RoomText
 from channels.vad import WINDOW_MS, Vad
@@ -87,7 +93,10 @@ from commands.token import print_token
 from commands.tools import read_tools, with_tools
 
 if sys.version_info < (3, 11):
-    pass
+    from exceptiongroup import BaseExceptionGroup
+
+INTERRUPTED = 130
+"""What shells say of whoever was ended by Ctrl-C."""
 
 
 async def _load_vad() -> Judge:
@@ -422,17 +431,23 @@ def wire(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; gives the exit code."""
-    options = parse(arguments)
-    log = open_log(options.log, verbose=options.verbose)
-    try:
-        return _run(options, log)
-    except SettingsError as error:
-        print(error, file=sys.stderr)
-        return 2
-    except BrokenPipeError:
-        # Whoever reads what is printed has seen enough; Python itself would complain once more at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    with standard_streams():
+        try:
+            if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+                signal.signal(signal.SIGINT, signal.default_int_handler)
+            options = parse([as_written(each) for each in (sys.argv[1:] if arguments is None else arguments)])
+            return _run(options, open_log(options.log, verbose=options.verbose))
+        except SettingsError as error:
+            complain(error)
+            return 2
+        except (BrokenPipeError, KeyboardInterrupt, BaseExceptionGroup) as failure:
+            if was_interrupted(failure):
+                return INTERRUPTED
+            if not isinstance(cause_of(failure), BrokenPipeError):
+                raise
+            # Whoever reads what is printed has seen enough; Python itself would complain again at its end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
 
 
 def _run(options: argparse.Namespace, log: FilteringBoundLogger) -> int:
@@ -478,8 +493,12 @@ def _run(options: argparse.Namespace, log: FilteringBoundLogger) -> int:
         )
 
     prepare = room_of(configuration, has_account, log)
-    return trio.run(serve, prepare, log, wire_it, options.record, options.record_audio)
+    speech = configuration.log().speech
+    return trio.run(serve, prepare, log, wire_it, options.record, options.record_audio, speech)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    sys.exit(code)

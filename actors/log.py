@@ -1,6 +1,7 @@
 """EventLog: tells a person, or a machine, what happens. A tap: it can be slow and nobody waits for it.
 
-Each happening becomes one structlog event named after its class, with its fields.
+Each happening becomes one structlog event named after its class, with its fields. What people say, type and
+hear is among them only where that was asked for.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from channels.happenings import (
     ModelFailed,
     OperatorRefused,
     PersonSaid,
+    PersonTyped,
+    ReplyEnded,
     RequestWithheld,
     RoomLost,
     ServiceComplained,
@@ -48,12 +51,19 @@ class EventLog:
 
     happenings: Receiver[Happening]
     log: FilteringBoundLogger
+    speech: bool = False
+    """Whether what people say, type and hear is written; else how long it is."""
 
     async def run(self) -> None:
         """Logs until the happenings end."""
         async with self.happenings:
             async for happening in self.happenings:
-                self._write(happening)
+                try:
+                    self._write(happening)
+                except Exception as error:
+                    # That one thing cannot be written is no reason to write no other.
+                    what, why = type(happening).__name__, type(error).__name__
+                    self.log.warning("not_logged", what=what, why=why)
 
     def _write(self, happening: Happening) -> None:
         fields = {name: _plain(value) for name, value in attrs.asdict(happening, recurse=False).items()}
@@ -61,6 +71,8 @@ class EventLog:
         if isinstance(happening, ToolAnswered | BystanderFailed) and happening.traceback is not None:
             fields["exception"] = happening.traceback  # what structlog writes below the line
         fields.pop("traceback", None)
+        if not self.speech:
+            fields = _without_speech(happening, fields)
         if isinstance(happening, UpdateAnswered):
             fields["session"] = ", ".join(happening.session)
         if isinstance(happening, AskSent | AskGivenUp):
@@ -90,6 +102,28 @@ class EventLog:
             case _:
                 write = self.log.info
         write(re.sub(r"(?<!^)(?=[A-Z])", "_", type(happening).__name__).lower(), **fields)
+
+
+_SPEECH = {
+    PersonSaid: "text",
+    PersonTyped: "text",
+    WordsHeard: "text",
+    AnswerMissing: "text",
+    ReplyEnded: "heard_text",
+}
+"""Which field of which happening is somebody's words."""
+
+
+def _without_speech(happening: Happening, fields: dict[str, Any]) -> dict[str, Any]:
+    if isinstance(happening, SessionConfigured):
+        return {}  # its prompt tells what was said before
+    name = _SPEECH.get(type(happening))
+    if name is None:
+        return fields
+    return {
+        f"{key}_characters" if key == name else key: len(value) if key == name else value
+        for key, value in fields.items()
+    }
 
 
 def _plain(value: Any) -> Any:

@@ -31,6 +31,7 @@ __all__ = [
     "cause_of",
     "found_channels_broken",
     "reason_of",
+    "was_interrupted",
 ]
 
 
@@ -112,6 +113,11 @@ def found_channels_broken(failure: BaseException) -> bool:
     """Whether nothing is wrong but that others had left their ends of channels."""
     broken = (trio.BrokenResourceError, trio.ClosedResourceError)
     return all(isinstance(leaf, broken) for leaf in _leaves(failure))
+
+
+def was_interrupted(failure: BaseException) -> bool:
+    """Whether a person pressed Ctrl-C, whatever broke by that."""
+    return any(isinstance(leaf, KeyboardInterrupt) for leaf in _leaves(failure))
 
 
 def cause_of(failure: BaseException) -> BaseException:

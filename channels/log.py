@@ -1,12 +1,14 @@
-"""How the log looks: structlog on stderr, for a person's eyes or as JSON lines.
+"""How the log looks: structlog on stderr, for a person's eyes or as JSON lines. Nobody waits for its reader.
 
-Warnings of libraries go the same way. An access token that a library quotes in a URL is blotted out,
-and so is what the service tells of the secrets of a session: its webhook's, its tools' headers.
+Warnings of libraries go the same way. What others wrote is made printable. An access token that a library
+quotes in a URL is blotted out, and so is what the service tells of the secrets of a session: its webhook's,
+its tools' headers.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import re
 import sys
@@ -15,7 +17,9 @@ from typing import Any, Literal, TextIO, cast
 import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
 
+from channels.printable import printable, printable_json
 from channels.secret import blot_out_fields
+from channels.standard_streams import Unwaiting
 
 __all__ = ["LogFormat", "open_log"]
 
@@ -26,22 +30,25 @@ _TOKEN = re.compile(r"(access_token=|token=|Bearer )[\w.~+/=-]+")
 
 def open_log(form: LogFormat, *, verbose: bool = False) -> FilteringBoundLogger:
     """Sets the log up for the process and gives the logger of the runner."""
+    unicode = (getattr(sys.stderr, "encoding", None) or "utf-8").lower().startswith("utf")
     renderer: Processor = (
-        structlog.processors.JSONRenderer(ensure_ascii=False)
+        structlog.processors.JSONRenderer(ensure_ascii=not unicode)
         if form == "json"
         else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=20)
     )
+    processors: list[Processor] = [
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso" if form == "json" else "%H:%M:%S.%f", utc=form == "json"),
+        _blot_out,
+        *((renderer, _escape) if form == "json" else (_make_printable, renderer)),
+    ]
+    if isinstance(sys.stderr, Unwaiting):
+        sys.stderr.remark = functools.partial(_remark, processors)
     structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(
-                fmt="iso" if form == "json" else "%H:%M:%S.%f", utc=form == "json"
-            ),
-            _blot_out,
-            renderer,
-        ],
+        processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG if verbose else logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(cast(TextIO, _StandardError())),
+        # In one piece, line break and all: what is dropped is dropped by the line.
+        logger_factory=structlog.WriteLoggerFactory(cast(TextIO, _StandardError())),
         cache_logger_on_first_use=False,
     )
     log = cast(FilteringBoundLogger, structlog.get_logger())
@@ -49,11 +56,31 @@ def open_log(form: LogFormat, *, verbose: bool = False) -> FilteringBoundLogger:
     return log
 
 
+def _remark(processors: list[Processor], lost: int) -> str:
+    """What the log says of lines that it dropped."""
+    line: Any = {"event": "log_lines_lost", "lines": lost, "why": "nobody read the log"}
+    for process in processors:
+        line = process(None, "warning", line)
+    return f"{line}\n"
+
+
 def _blot_out(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     return {
         name: _TOKEN.sub(r"\1•••", value) if isinstance(value, str) else blot_out_fields(value)
         for name, value in event.items()
     }
+
+
+def _make_printable(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    # What is no text is written by its `repr`, which escapes. A traceback is of many lines.
+    return {
+        name: printable(value, lines=name == "exception") if isinstance(value, str) else value
+        for name, value in event.items()
+    }
+
+
+def _escape(_logger: WrappedLogger, _method: str, rendered: str) -> str:
+    return printable_json(rendered)
 
 
 class _StandardError:

@@ -3,13 +3,15 @@
 The wheels of Silero and Moonshine carry their models as data beside Python code that wants PyTorch or a
 sound card. Neither is needed: `wheel_file` locates a package without running any of its code.
 Sessions run on the thread that calls them (one intra-op thread, no pool to spin), so the number of busy
-cores is the number of worker threads that the callers allow, and nothing else.
+cores is the number of worker threads that the callers allow, and nothing else. Its telemetry is off: here is
+the one place where it is loaded.
 """
 
 from __future__ import annotations
 
 import functools
 import importlib.util
+import os
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +54,10 @@ def open_model(model: Path | bytes) -> Any:
 
 @functools.cache
 def _onnxruntime() -> Any:
+    # The official builds tell Microsoft of the machine and its models, from the moment they are loaded.
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     # Imported late: a quarter of a second that a process without speech need not spend.
     import onnxruntime
 
+    onnxruntime.disable_telemetry_events()  # some builds for Windows do not know the variable
     return onnxruntime

@@ -1,12 +1,20 @@
-"""The room of a running agent, for the commands that talk to it."""
+"""The room of a running agent, for the commands that talk to it.
+
+The right to steer an agent is shown with every call. So it is made for each call and good for two minutes:
+whoever gets hold of one has little of it. A token of somebody else's making (`--url`) does not stand on the
+command line, which everybody who lists this machine's processes can read.
+"""
 
 from __future__ import annotations
 
 import argparse
+import os
 import secrets
 import signal
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Mapping
 from datetime import timedelta
+from getpass import getpass
 
 import attrs
 import trio
@@ -15,41 +23,75 @@ from actors.room.actor import mint_watcher_token
 from channels.errors import SettingsError
 from channels.secret import Secret
 from channels.settings import LiveKitSettings
+from channels.settings.dotenv import unquoted
 
-__all__ = ["AgentRoom", "cancel_on_ctrl_c", "room_of_agent"]
+__all__ = ["TOKEN_VARIABLE", "AgentRoom", "cancel_on_ctrl_c", "room_of_agent"]
 
-_TOKEN_LIFE = timedelta(hours=12)
-"""It is shown with every call, not only when the room is joined."""
+TOKEN_VARIABLE = "LIVEKIT_TOKEN"
+"""Of the environment: the token that belongs to `--url`."""
+
+_TOKEN_LIFE = timedelta(minutes=2)
+"""To join with, and to show in one call; the server renews the one that was joined with."""
+
+_LONGEST_TOKEN = 20_000
+"""Characters."""
 
 
 @attrs.frozen
 class AgentRoom:
-    """A room with an agent in it, and the right to steer that agent."""
+    """A room with an agent in it."""
 
     url: str
-    token: Secret
+    token: Callable[[], Secret]
+    """Gives the right to steer that agent, for now."""
 
 
 def room_of_agent(
-    options: argparse.Namespace, livekit: Callable[[], LiveKitSettings], name: str
+    options: argparse.Namespace,
+    livekit: Callable[[], LiveKitSettings],
+    name: str,
+    environ: Mapping[str, str] = os.environ,
 ) -> AgentRoom:
-    """The room of `--url` and `--token`, else the one of the settings.
+    """The room of `--url`, whose token is asked for, else the one of the settings.
 
     Args:
         options: of the command line.
         livekit: gives the settings.
         name: what the identity begins with.
+        environ: may have the token of `--url`; else it is the first line of standard input.
 
     Raises:
-        SettingsError: one of the two is given without the other, or a setting is missing.
+        SettingsError: there is no token for `--url`, or it is not where it belongs, or a setting is missing.
     """
-    if bool(options.url) != bool(options.token):
-        raise SettingsError("--url and --token belong together", "give both as they were printed, or neither")
+    if options.token is not None:
+        raise SettingsError(
+            "--token shows the token to everybody who lists the processes of this machine",
+            f"put it into the environment as {TOKEN_VARIABLE}, or leave it out to be asked for it",
+        )
     if options.url:
-        return AgentRoom(options.url, Secret(options.token))
+        token = _read_token(environ)
+        return AgentRoom(options.url, lambda: token)
     settings = livekit()
     identity = f"{name}-{secrets.token_hex(4)}"
-    return AgentRoom(settings.url, mint_watcher_token(settings, identity, _TOKEN_LIFE))
+    return AgentRoom(settings.url, lambda: mint_watcher_token(settings, identity, _TOKEN_LIFE))
+
+
+def _read_token(environ: Mapping[str, str]) -> Secret:
+    written = unquoted(environ.get(TOKEN_VARIABLE, "")).strip()
+    if not written and sys.stdin is not None:
+        try:
+            if sys.stdin.isatty():
+                written = getpass("token: ").strip()
+            else:
+                written = sys.stdin.readline(_LONGEST_TOKEN).strip()
+        except (EOFError, UnicodeError):
+            written = ""
+    if not written or not written.isascii() or not written.isprintable():
+        raise SettingsError(
+            f"there is no token for --url (found {len(written)} characters)",
+            f"set {TOKEN_VARIABLE}, or write it into the first line of standard input",
+        )
+    return Secret(written)
 
 
 async def cancel_on_ctrl_c(scope: trio.CancelScope) -> None:

@@ -15,7 +15,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--log", choices=("text", "json"), default="text", help="how the log looks (default: text)"
     )
-    parser.add_argument("--verbose", action="store_true", help="log partial transcripts too")
+    parser.add_argument("--verbose", action="store_true", help="log more: each word, sound and change")
     parser.add_argument(
         "--actor",
         action="append",
@@ -51,8 +51,13 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     graph.add_argument("--svg", type=Path, metavar="FILE", help="write a picture instead")
     _add_live(graph)
     operate = commands.add_parser("operate", help="steer a live call: one JSON command a line, from a shell")
-    operate.add_argument("--url", metavar="URL", help="of another LiveKit server than .env's")
-    operate.add_argument("--token", metavar="TOKEN", help="for its room, as it was printed")
+    operate.add_argument(
+        "--url",
+        metavar="URL",
+        help="of another LiveKit server than .env's; LIVEKIT_TOKEN lets one in, "
+        "or the first line of standard input",
+    )
+    operate.add_argument("--token", nargs="?", const="", help=argparse.SUPPRESS)  # to say where it belongs
     _add_replay(
         commands.add_parser("replay", help="run a record again: where would the agent decide otherwise?")
     )
@@ -67,8 +72,13 @@ def _add_live(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--live", action="store_true", help="show what flows through the agent in the room")
     group.add_argument("--once", action="store_true", help="with --live: draw it once, with depths and rates")
     group.add_argument("--json", action="store_true", help="with --live: once, for a machine")
-    group.add_argument("--url", metavar="URL", help="with --live: of another LiveKit server than .env's")
-    group.add_argument("--token", metavar="TOKEN", help="with --url: lets one into the room, as an operator")
+    group.add_argument(
+        "--url",
+        metavar="URL",
+        help="with --live: of another LiveKit server than .env's; LIVEKIT_TOKEN lets "
+        "one in, or the first line of standard input",
+    )
+    group.add_argument("--token", nargs="?", const="", help=argparse.SUPPRESS)  # to say where it belongs
 
 
 def _add_replay(parser: argparse.ArgumentParser) -> None:

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from channels.errors import SettingsError
+from channels.printable import tell, tell_json
 from channels.settings import Configuration, Writings, from_flags, gather
 from channels.settings.catalogue import CATALOGUE, VARIABLES
 from channels.settings.sources import raise_all
+from channels.standard_streams import as_written
 
 __all__ = ["gather_from", "print_configuration"]
 
@@ -44,7 +46,8 @@ def gather_from(options: argparse.Namespace, warn: Callable[[str], None]) -> Wri
     raise_all(problems)
     config = Path(options.config) if options.config is not None else None
     assignments = [*options.assignments, *options.later_assignments]
-    return gather(config, os.environ, Path(".env"), from_flags(flags, assignments), warn)
+    environ = {name: as_written(value) for name, value in os.environ.items()}
+    return gather(config, environ, Path(".env"), from_flags(flags, assignments), warn)
 
 
 def print_configuration(configuration: Configuration, *, as_json: bool) -> int:
@@ -54,12 +57,12 @@ def print_configuration(configuration: Configuration, *, as_json: bool) -> int:
             path: {"value": value, "source": source, "where": where}
             for path, value, source, where in _rows(configuration)
         }
-        print(json.dumps(table, indent=2, ensure_ascii=False, default=str))
+        tell_json(table, indent=2)
         return 0
     rows = [(path, _shown(path, value), where) for path, value, _, where in _rows(configuration)]
     widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
     for path, value, where in rows:
-        print(f"{path:<{widths[0]}}  {value:<{widths[1]}}  {where}".rstrip())
+        tell(f"{path:<{widths[0]}}  {value:<{widths[1]}}  {where}".rstrip())
     return 0
 
 

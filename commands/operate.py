@@ -12,6 +12,7 @@ import trio
 from actors.room.actor import AGENT_IDENTITY
 from actors.room.livekit_edge import line_to_agent
 from channels.errors import VoiceAgentError, reason_of
+from channels.printable import complain, tell
 from channels.settings import LiveKitSettings
 from channels.texts import OPERATE_METHOD
 from commands.agent_room import AgentRoom, cancel_on_ctrl_c, room_of_agent
@@ -37,7 +38,7 @@ def operate(options: argparse.Namespace, livekit: Callable[[], LiveKitSettings])
         reason = reason_of(error)
         if reason is None:
             raise
-        print(reason, file=sys.stderr)
+        complain(reason)
         return 1
 
 
@@ -45,14 +46,22 @@ async def _operate(room: AgentRoom) -> int:
     all_done = True
     async with trio.open_nursery() as nursery:
         nursery.start_soon(cancel_on_ctrl_c, nursery.cancel_scope)
-        async with line_to_agent(room.url, room.token, AGENT_IDENTITY) as line:
-            shown = json.dumps({"token": room.token.reveal()})
+        async with line_to_agent(room.url, room.token(), AGENT_IDENTITY) as line:
             async for command in _lines():
+                shown = json.dumps({"token": room.token().reveal()})
                 answer = await line.call(OPERATE_METHOD, f"{shown}\n{command}")
-                print(answer, flush=True)
-                all_done = all_done and json.loads(answer.splitlines()[0]).get("done") is True
+                tell(answer)
+                all_done = all_done and _is_done(answer)
         nursery.cancel_scope.cancel()
     return 0 if all_done else 1
+
+
+def _is_done(answer: str) -> bool:
+    try:
+        first = json.loads(answer.partition("\n")[0])
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(first, dict) and first.get("done") is True
 
 
 async def _lines() -> AsyncIterator[str]:

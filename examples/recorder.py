@@ -22,6 +22,7 @@ from typing import IO, cast
 import trio
 from attrs import define, field
 
+from channels import private_files
 from channels.bounded import Receiver
 from channels.messages import MicrophoneFrame, Sounding
 from channels.sound import SAMPLE_BYTES, SAMPLE_RATE_HZ
@@ -182,10 +183,9 @@ class Tape:
         """Begins the first file, or the next part."""
         self.close()
         self._parts += 1
-        self.folder.mkdir(parents=True, exist_ok=True)
+        private_files.folder(self.folder)
         part = f"-{self._parts}" if self._parts > 1 else ""
-        # Unbuffered: what is written is out of the process.
-        self._file = FileIO(self.folder / f"{self.began:%Y-%m-%dT%H-%M-%S.%fZ}{part}.wav", "x")
+        self._file = private_files.create(self.folder / f"{self.began:%Y-%m-%dT%H-%M-%S.%fZ}{part}.wav")
         self._wave = wave.open(cast(IO[bytes], self._file), "wb")  # noqa: SIM115 (closed by `close`)
         self._wave.setnchannels(2)
         self._wave.setsampwidth(SAMPLE_BYTES)

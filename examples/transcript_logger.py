@@ -15,12 +15,13 @@ import json
 import os
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta, timezone
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO
 
 import trio
 from attrs import define, field, frozen
 
+from channels import private_files
 from channels.bounded import Receiver
 from channels.happenings import (
     Happening,
@@ -161,14 +162,15 @@ class Paper:
     folder: Path
     began: datetime
     began_at: float
-    _files: list[BinaryIO] = field(factory=list)
+    _files: list[FileIO] = field(factory=list)
     _shown_from: float = 0.0
 
     def open(self) -> None:
         """Begins both files."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        private_files.folder(self.folder)
         name = self.began.strftime("%Y-%m-%dT%H-%M-%S.%fZ")
-        self._files = [(self.folder / f"{name}.{ending}").open("xb") for ending in ("jsonl", "vtt")]
+        for ending in ("jsonl", "vtt"):
+            self._files.append(private_files.create(self.folder / f"{name}.{ending}"))
         self._append("", "WEBVTT\n\n")
 
     def write(self, line: Line) -> None:
@@ -191,8 +193,9 @@ class Paper:
 
     def _append(self, *texts: str) -> None:
         for file, text in zip(self._files, texts, strict=True):
-            file.write(text.encode())
-            file.flush()
+            unwritten = text.encode()
+            while unwritten:
+                unwritten = unwritten[file.write(unwritten) :]
             os.fsync(file.fileno())
 
     def _cue(self, line: Line) -> str:

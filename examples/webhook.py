@@ -8,7 +8,8 @@ Each event is a JSON object of `type`, `timestamp` and `data`, with the headers 
 `webhook-signature`, an HMAC-SHA256 over all three. An event is on the disk before it is posted and until it
 was answered with a 2xx, so nothing is lost when the receiver is down or the agent is killed: the next start
 goes on with what is there. So an event may come twice, with the same id. The spool is bounded: beyond
-`most` events the oldest gives way, and the log says so. Give each running agent a spool of its own.
+`most` events the oldest gives way, and the log says so. What a full disk does not take waits in memory, a
+hundred events at most. Give each running agent a spool of its own; only its owner can read it.
 
 The client is Python's own, in a thread: one post at a time needs no pool and no dependency.
 """
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import hashlib
 import hmac
 import http.client
@@ -26,12 +28,14 @@ import re
 import ssl
 import time
 import uuid
+from collections import deque
+from collections.abc import Callable
 from datetime import datetime, timezone
 from enum import Enum
 from ipaddress import ip_address
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
 import attrs
@@ -39,6 +43,7 @@ import structlog
 import trio
 from attrs import define, field
 
+from channels import private_files
 from channels.backoff import Backoff
 from channels.bounded import Receiver
 from channels.errors import SettingsError
@@ -57,8 +62,14 @@ from channels.happenings import (
     TurnTimed,
 )
 from channels.secret import Secret
+from channels.settings.dotenv import unquoted
+
+_T = TypeVar("_T")
 
 ANSWERS_WITHIN_S = 20.0
+
+MOST_IN_MEMORY = 100
+"""Events that the disk has not taken."""
 
 LONGEST_WAIT_S = 300.0
 """Between two tries."""
@@ -100,6 +111,13 @@ class Webhook:
     first_wait_s: float = 1.0
     _spool: Spool = field(init=False)
     _receiver: PostOffice = field(init=False)
+    _unkept: deque[bytes] = field(factory=deque, init=False)
+    """What the disk did not take, the oldest first."""
+    _stuck: set[str] = field(factory=set, init=False)
+    """Files that are done with and that the disk does not let go of."""
+    # Threads of its own: those that a slow receiver or disk holds are missing nowhere else.
+    _disk: trio.CapacityLimiter = field(factory=lambda: trio.CapacityLimiter(1), init=False)
+    _wire: trio.CapacityLimiter = field(factory=lambda: trio.CapacityLimiter(2), init=False)
     _news: trio.Event = field(factory=trio.Event, init=False)
     _over: trio.Event = field(factory=trio.Event, init=False)
     _log: Any = field(factory=structlog.get_logger, init=False)
@@ -116,19 +134,58 @@ class Webhook:
                 async for happening in self.happenings:
                     if isinstance(happening, POSTED) and getattr(happening, "final", True):
                         await self._keep(happening)
+            if self._unkept:
+                await self._keep_all(full=True)
+            if self._unkept:
+                how_many = len(self._unkept)
+                self._log.error("webhook_lost_events", how_many=how_many, mend="make room on the disk")
             self._over.set()
             self._news.set()
 
     async def _keep(self, happening: Happening) -> None:
-        lost = await trio.to_thread.run_sync(self._spool.put, _event(happening), abandon_on_cancel=True)
-        if lost:
-            self._log.error("webhook_lost_events", how_many=lost, mend="see why the receiver takes none")
+        full = bool(self._unkept)
+        self._unkept.append(_event(happening))
+        await self._keep_all(full)
+        if len(self._unkept) > MOST_IN_MEMORY:
+            self._unkept.popleft()
+            self._log.error("webhook_lost_events", how_many=1, mend="make room on the disk")
         self._news.set()
+
+    async def _keep_all(self, full: bool) -> None:
+        """Brings to the disk what is not there yet; `full`: that failed the last time."""
+        while self._unkept:
+            try:
+                lost = await self._on_disk(self._spool.put, self._unkept[0])
+            except OSError as error:
+                if not full:
+                    mend = "make room on the disk; the next events wait in memory"
+                    self._log.error("webhook_cannot_keep_events", why=str(error.strerror), mend=mend)
+                break
+            self._unkept.popleft()
+            if lost:
+                self._log.error("webhook_lost_events", how_many=lost, mend="see why the receiver takes none")
+        if full and not self._unkept:
+            self._log.info("webhook_keeps_events_again")
+
+    async def _on_disk(self, work: Callable[..., _T], *arguments: Any) -> _T:
+        return await trio.to_thread.run_sync(work, *arguments, abandon_on_cancel=True, limiter=self._disk)
+
+    async def _let_go(self, event: Path, work: Callable[..., object], *arguments: Any) -> None:
+        """Takes an event out of those that wait, if need be by heart."""
+        try:
+            await self._on_disk(work, *arguments)
+        except OSError as error:
+            self._stuck.add(event.name)
+            self._log.error("webhook_cannot_remove_an_event", file=event.name, why=str(error.strerror))
 
     async def _post_all(self) -> None:
         while True:
             self._news = trio.Event()
-            waiting = await trio.to_thread.run_sync(self._spool.waiting)
+            try:
+                waiting = await self._on_disk(self._spool.waiting)
+            except OSError:
+                waiting = []
+            waiting = [event for event in waiting if event.name not in self._stuck]
             for event in waiting:
                 if not await self._post_until_taken(event):
                     return
@@ -142,7 +199,7 @@ class Webhook:
         complained = False
         while (answer := await self._post(event)) is not None:
             if isinstance(answer, int) and 200 <= answer < 300:
-                await trio.to_thread.run_sync(event.unlink, True)
+                await self._let_go(event, event.unlink, True)
                 if complained:
                     self._log.info("webhook_takes_events_again", host=self._receiver.host)
                 return True
@@ -150,7 +207,7 @@ class Webhook:
                 self._log.error(
                     "webhook_refused_an_event", host=self._receiver.host, file=event.name, why=answer
                 )
-                await trio.to_thread.run_sync(event.rename, event.with_suffix(".refused"))
+                await self._let_go(event, event.rename, event.with_suffix(".refused"))
                 return True
             if not complained:
                 self._log.warning("webhook_takes_no_events", host=self._receiver.host, why=answer)
@@ -165,7 +222,9 @@ class Webhook:
         """The status of the answer, or why there is none; None: the event has given way to newer ones."""
         with trio.move_on_after(ANSWERS_WITHIN_S):
             try:
-                return await trio.to_thread.run_sync(self._receiver.post, event, abandon_on_cancel=True)
+                return await trio.to_thread.run_sync(
+                    self._receiver.post, event, abandon_on_cancel=True, limiter=self._wire
+                )
             except FileNotFoundError:
                 return None
             except (OSError, http.client.HTTPException) as error:
@@ -187,15 +246,22 @@ class Spool:
 
     def put(self, event: bytes) -> int:
         """Brings an event to the disk; gives how many had to give way."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        private_files.folder(self.folder)
         # By the wall's clock, so that what an earlier run has left comes first.
         self._last = max(self._last + 1, time.time_ns())
         path = self.folder / f"{self._last:020}-msg_{uuid.uuid4().hex}.json"
-        with path.with_suffix(".part").open("xb") as file:
-            file.write(event)
-            file.flush()
-            os.fsync(file.fileno())
-        path.with_suffix(".part").rename(path)
+        part = path.with_suffix(".part")
+        try:
+            with private_files.create(part) as file:
+                unwritten = event
+                while unwritten:
+                    unwritten = unwritten[file.write(unwritten) :]
+                os.fsync(file.fileno())
+            part.rename(path)
+        except OSError:
+            with contextlib.suppress(OSError):
+                part.unlink(missing_ok=True)  # half an event is none, and takes room
+            raise
         too_many = sorted(self.folder.glob("*-msg_*"))[: -self.most]
         for old in too_many:
             old.unlink(missing_ok=True)
@@ -280,7 +346,7 @@ def _is_here(host: str) -> bool:
 
 
 def _read_secret(written: str) -> Secret:
-    key = written.removeprefix("whsec_")
+    key = unquoted(written).removeprefix("whsec_")
     try:
         if len(base64.b64decode(key, validate=True)) >= 24:
             return Secret(key)

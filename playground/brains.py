@@ -6,14 +6,16 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from dotenv import dotenv_values
-
+from channels.settings.dotenv import Silent, read_dotenv, unquoted
 from playground.brain import Brain
 from playground.chat_completions import read_endpoint
 from playground.dialogue import Dialogue
 from playground.openai_brain import OpenAIBrain
 
 __all__ = ["choose_brain"]
+
+PATIENCE_S = 5.0
+"""For a `.env` that is a named pipe; the agent's own process has read it before."""
 
 
 def choose_brain(progress: Callable[[str], None]) -> Callable[[], Brain]:
@@ -25,9 +27,12 @@ def choose_brain(progress: Callable[[str], None]) -> Callable[[], Brain]:
     Raises:
         SettingsError: `OPENAI_BASE_URL` (of the environment, or of `.env` here) or its key cannot be used.
     """
-    written = dotenv_values(Path(".env"), interpolate=False) if Path(".env").is_file() else {}
+    try:
+        written = read_dotenv(Path(".env"), progress, patience_s=PATIENCE_S)
+    except Silent:
+        written = {}  # what wrote into it for the agent does so once
     endpoint = read_endpoint(
-        {**written, **{name: value for name, value in os.environ.items() if value.strip()}}
+        {**written, **{name: unquoted(value) for name, value in os.environ.items() if value.strip()}}
     )
     if endpoint is None:
         return Dialogue

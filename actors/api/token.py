@@ -16,7 +16,7 @@ from actors.api.dialling import Dialer, host_header, unreachable
 from channels.secret import Secret
 from channels.wire.failures import FAULT_MEND, KEY_MEND, KeyRefused, ServiceBusy, ServiceError, ServiceFault
 
-__all__ = ["mint_token"]
+__all__ = ["mint_token", "token_path"]
 
 _LARGEST_ANSWER = 64 * 2**10
 """Bytes. A token has about 2,500 characters."""
@@ -33,7 +33,7 @@ async def mint_token(
     """Gets a temporary token.
 
     Args:
-        url: of the websocket; the token comes from the same host.
+        url: of the websocket; the token comes from beside it.
         api_key: for which it stands.
         dialer: opens the byte stream.
         expires_in_s: how long it may open a socket, 1 to 600; that does not bound the session.
@@ -54,7 +54,7 @@ async def mint_token(
         raise unreachable(url) from error
     async with stream:
         try:
-            status, body = await _get(stream, url, f"/v1/token?{urlencode(query)}", api_key)
+            status, body = await _get(stream, url, f"{token_path(url)}?{urlencode(query)}", api_key)
         except (h11.ProtocolError, trio.BrokenResourceError):
             raise ServiceFault(f"{urlsplit(url).hostname} gave no token: it hung up", FAULT_MEND) from None
     if status != 200:
@@ -66,6 +66,12 @@ async def mint_token(
     except (ValueError, KeyError, TypeError, RecursionError):
         raise ServiceFault(f"{urlsplit(url).hostname} gave no token in its answer", FAULT_MEND) from None
     return Secret(token)
+
+
+def token_path(url: str) -> str:
+    """Where the service gives tokens: beside its websocket, which may be below the path of a gateway."""
+    path = urlsplit(url).path.rstrip("/")
+    return f"{path.removesuffix('/ws')}/token" if path.endswith("/ws") else f"{path}/v1/token"
 
 
 async def _get(stream: trio.abc.Stream, url: str, target: str, api_key: Secret) -> tuple[int, bytes]:

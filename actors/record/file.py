@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 from collections.abc import Callable, Sequence
 from io import FileIO
 from pathlib import Path
@@ -19,6 +18,7 @@ from actors.record.notes import Ended, Entry, Lost, Noted
 from actors.record.runs import Runs
 from actors.record.secrecy import blotter
 from actors.record.sound import SoundFile
+from channels import private_files
 from channels.errors import SettingsError
 from channels.messages import Sounding
 from channels.settings import Settings
@@ -78,8 +78,8 @@ class RecordFile:
         """
         check_free(path, with_sound=with_sound)
         try:
-            lines = _create(path)
-            sound = SoundFile(_create(sound_beside(path))) if with_sound else None
+            lines = private_files.create(path)
+            sound = SoundFile(private_files.create(sound_beside(path))) if with_sound else None
             secrets = (settings.api.api_key, settings.livekit.api_secret)
             record = cls(started, lines, blotter(secrets), sound)
             header = Header.of(settings, sound_beside(path).name if with_sound else None)
@@ -149,9 +149,3 @@ class RecordFile:
         # Unbuffered: what a full disk refuses must not be tried again when the file is forgotten.
         while self._unwritten:
             del self._unwritten[: self._file.write(self._unwritten)]
-
-
-def _create(path: Path) -> FileIO:
-    # O_EXCL: not even a file that came a moment ago is written over.
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
-    return FileIO(descriptor, "wb")

@@ -20,7 +20,7 @@ from channels.settings.catalogue import CATALOGUE, VARIABLES, Entry, build
 from channels.settings.consistency import Value, inconsistencies
 from channels.settings.profiles import OUR_FOLDER, Profile, files_of, read_profiles, wire_updates
 from channels.settings.prompts import Template, read_template
-from channels.settings.room import FrontEndSettings, LiveKitSettings, Settings, ToolSettings
+from channels.settings.room import FrontEndSettings, LiveKitSettings, LogSettings, Settings, ToolSettings
 from channels.settings.rules import Malformed, nearest, shown
 from channels.settings.session import SessionConfig
 from channels.settings.sources import (
@@ -85,6 +85,10 @@ class Configuration:
     def tools(self) -> ToolSettings:
         """Which tools there are to be loaded."""
         return build(ToolSettings, self._plain(), "tools.")
+
+    def log(self) -> LogSettings:
+        """What stands in the log."""
+        return build(LogSettings, self._plain(), "log.")
 
     def settings(self) -> Settings:
         """All that a room needs, if `ACCOUNT` was required."""

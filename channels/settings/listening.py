@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 import attrs
 
+from channels.printable import is_printable
 from channels.settings.rules import Malformed, Setting, nearest, shown
 
 __all__ = ["Listen", "ListenMode", "ListenSettings"]
@@ -40,7 +41,7 @@ class Listen:
             raise Malformed(f"is not one of {_CHOICES} (found {shown(value)})")
         word, colon, name = (part.strip() for part in value.strip().partition(":"))
         if word == ListenMode.IDENTITY.value:
-            if not name or len(name) > _LONGEST_NAME or not name.isprintable():
+            if not name or len(name) > _LONGEST_NAME or not is_printable(name):
                 raise Malformed("says identity without a name", "write whom to listen to: identity:NAME")
             return f"{word}:{name}"
         if colon or word not in {mode.value for mode in ListenMode}:
@@ -57,7 +58,7 @@ class Listen:
         return self.read(text)
 
 
-_LISTEN = Setting(Listen(), "LISTEN", "leave it out for first")
+_LISTEN = Setting(Listen(), "VOICE_AGENT_LISTEN", "leave it out for first")
 
 
 @attrs.frozen

@@ -23,6 +23,7 @@ __all__ = [
     "FrontEndSettings",
     "LevelSettings",
     "LiveKitSettings",
+    "LogSettings",
     "Settings",
     "SpeakerSettings",
     "ToolSettings",
@@ -211,6 +212,17 @@ class ToolSettings:
 
 
 @attrs.frozen
+class LogSettings:
+    """What stands in the log.
+
+    `speech` is whether it has what people say, type and hear. A log is shipped, kept, searched, and read by
+    more people than the call was meant for; so there are only lengths in it until somebody asks for more.
+    """
+
+    speech: Annotated[bool, Setting(Flag(), mend="leave it out for false")] = False
+
+
+@attrs.frozen
 class FrontEndSettings:
     """What front ends are told of the session, besides what the service itself tells."""
 
@@ -235,3 +247,4 @@ class Settings:
     tools: ToolSettings = ToolSettings()
     call: CallSettings = CallSettings()
     listen: ListenSettings = attrs.field(factory=ListenSettings)
+    log: LogSettings = LogSettings()

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 import attrs
 
+from channels.printable import is_printable
 from channels.secret import Secret
 
 __all__ = [
@@ -251,7 +252,7 @@ class OneLine:
         if not isinstance(value, str):
             raise Malformed(f"is not a text (found {shown(value)})")
         name = value.strip()
-        if not name or len(name) > self.longest or not name.isprintable():
+        if not name or len(name) > self.longest or not is_printable(name):
             expected = f"one line of up to {self.longest} printable characters"
             raise Malformed(f"is not {expected} (found {len(value)} characters)")
         return name

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import attrs
-from dotenv import dotenv_values
 
 from channels.errors import SettingsError
 from channels.settings.catalogue import CATALOGUE, VARIABLES
+from channels.settings.dotenv import read_dotenv, unquoted
 from channels.settings.rules import nearest, shown
 
 if sys.version_info >= (3, 11):
@@ -45,6 +45,10 @@ _ELSEWHERE = {
     "session.llm": "the service takes a model of one's own from a stored agent only; name one in agent_id",
     "session.pre_connect_requests": "the service takes them from a stored agent only; name one in agent_id",
 }
+
+
+_FORMERLY = {"LISTEN": "VOICE_AGENT_LISTEN"}
+"""Names without our prefix. In a `.env` they are ours; in the environment they may be anybody's."""
 
 
 class Source(enum.Enum):
@@ -123,10 +127,7 @@ def from_environment(
     Raises:
         SettingsError: the `.env` file is there and cannot be read.
     """
-    try:
-        in_file = dotenv_values(dotenv, interpolate=False) if dotenv.is_file() else {}
-    except (OSError, UnicodeError):
-        raise SettingsError(f"{dotenv} cannot be read", "save it as plain text in UTF-8") from None
+    in_file = read_dotenv(dotenv, warn)
     by_env = {entry.env: entry.path for entry in CATALOGUE.values()}
     found: dict[str, Written] = {}
     for source, values in ((Source.DOTENV, in_file), (Source.ENVIRONMENT, environ)):
@@ -134,11 +135,20 @@ def from_environment(
             # What is blank in the environment does not hide what the file says.
             if not value or not value.strip():
                 continue
+            if source is Source.ENVIRONMENT and (name in by_env or name.startswith(VARIABLE_PREFIX)):
+                bare = unquoted(value)
+                if bare != value:
+                    warn(f"{name} has quotes around it, which were left out")
+                value = bare
+                if not value.strip():
+                    continue
             if name in by_env:
                 found[by_env[name]] = Written(value, Origin(source, name), name)
             elif name.startswith(VARIABLE_PREFIX):
                 variable = name.removeprefix(VARIABLE_PREFIX).lower()
                 found[f"{VARIABLES}.{variable}"] = Written(value, Origin(source, name), name)
+            elif source is Source.DOTENV and name in _FORMERLY:
+                warn(f"{name} is no setting; did you mean {_FORMERLY[name]}?")
             elif name.startswith("VOICE_AGENT_"):
                 meant = nearest(name, by_env)
                 warn(f"{name} is no setting" + (f"; did you mean {meant}?" if meant else " and is not used"))

@@ -5,6 +5,7 @@ One HTTP request each, none of which costs anything. Both answer with a `Date`, 
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import time
@@ -20,6 +21,7 @@ import attrs
 import trio
 from livekit import api
 
+from actors.api.token import token_path
 from actors.room.actor import AGENT_IDENTITY, mint_agent_token, mint_token
 from channels.secret import Secret
 from channels.settings import ApiSettings, LiveKitSettings
@@ -53,6 +55,23 @@ class Answer:
     took_s: float
 
 
+class _AsItCame(urllib.request.HTTPErrorProcessor):
+    """Takes every answer as it is. A redirect is not followed: the key is with the request."""
+
+    def http_response(
+        self, request: urllib.request.Request, response: http.client.HTTPResponse
+    ) -> http.client.HTTPResponse:
+        """As it came."""
+        return response
+
+    https_response = http_response
+
+
+_OPENER = urllib.request.build_opener(_AsItCame)
+_LARGEST_ANSWER = 100_000
+"""Bytes."""
+
+
 async def ask(url: str, bearer: Secret, *, body: bytes | None = None) -> Answer:
     """One request; with a body it is a POST of JSON.
 
@@ -70,20 +89,18 @@ async def ask(url: str, bearer: Secret, *, body: bytes | None = None) -> Answer:
 def _ask(request: urllib.request.Request) -> Answer:
     began, clock = time.perf_counter(), time.time()
     try:
-        with urllib.request.urlopen(request, timeout=ANSWERS_WITHIN_S) as response:  # noqa: S310
-            status, content, date = response.status, response.read(100_000), response.headers["Date"]
-    except urllib.error.HTTPError as error:
-        with error:
-            status, content, date = error.code, error.read(100_000), error.headers["Date"]
+        with _OPENER.open(request, timeout=ANSWERS_WITHIN_S) as response:
+            status, content, date = response.status, response.read(_LARGEST_ANSWER), response.headers["Date"]
     except http.client.HTTPException as error:
         raise OSError(f"what answers does not speak HTTP ({type(error).__name__})") from None
     except urllib.error.URLError as error:
         raise OSError(str(error.reason)) from None
     took = time.perf_counter() - began
     skew = None
-    if date:
+    # What is no date tells nothing.
+    with contextlib.suppress(ValueError, TypeError, OverflowError, OSError):
         # The server's clock is cut to whole seconds, and was read somewhere in the middle.
-        skew = clock + took / 2 - (parsedate_to_datetime(date).timestamp() + 0.5)
+        skew = clock + took / 2 - (parsedate_to_datetime(date[:100]).timestamp() + 0.5)
     return Answer(status, content, skew, took)
 
 
@@ -96,7 +113,8 @@ async def ask_livekit(
         OSError: nobody answers, or not in HTTP.
     """
     token = api.AccessToken(settings.api_key, settings.api_secret.reveal()).with_ttl(_TOKEN_LIFE)
-    url = _http_address(settings.url, f"/twirp/livekit.RoomService/{method}")
+    path = f"{urlsplit(settings.url).path.rstrip('/')}/twirp/livekit.RoomService/{method}"
+    url = _http_address(settings.url, path)
     return await ask(url, Secret(token.with_grants(grants).to_jwt()), body=json.dumps(content).encode())
 
 
@@ -119,6 +137,8 @@ async def check_livekit_key(settings: LiveKitSettings) -> tuple[Finding, Answer 
             "check LIVEKIT_URL, and that the server runs",
         ), None
     measured = {"answer_ms": round(answer.took_s * 1000, 1)}
+    if 300 <= answer.status < 400:
+        return _redirected("LiveKit", settings.url, answer, "LIVEKIT_URL", measured), answer
     if answer.status == 200:
         said = f"{settings.url} takes the key"
         return Finding("LiveKit", Colour.GREEN, said, measured=measured), answer
@@ -141,7 +161,7 @@ async def check_livekit_key(settings: LiveKitSettings) -> tuple[Finding, Answer 
 
 async def check_api_key(settings: ApiSettings) -> tuple[Finding, Answer | None]:
     """Whether the Voice Agent API takes the key: a temporary token is asked for, and thrown away."""
-    url = _http_address(settings.url, "/v1/token", "expires_in_seconds=60")
+    url = _http_address(settings.url, token_path(settings.url), "expires_in_seconds=60")
     try:
         answer = await ask(url, settings.api_key)
     except OSError as error:
@@ -152,6 +172,8 @@ async def check_api_key(settings: ApiSettings) -> tuple[Finding, Answer | None]:
             "check the network, and VOICE_AGENT_URL if it is set",
         ), None
     measured = {"answer_ms": round(answer.took_s * 1000, 1)}
+    if 300 <= answer.status < 400:
+        return _redirected("Voice Agent API", settings.url, answer, "VOICE_AGENT_URL", measured), answer
     if answer.status == 200:
         return Finding("Voice Agent API", Colour.GREEN, "takes the key", measured=measured), answer
     # The reference has 401 in its documents and 404 as seen live.
@@ -170,6 +192,13 @@ async def check_api_key(settings: ApiSettings) -> tuple[Finding, Answer | None]:
         "try again; if it stays, see the service's status page",
         measured,
     ), answer
+
+
+def _redirected(
+    check: str, url: str, answer: Answer, variable: str, measured: Mapping[str, float]
+) -> Finding:
+    said = f"{url} sends one elsewhere ({answer.status}), where the key is not shown"
+    return Finding(check, Colour.RED, said, f"give the address itself as {variable}", measured)
 
 
 def check_clock(answers: list[Answer]) -> Finding:

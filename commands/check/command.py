@@ -10,6 +10,7 @@ from contextlib import AbstractAsyncContextManager
 from rich.console import Console
 
 from channels.errors import VoiceAgentError, reason_of
+from channels.printable import tell_json
 from channels.settings import Settings
 from commands.check.accounts import check_api_key, check_clock, check_grants, check_livekit_key
 from commands.check.clients import check_clients
@@ -57,7 +58,7 @@ async def check(
             raise
         tell(Finding("services", Colour.RED, error.what, error.mend))
     if json:
-        print(as_json(findings))
+        tell_json(as_json(findings), indent=2)
     return exit_code(findings)
 
 

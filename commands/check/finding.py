@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import enum
-import json
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import attrs
 from rich.console import Console
 from rich.text import Text
+
+from channels.printable import printable
 
 __all__ = ["Colour", "Finding", "as_json", "exit_code", "print_finding"]
 
@@ -50,16 +52,12 @@ def print_finding(finding: Finding, console: Console) -> None:
     """One line for a person; a second one is the mend."""
     line = Text(f"{_MARKS[finding.colour]} ", style=f"bold {finding.colour.value}")
     line.append(f"{finding.check:<20}", style="bold")
-    line.append(f" {finding.said}")
+    line.append(f" {printable(finding.said)}")
     if finding.mend and finding.colour is not Colour.GREEN:
-        line.append(f"; {finding.mend}", style="italic")
+        line.append(f"; {printable(finding.mend)}", style="italic")
     console.print(line, soft_wrap=True)
 
 
-def as_json(findings: Iterable[Finding]) -> str:
+def as_json(findings: Iterable[Finding]) -> list[dict[str, Any]]:
     """All of them as one JSON array, for a machine."""
-    return json.dumps(
-        [{**attrs.asdict(finding), "colour": finding.colour.value} for finding in findings],
-        ensure_ascii=False,
-        indent=2,
-    )
+    return [{**attrs.asdict(finding), "colour": finding.colour.value} for finding in findings]

@@ -12,6 +12,7 @@ import attrs
 from actors.room.livekit_edge import LiveKitEdge
 from channels.errors import SettingsError
 from channels.happenings import Taps
+from channels.printable import tell
 from channels.secret import Secret
 from channels.settings import ApiSettings, LiveKitSettings, Settings
 from channels.streams import Actor
@@ -57,7 +58,7 @@ def print_graph(mermaid: str, picture: Path | None) -> int:
         SettingsError: the picture cannot be drawn or written.
     """
     if picture is None:
-        print(mermaid, end="")
+        tell(mermaid.rstrip("\n"))
         return 0
     try:
         import mmdr

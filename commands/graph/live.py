@@ -13,11 +13,13 @@ import trio
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from actors.room.actor import AGENT_IDENTITY
 from actors.room.livekit_edge import line_to_agent
 from channels.errors import SettingsError, VoiceAgentError, reason_of
 from channels.ports import AgentLine
+from channels.printable import complain, printable, tell_json
 from channels.settings import LiveKitSettings
 from channels.texts import OPERATE_METHOD
 from commands.agent_room import AgentRoom, cancel_on_ctrl_c, room_of_agent
@@ -47,7 +49,7 @@ def show_graph(options: argparse.Namespace, draw: Drawing, livekit: Callable[[],
     """
     if not options.live:
         for name in ("once", "json", "url", "token"):
-            if getattr(options, name):
+            if getattr(options, name) not in (None, False):
                 raise SettingsError(f"--{name} is about a running agent", "give --live as well")
         return print_graph(draw({}), options.svg)
     room = room_of_agent(options, livekit, "graph")
@@ -62,12 +64,12 @@ def _watch(room: AgentRoom, draw: Drawing, options: argparse.Namespace) -> int:
         reason = reason_of(error)
         if reason is None:
             raise
-        print(reason, file=sys.stderr)
+        complain(reason)
         return 1
     if not told:
         return 0
     if options.json:
-        print(json.dumps({"channels": [flow.as_json() for flow in told]}, indent=1))
+        tell_json({"channels": [flow.as_json() for flow in told]}, indent=1)
         return 0
     return print_graph(draw({flow.name: flow.note for flow in told}), options.svg)
 
@@ -77,7 +79,7 @@ async def _until_ctrl_c(room: AgentRoom, console: Console | None) -> Sequence[Fl
     told: Sequence[Flow] = ()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(cancel_on_ctrl_c, nursery.cancel_scope)
-        async with line_to_agent(room.url, room.token, AGENT_IDENTITY) as line:
+        async with line_to_agent(room.url, room.token(), AGENT_IDENTITY) as line:
             if console is None:
                 async with aclosing(_ask(line, room)) as asked:
                     told = await anext(asked)
@@ -95,15 +97,19 @@ async def _show_table(line: AgentLine, room: AgentRoom, console: Console) -> Non
 
 
 async def _ask(line: AgentLine, room: AgentRoom) -> AsyncGenerator[Sequence[Flow], None]:
-    payload = "\n".join(map(json.dumps, ({"token": room.token.reveal()}, {"do": "statistics"})))
-    before = read_counters(await line.call(OPERATE_METHOD, payload))
+    before = read_counters(await _counters(line, room))
     asked_at = trio.current_time()
     while True:
         await trio.sleep(EACH_S)
-        now = read_counters(await line.call(OPERATE_METHOD, payload))
+        now = read_counters(await _counters(line, room))
         came_at = trio.current_time()
         yield flows(before, now, came_at - asked_at)
         before, asked_at = now, came_at
+
+
+async def _counters(line: AgentLine, room: AgentRoom) -> str:
+    shown = {"token": room.token().reveal()}
+    return await line.call(OPERATE_METHOD, "\n".join(map(json.dumps, (shown, {"do": "statistics"}))))
 
 
 def as_table(told: Sequence[Flow]) -> Table:
@@ -117,6 +123,8 @@ def as_table(told: Sequence[Flow]) -> Table:
         # What drops sound by its rule may; what is full is behind.
         style = "red" if now.depth >= now.capacity else "yellow" if now.dropped else ""
         table.add_row(
-            flow.name, *map(str, figures), style=style if flow.per_second else f"dim {style}".strip()
+            Text(printable(flow.name, longest=80)),
+            *map(str, figures),
+            style=style if flow.per_second else f"dim {style}".strip(),
         )
     return table

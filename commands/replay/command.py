@@ -11,6 +11,7 @@ from time import perf_counter
 from attrs import evolve
 
 from actors.record.reading import Record, RecordUnreadable, read_record
+from channels.printable import complain, tell
 from channels.settings import BargeInSettings, SpeakerSettings
 from commands.replay.differences import Comparison, clock, compare, decisions_of
 from commands.replay.picture import html_page, scene_of, svg_sheet
@@ -35,7 +36,7 @@ def replay(options: argparse.Namespace, wiring: Wiring) -> int:
         again = rerun(record, wiring, barge_in, speaker, slack_s=options.tolerance_ms / 1000)
         took_s = perf_counter() - started
     except RecordUnreadable as error:
-        print(error, file=sys.stderr)
+        complain(error)
         return UNREADABLE
     ends = conversation_ends(record)
     comparison = compare(
@@ -49,9 +50,9 @@ def replay(options: argparse.Namespace, wiring: Wiring) -> int:
     try:
         _draw(picture, record, again, comparison)
     except OSError as error:
-        print(f"--picture {picture} cannot be written ({error.strerror}); name another file", file=sys.stderr)
+        complain(f"--picture {picture} cannot be written ({error.strerror}); name another file")
         return UNREADABLE
-    print(f"picture: {picture}")
+    tell(f"picture: {picture}")
     return DIFFERENT if comparison.differences else SAME
 
 
@@ -81,6 +82,8 @@ def _draw(picture: Path, record: Record, again: Rerun, comparison: Comparison) -
     # What was said stands in it: as private as the record.
     descriptor = os.open(picture, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with open(descriptor, "w", encoding="utf-8") as file:
+        if sys.platform != "win32":
+            os.fchmod(descriptor, 0o600)  # one of an earlier run may have been let open
         file.write(content)
 
 
@@ -93,23 +96,23 @@ def _print(
     took_s: float,
 ) -> None:
     header = record.header
-    print(
+    tell(
         f"{record.path}: {clock(record.length_s)} of {header.started}, room {header.room}, "
         f"written by version {header.project}; replayed in {took_s:.1f} s"
     )
     both = (("barge_in", header.barge_in, barge_in), ("speaker", header.speaker, speaker))
     for name, recorded, replayed in both:
         if recorded != replayed:
-            print(f"  replayed with another {name}: {replayed}")
+            tell(f"  replayed with another {name}: {replayed}")
     for remark in record.remarks:
-        print(f"  note: {remark}")
+        tell(f"  note: {remark}")
     for difference in comparison.differences:
-        print(f"{clock(difference.at)}  {difference.text}")
+        tell(f"{clock(difference.at)}  {difference.text}")
     counts = ", ".join(f"{count} × {kind}" for kind, count in comparison.compared.items() if count)
     if comparison.differences:
-        print(f"{_count(len(comparison.differences))}; recorded were {counts or 'no decisions'}")
+        tell(f"{_count(len(comparison.differences))}; recorded were {counts or 'no decisions'}")
     else:
-        print(
+        tell(
             f"no difference; recorded were {counts or 'no decisions'}; times agree within "
             f"{comparison.farthest_ms:.0f} ms (tolerance {tolerance_ms:.0f} ms)"
         )

@@ -16,6 +16,7 @@ from actors.record import recording
 from actors.room.livekit_edge import LiveKitEdge, livekit_edge
 from channels.errors import VoiceAgentError, reason_of
 from channels.happenings import Taps
+from channels.printable import complain
 from channels.settings import Settings
 from commands.serve.held import LoopWatch
 from commands.serve.room import BYSTANDERS_LEAVE_WITHIN_S, Wired, serve_room
@@ -33,6 +34,7 @@ async def serve(
     wire: Callable[[Settings, LiveKitEdge, Taps], Wired],
     record: Path | None = None,
     record_audio: bool = False,
+    log_speech: bool = False,
 ) -> int:
     """Serves until a signal comes or the room cannot be served any more; gives the exit code.
 
@@ -42,6 +44,7 @@ async def serve(
         wire: makes the actors of the room.
         record: where all that happens is written down.
         record_audio: whether both voices are, too.
+        log_speech: whether the log has what is said.
     """
     failure: VoiceAgentError | None = None
     async with trio.open_nursery() as signals:
@@ -53,7 +56,7 @@ async def serve(
             taps.overhear(to_the_log.publish)
             watch = LoopWatch(taps.publish)
             trio.lowlevel.add_instrument(watch)
-            bystanders.start_soon(EventLog(to_the_log.tap("log"), log).run)
+            bystanders.start_soon(_keep_log, EventLog(to_the_log.tap("log"), log, log_speech))
             try:
                 with stopping:
                     async with (
@@ -80,6 +83,14 @@ async def serve(
         return 1
     log.info("left")
     return 0
+
+
+async def _keep_log(event_log: EventLog) -> None:
+    """The log only watches: it must never touch the conversation, whatever is wrong with it."""
+    try:
+        await event_log.run()
+    except Exception as error:
+        complain(f"the log ended ({type(error).__name__}: {error}); the call goes on")
 
 
 async def _cancel_on_signal(scope: trio.CancelScope) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from channels.errors import PlaygroundFault
+from channels.printable import complain, tell
 from playground.recording import read_log, script_of
 
 __all__ = ["main"]
@@ -34,14 +35,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 rows = read_log(log, unit=given.unit)
         lines = script_of(rows)
     except OSError as error:
-        print(f"the log {given.log} cannot be read ({error}); give the path of a log", file=sys.stderr)
+        complain(f"the log {given.log} cannot be read ({error}); give the path of a log")
         return 2
     except PlaygroundFault as fault:
-        print(fault, file=sys.stderr)
+        complain(fault)
         return 2
     try:
         for line in lines:
-            print(line)
+            tell(line)
     except BrokenPipeError:
         # Whoever reads it has seen enough; Python itself would complain once more at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -140,7 +140,7 @@ def test_white_space_around_a_value_is_left_out_and_warned_of(name: str, blank: 
         "YOUR_SECRET_HERE",
         "changeme",
         "<key>",
-        '"quoted"',
+        '"half-quoted',
         "xxxx",
     ],
 )

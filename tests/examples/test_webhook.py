@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import errno
 import json
 import os
 import signal
@@ -12,6 +13,7 @@ import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,9 @@ import pytest
 import trio
 from standardwebhooks import Webhook as Verifier
 from standardwebhooks import WebhookVerificationError
+from structlog.testing import capture_logs
 
+from channels import private_files
 from channels.bounded import Receiver
 from channels.errors import SettingsError
 from channels.happenings import (
@@ -295,6 +299,96 @@ async def test_a_receiver_that_never_answers_does_not_keep_the_call_from_ending(
     assert scope.cancelled_caught
     assert len(list(tmp_path.glob("*.json"))) == 1  # noqa: ASYNC240
     await listeners[0].aclose()
+
+
+class _FullDisk(FileIO):
+    """Takes ten bytes, then no more."""
+
+    def write(self, content: Any) -> int:
+        if self.tell() >= 10:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return super().write(bytes(content)[:10])
+
+
+async def test_a_full_disk_ends_nothing_and_loses_nothing_once_there_is_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = Site()
+    full = [True]
+    create = private_files.create
+
+    def create_on_the_disk(path: Path) -> FileIO:
+        if not full[0]:
+            return create(path)
+        create(path).close()
+        return _FullDisk(path, "w")
+
+    monkeypatch.setattr(private_files, "create", create_on_the_disk)
+    with site.up(), capture_logs() as logged:
+        async with posting(site, tmp_path) as taps:
+            taps.publish(said("one"))
+            taps.publish(said("two"))
+            with trio.fail_after(20):
+                while not logged:
+                    await trio.sleep(0.01)
+            assert list(tmp_path.iterdir()) == []  # noqa: ASYNC240
+            full[0] = False
+            taps.publish(said("three"))
+            await site.has_taken(3)
+    assert site.said() == ["one", "two", "three"]
+    assert [line["event"] for line in logged] == ["webhook_cannot_keep_events", "webhook_keeps_events_again"]
+
+
+async def test_what_a_full_disk_never_took_is_counted_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def create(path: Path) -> FileIO:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(private_files, "create", create)
+    site = Site()
+    with site.up(), capture_logs() as logged:
+        async with posting(site, tmp_path) as taps:
+            for number in range(3):
+                taps.publish(said(f"number {number}"))
+    assert [line["event"] for line in logged] == ["webhook_cannot_keep_events", "webhook_lost_events"]
+    assert logged[-1]["how_many"] == 3
+
+
+async def test_an_event_that_the_disk_does_not_let_go_of_is_posted_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: Path, missing_ok: bool = False) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(type(tmp_path), "unlink", refuse)
+    site = Site()
+    with site.up(), capture_logs() as logged:
+        async with posting(site, tmp_path) as taps:
+            taps.publish(said("one"))
+            taps.publish(said("two"))
+            await site.has_taken(2)
+    monkeypatch.undo()
+    assert site.said() == ["one", "two"]
+    assert {line["event"] for line in logged} == {"webhook_cannot_remove_an_event"}
+
+
+async def test_a_receiver_that_holds_its_threads_leaves_all_others_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("examples.webhook.ANSWERS_WITHIN_S", 0.05)
+    let_go = threading.Event()
+    monkeypatch.setattr("examples.webhook.PostOffice.post", lambda self, event: let_go.wait())
+    webhook = compose(taps := Taps(), url="http://127.0.0.1:9/", spool=str(tmp_path), first_wait_s="0.01")
+    others = trio.to_thread.current_default_thread_limiter()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(webhook.run)
+        taps.publish(said("hello?"))
+        await trio.sleep(1)
+        held = others.borrowed_tokens
+        nursery.cancel_scope.cancel()
+    let_go.set()
+    assert held == 0
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,139 @@
+"""A gateway stands before the servers: they are below a path, or it sends one elsewhere."""
+
+from __future__ import annotations
+
+import http.server
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+import trio_asyncio
+from livekit import rtc
+
+from actors.api.connection import dial
+from actors.api.token import mint_token, token_path
+from actors.room.livekit_edge.room import connect
+from channels.errors import NotAllowedInRoom, RoomUnreachable
+from channels.secret import Secret
+from channels.settings import ApiSettings, LiveKitSettings
+from commands.check.accounts import check_api_key, check_livekit_key
+from commands.check.finding import Colour
+
+KEY = Secret("0123456789abcdef0123456789abcdef")
+
+
+@contextmanager
+def gateway(answer: dict[str, tuple[int, dict[str, str], bytes]]) -> Iterator[tuple[str, list[str]]]:
+    """Its address, and the paths that were asked for."""
+    asked: list[str] = []
+
+    class Answers(http.server.BaseHTTPRequestHandler):
+        def _answer(self) -> None:
+            path = self.path.partition("?")[0]
+            asked.append(path)
+            status, headers, body = answer.get(path, (404, {}, b""))
+            self.send_response_only(status)
+            for name, value in {"Content-Length": str(len(body)), **headers}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_GET = do_POST = _answer
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answers) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield f"127.0.0.1:{server.server_address[1]}", asked
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def livekit_at(url: str) -> LiveKitSettings:
+    return LiveKitSettings(url, "APIkey", KEY, "tea")
+
+
+LIST_ROOMS = "/twirp/livekit.RoomService/ListRooms"
+
+
+async def test_check_asks_a_livekit_server_below_its_path() -> None:
+    with gateway({f"/lk{LIST_ROOMS}": (200, {}, b"{}")}) as (address, asked):
+        for url in (f"ws://{address}/lk", f"ws://{address}/lk/"):
+            finding, _ = await check_livekit_key(livekit_at(url))
+            assert finding.colour is Colour.GREEN, (finding, asked)
+
+
+async def test_check_and_tokens_ask_a_voice_agent_api_below_its_path() -> None:
+    with gateway({"/voice/v1/token": (200, {}, b'{"token": "t"}')}) as (address, _):
+        url = f"ws://{address}/voice/v1/ws"
+        finding, _ = await check_api_key(ApiSettings(url, KEY))
+        assert finding.colour is Colour.GREEN
+        assert (await mint_token(url, KEY, dial)).reveal() == "t"
+
+
+@pytest.mark.parametrize(
+    ("url", "path"),
+    [
+        ("wss://agents.assemblyai.com/v1/ws", "/v1/token"),
+        ("ws://localhost", "/v1/token"),
+        ("ws://localhost/", "/v1/token"),
+        ("ws://localhost/lk/v1/ws/", "/lk/v1/token"),
+        ("ws://localhost/lk", "/lk/v1/token"),
+    ],
+)
+def test_a_token_comes_from_beside_the_websocket(url: str, path: str) -> None:
+    assert token_path(url) == path
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_check_takes_the_key_to_nobody_else_when_it_is_sent_elsewhere(status: int) -> None:
+    with gateway({}) as (elsewhere, stolen):
+        there = {"Location": f"http://{elsewhere}/v1/token"}
+        moved = {"/v1/token": (status, there, b""), LIST_ROOMS: (status, there, b"")}
+        with gateway(moved) as (address, asked):
+            service, _ = await check_api_key(ApiSettings(f"ws://{address}/v1/ws", KEY))
+            livekit, _ = await check_livekit_key(livekit_at(f"ws://{address}"))
+    assert len(asked) == 2
+    assert stolen == []
+    for finding in (service, livekit):
+        assert finding.colour is Colour.RED
+        assert "sends one elsewhere" in finding.said
+
+
+async def test_a_date_that_is_none_is_no_end_of_check() -> None:
+    with gateway({"/v1/token": (200, {"Date": "yesterday, or so"}, b"{}")}) as (address, _):
+        finding, answer = await check_api_key(ApiSettings(f"ws://{address}/v1/ws", KEY))
+    assert finding.colour is Colour.GREEN
+    assert answer is not None
+    assert answer.skew_s is None
+
+
+class _Refuses:
+    """The SDK's room, with the texts that it was seen to raise."""
+
+    def __init__(self, said: str) -> None:
+        self._said = said
+
+    async def connect(self, *_: object) -> None:
+        raise rtc.ConnectError(self._said)
+
+
+@pytest.mark.parametrize(
+    ("said", "error"),
+    [
+        ("engine: signal failure: client error: 401 Unauthorized - permissions denied", NotAllowedInRoom),
+        ("engine: signal failure: client error: 403 Forbidden - ", NotAllowedInRoom),
+        ("engine: signal failure: client error: 404 Not Found - port 7403", RoomUnreachable),
+        ("transport connection error: IO error: ws://127.0.0.1:7403 refused (os error 111)", RoomUnreachable),
+        ("IO error: permission denied (os error 13) at 10.4.0.1:401", RoomUnreachable),
+    ],
+)
+async def test_a_port_that_has_403_in_it_is_no_refusal(said: str, error: type[Exception]) -> None:
+    async with trio_asyncio.open_loop():
+        with pytest.raises(error):
+            await connect(_Refuses(said), "ws://127.0.0.1:7403", KEY)  # type: ignore[arg-type]
