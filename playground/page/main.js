@@ -110,8 +110,8 @@ call.addEventListener("change", () => {
   if (agent) agentWasHere = true;
   if (!agent && waitingSince === 0) waitingSince = Date.now();
   if (agent) waitingSince = 0;
-  // It thinks, or speaks anew: the interruption is history.
-  if (agentState !== formerAgentState && agentState !== "listening") interruptedUntil = 0;
+  // It speaks anew: the interruption is history.
+  if (agentState !== formerAgentState && agentState === "speaking") interruptedUntil = 0;
   formerAgentState = agentState;
   if (!agent) tellSession(null);
   render();

@@ -51,6 +51,7 @@ function describeAgent({ agentState, tools = [], someoneElseIsHeard, interrupted
   const ways = { open: "", muted: "You are muted. It reads what you type.", none: "It reads what you type." };
   switch (agentState) {
     case "thinking":
+      if (interrupted) break; // the decision comes with the end of the sentence, and an answer right after it
       return say("thinking", "Thinking…", tools.length ? `It uses ${tools.map(plain).join(" and ")}.` : "");
     case "speaking":
       if (interrupted) break;

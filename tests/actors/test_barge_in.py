@@ -310,8 +310,12 @@ class AConversation(RuleBasedStateMachine):
         self.tell(AgentTranscript("words", reply_id))
         self.tell(ReplyDone(reply_id, "completed"))
 
-    @rule(reply_id=replies, how=st.sampled_from(["done", "transcript", "both", "transcript, then completed"]))
-    def reply_is_interrupted(self, reply_id: str, how: str) -> None:
+    @rule(
+        reply_id=replies,
+        how=st.sampled_from(["done", "transcript", "both", "transcript, then completed"]),
+        late=st.booleans(),
+    )
+    def reply_is_interrupted(self, reply_id: str, how: str, late: bool = False) -> None:
         """By either of the two that say so, in either order with what the person is heard to do."""
         self.interrupt(reply_id)
         before = self.conversation.floor.floor
@@ -327,6 +331,9 @@ class AConversation(RuleBasedStateMachine):
         if self.conversation.speaks() and (before is not Floor.DECIDING or self.conversation.undecided()):
             assert self.conversation.floor.floor is before, "what is still held stays held"
         self.speaker_obeys()
+        if late and self.told[reply_id].cut:
+            self.sound_comes(reply_id, samples=24 * 100, late=True)
+            self.speaker_obeys()
 
     @rule()
     def service_hears_speech(self) -> None:
@@ -632,6 +639,8 @@ NEVER = {
     # Where the voice is held already, nobody asks whether a hint is believed.
     *((state, FloorSignal.DOUBTED) for state in HOLDING if state is not Floor.DECIDING),
     # Whether the service stops too soon is known by the ear.
+    # What outlasts the service is no longer taken for a person, and then holds nothing.
+    (Floor.SOUNDING, FloorSignal.STOPPED),
     (Floor.FADING, FloorSignal.TOO_SOON),
     (Floor.DECIDING, FloorSignal.TOO_SOON),
 }

@@ -162,12 +162,6 @@ MUTATIONS = (
         "        if first is None or first is not None:",
     ),
     Mutation(
-        "a tool's result of a lost session is sent on the next one",
-        _TOOLS,
-        "if session_id != self.state.session_id:",
-        "if session_id is None:",
-    ),
-    Mutation(
         "nobody is told that the hold's deadline has moved",
         _ACTOR,
         "self._deadline_moved.set()\n",

@@ -132,7 +132,8 @@ async def test_an_interrupted_greeting_stops_long_before_the_service_decides(liv
     lengths = _lengths(script)
     # The service streams all of it, and decides 2.9 s after the person's first sound: 1.4 s into it.
     assert 1000 < call.ms("resp_1") < lengths["resp_1"] - 1500
-    assert call.last("resp_1") < call.first("resp_2")
+    # Within the window by which the two are told apart.
+    assert call.last("resp_1") < call.first("resp_2") + _WINDOW_FRAMES / 100
     assert call.ms("resp_2") > lengths["resp_2"] * 0.95
 
 
