@@ -30,7 +30,7 @@ from hypothesis.stateful import (
 from actors.barge_in import floor, machine
 from actors.barge_in.conversation import Conversation
 from actors.barge_in.floor import FLOOR_TABLE, HOLDING, NAMED_WITHIN_S, Floor, FloorSignal
-from actors.barge_in.machine import Event, TimePassed, step
+from actors.barge_in.machine import WORDS_OF_A_TURN, Event, TimePassed, step
 from actors.barge_in.table import LIVING, TABLE, Life, Order, Signal
 from actors.speaker.playout import FARTHEST_BACK_MS, FRAME_MS, Frame, Playout
 from channels.happenings import (
@@ -140,9 +140,20 @@ class AConversation(RuleBasedStateMachine):
     # How messages move. The channels keep their order but may lag behind one another.
 
     def tell(self, event: Event) -> None:
+        turn = self.conversation.turn
         self.conversation, orders, happenings = step(self.conversation, event, self.now)
         self.orders += orders
         for happening in happenings:
+            if isinstance(happening, Interrupted) and not self.told[happening.reply_id].cut:
+                # The service had done with it, and begins to answer what was said over it.
+                told = self.told[happening.reply_id]
+                assert isinstance(event, ReplyStarted), (
+                    "only a decision cuts a reply, or the answer to a turn"
+                )
+                assert told.done, "only what the service had done with gives way"
+                assert turn.aside, "only to what was said over it"
+                assert len(turn.text.split()) >= WORDS_OF_A_TURN, "only to more than an mm-hm"
+                told.cut, told.heard_at_cut = True, self.room.hear()[LOUD + told.number]
             if isinstance(happening, ReplyEnded):
                 self.told[happening.reply_id].outcomes.append(happening.outcome)
             if isinstance(happening, FloorPassed):
