@@ -92,7 +92,7 @@ async def test_what_is_in_the_way_is_said_in_words(page_of: PageOf, tmp_path: Pa
         (here | {"agentState": ""}, "Connecting…"),
         (here | {"agentState": "something new"}, "Connecting…"),
         (here | {"interrupted": True}, "Interrupted"),
-        (here | {"agentState": "thinking", "interrupted": True}, "Thinking…"),
+        (here | {"agentState": "thinking", "interrupted": True}, "Interrupted"),
         (here | {"someoneElseIsHeard": True, "agentState": "speaking"}, "It listens to someone else"),
     ]
     async with page_of("words") as url, chromium(tmp_path) as browser:
