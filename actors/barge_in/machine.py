@@ -315,10 +315,9 @@ class _Step:
         self._settle_holder()
 
     def _settle_movement(self) -> None:
-        if not self.conversation.may_be_stuck():
-            self.change(moved_at=math.inf)
-        elif self.conversation.moved_at == math.inf:
-            self.change(moved_at=self.now)
+        moves = self.conversation.moved_at < math.inf
+        if moves is not self.conversation.may_be_stuck():
+            self.change(moved_at=math.inf if moves else self.now)
 
     def _end_turn(self) -> None:
         turn = self.conversation.turn
@@ -474,7 +473,7 @@ class _Step:
             else:
                 self._put(reply_id, attrs.evolve(self.conversation.replies[reply_id], life=after))
         if order is Order.PLAY and sound:
-            self.change(moved_at=math.inf)
+            self.change(moved_at=self.now)
             if not self.conversation.replies[reply_id].sounds:
                 self._put(reply_id, attrs.evolve(self.conversation.replies[reply_id], sounds=True))
                 self.await_answer()
@@ -514,14 +513,13 @@ class _Step:
 
     def _overdue_at(self) -> float:
         conversation = self.conversation
-        if conversation.finds_holder() is not FloorHolder.ANSWER or conversation.away:
-            return math.inf
-        if not conversation.connected:
+        due = conversation.finds_holder() is FloorHolder.ANSWER
+        if not due or conversation.away or not conversation.connected:
             return math.inf
         if conversation.tools:
             return self.now + TOOL_ANSWERED_WITHIN_S
-        if self.conversation.turn.text or self.conversation.speaks():
-            return self.now + self.conversation.floor.settings.answer_within_ms / 1000
+        if conversation.turn.text or conversation.speaks():
+            return self.now + conversation.floor.settings.answer_within_ms / 1000
         return self.now + WORDS_WITHIN_S
 
     def add_word(self, reply_id: str, word: Word) -> None:
@@ -547,7 +545,7 @@ class _Step:
         reply = self.conversation.replies.get(reply_id)
         if reply is None:
             return
-        self.change(playing=(reply_id, played_ms), moved_at=math.inf)
+        self.change(playing=(reply_id, played_ms), moved_at=self.now)
         if audible and not reply.audible:
             if not (self.conversation.turn.speaking or self.conversation.floor.holds):
                 self._end_turn()  # what the person said stands before what answers it
@@ -593,9 +591,8 @@ class _Step:
         if not self.conversation.turn.acted:
             self._miss_answer("empty")
         elif not reply.acts:
-            self.change(
-                turn=self.conversation.turn.end()
-            )  # silence was the answer: a tool has ended the call
+            # Silence was the answer: a tool has ended the call, say.
+            self.change(turn=self.conversation.turn.end())
 
 
 _OUTCOMES = {
