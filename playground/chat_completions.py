@@ -34,7 +34,16 @@ _WHERE = "e.g. http://127.0.0.1:11434/v1 for Ollama on this machine"
 
 
 class ChatFailed(Exception):
-    """The endpoint gave no answer, or none that can be used."""
+    """The endpoint gave no answer, or none that can be used.
+
+    Args:
+        what: happened, as the end of a sentence about the endpoint.
+        status: of HTTP, if that is what is wrong.
+    """
+
+    def __init__(self, what: str, status: int | None = None) -> None:
+        super().__init__(what)
+        self.status = status
 
 
 @attrs.frozen
@@ -94,12 +103,23 @@ class Endpoint:
             return self.model
         if urlsplit(self.base_url).hostname == _HOSTED:
             return _HOSTED_MODEL
+        models = await self.models()
+        if not models:
+            raise ChatFailed("it lists no model; name one in OPENAI_MODEL")
+        return models[0]
+
+    async def models(self) -> list[str]:
+        """The models that the endpoint lists.
+
+        Raises:
+            ChatFailed: at any point.
+        """
         async with aclosing(self._lines("GET", "models", b"")) as lines:
             listed = _json(b"\n".join([line async for line in lines]))
         try:
-            return str(listed["data"][0]["id"])
-        except (KeyError, IndexError, TypeError):
-            raise ChatFailed("it lists no model; name one in OPENAI_MODEL") from None
+            return [str(model["id"]) for model in listed["data"]]
+        except (KeyError, TypeError):
+            return []
 
     async def _lines(self, method: str, path: str, body: bytes) -> AsyncGenerator[bytes, None]:
         """The lines of a response, the last one whether or not it ends."""
@@ -152,7 +172,8 @@ class Endpoint:
                     case _:
                         pass  # informational responses
             if status != 200:
-                raise ChatFailed(f"it answers with HTTP {status}{_complaint(complaint, self.key)}")
+                what = f"it answers with HTTP {status}{_complaint(complaint, self.key)}"
+                raise ChatFailed(what, status)
 
     def _request(self, method: str, path: str, body: bytes) -> h11.Request:
         parts = urlsplit(self.base_url)
