@@ -23,6 +23,7 @@ import hashlib
 import hmac
 import http.client
 import json
+import math
 import os
 import re
 import ssl
@@ -196,7 +197,7 @@ class Webhook:
                 await self._news.wait()
 
     async def _post_until_taken(self, event: Path) -> bool:
-        backoff = Backoff(Random(), self.first_wait_s, LONGEST_WAIT_S)
+        backoff = Backoff(Random(), math.inf, self.first_wait_s, LONGEST_WAIT_S)
         complained = False
         while (answer := await self._post(event)) is not None:
             if isinstance(answer, int) and 200 <= answer < 300:
@@ -215,7 +216,8 @@ class Webhook:
             complained = True
             if self._over.is_set():
                 return False
-            with trio.move_on_after(backoff.next_s()):
+            # Until the call is over: the event is on the disk, and the next start goes on with it.
+            with trio.move_on_after(backoff.next_s(trio.current_time()) or 0.0):
                 await self._over.wait()
         return True
 

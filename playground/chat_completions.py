@@ -28,6 +28,7 @@ __all__ = ["ChatFailed", "Endpoint", "Patience", "read_endpoint"]
 _MOST_BYTES = 8 * 2**20
 _MOST_LINE_BYTES = 2**20
 _MOST_COMPLAINT = 200
+_LONGEST_NAME = 200
 _HOSTED = "api.openai.com"
 _HOSTED_MODEL = "gpt-4o-mini"
 _WHERE = "e.g. http://127.0.0.1:11434/v1 for Ollama on this machine"
@@ -117,7 +118,7 @@ class Endpoint:
         async with aclosing(self._lines("GET", "models", b"")) as lines:
             listed = _json(b"\n".join([line async for line in lines]))
         try:
-            return [str(model["id"]) for model in listed["data"]]
+            return [str(model["id"])[:_LONGEST_NAME] for model in listed["data"]]
         except (KeyError, TypeError):
             return []
 
