@@ -22,6 +22,7 @@ __all__ = [
     "ChannelOverflow",
     "EdgeFault",
     "ModelMissing",
+    "NoWayToRoom",
     "NotAllowedInRoom",
     "PlaygroundFault",
     "RoomEnded",
@@ -66,6 +67,10 @@ class BacklogOverflow(VoiceAgentError):
 
 class RoomUnreachable(VoiceAgentError):
     """The LiveKit server does not answer, or went away and did not come back."""
+
+
+class NoWayToRoom(VoiceAgentError):
+    """LiveKit's certificate is not trusted, or a proxy lets nobody through: trying again changes nothing."""
 
 
 class NotAllowedInRoom(VoiceAgentError):
