@@ -152,10 +152,11 @@ class Channels:
         )
         self.microphone = Channel[MicrophoneFrame](
             "microphone",
-            capacity=4,
+            capacity=400,
             unit="frames of 50 ms",
             full=Full.DROP_OLDEST,
-            because="200 ms bridge the jitter of a busy machine; older sound would only delay the talk",
+            because="the session takes them at once and keeps what it cannot send yet: words of 10 s, and "
+            "as much that was recorded before the agent was there; silence between words gives way first",
         )
         self.onset = Channel[MicrophoneFrame](
             "onset",

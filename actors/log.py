@@ -34,6 +34,7 @@ from channels.happenings import (
     SessionLost,
     SoundStarted,
     SoundStopped,
+    SoundWasLate,
     ToolAnswered,
     TurnStarted,
     TurnStopped,
@@ -87,6 +88,8 @@ class EventLog:
             case TurnStarted() | TurnStopped() | FloorPassed() | AskSent() | UpdateAnswered():
                 write = self.log.debug
             case ToolAnswered(error=str()) | BystanderFailed() | LoopHeld():
+                write = self.log.warning
+            case SoundWasLate(speech_dropped_ms=lost) if lost:
                 write = self.log.warning
             case (
                 RoomLost()

@@ -52,6 +52,7 @@ __all__ = [
     "SessionStarted",
     "SoundStarted",
     "SoundStopped",
+    "SoundWasLate",
     "Taps",
     "ToolAnswered",
     "ToolCalled",
@@ -223,6 +224,19 @@ class SoundStopped:
 
     at: float
     """When the sound ended, not when that was known."""
+
+
+@attrs.frozen
+class SoundWasLate:
+    """What the person said had to wait on its way to the service, and what came of that."""
+
+    worst_ms: int
+    """The age of the oldest of it when it was sent."""
+    silence_dropped_ms: int
+    """Of the gaps between words, so that the rest is in time again."""
+    speech_dropped_ms: int
+    """Where no gap came, or so much was said that it could not wait."""
+    at: float
 
 
 @attrs.frozen
@@ -464,6 +478,7 @@ Happening: TypeAlias = (
     | UpdateAnswered
     | SoundStarted
     | SoundStopped
+    | SoundWasLate
     | TurnStarted
     | TurnStopped
     | FloorPassed

@@ -59,6 +59,9 @@ class MicrophoneFrame:
 
     pcm: bytes = attrs.field(repr=_length)
     """As the service gets it: brought to a steady level."""
+    at: float = attrs.field(kw_only=True)
+    """When the last of it was heard: came out of the room's track (Trio's clock, in s). It keeps this time
+    wherever it waits, so that its age is known."""
     untouched: bytes = attrs.field(
         default=attrs.Factory(lambda self: self.pcm, takes_self=True), repr=_length, kw_only=True
     )

@@ -79,8 +79,7 @@ class MicrophoneTrack(Protocol):
 
         Frames of silence come while the track is muted or its sender has stopped. When the track is gone
         the iterator may end or not, and may even give somebody else's sound: whoever is told that the track
-        is gone must close it. Nothing queues up behind a slow reader: beyond one second the oldest frame
-        goes.
+        is gone must close it. Behind a reader that is held up 5 s wait; then the oldest frame goes.
         """
 
 

@@ -192,7 +192,7 @@ def _sound(record: Record) -> Iterator[_Feed]:
         if isinstance(entry.what, MicrophoneRun):
             for at, first, count in entry.what.frames:
                 pcm = person[first : first + count].tobytes()
-                yield _Feed(at, MicrophoneFrame(pcm + bytes(2 * count - len(pcm))), "onset")
+                yield _Feed(at, MicrophoneFrame(pcm + bytes(2 * count - len(pcm)), at=at), "onset")
     for first in range(0, len(agent), PIECE_SAMPLES):
         piece = agent[first : first + PIECE_SAMPLES]
         if piece.any():

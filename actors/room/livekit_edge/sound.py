@@ -19,7 +19,8 @@ from channels.sound import SAMPLE_BYTES, SAMPLE_RATE_HZ, ms_of_bytes
 __all__ = ["LiveKitLoudspeaker", "LiveKitTrack", "WebRtcEchoCanceller"]
 
 _CAPTURE_SLACK_S = 5.0
-_FRAMES_KEPT_MS = 1000
+_FRAMES_KEPT_MS = 5000
+"""What a machine that is held up does not take at once. What is too old is decided where it is to be sent."""
 _PROCESSING_SAMPLES = SAMPLE_RATE_HZ // 100
 """WebRTC's audio processing takes 10 ms at a time and nothing else."""
 _ECHO_AFTER_MS = 120
