@@ -84,6 +84,7 @@ class OnsetDetector:
             unjudged_ms = 0.0
             async for frame in self.frames:
                 now = trio.current_time()
+                self.taps.saw(now, self.frames.channel.name, frame)
                 pcm = frame.untouched
                 if self.canceller is not None:
                     pcm = self._without_echo(self.canceller, pcm, now, person=onsets.sounding)
