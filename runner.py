@@ -231,9 +231,9 @@ class Channels:
         )
 
     def recorded(self, *, with_sound: bool) -> list[Channel[Any]]:
-        """Those of which a record is made: what is needed to run a call again, and what came of it."""
-        happened: list[Channel[Any]] = [self.texts, self.departures, self.microphone, self.service]
-        happened += [self.requests, self.room, self.sounds, self.fills, self.orders, self.reports]
+        """Those of which a record is made, besides what the taps are told and shown."""
+        happened: list[Channel[Any]] = [self.texts, self.departures, self.microphone]
+        happened += [self.requests, self.orders]
         return [*happened, self.sounding] if with_sound else happened
 
     def statistics(self) -> list[ChannelStatistics]:

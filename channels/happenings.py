@@ -511,6 +511,7 @@ class Taps:
     def __init__(self) -> None:
         self._taps: list[tuple[Channel[Happening], Sender[Happening]]] = []
         self._listeners: list[Callable[[Happening], None]] = []
+        self._witnesses: list[Callable[[float, str, object], None]] = []
 
     def tap(self, name: str, *, capacity: int = 256) -> Receiver[Happening]:
         """A new reader's end. 256 happenings are about a minute of lively talk."""
@@ -537,6 +538,24 @@ class Taps:
                 tap[1].send_nowait(happening)
             except (trio.BrokenResourceError, trio.ClosedResourceError):
                 self._taps.remove(tap)
+
+    def witness(self, witness: Callable[[float, str, object], None]) -> None:
+        """Calls `witness` from now on with all that those who decide take, as `saw` has it.
+
+        It runs in the middle of the conversation, as what overhears does.
+        """
+        self._witnesses.append(witness)
+
+    def saw(self, at: float, on: str, what: object) -> None:
+        """Shows what somebody who decides has just taken, before anything comes of it.
+
+        Args:
+            at: the time that they take for now.
+            on: the channel it came on; `deadline` and `tools` for what has none of its own.
+            what: their input.
+        """
+        for witness in self._witnesses:
+            witness(at, on, what)
 
     def close(self) -> None:
         """Ends all taps: their readers get what still waits, then the end."""

@@ -45,6 +45,7 @@ __all__ = [
     "Sounding",
     "SpeakerCommand",
     "SpeakerReport",
+    "TimePassed",
     "ToolEvent",
 ]
 
@@ -100,6 +101,11 @@ class RoomAway:
 @attrs.frozen
 class RoomBack:
     """The room is there again."""
+
+
+@attrs.frozen
+class TimePassed:
+    """A deadline of the controller's may be over."""
 
 
 @attrs.frozen

@@ -1,7 +1,8 @@
-"""Finds the model files that ship inside installed wheels, and opens them with onnxruntime.
+"""Finds the model files, and opens them with onnxruntime.
 
-The wheels of Silero and Moonshine carry their models as data beside Python code that wants PyTorch or a
-sound card. Neither is needed: `wheel_file` locates a package without running any of its code.
+Moonshine's wheel carries its model as data beside Python code that wants a sound card, which is not needed:
+`wheel_file` locates a package without running any of its code. Silero's package wants PyTorch, gigabytes of
+it, and its model is small: that one lies here (`own_file`), with its licence.
 Sessions run on the thread that calls them (one intra-op thread, no pool to spin), so the number of busy
 cores is the number of worker threads that the callers allow, and nothing else. Its telemetry is off: here is
 the one place where it is loaded.
@@ -17,7 +18,7 @@ from typing import Any
 
 from channels.errors import ModelMissing
 
-__all__ = ["open_model", "wheel_file"]
+__all__ = ["open_model", "own_file", "wheel_file"]
 
 _MEND = "install the project's packages again (make clean, then make run)"
 
@@ -34,6 +35,18 @@ def wheel_file(package: str, inside: str) -> Path:
     path = Path(spec.origin).parent / inside
     if not path.is_file():
         raise ModelMissing(f"the installed {package!r} has no file {inside!r}", _MEND)
+    return path
+
+
+def own_file(inside: str) -> Path:
+    """Where a model file that comes with this project lies.
+
+    Raises:
+        ModelMissing: it is not there.
+    """
+    path = Path(__file__).parent / inside
+    if not path.is_file():
+        raise ModelMissing(f"{path} is not there", "get the project's files again")
     return path
 
 

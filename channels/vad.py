@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import soxr
 
-from channels.models import open_model, wheel_file
+from channels.models import open_model, own_file
 from channels.sound import SAMPLE_BYTES, SAMPLE_RATE_HZ
 
 __all__ = ["WINDOW_MS", "WINDOW_RATE_HZ", "Vad", "Window", "warm"]
@@ -97,5 +97,4 @@ def warm() -> None:
 
 @functools.cache
 def _silero() -> Any:
-    # Of the models in the wheel, the one for 16 kHz alone whose memory goes in and out: smallest, quickest.
-    return open_model(wheel_file("silero_vad", "data/silero_vad_16k_sequence.onnx"))
+    return open_model(own_file("silero_vad/silero_vad_16k.onnx"))

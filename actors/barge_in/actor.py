@@ -13,10 +13,18 @@ from attrs import define, field
 
 from actors.barge_in.conversation import Conversation
 from actors.barge_in.floor import FloorState
-from actors.barge_in.machine import Event, TimePassed, step
+from actors.barge_in.machine import Event, step
 from channels.bounded import Receiver, Sender
 from channels.happenings import Happening, SoundStarted, SoundStopped, Taps, ToolAnswered, ToolDropped
-from channels.messages import ApiEvent, Fill, RoomAway, RoomBack, SpeakerCommand, SpeakerReport
+from channels.messages import (
+    ApiEvent,
+    Fill,
+    RoomAway,
+    RoomBack,
+    SpeakerCommand,
+    SpeakerReport,
+    TimePassed,
+)
 from channels.settings import BargeInSettings
 
 __all__ = ["BargeInController"]
@@ -60,13 +68,13 @@ class BargeInController:
             nursery.start_soon(self._watch_tools)
             nursery.start_soon(self._watch_deadline)
             async for event in self.events:
-                self._take(event)
+                self._take(event, self.events.channel.name)
             nursery.cancel_scope.cancel()
 
     async def _hear(self) -> None:
         await self._take_all(self.sounds)
         # Nobody hears any more how a sound ends.
-        self._take(SoundStopped(trio.current_time()))
+        self._take(SoundStopped(trio.current_time()), self.sounds.channel.name)
 
     async def _take_all(
         self,
@@ -76,23 +84,24 @@ class BargeInController:
         | Receiver[SpeakerReport],
     ) -> None:
         async for message in messages:
-            self._take(message)
+            self._take(message, messages.channel.name)
 
     async def _watch_tools(self) -> None:
         async for happening in self.happenings:
             if isinstance(happening, ToolAnswered | ToolDropped):
-                self._take(happening)
+                self._take(happening, "tools")
 
     async def _watch_deadline(self) -> None:
         while True:
             with trio.move_on_at(self.conversation.deadline):
                 await self._deadline_moved.wait()
                 continue
-            self._take(TimePassed())
+            self._take(TimePassed(), "deadline")
 
-    def _take(self, event: Event) -> None:
-        deadline = self.conversation.deadline
-        self.conversation, commands, happenings = step(self.conversation, event, trio.current_time())
+    def _take(self, event: Event, on: str) -> None:
+        now, deadline = trio.current_time(), self.conversation.deadline
+        self.taps.saw(now, on, event)
+        self.conversation, commands, happenings = step(self.conversation, event, now)
         for command in commands:
             self.commands.send_nowait(command)
         for happening in happenings:

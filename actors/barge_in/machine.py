@@ -55,6 +55,7 @@ from channels.messages import (
     SessionOver,
     SpeakerCommand,
     SpeakerReport,
+    TimePassed,
 )
 from channels.wire.events import (
     AgentTranscript,
@@ -93,11 +94,6 @@ MOST_TOOLS = 32
 
 TOOL_ANSWERED_WITHIN_S = 330.0
 """From a tool call to its answer: the longest time that a tool may have, and some."""
-
-
-@attrs.frozen
-class TimePassed:
-    """A deadline may be over."""
 
 
 Event: TypeAlias = (

@@ -84,6 +84,7 @@ class OnsetDetector:
             onsets = Onsets(self.window_ms, self.settings)
             unjudged_ms = 0.0
             async for frame in self.frames:
+                self.taps.saw(frame.at, self.frames.channel.name, frame)
                 pcm = frame.untouched
                 if self.canceller is not None:
                     pcm = self._without_echo(self.canceller, pcm, frame.at, person=onsets.sounding)

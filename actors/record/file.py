@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from collections import deque
 from collections.abc import Callable, Sequence
 from io import FileIO
 from pathlib import Path
@@ -14,16 +15,22 @@ from attrs import define, evolve, field
 
 from actors.record.codec import encode, shifted
 from actors.record.header import Header
-from actors.record.notes import Ended, Entry, Lost, Noted
+from actors.record.notes import Ended, Entry, Lost, Noted, Seen
 from actors.record.runs import Runs
 from actors.record.secrecy import blotter
 from actors.record.sound import SoundFile
 from channels import private_files
 from channels.errors import SettingsError
-from channels.messages import Sounding
+from channels.messages import MicrophoneFrame, Sounding
 from channels.settings import Settings
 
 __all__ = ["RecordFile", "check_free", "sound_beside"]
+
+TICK_S = 1e-6
+"""Times are written to the microsecond."""
+
+MOST_ON_THEIR_WAY = 64
+"""Frames from the microphone to the onset detector: more than may wait there."""
 
 
 def sound_beside(path: Path) -> Path:
@@ -65,9 +72,13 @@ class RecordFile:
     _unwritten: bytearray = field(factory=bytearray, init=False)
     _lost: int = field(default=0, init=False)
     _at: float = field(default=0.0, init=False)
+    _seen_at: float = field(default=0.0, init=False)
+    _placed: deque[tuple[MicrophoneFrame, tuple[int, int]]] = field(init=False)
+    """The latest frames of the person's sound, and their places in the sound file."""
 
     def __attrs_post_init__(self) -> None:
-        self._runs = Runs(None if self._sound is None else self._sound.put_person)
+        self._placed = deque(maxlen=MOST_ON_THEIR_WAY)
+        self._runs = Runs(None if self._sound is None else self._place)
 
     @classmethod
     def create(cls, path: Path, settings: Settings, *, started: float, with_sound: bool) -> RecordFile:
@@ -126,12 +137,33 @@ class RecordFile:
                 file.close()
 
     def _take(self, noted: Noted) -> None:
+        if isinstance(noted, Seen):
+            if noted.on == "onset" and not self._can_be_judged_again(noted.what):
+                return
+            noted = self._in_order(noted)
         self._at = max(self._at, noted.at)
         if isinstance(noted.what, Sounding):
             if self._sound is not None:
                 self._sound.put_agent(shifted(noted.what, -self.started))
             return
         self._write(self._runs.take(noted))
+
+    def _in_order(self, seen: Seen) -> Noted:
+        """No two at the same time: in a record, their times are their order."""
+        self._seen_at = max(round(seen.at, 6), self._seen_at + TICK_S)
+        return evolve(seen, at=self._seen_at)
+
+    def _can_be_judged_again(self, frame: MicrophoneFrame) -> bool:
+        return any(frame is one for one, _ in self._placed)
+
+    def _place(self, noted: Noted) -> tuple[int, int]:
+        frame: MicrophoneFrame = noted.what
+        for one, place in self._placed:
+            if one is frame:
+                return place
+        assert self._sound is not None
+        self._placed.append((frame, self._sound.put_person(noted.at, frame.untouched)))
+        return self._placed[-1][1]
 
     def _write(self, entries: Sequence[Entry]) -> None:
         for entry in entries:

@@ -17,8 +17,11 @@ from channels.settings import BargeInSettings, Settings, SpeakerSettings
 __all__ = ["FORMAT", "VERSION", "Header"]
 
 FORMAT = "voice-agent-record"
-VERSION = 1
-"""Grows when a reader of the one before could misread it. New classes and new fields need no new version."""
+VERSION = 2
+"""Grows when a reader of the one before could misread it. New classes and new fields need no new version.
+
+2: what the controller and the onset detector were fed with has the time at which they took it, and its order.
+1: it has the time at which it was sent."""
 
 _PROJECT = Path(__file__).resolve().parents[2] / "pyproject.toml"
 

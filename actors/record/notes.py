@@ -20,6 +20,7 @@ __all__ = [
     "PlayRun",
     "PlayingRun",
     "ReplyAudioRun",
+    "Seen",
 ]
 
 
@@ -32,6 +33,11 @@ class Noted:
     on: str
     """The channel."""
     what: Any
+
+
+@attrs.frozen
+class Seen(Noted):
+    """What somebody who decides has taken, at the time that they took for now."""
 
 
 @attrs.frozen
@@ -58,6 +64,8 @@ class PlayingRun:
     played_ms: float
     """And at the last."""
     longest_gap_ms: float = 0.0
+    reports: tuple[tuple[float, float], ...] = ()
+    """When each was seen (s), and what had been played by then (ms)."""
 
 
 @attrs.frozen
@@ -78,19 +86,19 @@ class ReplyAudioRun:
     reply_id: str | None
     since: float
     pieces: tuple[tuple[float, int, int | None], ...]
-    """When each came (s), its bytes, and at which of them it becomes audible, if it does."""
+    """When each was seen (s), its bytes, and at which of them it becomes audible, if it does."""
 
 
 @attrs.frozen
 class MicrophoneRun:
-    """Frames of the person's sound that followed one another on their way to the service."""
+    """Frames of the person's sound that followed one another, to the service or to the onset detector."""
 
     since: float
     count: int
     length: int
     longest_gap_ms: float = 0.0
     frames: tuple[tuple[float, int, int], ...] = ()
-    """With a sound file: when each frame passed (s), its first sample there, and its samples."""
+    """With a sound file: when each frame passed, or was judged (s), its first sample, and its samples."""
 
 
 @attrs.frozen

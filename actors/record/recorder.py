@@ -1,9 +1,9 @@
 """Recorder: writes down everything that crosses the edges, and what was decided about it.
 
-`Ear` overhears channels and taps, at the moment at which something passes; it keeps what it
-heard in a bounded channel of its own, whose oldest give way, counted. `Recorder` writes that to disk in a
-thread, once a second and on the way out. Neither can hold up or harm the conversation: when the disk is
-full, the recorder's failure is told once and the ear falls deaf.
+`Ear` overhears channels and taps, at the moment at which something passes, and sees what those who decide
+take, at the moment at which they do; it keeps that in a bounded channel of its own, whose oldest give way,
+counted. `Recorder` writes that to disk in a thread, once a second and on the way out. Neither can hold up or
+harm the conversation: when the disk is full, the recorder's failure is told once and the ear falls deaf.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import trio
 from attrs import define, field
 
 from actors.record.file import RecordFile
-from actors.record.notes import Noted
+from actors.record.notes import Noted, Seen
 from channels.bounded import Channel, Full, Receiver
 from channels.happenings import BystanderFailed, Taps
 from channels.settings import Settings
@@ -48,9 +48,10 @@ class Ear:
         for channel in channels:
             channel.overhear(self._hears(channel.name))
 
-    def listen_to_happenings(self, taps: Taps) -> None:
-        """Overhears what is told to the taps from now on."""
+    def listen_to_taps(self, taps: Taps) -> None:
+        """Overhears what the taps are told from now on, and sees what they are shown."""
         taps.overhear(self._hears("happenings"))
+        taps.witness(lambda at, on, what: self._note(Seen(at, on, what)))
 
     def close(self) -> None:
         """Hears nothing more."""
@@ -58,10 +59,13 @@ class Ear:
 
     def _hears(self, on: str) -> Callable[[object], None]:
         def listener(message: object) -> None:
-            with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
-                self._sender.send_nowait(Noted(trio.current_time(), on, message))
+            self._note(Noted(trio.current_time(), on, message))
 
         return listener
+
+    def _note(self, noted: Noted) -> None:
+        with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+            self._sender.send_nowait(noted)
 
 
 @define
@@ -115,7 +119,7 @@ async def recording(
     ear = Ear()
     file = RecordFile.create(path, settings, started=trio.current_time(), with_sound=with_sound)
     recorder = Recorder(ear.channel.receiver(), file, lambda: ear.channel.dropped)
-    ear.listen_to_happenings(taps)
+    ear.listen_to_taps(taps)
     # It outlives the cancellation of those whom it overhears, until what they did on the way out is written.
     alive = trio.CancelScope(shield=True)
     async with trio.open_nursery() as nursery:

@@ -35,10 +35,11 @@ class Runs:
     """Takes what was overheard; gives the lines of a record.
 
     Args:
-        place: where a frame of the person's sound lies in the sound file, if there is one.
+        place: where a frame of the person's sound lies in the sound file, if there is one (first sample,
+            samples).
     """
 
-    place: Callable[[float, bytes], tuple[int, int]] | None = None
+    place: Callable[[Noted], tuple[int, int]] | None = None
     _open: dict[str, Entry] = field(factory=dict, init=False)
     """The runs that may go on, by their matter."""
     _half_sample: tuple[str | None, bytes] = field(default=(None, b""), init=False)
@@ -55,7 +56,7 @@ class Runs:
             case ReplyAudio() as audio:
                 return done + self._join("audio", noted, audio, self._begin_audio, self._go_on_audio)
             case MicrophoneFrame() as frame:
-                return done + self._join("microphone", noted, frame, self._begin_sound, self._go_on_sound)
+                return done + self._join(noted.on, noted, frame, self._begin_sound, self._go_on_sound)
             case what:
                 # What a reply's sound led to stands after the sound.
                 before = self._end(_MATTERS.get(noted.on, ""))
@@ -76,32 +77,32 @@ class Runs:
 
     def _join(self, matter: str, noted: Noted, message, begin, go_on) -> list[Entry]:  # type: ignore[no-untyped-def]
         run = self._open.get(matter)
-        longer = go_on(run, noted.at, message) if run and noted.at - run.what.since < LONGEST_S else None
+        longer = go_on(run, noted, message) if run and noted.at - run.what.since < LONGEST_S else None
         done = self._end(matter) if longer is None else []
-        self._open[matter] = Entry(noted.at, noted.on, begin(noted.at, message) if longer is None else longer)
+        self._open[matter] = Entry(noted.at, noted.on, begin(noted, message) if longer is None else longer)
         return done
 
-    def _begin_sound(self, at: float, frame: MicrophoneFrame) -> MicrophoneRun:
-        return MicrophoneRun(at, 1, len(frame.pcm), frames=self._place(at, frame))
+    def _begin_sound(self, noted: Noted, frame: MicrophoneFrame) -> MicrophoneRun:
+        return MicrophoneRun(noted.at, 1, len(frame.pcm), frames=self._placed(noted))
 
-    def _go_on_sound(self, run: Entry, at: float, frame: MicrophoneFrame) -> MicrophoneRun:
+    def _go_on_sound(self, run: Entry, noted: Noted, frame: MicrophoneFrame) -> MicrophoneRun:
         so_far: MicrophoneRun = run.what
         return evolve(
             so_far,
             count=so_far.count + 1,
             length=so_far.length + len(frame.pcm),
-            longest_gap_ms=_longer(so_far.longest_gap_ms, at - run.t),
-            frames=(*so_far.frames, *self._place(at, frame)),
+            longest_gap_ms=_longer(so_far.longest_gap_ms, noted.at - run.t),
+            frames=(*so_far.frames, *self._placed(noted)),
         )
 
-    def _begin_audio(self, at: float, audio: ReplyAudio) -> ReplyAudioRun:
-        return ReplyAudioRun(audio.reply_id, at, (self._piece(at, audio),))
+    def _begin_audio(self, noted: Noted, audio: ReplyAudio) -> ReplyAudioRun:
+        return ReplyAudioRun(audio.reply_id, noted.at, (self._piece(noted.at, audio),))
 
-    def _go_on_audio(self, run: Entry, at: float, audio: ReplyAudio) -> ReplyAudioRun | None:
+    def _go_on_audio(self, run: Entry, noted: Noted, audio: ReplyAudio) -> ReplyAudioRun | None:
         so_far: ReplyAudioRun = run.what
         if audio.reply_id != so_far.reply_id or len(so_far.pieces) == MOST_PIECES:
             return None
-        return evolve(so_far, pieces=(*so_far.pieces, self._piece(at, audio)))
+        return evolve(so_far, pieces=(*so_far.pieces, self._piece(noted.at, audio)))
 
     def _piece(self, at: float, audio: ReplyAudio) -> tuple[float, int, int | None]:
         # The service may cut a reply's sound anywhere, in the middle of a sample too.
@@ -111,27 +112,34 @@ class Runs:
         self._half_sample = audio.reply_id, (before + audio.data[-1:])[-1:] if whole % SAMPLE_BYTES else b""
         return at, len(audio.data), first_audible(audio.data, before)
 
-    def _place(self, at: float, frame: MicrophoneFrame) -> tuple[tuple[float, int, int], ...]:
-        return () if self.place is None else ((at, *self.place(at, frame.untouched)),)
+    def _placed(self, noted: Noted) -> tuple[tuple[float, int, int], ...]:
+        return () if self.place is None else ((noted.at, *self.place(noted)),)
 
 
-def _begin_playing(at: float, playing: Playing) -> PlayingRun:
-    return PlayingRun(playing.reply_id, playing.audible, at, 1, playing.played_ms, playing.played_ms)
+def _begin_playing(noted: Noted, playing: Playing) -> PlayingRun:
+    played_ms = playing.played_ms
+    reports = ((noted.at, played_ms),)
+    return PlayingRun(playing.reply_id, playing.audible, noted.at, 1, played_ms, played_ms, 0.0, reports)
 
 
-def _go_on_playing(run: Entry, at: float, playing: Playing) -> PlayingRun | None:
+def _go_on_playing(run: Entry, noted: Noted, playing: Playing) -> PlayingRun | None:
     so_far: PlayingRun = run.what
     if (playing.reply_id, playing.audible) != (so_far.reply_id, so_far.audible):
         return None
-    gap_ms = _longer(so_far.longest_gap_ms, at - run.t)
-    return evolve(so_far, count=so_far.count + 1, played_ms=playing.played_ms, longest_gap_ms=gap_ms)
+    return evolve(
+        so_far,
+        count=so_far.count + 1,
+        played_ms=playing.played_ms,
+        longest_gap_ms=_longer(so_far.longest_gap_ms, noted.at - run.t),
+        reports=(*so_far.reports, (noted.at, playing.played_ms)),
+    )
 
 
-def _begin_play(at: float, play: Play) -> PlayRun:
-    return PlayRun(play.reply_id, at, 1, len(play.pcm))
+def _begin_play(noted: Noted, play: Play) -> PlayRun:
+    return PlayRun(play.reply_id, noted.at, 1, len(play.pcm))
 
 
-def _go_on_play(run: Entry, at: float, play: Play) -> PlayRun | None:
+def _go_on_play(run: Entry, _noted: Noted, play: Play) -> PlayRun | None:
     so_far: PlayRun = run.what
     if play.reply_id != so_far.reply_id:
         return None

@@ -13,9 +13,10 @@ from attrs import evolve
 from actors.record.reading import Record, RecordUnreadable, read_record
 from channels.printable import complain, tell
 from channels.settings import BargeInSettings, SpeakerSettings
-from commands.replay.differences import Comparison, clock, compare, decisions_of
+from commands.replay.differences import clock
 from commands.replay.picture import html_page, scene_of, svg_sheet
-from commands.replay.rerun import Rerun, Wiring, conversation_ends, rerun
+from commands.replay.rerun import Wiring
+from commands.replay.verdict import Verdict, judge_again
 
 __all__ = ["replay"]
 
@@ -33,27 +34,20 @@ def replay(options: argparse.Namespace, wiring: Wiring) -> int:
             record = evolve(record, header=evolve(record.header, sound=None))
         barge_in, speaker = _settings(options, record)
         started = perf_counter()
-        again = rerun(record, wiring, barge_in, speaker, slack_s=options.tolerance_ms / 1000)
+        verdict = judge_again(record, wiring, barge_in, speaker, options.tolerance_ms)
         took_s = perf_counter() - started
     except RecordUnreadable as error:
         complain(error)
         return UNREADABLE
-    ends = conversation_ends(record)
-    comparison = compare(
-        decisions_of(record.entries, sounds=again.judged_anew),
-        decisions_of(again.entries, sounds=again.judged_anew),
-        tolerance_ms=options.tolerance_ms,
-        until=ends,
-    )
-    _print(record, barge_in, speaker, comparison, options.tolerance_ms, took_s)
+    _print(record, barge_in, speaker, verdict, took_s)
     picture = options.picture or record.path.with_suffix(".html")
     try:
-        _draw(picture, record, again, comparison)
+        _draw(picture, record, verdict)
     except OSError as error:
         complain(f"--picture {picture} cannot be written ({error.strerror}); name another file")
         return UNREADABLE
     tell(f"picture: {picture}")
-    return DIFFERENT if comparison.differences else SAME
+    return DIFFERENT if verdict.comparison.differences else SAME
 
 
 def _settings(options: argparse.Namespace, record: Record) -> tuple[BargeInSettings, SpeakerSettings]:
@@ -67,18 +61,18 @@ def _settings(options: argparse.Namespace, record: Record) -> tuple[BargeInSetti
     return barge_in, speaker
 
 
-def _draw(picture: Path, record: Record, again: Rerun, comparison: Comparison) -> None:
+def _draw(picture: Path, record: Record, verdict: Verdict) -> None:
     scene = scene_of(record.entries, until=record.length_s)
-    different = comparison.differences
-    replayed = scene_of(again.entries, until=record.length_s) if different else None
+    different = verdict.comparison.differences
+    replayed = scene_of(verdict.rerun, until=record.length_s) if verdict.rerun is not None else None
     header = record.header
     title = f"{record.path.name}: {clock(record.length_s)[:-4]} in room {header.room}"
     if picture.suffix == ".svg":
         content = svg_sheet(title, scene, replayed, different)
     else:
         told = f"recorded {header.started} by version {header.project}"
-        verdict = _count(len(different)) if different else "The replay decides the same."
-        content = html_page(title, told, verdict, scene, replayed, different)
+        result = _count(len(different)) if different else "The replay decides the same."
+        content = html_page(title, told, result, scene, replayed, different)
     # What was said stands in it: as private as the record.
     descriptor = os.open(picture, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with open(descriptor, "w", encoding="utf-8") as file:
@@ -91,11 +85,10 @@ def _print(
     record: Record,
     barge_in: BargeInSettings,
     speaker: SpeakerSettings,
-    comparison: Comparison,
-    tolerance_ms: float,
+    verdict: Verdict,
     took_s: float,
 ) -> None:
-    header = record.header
+    header, comparison = record.header, verdict.comparison
     tell(
         f"{record.path}: {clock(record.length_s)} of {header.started}, room {header.room}, "
         f"written by version {header.project}; replayed in {took_s:.1f} s"
@@ -104,7 +97,7 @@ def _print(
     for name, recorded, replayed in both:
         if recorded != replayed:
             tell(f"  replayed with another {name}: {replayed}")
-    for remark in record.remarks:
+    for remark in (*record.remarks, *verdict.remarks):
         tell(f"  note: {remark}")
     for difference in comparison.differences:
         tell(f"{clock(difference.at)}  {difference.text}")
@@ -114,7 +107,7 @@ def _print(
     else:
         tell(
             f"no difference; recorded were {counts or 'no decisions'}; times agree within "
-            f"{comparison.farthest_ms:.0f} ms (tolerance {tolerance_ms:.0f} ms)"
+            f"{comparison.farthest_ms:.0f} ms"
         )
 
 

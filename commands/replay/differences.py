@@ -1,8 +1,9 @@
-"""What was decided, recorded and replayed, side by side. Pure.
+"""What was decided, twice, side by side. Pure.
 
-The real run had jitter that virtual time has not: threads wake late, frames are reported a little after
-they ended. So times are the same if they are as near as the tolerance, and so is what follows from times:
-how much of a reply was heard, and which word was its last.
+Two runs of the same kind agree to the millisecond. A real run beside one in virtual time has jitter that the
+other has not: threads wake late, frames are reported a little after they ended. So times are the same if they
+are as near as the tolerance, and so is what follows from times: how much of a reply was heard, and which word
+was its last.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from attrs import frozen
 
 from actors.record.notes import Entry
 from channels.happenings import (
+    AnswerMissing,
     FloorPassed,
     Interrupted,
     ReplyBegan,
@@ -28,7 +30,7 @@ from channels.happenings import (
     VoiceResumed,
 )
 
-__all__ = ["Comparison", "Decision", "Difference", "clock", "compare", "decisions_of"]
+__all__ = ["SOUNDS", "Comparison", "Decision", "Difference", "clock", "compare", "decisions_of"]
 
 
 @frozen
@@ -62,6 +64,14 @@ class Comparison:
     farthest_ms: float
     """Between two times that were taken for the same."""
 
+    def __add__(self, other: Comparison) -> Comparison:
+        """Both, of different kinds of decisions."""
+        return Comparison(
+            sorted([*self.differences, *other.differences], key=lambda difference: difference.at),
+            {**self.compared, **other.compared},
+            max(self.farthest_ms, other.farthest_ms),
+        )
+
 
 _KINDS: Mapping[type[Any], str] = {
     FloorPassed: "floor",
@@ -70,21 +80,17 @@ _KINDS: Mapping[type[Any], str] = {
     Interrupted: "reply cut",
     ReplyBegan: "reply audible",
     ReplyEnded: "reply over",
+    AnswerMissing: "answer missed",
     TurnTimed: "timers",
     TurnStarted: "service: the person speaks",
     TurnStopped: "service: the person has finished",
 }
-_SOUNDS: Mapping[type[Any], str] = {SoundStarted: "first sound", SoundStopped: "last sound"}
+SOUNDS: Mapping[type[Any], str] = {SoundStarted: "first sound", SoundStopped: "last sound"}
+"""What the onset detector decides."""
 
 
-def decisions_of(entries: Iterable[Entry], *, sounds: bool) -> list[Decision]:
-    """The decisions in a record.
-
-    Args:
-        entries: of the record.
-        sounds: whether where the person's sounds begin and end was decided, too.
-    """
-    kinds = {**_KINDS, **_SOUNDS} if sounds else _KINDS
+def decisions_of(entries: Iterable[Entry], kinds: Mapping[type[Any], str] = _KINDS) -> list[Decision]:
+    """The decisions of those kinds in a record; without any, those of the controller and the timers."""
     found = []
     for entry in entries:
         kind = kinds.get(type(entry.what))
@@ -93,7 +99,8 @@ def decisions_of(entries: Iterable[Entry], *, sounds: bool) -> list[Decision]:
             reply_id = what.reply.reply_id if isinstance(what, TurnTimed) else getattr(what, "reply_id", "")
             if isinstance(what, FloorPassed):
                 kind = f"{kind}: {what.holder.value}"
-            found.append(Decision(kind, getattr(what, "at", entry.t), reply_id, what))
+            at = what.reply.at if isinstance(what, TurnTimed) else getattr(what, "at", entry.t)
+            found.append(Decision(kind, at, reply_id, what))
     return found
 
 

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from channels.errors import ModelMissing
+from channels.models import own_file
 from channels.vad import WINDOW_MS, Vad, Window
 from playground.turns import ADAPTIVE, EndOfTurn, Lull, Onset, Pause, TurnDetector, TurnEvent
+from tests.agent_process import ROOT
 from tests.speech import noise, people, silence, spoken
+
+if sys.version_info < (3, 11):
+    import tomli as tomllib
+else:
+    import tomllib
 
 SENTENCE = silence(300) + spoken("Is there a bus to the museum?") + silence(2000)
 
@@ -99,3 +111,23 @@ def test_nothing_gives_nothing_and_all_but_the_last_windows_come_out() -> None:
     assert Vad().feed(b"") == []
     heard_ms = len(Vad().feed(silence(10_000))) * WINDOW_MS
     assert 10_000 - 100 <= heard_ms <= 10_000
+
+
+def test_whoever_installs_the_dependencies_gets_no_gigabytes_of_pytorch() -> None:
+    wanted = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["dependencies"]
+    assert not [each for each in wanted if re.match(r"(silero|torch)", each)]
+    locked = (ROOT / "requirements.lock").read_text("utf-8")
+    assert not re.search(r"^(silero-vad|torch\w*|nvidia\S*)==", locked, re.MULTILINE)
+
+
+def test_the_model_is_the_published_one_and_comes_with_its_licence() -> None:
+    model = own_file("silero_vad/silero_vad_16k.onnx")
+    # Of silero_vad_16k_sequence.onnx in the wheel of silero-vad 6.2.3.
+    published = "9ccdacc4719d8aa7e45a77536bfabec45a03ba1f2fad5e241ab4060b24238a85"
+    assert hashlib.sha256(model.read_bytes()).hexdigest() == published
+    assert "Silero Team" in model.with_name("LICENSE").read_text("utf-8")
+
+
+def test_a_model_that_is_missing_is_one_line_that_says_so() -> None:
+    with pytest.raises(ModelMissing, match=r"silero_vad/nothing\.onnx is not there"):
+        own_file("silero_vad/nothing.onnx")

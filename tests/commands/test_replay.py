@@ -47,6 +47,7 @@ def test_a_call_replays_as_it_was(recorded: Path, capsys: pytest.CaptureFixture[
     said = capsys.readouterr().out
     assert code == 0, said
     assert "no difference" in said
+    assert "within 0 ms" in said, "late as the loudspeaker was"
     for what in (
         "3 × reply over",
         "1 × reply cut",
@@ -122,6 +123,20 @@ def refused(path: Path, capsys: pytest.CaptureFixture[str]) -> str:
 
 def of_version_9(line: bytes) -> bytes:
     return json.dumps({**json.loads(line), "version": 9, "project": "7.0"}).encode()
+
+
+def of_version_1(line: bytes) -> bytes:
+    return json.dumps({**json.loads(line), "version": 1}).encode()
+
+
+def test_an_older_record_that_does_not_tell_what_was_late_is_run_again(
+    recorded: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    change_line(recorded, 1, of_version_1)
+    assert replay(options(recorded), runner.wire) == 0
+    said = capsys.readouterr().out
+    assert "older record" in said
+    assert "within 0 ms" not in said
 
 
 def without_reply(line: bytes) -> bytes:

@@ -2,29 +2,49 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import trio
+import trio_asyncio
 
 from actors.record.notes import PlayingRun, ReplyAudioRun
 from actors.record.reading import read_record
 from actors.record.sound import read_sound
-from channels.happenings import ReplyEnded, SessionClosed, SoundStarted, TurnTimed
-from channels.wire.events import UserTranscript
+from channels.happenings import (
+    OperatorActed,
+    PersonTyped,
+    ReplyEnded,
+    SessionClosed,
+    SoundStarted,
+    ToolAnswered,
+    TurnTimed,
+    VoiceHeld,
+)
+from channels.messages import TimePassed
+from channels.secret import Secret
+from channels.texts import CHAT_TOPIC
+from playground.dialogue import Dialogue
 from playground.livekit_server import LiveKitServer
 from playground.voice_agent_api import RealTime, ServerOptions, voice_agent_server
 from tests.agent_process import ROOT, run_agent, settings_for
+from tests.conversation.test_operator import operate, token_of
 from tests.guest import join_as_guest
 from tests.speech import spoken
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 
-# Of a machine that does other things at the same time.
-TOLERANCE_MS = 400
+TOOLS = '''
+async def library_hours(day: str) -> str:
+    """The opening hours of the library on a day."""
+    return f"On {day} it is open from nine to five."
+'''
 
 
 def replay(path: Path, *more: str) -> subprocess.CompletedProcess[str]:
@@ -37,60 +57,80 @@ def replay(path: Path, *more: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-async def test_a_real_call_with_an_interruption_and_its_sound_replays_as_it_was(
+@contextlib.contextmanager
+def everybody_busy() -> Iterator[None]:
+    """A machine whose cores all have something else to do."""
+    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(os.cpu_count() or 1)]
+    try:
+        yield
+    finally:
+        for process in busy:
+            process.kill()
+            process.wait()
+
+
+async def take_place(livekit: LiveKitServer, path: Path) -> None:
+    """Typed questions, a tool, an "mm-hm", an operator's sentence and an interruption, recorded."""
+    (path.parent / "library.py").write_text(TOOLS)
+    async with voice_agent_server(ServerOptions(brain=Dialogue, pacing=RealTime())) as service:
+        settings = settings_for(livekit, service.url, "recorded")
+        token = token_of(settings, "--identity", "bob", "--operator")
+        arguments = ("--record", str(path), "--record-audio", "--tools", str(path.parent / "library.py"))
+        async with (
+            run_agent(settings, *arguments) as agent,
+            join_as_guest(livekit, "recorded") as alice,
+            join_as_guest((livekit.url, Secret(token)), "", publish=False) as bob,
+        ):
+
+            async def say_over_it(sound: bytes, quiet_s: float = 1.5) -> None:
+                await alice.hear_sound(within_s=60, since=time.monotonic())
+                await alice.hush(0.5)
+                await alice.say(sound)
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(alice.hush, 60)
+                    await alice.hear_silence(for_s=quiet_s, within_s=60)
+                    nursery.cancel_scope.cancel()
+
+            send_text = trio_asyncio.aio_as_trio(alice.room.local_participant.send_text)
+            await say_over_it(spoken("Mm-hm.")[: 48 * 400])
+            await send_text("What are the library hours on Monday?", topic=CHAT_TOPIC)
+            await say_over_it(spoken("Mm-hm.")[: 48 * 400])
+            say = {"do": "say", "text": "The library closes in ten minutes, so please hurry up."}
+            assert await operate(bob, {"token": token}, say) == [{"done": True}]
+            await say_over_it(spoken("No, stop it please, I have heard enough of that now."), quiet_s=4)
+            assert await agent.leave() < 10
+        assert agent.process.returncode == 0
+        assert "bystander_failed" not in agent.printed
+
+
+async def test_a_real_call_on_a_busy_machine_replays_as_it_was_and_shows_what_a_setting_would_change(
     livekit: LiveKitServer, tmp_path: Path
 ) -> None:
     path = tmp_path / "call.jsonl"
-    options = ServerOptions(pacing=RealTime(), endpointing_ms=None)
-    async with voice_agent_server(options) as service:
-        settings = settings_for(livekit, service.url, "recorded")
-        async with run_agent(settings, "--record", str(path), "--record-audio") as agent:
-            async with join_as_guest(livekit, "recorded") as guest:
-                await guest.hear_sound(within_s=60)
-                await guest.hear_silence(for_s=0.8, within_s=20)
-                await guest.say(spoken("The weather is very nice today, and the birds sing in the garden."))
-                asked = time.monotonic()
-                async with trio.open_nursery() as nursery:
-                    nursery.start_soon(guest.hush, 60)
-                    await guest.hear_sound(within_s=20, since=asked)
-                    nursery.cancel_scope.cancel()
-                await guest.say(spoken("No, stop it please, I have heard enough of that now."))
-                async with trio.open_nursery() as nursery:
-                    nursery.start_soon(guest.hush, 60)
-                    await agent.prints("outcome=cut", within_s=10)
-                    await guest.hear_sound(within_s=20)
-                    await guest.hear_silence(for_s=1.0, within_s=30)
-                    nursery.cancel_scope.cancel()
-                assert await agent.leave() < 4
-            assert agent.process.returncode == 0
-            assert "bystander_failed" not in agent.printed
+    with everybody_busy():
+        await take_place(livekit, path)
+        await trio.to_thread.run_sync(check_replays, path)
 
-    written = path.read_text("utf-8")
-    assert not any(settings[name] in written for name in ("LIVEKIT_API_SECRET", "ASSEMBLYAI_API_KEY"))
-    assert "resume_token" not in written
+
+def check_replays(path: Path) -> None:
+    assert "resume_token" not in path.read_text("utf-8")
     record = read_record(path)
     assert record.remarks == []
-    kinds = {type(entry.what) for entry in record.entries}
-    assert kinds >= {
-        SoundStarted,
-        UserTranscript,
-        ReplyAudioRun,
-        PlayingRun,
-        ReplyEnded,
-        TurnTimed,
-        SessionClosed,
-    }
+    seen = {type(entry.what) for entry in record.entries}
+    assert seen >= {SoundStarted, ReplyAudioRun, PlayingRun, ReplyEnded, TurnTimed, SessionClosed}
+    assert seen >= {ToolAnswered, OperatorActed, PersonTyped, VoiceHeld, TimePassed}
     both = read_sound(path.with_suffix(".wav"))
-    assert abs(len(both) / 24_000 - record.length_s) < 0.5
+    assert abs(len(both) / 24_000 - record.length_s) < 3
     assert all(abs(both[:, voice].astype(int)).max() > 1000 for voice in (0, 1))
-
     for more in ([], ["--without-sound"]):
-        replayed = replay(path, "--tolerance-ms", str(TOLERANCE_MS), *more)
+        replayed = replay(path, *more)
         print(replayed.stdout, replayed.stderr)
         assert replayed.returncode == 0
-        assert "1 × reply cut" in replayed.stdout
         assert ("first sound" in replayed.stdout) == (not more), "with its sound, that is listened to anew"
     assert path.with_suffix(".html").read_text("utf-8").startswith("<!doctype html>")
+    unheld = replay(path, "--hold-ms", "0")
+    assert unheld.returncode == 1
+    assert "voice held: recorded at" in unheld.stdout
 
 
 async def test_a_record_that_is_there_is_not_written_over(livekit: LiveKitServer, tmp_path: Path) -> None:

@@ -156,8 +156,8 @@ async def _take_place(
     graph = runner.wire(settings, LiveKitEdge(nobody, LateLoudspeaker(random), nobody), taps)
     file = RecordFile.create(path, settings, started=started, with_sound=False)
     c = graph.channels
-    ear.listen(c.service, c.orders, c.reports, c.sounds)
-    ear.listen_to_happenings(taps)
+    ear.listen(*c.recorded(with_sound=False))
+    ear.listen_to_taps(taps)
     service, sounds = c.service.sender(), c.sounds.sender()
     async with trio.open_nursery() as nursery:
         for actor in (*graph.conversation, *graph.bystanders):

@@ -278,7 +278,16 @@ def test_reports_that_follow_one_another_become_one_line_that_tells_their_worst_
     noted = [Noted(at, "reports", Playing("r", 20.0 * n, True)) for n, at in enumerate(times, start=1)]
     noted.append(Noted(1.17, "reports", Finished("r", 100.0)))
     run, finished = entries_of(noted)
-    assert run.what == PlayingRun("r", True, 1.0, 5, 20.0, 100.0, 100.0)
+    assert run.what == PlayingRun(
+        "r",
+        True,
+        1.0,
+        5,
+        20.0,
+        100.0,
+        100.0,
+        ((1.0, 20.0), (1.02, 40.0), (1.04, 60.0), (1.14, 80.0), (1.16, 100.0)),
+    )
     assert run.t == 1.16
     assert finished.what == Finished("r", 100.0)
 

@@ -1,0 +1,51 @@
+"""What those who decide were fed with in a recorded call: each input with its time, in its order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from actors.record.notes import Entry, PlayingRun, ReplyAudioRun
+from actors.record.reading import Record
+from actors.record.sound_reference import stand_in
+from channels.messages import Playing
+from channels.wire.events import ReplyAudio
+
+__all__ = ["FROM_OUTSIDE", "conversation_ends", "fed_to_controller", "knows_what_was_seen"]
+
+FROM_OUTSIDE = frozenset({"service", "sounds", "room", "fills", "tools"})
+"""What the controller is fed with whatever it decides."""
+
+TO_ITSELF = frozenset({"reports", "deadline"})
+"""What follows from its decisions: how the speaker obeyed, and its own deadlines."""
+
+
+def knows_what_was_seen(record: Record) -> bool:
+    """Whether inputs have the times at which they were taken, not those at which they were sent."""
+    return record.header.version >= 2
+
+
+def conversation_ends(record: Record) -> float:
+    """Until when the deciding actors were at work, as far as the record tells (s).
+
+    On the way out, others still are. Of a record that breaks off, the last runs are missing.
+    """
+    at_work = (*FROM_OUTSIDE, "orders", "reports")
+    return max((entry.t for entry in record.entries if entry.on in at_work), default=0.0)
+
+
+def fed_to_controller(record: Record, channels: frozenset[str] = FROM_OUTSIDE | TO_ITSELF) -> list[Entry]:
+    """Its inputs that came on those channels, one entry each."""
+    fed = [each for entry in record.entries if entry.on in channels for each in _each(entry)]
+    return sorted(fed, key=lambda entry: entry.t)
+
+
+def _each(entry: Entry) -> Iterator[Entry]:
+    match entry.what:
+        case ReplyAudioRun(reply_id=reply_id, pieces=pieces):
+            for at, length, audible_from in pieces:
+                yield Entry(at, entry.on, ReplyAudio(stand_in(length, audible_from), reply_id))
+        case PlayingRun(reply_id=reply_id, audible=audible, reports=reports):
+            for at, played_ms in reports:
+                yield Entry(at, entry.on, Playing(reply_id, played_ms, audible))
+        case _:
+            yield entry

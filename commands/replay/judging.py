@@ -1,0 +1,57 @@
+"""What today's code decides on exactly what was fed to the recorded one. No clock, no actors: pure.
+
+Nothing here runs again: each input is handed to the same pure functions at its recorded time, in its recorded
+order, the speaker's reports and the deadlines among them. So code that is what it was decides what it
+decided, however late the machine was.
+"""
+
+from __future__ import annotations
+
+from actors.barge_in.conversation import Conversation
+from actors.barge_in.floor import FloorState
+from actors.barge_in.machine import step
+from actors.record.notes import Entry
+from actors.record.reading import Record
+from actors.timers import Stopwatch
+from channels.happenings import SoundStarted, SoundStopped
+from channels.messages import TimePassed
+from channels.settings import BargeInSettings
+from commands.replay.fed import fed_to_controller
+
+__all__ = ["judge"]
+
+ROUNDED_S = 0.001
+"""Recorded times are rounded; whoever was woken by a deadline was not woken before it."""
+
+
+def judge(record: Record, settings: BargeInSettings) -> list[Entry]:
+    """The orders and the happenings that come of it, as a record has them."""
+    return _timed(record, _decided(record, settings))
+
+
+def _decided(record: Record, settings: BargeInSettings) -> list[Entry]:
+    conversation = Conversation(floor=FloorState(settings))
+    decided: list[Entry] = []
+    for fed in fed_to_controller(record):
+        now = fed.t
+        if isinstance(fed.what, TimePassed) and 0 < conversation.deadline - now < ROUNDED_S:
+            now = conversation.deadline
+        conversation, orders, happenings = step(conversation, fed.what, now)
+        decided += [Entry(now, "orders", order) for order in orders]
+        decided += [Entry(now, "happenings", happening) for happening in happenings]
+    return decided
+
+
+def _timed(record: Record, decided: list[Entry]) -> list[Entry]:
+    """With the two timers of each turn."""
+    sounds = [
+        entry
+        for entry in record.entries
+        if entry.on == "happenings" and isinstance(entry.what, SoundStarted | SoundStopped)
+    ]
+    stopwatch, timed = Stopwatch(), list[Entry]()
+    for entry in sorted([*sounds, *decided], key=lambda entry: entry.t):
+        timed.append(entry)
+        if entry.on == "happenings" and (timers := stopwatch.take(entry.what)) is not None:
+            timed.append(Entry(entry.t, "happenings", timers))
+    return timed
