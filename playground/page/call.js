@@ -52,8 +52,7 @@ export class Call extends EventTarget {
   #microphone = null;
   #muted = false;
   #identities = new Set();
-  #epoch = 0;
-  #newestStream = new Map();
+  #openStreams = new Map(); // by caption: the newest one, as {number, end}
   #streams = 0;
 
   /** Joins, and joins again whenever the room is gone, until leave(). */
@@ -219,6 +218,8 @@ export class Call extends EventTarget {
         publication.track?.detach().forEach((element) => element.remove());
       }
     }
+    // Whoever wrote them may be back before us, and knows them as they end.
+    for (const stream of this.#openStreams.values()) stream.end();
     if (this.#room === room) this.#room = null;
     this.agent = null;
   }
@@ -267,12 +268,6 @@ export class Call extends EventTarget {
   #findAgent() {
     const others = [...(this.#room?.remoteParticipants.values() ?? [])];
     const agent = others.find(isAgent) ?? null;
-    if (this.agent && agent?.sid !== this.agent.sid) {
-      // Another agent numbers its captions from the start. The first words of the first one may be here before
-      // it is known to be the agent: they stay.
-      this.#epoch += 1;
-      this.#newestStream.clear();
-    }
     this.agent = agent;
     // While it talks with someone else, one tab on this machine is enough to hear it.
     const elements = this.#agentAudio()?.attachedElements ?? [];
@@ -294,17 +289,20 @@ export class Call extends EventTarget {
   async #readCaption(reader, identity) {
     const segment = reader.info.attributes?.["lk.segment_id"] ?? reader.info.id;
     const speaker = this.#speaker(identity, reader.info.attributes?.["lk.transcribed_track_id"]);
-    const key = `${this.#epoch}/${identity}/${segment}`;
+    const key = `${identity}/${segment}`;
     // A stream with the same segment replaces the former, which may not have been read to its end.
     const number = (this.#streams += 1);
-    this.#newestStream.set(key, number);
     const isFinal = () => reader.info.attributes?.["lk.transcription_final"] === "true";
     let text = "";
     const tell = (final) => {
-      if (this.#newestStream.get(key) !== number || text.trim() === "") return;
+      if (this.#openStreams.get(key)?.number !== number || text.trim() === "") return;
       this.#tell("words", { key, segment, speaker, text: text.trim(), final });
     };
-    let broken = false;
+    const end = () => {
+      tell(true);
+      if (this.#openStreams.get(key)?.number === number) this.#openStreams.delete(key);
+    };
+    this.#openStreams.set(key, { number, end });
     try {
       for await (const piece of reader) {
         text += piece;
@@ -312,9 +310,10 @@ export class Call extends EventTarget {
       }
     } catch {
       // Whoever wrote it left in the middle: these are its last words.
-      broken = true;
+      end();
     }
-    tell(broken || isFinal());
+    tell(isFinal());
+    if (isFinal()) end();
   }
 
   async #readChat(reader, identity) {

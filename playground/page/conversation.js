@@ -57,9 +57,9 @@ export class Conversation {
   }
 
   /** Takes the record of a turn: how the agent's reply ended, and what of it was heard. */
-  settle({ reply_id: replyId, outcome, heard_text: heard, turn_latency_ms: latency }) {
+  settle({ reply_id: replyId, segment_id: segment = replyId, outcome, heard_text: heard, turn_latency_ms: latency }) {
     const replies = [...this.#captions.values()].filter((caption) => caption.speaker === "agent");
-    const caption = replies.findLast((each) => each.segment === replyId) ?? replies.findLast((each) => each.text.textContent === heard);
+    const caption = replies.findLast((each) => each.segment === segment) ?? replies.findLast((each) => each.text.textContent === heard);
     if (!caption) return;
     const notes = [];
     if (typeof latency === "number") notes.push(`answered in ${inWords(latency)}`);
