@@ -201,6 +201,7 @@ class FrontEnd:
             "reply_id": timed.reply.reply_id,
             "segment_id": self._captions.segment(timed.reply.reply_id),
             "outcome": timed.reply.outcome.value,
+            "interrupted": timed.interrupted,
             "heard_ms": timed.reply.heard_ms,
             "heard_text": timed.reply.heard_text,
         }

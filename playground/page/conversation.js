@@ -57,7 +57,7 @@ export class Conversation {
   }
 
   /** Takes the record of a turn: how the agent's reply ended, and what of it was heard. */
-  settle({ reply_id: replyId, segment_id: segment = replyId, outcome, heard_text: heard, turn_latency_ms: latency }) {
+  settle({ reply_id: replyId, segment_id: segment = replyId, outcome, interrupted, heard_text: heard, turn_latency_ms: latency }) {
     const replies = [...this.#captions.values()].filter((caption) => caption.speaker === "agent");
     const caption = replies.findLast((each) => each.segment === segment) ?? replies.findLast((each) => each.text.textContent === heard);
     if (!caption) return;
@@ -68,7 +68,7 @@ export class Conversation {
       caption.item.dataset.cut = true;
       caption.item.dataset.final = true;
       if (heard) caption.text.textContent = heard;
-      notes.push("you interrupted here");
+      notes.push(interrupted ? "you interrupted here" : "it stopped here");
     }
     caption.note.textContent = notes.join(" · ");
     this.#follow();

@@ -122,7 +122,7 @@ call.addEventListener("session", ({ detail }) => tellSession(detail));
 call.addEventListener("turn", ({ detail }) => {
   conversation.settle(detail);
   chart.add(detail);
-  if (detail.outcome !== "cut") return;
+  if (!detail.interrupted) return;
   tape.mark();
   interruptedUntil = Date.now() + INTERRUPTED_FOR_MS;
   render();

@@ -261,6 +261,7 @@ async def test_each_turn_is_shown_with_its_timers() -> None:
                 "reply_id": "r",
                 "segment_id": caption.attributes["lk.segment_id"],
                 "outcome": "played",
+                "interrupted": False,
                 "heard_ms": 700,
                 "heard_text": "Yes.",
             }

@@ -151,7 +151,7 @@ async def test_what_the_agent_does_is_shown_as_it_does_it(
         await agent.close_caption(writer, "reply-1")
         await agent.be("listening")
         await agent.tell_turn(
-            1, latency_ms=640, barge_in_ms=180, outcome="cut", heard_text="Once there was a"
+            1, latency_ms=640, barge_in_ms=180, outcome="cut", interrupted=True, heard_text="Once there was a"
         )
         await tab.shows("Interrupted")
         await tab.until(f"{LAST_CAPTION}.querySelector('p').textContent === 'Once there was a'")
