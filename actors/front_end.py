@@ -20,6 +20,7 @@ from actors.captions import Captions
 from channels.agent_state import AgentState, StateKeeper
 from channels.bounded import Receiver, Sender
 from channels.happenings import (
+    CallBegan,
     CallEnded,
     Happening,
     HeardBy,
@@ -105,6 +106,8 @@ class FrontEnd:
     _shown_state: AgentState | None = field(default=None, init=False)
     _shown_tools: str = field(default="", init=False)
     _listening_to: str = field(default="", init=False)
+    _heard: HeardBy = field(default=HeardBy(None), init=False)
+    """Who is heard now."""
     _speaker: str = field(default="", init=False)
     """Who said what is understood next, as far as that is known."""
     _track_sid: str = field(default="", init=False)
@@ -169,6 +172,8 @@ class FrontEnd:
                 self._captions.join_room()
             case RoomRestored():
                 await self._captions.find_room()
+            case CallBegan():
+                self._begin_call()
             case CallEnded():
                 self._captions.end_call()
             case _:
@@ -183,8 +188,15 @@ class FrontEnd:
             self._shown_tools = tools
             await self.board.set_attributes({TOOLS: tools})
 
+    def _begin_call(self) -> None:
+        """Neither the name of the person before nor what they have changed is of this call."""
+        self._speaker, self._track_sid = self._heard.identity or "", self._heard.track_sid
+        self._profile = self.settings.profile
+        self._pending.clear()
+
     async def _show_heard_by(self, heard_by: HeardBy) -> None:
         # What somebody said before they left is understood only later: it is still theirs.
+        self._heard = heard_by
         if heard_by.identity is not None:
             self._speaker, self._track_sid = heard_by.identity, heard_by.track_sid
         listening_to = EVERYBODY if heard_by.everybody else heard_by.identity or ""

@@ -17,6 +17,7 @@ from attrs import define, evolve, field, frozen
 
 from channels.bounded import Receiver
 from channels.happenings import (
+    CallBegan,
     Happening,
     Interrupted,
     ReplyBegan,
@@ -52,7 +53,7 @@ class Stopwatch:
     """Turns happenings into timers."""
 
     turns: int = field(default=0, init=False)
-    """Those whose answer was heard."""
+    """Those of this call whose answer was heard."""
     _sound_began: float | None = field(default=None, init=False)
     """The sound that interrupts the reply that is heard, if one does."""
     _sound_over: float | None = field(default=None, init=False)
@@ -91,6 +92,8 @@ class Stopwatch:
                     self._sound_ended = None
             case Interrupted(reply_id=reply_id, at=at, by_person=True):
                 self._cut(reply_id, at if self._held is None else self._held)
+            case CallBegan():
+                self.turns = 0
             case ReplyEnded():
                 self._held = None
                 return self._timed(happening)

@@ -23,6 +23,7 @@ __all__ = [
     "AskGivenUp",
     "AskSent",
     "BystanderFailed",
+    "CallBegan",
     "CallEnded",
     "FloorHolder",
     "FloorPassed",
@@ -406,6 +407,11 @@ class OperatorRefused:
 
 
 @attrs.frozen
+class CallBegan:
+    """A call of its own begins: what was before is nobody's here."""
+
+
+@attrs.frozen
 class CallEnded:
     """The session was ended because nobody needs it now; it begins again when somebody does."""
 
@@ -488,6 +494,7 @@ Happening: TypeAlias = (
     | ToolDropped
     | BystanderFailed
     | LoopHeld
+    | CallBegan
     | CallEnded
     | OperatorActed
     | OperatorRefused

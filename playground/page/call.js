@@ -5,6 +5,7 @@
 //   words    {key, speaker, text, final}: a caption is new or different
 //   turn     a turn record of the agent (its topic is named below)
 //   session  the agent told its settings
+//   stale    this page may not connect to where the room is now: it has to be loaded anew
 //
 // All it uses of the agent are LiveKit's conventions, and for what LiveKit has no name for, text streams,
 // two attributes and two RPC methods of our own.
@@ -36,7 +37,7 @@ const FINAL = new Set([DisconnectReason.DUPLICATE_IDENTITY, DisconnectReason.PAR
 export class Call extends EventTarget {
   /** resting, joining, joined, reconnecting, waiting (to join again) or removed */
   phase = "resting";
-  /** while waiting: {what: "runner" | "livekit" | "told", told?: {what, mend}} */
+  /** while waiting: {what: "runner" | "livekit" | "stale" | "told", told?: {what, mend}} */
   obstacle = null;
   /** our identity in the room */
   me = "";
@@ -54,6 +55,16 @@ export class Call extends EventTarget {
   #identities = new Set();
   #openStreams = new Map(); // by caption: the newest one, as {number, end}
   #streams = 0;
+  #stale = false;
+
+  constructor() {
+    super();
+    document.addEventListener("securitypolicyviolation", ({ effectiveDirective }) => {
+      if (!this.#wanted || effectiveDirective !== "connect-src") return;
+      this.#stale = true;
+      this.#tell("stale", null);
+    });
+  }
 
   /** Joins, and joins again whenever the room is gone, until leave(). */
   async join() {
@@ -72,7 +83,7 @@ export class Call extends EventTarget {
       } catch (error) {
         this.#forget(room);
         await room.disconnect();
-        if (this.#wanted) await this.#wait(error instanceof NoTicket ? error.obstacle : { what: "livekit" });
+        if (this.#wanted) await this.#wait(this.#obstacleIn(error));
         continue;
       }
       if (!this.#wanted) {
@@ -245,6 +256,11 @@ export class Call extends EventTarget {
     this.obstacle = obstacle;
     this.#become("waiting");
     await this.#patience.wait();
+  }
+
+  #obstacleIn(error) {
+    if (error instanceof NoTicket) return error.obstacle;
+    return { what: this.#stale ? "stale" : "livekit" };
   }
 
   async #publish() {

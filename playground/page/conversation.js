@@ -7,7 +7,8 @@ import { inWords } from "/duration.js";
 const KEPT = 300;
 
 export class Conversation {
-  #list = document.querySelector("#captions");
+  #view = document.querySelector("#captions");
+  #list = document.querySelector("#captions ol");
   #nothing = document.querySelector("#nothing-said");
   #toLatest = document.querySelector("#to-latest");
   #captions = new Map();
@@ -18,12 +19,12 @@ export class Conversation {
 
   constructor(announce) {
     this.#announce = announce;
-    this.#list.addEventListener("scroll", () => this.#onScroll());
+    this.#view.addEventListener("scroll", () => this.#onScroll());
     this.#toLatest.addEventListener("click", () => this.#scrollToLatest());
     new ResizeObserver(() => {
-      this.#height = this.#list.clientHeight;
+      this.#height = this.#view.clientHeight;
       if (this.#following) this.#scrollToLatest();
-    }).observe(this.#list);
+    }).observe(this.#view);
   }
 
   /** Takes the words of a caption as they are now. */
@@ -103,17 +104,17 @@ export class Conversation {
   }
 
   #scrollToLatest() {
-    this.#list.scrollTop = this.#list.scrollHeight;
+    this.#view.scrollTop = this.#view.scrollHeight;
     this.#showWay();
   }
 
   #onScroll() {
     // A list that became smaller scrolls too, and nobody meant it.
-    if (this.#list.clientHeight === this.#height) this.#showWay();
+    if (this.#view.clientHeight === this.#height) this.#showWay();
   }
 
   #showWay() {
-    const below = this.#list.scrollHeight - this.#list.scrollTop - this.#list.clientHeight;
+    const below = this.#view.scrollHeight - this.#view.scrollTop - this.#view.clientHeight;
     this.#following = below < 40;
     this.#toLatest.hidden = this.#following;
   }
