@@ -23,6 +23,7 @@ __all__ = [
     "AskGivenUp",
     "AskSent",
     "BystanderFailed",
+    "CallBegan",
     "CallEnded",
     "FloorHolder",
     "FloorPassed",
@@ -314,6 +315,8 @@ class Interrupted:
 
     reply_id: str
     at: float
+    by_person: bool = True
+    """Somebody was heard to speak. If not, it gave way to something else: what was typed or wanted, say."""
 
 
 @attrs.frozen
@@ -362,10 +365,12 @@ class TurnTimed:
     turn_latency_ms: int | None
     """From the person's last sound to the first audible sound of the reply at the room."""
     barge_in_ms: int | None
-    """From the person's first sound to the agent's silence."""
+    """From the person's first sound to the agent's silence; only where that sound led to it."""
     endpointing_ms: int | None
     """Of the turn latency: from the person's last sound to the service's decision."""
     reply: ReplyEnded
+    interrupted: bool = False
+    """A person spoke, and that ended the reply, whether or not their first sound is known."""
 
 
 @attrs.frozen
@@ -413,6 +418,11 @@ class OperatorRefused:
 
     identity: str
     why: str
+
+
+@attrs.frozen
+class CallBegan:
+    """A call of its own begins: what was before is nobody's here."""
 
 
 @attrs.frozen
@@ -499,6 +509,7 @@ Happening: TypeAlias = (
     | ToolDropped
     | BystanderFailed
     | LoopHeld
+    | CallBegan
     | CallEnded
     | OperatorActed
     | OperatorRefused

@@ -208,7 +208,7 @@ class _Step:
             self.change(turn=self.conversation.turn.begin(aside=conversation.has_voice()))
         self.happenings.append(TurnStarted(self.now, self.conversation.turn.number))
         if conversation.interruptible and conversation.floor.settings.on_speech_started == "cut":
-            self.signal_living(Signal.INTERRUPTED)
+            self.signal_living(Signal.INTERRUPTED, by_person=True)
             self.change(turn=self.conversation.turn.interrupt())
         if not self.conversation.speaks():
             self.change(floor=self.conversation.floor.trust())
@@ -421,25 +421,32 @@ class _Step:
                 over_it = reply.began_at < self.conversation.floor.stopped_at
                 if reply.life is Life.COMPLETE and reply.sounds and over_it:
                     self.change(turn=self.conversation.turn.interrupt())
-                    self.signal(reply_id, Signal.INTERRUPTED)
+                    self.signal(reply_id, Signal.INTERRUPTED, by_person=True)
 
-    def signal_living(self, signal: Signal) -> None:
+    def signal_living(self, signal: Signal, *, by_person: bool = False) -> None:
         for reply_id, reply in self.conversation.replies.items():
             if reply.life in LIVING:
-                self.signal(reply_id, signal)
+                self.signal(reply_id, signal, by_person=by_person)
 
     def interrupt(self, reply_id: str) -> None:
         """The service's decision about one reply."""
         reply = self.conversation.replies.get(reply_id)
+        by_person = self.conversation.person_speaks(self.now)
         if reply is not None and reply.living:
             self.change(floor=self.conversation.floor.trust(), turn=self.conversation.turn.interrupt())
-        self.signal(reply_id, Signal.INTERRUPTED)
+        self.signal(reply_id, Signal.INTERRUPTED, by_person=by_person)
         # The end of one reply, or of one long gone, decides nothing about a voice that is still held.
         if not self.conversation.speaks():
             self.signal_floor(FloorSignal.DECIDED)
 
     def signal(
-        self, reply_id: str, signal: Signal, *, sound: bytes = b"", finished: Finished | None = None
+        self,
+        reply_id: str,
+        signal: Signal,
+        *,
+        sound: bytes = b"",
+        finished: Finished | None = None,
+        by_person: bool = False,
     ) -> None:
         before = self.conversation.life(reply_id)
         if before is None and signal is Signal.FINISHED:
@@ -456,7 +463,7 @@ class _Step:
                 self.commands.append(Finish(reply_id))
             case Order.CUT:
                 self.commands.append(Cut(reply_id))
-                self.happenings.append(Interrupted(reply_id, self.now))
+                self.happenings.append(Interrupted(reply_id, self.now, by_person))
             case Order.DROP:
                 self.change(dropped_bytes=self.conversation.dropped_bytes + len(sound))
             case Order.NOTHING:
