@@ -26,6 +26,7 @@ from channels.happenings import (
     OperatorRefused,
     PersonSaid,
     PersonTyped,
+    ReplyCutShort,
     ReplyEnded,
     RequestWithheld,
     RoomLost,
@@ -97,6 +98,7 @@ class EventLog:
                 | RequestWithheld()
                 | AskGivenUp()
                 | AnswerMissing()
+                | ReplyCutShort()
             ):
                 write = self.log.warning
             case _:

@@ -21,8 +21,7 @@ from collections import deque
 
 from attrs import define, evolve, field, frozen
 
-from channels.errors import BacklogOverflow
-from channels.messages import Finished, Playing, SpeakerReport
+from channels.messages import CutShort, Finished, Playing, SpeakerReport
 from channels.sound import SAMPLE_BYTES, bytes_of_ms, ms_of_bytes
 
 __all__ = ["AUDIBLE", "FADE_MS", "FRAME_MS", "LEAD_MS", "LONGEST_BACKLOG_MS", "Frame", "Playout"]
@@ -34,13 +33,16 @@ LEAD_MS = 40
 """A reply starts when this much of it is here, so that sound which comes in real time does not stutter."""
 
 FADE_MS = 10
-"""A voice falls and rises over one step of the SDK: long enough not to click, too short to be heard as sound."""
+"""A voice falls and rises over one step of the SDK: too long to click, too short to be heard as sound."""
 
 FARTHEST_BACK_MS = 1500
 """A held voice goes back to the beginning of its word, and no word is longer than this."""
 
 LONGEST_BACKLOG_MS = 10 * 60 * 1000
-"""Ten minutes of sound, 29 MB: no spoken reply is that long, and beyond it something is wrong."""
+"""Ten minutes of sound, 29 MB: no spoken reply is that long. What comes beyond it is not kept."""
+
+KEPT_MS = 10_000
+"""So much of what was played is kept: a voice goes back by `FARTHEST_BACK_MS` and by what was queued."""
 
 AUDIBLE = 300
 """Of 32767, -41 dB: the silence that replies begin with is digital or nearly so; speech is far louder."""
@@ -99,6 +101,11 @@ class _InQueue:
 @define
 class _Reply:
     sound: bytearray = field(factory=bytearray)
+    """What is kept of it."""
+    gone: int = 0
+    """The place where that begins: what was played long before is not kept."""
+    full: bool = False
+    """More came than can be kept: the rest of it is left out."""
     given: int = 0
     """Up to where it went into the room's queue."""
     played: int = 0
@@ -114,7 +121,18 @@ class _Reply:
     """Nothing of it is meant to be in the queue: it has not begun, or it was held."""
 
     def waiting(self) -> int:
-        return len(self.sound) - self.given
+        return self.gone + len(self.sound) - self.given
+
+    def between(self, begin: int, end: int) -> bytes:
+        """The sound from one place to another."""
+        return bytes(self.sound[max(0, begin - self.gone) : max(0, end - self.gone)])
+
+    def forget(self) -> None:
+        """Lets go of what was played long ago."""
+        over = self.played - self.gone - bytes_of_ms(KEPT_MS)
+        if over > bytes_of_ms(KEPT_MS):
+            del self.sound[:over]
+            self.gone += over
 
     def exhausted(self) -> bool:
         return self.finished and self.waiting() < SAMPLE_BYTES
@@ -152,18 +170,19 @@ class Playout:
     _dry_at: float = field(default=float("-inf"), init=False)
     """When the room's queue has nothing more to play."""
 
-    def play(self, reply_id: str, pcm: bytes) -> None:
+    def play(self, reply_id: str, pcm: bytes) -> CutShort | None:
         """Appends sound to a reply.
 
-        Raises:
-            BacklogOverflow: what waits is longer than `LONGEST_BACKLOG_MS`.
+        Returns:
+            That the reply is longer than what may wait, once: it ends where there was no more room.
         """
-        self._replies.setdefault(reply_id, _Reply()).sound += pcm
-        if self.backlog_ms() > LONGEST_BACKLOG_MS:
-            raise BacklogOverflow(
-                f"the service is {LONGEST_BACKLOG_MS // 60_000} minutes of sound ahead of what was played",
-                "ask for shorter replies in the system prompt",
-            )
+        reply = self._replies.setdefault(reply_id, _Reply())
+        if reply.full:
+            return None
+        room = bytes_of_ms(LONGEST_BACKLOG_MS) - sum(each.waiting() for each in self._replies.values())
+        reply.sound += pcm[: max(0, room)]
+        reply.full = len(pcm) > room
+        return CutShort(reply_id, ms_of_bytes(reply.given + reply.waiting())) if reply.full else None
 
     def finish(self, reply_id: str) -> None:
         """No more sound of this reply is expected."""
@@ -207,7 +226,7 @@ class Playout:
         if reply is not None:
             back = reply.given - min(bytes_of_ms(max(0.0, from_ms)), reply.given)
             if back <= bytes_of_ms(FARTHEST_BACK_MS):
-                reply.given -= back
+                reply.given = max(reply.gone, reply.given - back)
 
     def settle(self, now: float) -> list[SpeakerReport]:
         """What has been played by `now`, and which replies are through."""
@@ -217,6 +236,7 @@ class Playout:
             reply = self._replies.get(item.reply_id)
             if reply is not None:
                 reply.played = max(reply.played, item.end)
+                reply.forget()
                 reports.append(reply.progress(item.reply_id))
         in_queue = {item.reply_id for item in self._queue}
         for reply_id, reply in list(self._replies.items()):
@@ -289,7 +309,7 @@ class Playout:
         reply.under_way, reply.resting = True, False
         begin = reply.given
         length = min(bytes_of_ms(FRAME_MS), reply.waiting() // SAMPLE_BYTES * SAMPLE_BYTES)
-        frame = Frame(reply_id, bytes(reply.sound[begin : begin + length]), rises=self._rises and begin > 0)
+        frame = Frame(reply_id, reply.between(begin, begin + length), rises=self._rises and begin > 0)
         self._rises = False
         if reply.audible_from is None and (offset := _first_audible(frame.pcm)) is not None:
             reply.audible_from = begin + offset
@@ -325,8 +345,7 @@ class Playout:
             if unless:
                 return
             reply = self._replies[item.reply_id]
-            wanted = bytes_of_ms(FADE_MS) - len(rest)
-            rest = (rest + bytes(reply.sound[item.end : item.end + max(0, wanted)]))[: bytes_of_ms(FADE_MS)]
+            rest = (rest + reply.between(item.end, item.end + bytes_of_ms(FADE_MS)))[: bytes_of_ms(FADE_MS)]
         if len(rest) >= SAMPLE_BYTES:
             self._fade = Frame(item.reply_id, rest, falls=True)
             self._fade_until = now + FADE_MS / 1000

@@ -46,6 +46,7 @@ from channels.happenings import (
 from channels.messages import (
     ConnectionBroke,
     Cut,
+    CutShort,
     Finish,
     Finished,
     Hold,
@@ -167,7 +168,7 @@ class AConversation(RuleBasedStateMachine):
         while self.orders:
             match self.orders.pop(0):
                 case Play(reply_id=reply_id, pcm=pcm):
-                    self.playout.play(reply_id, pcm)
+                    assert self.playout.play(reply_id, pcm) is None, "there is room for all of it"
                 case Finish(reply_id=reply_id):
                     self.playout.finish(reply_id)
                 case Hold():
@@ -231,6 +232,7 @@ class AConversation(RuleBasedStateMachine):
     def controller_hears_speaker(self) -> None:
         while self.reports:
             report = self.reports.pop(0)
+            assert not isinstance(report, CutShort)
             told = self.told[report.reply_id]
             if isinstance(report, Finished) and told.cut and not told.outcomes:
                 played = bytes_of_ms(report.played_ms) // 2

@@ -103,7 +103,12 @@ async def what_is_heard(
 async def test_a_voice_that_is_held_and_given_back_does_not_click(
     autojump_clock: trio.testing.MockClock, held_s: float
 ) -> None:
-    orders = [(0, Play("r", TONE.tobytes())), (0, Finish("r")), (1.0127, Hold()), (held_s, Resume())]
+    orders: list[tuple[float, SpeakerCommand]] = [
+        (0, Play("r", TONE.tobytes())),
+        (0, Finish("r")),
+        (1.0127, Hold()),
+        (held_s, Resume()),
+    ]
     heard, told = await what_is_heard(orders)
     assert biggest_step(heard) <= OWN_STEP + STEEPER
     assert told[-1] == Finished("r", 2000)
@@ -112,10 +117,11 @@ async def test_a_voice_that_is_held_and_given_back_does_not_click(
 async def test_a_voice_that_is_cut_does_not_click_and_what_follows_is_whole(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
-    orders = [
-        *((0.0, order) for order in (Play("a", TONE.tobytes()), Finish("a"))),
+    orders: list[tuple[float, SpeakerCommand]] = [
+        (0, Play("a", TONE.tobytes())),
         (1.0127, Cut("a")),
-        *((0.0, order) for order in (Play("b", TONE.tobytes()), Finish("b"))),
+        (0, Play("b", TONE.tobytes())),
+        (0, Finish("b")),
     ]
     heard, told = await what_is_heard(orders)
     assert biggest_step(heard) <= OWN_STEP + STEEPER
@@ -131,8 +137,10 @@ async def test_a_voice_that_is_cut_does_not_click_and_what_follows_is_whole(
 async def test_a_cut_behind_the_voice_that_is_heard_is_not_heard_at_all(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
-    orders = [
-        *((0.0, order) for order in (Play("a", TONE.tobytes()), Finish("a"), Play("b", TONE.tobytes()))),
+    orders: list[tuple[float, SpeakerCommand]] = [
+        (0, Play("a", TONE.tobytes())),
+        (0, Finish("a")),
+        (0, Play("b", TONE.tobytes())),
         (1.95, Cut("b")),
     ]
     heard, _ = await what_is_heard(orders)

@@ -37,7 +37,15 @@ from channels.happenings import (
     VoiceResumed,
     WordsHeard,
 )
-from channels.messages import ApiEvent, ConnectionBroke, Finished, Playing, SessionOver, SpeakerReport
+from channels.messages import (
+    ApiEvent,
+    ConnectionBroke,
+    CutShort,
+    Finished,
+    Playing,
+    SessionOver,
+    SpeakerReport,
+)
 from channels.sound import SAMPLE_BYTES, SAMPLE_RATE_HZ
 from channels.wire.events import (
     AgentTranscript,
@@ -229,7 +237,7 @@ class Ledger:
     def reported(self, report: SpeakerReport) -> None:
         """The controller is told what was played."""
         self.settle()
-        if report.reply_id.startswith("filler-"):
+        if isinstance(report, CutShort) or report.reply_id.startswith("filler-"):
             return
         told = self.replies.get(report.reply_id)
         if told is None:
