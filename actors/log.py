@@ -26,6 +26,7 @@ from channels.happenings import (
     OperatorRefused,
     PersonSaid,
     PersonTyped,
+    ReplyCutShort,
     ReplyEnded,
     RequestWithheld,
     RoomLost,
@@ -100,6 +101,7 @@ class EventLog:
                 | RequestWithheld()
                 | AskGivenUp()
                 | AnswerMissing()
+                | ReplyCutShort()
             ):
                 write = self.log.warning
             case _:

@@ -18,7 +18,6 @@ if sys.version_info < (3, 11):
 __all__ = [
     "ActorFailed",
     "AgentSilent",
-    "BacklogOverflow",
     "ChannelOverflow",
     "EdgeFault",
     "ModelMissing",
@@ -59,10 +58,6 @@ class SettingsError(VoiceAgentError):
 
 class ChannelOverflow(VoiceAgentError):
     """A channel with the rule `fail` was full: something that must not happen did."""
-
-
-class BacklogOverflow(VoiceAgentError):
-    """A reply is longer than the agent is ready to keep while it is being played."""
 
 
 class RoomUnreachable(VoiceAgentError):

@@ -40,6 +40,7 @@ __all__ = [
     "PersonSaid",
     "PersonTyped",
     "ReplyBegan",
+    "ReplyCutShort",
     "ReplyEnded",
     "ReplyOutcome",
     "RequestWithheld",
@@ -358,6 +359,15 @@ class ReplyEnded:
 
 
 @attrs.frozen
+class ReplyCutShort:
+    """The service sent more of a reply than is kept while it is being played: the rest of it is not heard."""
+
+    reply_id: str
+    kept_ms: int
+    mend: str
+
+
+@attrs.frozen
 class TurnTimed:
     """The two timers of a turn, measured where they are felt (ms; None: it did not happen)."""
 
@@ -503,6 +513,7 @@ Happening: TypeAlias = (
     | VoiceResumed
     | Interrupted
     | ReplyEnded
+    | ReplyCutShort
     | TurnTimed
     | ToolCalled
     | ToolAnswered

@@ -26,6 +26,7 @@ __all__ = [
     "BeginSession",
     "ConnectionBroke",
     "Cut",
+    "CutShort",
     "EndSession",
     "Fill",
     "Finish",
@@ -218,6 +219,14 @@ class Finished:
 
 
 @attrs.frozen
+class CutShort:
+    """A reply is longer than what may wait to be played: it ends after so much, and more is not kept."""
+
+    reply_id: str
+    kept_ms: float
+
+
+@attrs.frozen
 class Sounding:
     """From `at` on, the room's queue plays this; whatever it was to play then or later, it does not."""
 
@@ -227,5 +236,5 @@ class Sounding:
     """Empty when the queue was emptied."""
 
 
-SpeakerReport: TypeAlias = Playing | Finished
+SpeakerReport: TypeAlias = Playing | Finished | CutShort
 """What the speaker tells the controller."""

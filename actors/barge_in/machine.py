@@ -26,6 +26,7 @@ from channels.happenings import (
     Interrupted,
     PersonSaid,
     ReplyBegan,
+    ReplyCutShort,
     ReplyEnded,
     ReplyOutcome,
     SessionConfigured,
@@ -43,6 +44,7 @@ from channels.messages import (
     ApiEvent,
     ConnectionBroke,
     Cut,
+    CutShort,
     Fill,
     Finish,
     Finished,
@@ -154,6 +156,8 @@ def step(conversation: Conversation, event: Event, now: float) -> Outcome:
             turn.note_played(reply_id, played_ms, audible)
         case Fill(pcm=pcm):
             turn.fill(pcm)
+        case CutShort(reply_id=reply_id, kept_ms=kept_ms):
+            turn.cut_short(reply_id, kept_ms)
         case Finished(reply_id=reply_id) if reply_id == conversation.filler:
             turn.change(filler=None)
         case Finished(reply_id=reply_id):
@@ -562,6 +566,13 @@ class _Step:
                 reply_id,
                 attrs.evolve(reply, audible=audible or reply.audible, words_told=max(told, reply.words_told)),
             )
+
+    def cut_short(self, reply_id: str, kept_ms: float) -> None:
+        """It is longer than what may wait: what is there is played, and no more of it is taken."""
+        mend = "ask for shorter replies in the system prompt"
+        self.happenings.append(ReplyCutShort(reply_id, round(kept_ms), mend))
+        if self.conversation.life(reply_id) is Life.ARRIVING:
+            self.signal(reply_id, Signal.LEFT_OPEN)
 
     def leave_session(self) -> None:
         """Whoever it was said to is gone: nobody interrupted, and nobody waits for an answer."""
