@@ -22,6 +22,8 @@ __all__ = ["LiveKitRoom", "connect"]
 
 TRACK_NAME = "agent-voice"
 _JOIN_WITHIN_S = 10.0
+_LARGEST_STREAM = 2_000_000
+"""Bytes of a text or byte stream, unpacked: ten seconds of sound, and much more than anybody types."""
 
 
 class LiveKitRoom:
@@ -38,7 +40,7 @@ class LiveKitRoom:
         room = rtc.Room(loop=self._loop)
         listener = RoomListener(room, self._loop, self._board)
         try:
-            await connect(room, url, token)
+            await connect(room, url, token, _options())
             listener.greet_those_present()
             listener.take_calls()
             track = rtc.LocalAudioTrack.create_audio_track(TRACK_NAME, self._source)
@@ -56,6 +58,13 @@ class LiveKitRoom:
             self._board.take_down()
             listener.stop()
             await politely(room.disconnect, within_s=LEAVE_WITHIN_S)
+
+
+def _options() -> rtc.RoomOptions:
+    # What is not subscribed costs nothing: sound is asked for by those who listen to it.
+    return rtc.RoomOptions(
+        auto_subscribe=False, data_stream=rtc.DataStreamOptions(max_payload_byte_length=_LARGEST_STREAM)
+    )
 
 
 async def connect(room: rtc.Room, url: str, token: Secret, options: rtc.RoomOptions | None = None) -> None:
