@@ -25,6 +25,7 @@ from collections.abc import Sequence
 
 import trio
 
+from channels.ending import end_with
 from channels.errors import PlaygroundFault, SettingsError
 from playground.brains import choose_brain
 from playground.voice_agent.flags import add_behaviour, behaviour
@@ -222,4 +223,4 @@ def _pacing(text: str) -> Pacing:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end_with(main)
