@@ -27,6 +27,7 @@ from collections.abc import Sequence
 
 import trio
 
+from channels.ending import end_with
 from channels.errors import PlaygroundFault, SettingsError
 from channels.secret import Secret
 from playground.brains import choose_brain
@@ -234,4 +235,4 @@ def _pacing(text: str) -> Pacing:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end_with(main)

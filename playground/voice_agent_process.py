@@ -31,8 +31,9 @@ _ROOT = Path(__file__).resolve().parent.parent
 _PROGRAM = """
 import sys
 sys.path.insert(0, sys.argv.pop(1))
+from channels.ending import end_with
 from playground.voice_agent_api import main
-sys.exit(main())
+end_with(main)
 """
 _SECRETS = ("ASSEMBLYAI_API_KEY", "LIVEKIT_API_KEY", "LIVEKIT_API_SECRET")
 _START_S = 30.0
