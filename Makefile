@@ -32,7 +32,7 @@ run: $(RUNTIME) livekit-server page
 
 test: $(DEV) livekit-server page
 	@echo '== tests'
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m tests $(ARGS)
 
 dev: $(DEV)
 

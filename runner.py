@@ -54,6 +54,7 @@ from actors.speaker import SpeakerPump
 from actors.timers import TurnTimer
 from actors.tools import ToolRunner
 from channels.bounded import Channel, ChannelStatistics, Full, Receiver, Sender
+from channels.ending import end_with
 from channels.errors import SettingsError, cause_of, was_interrupted
 from channels.happenings import Happening, SoundStarted, SoundStopped, Taps
 from channels.log import open_log
@@ -152,10 +153,11 @@ class Channels:
         )
         self.microphone = Channel[MicrophoneFrame](
             "microphone",
-            capacity=4,
+            capacity=400,
             unit="frames of 50 ms",
             full=Full.DROP_OLDEST,
-            because="200 ms bridge the jitter of a busy machine; older sound would only delay the talk",
+            because="the session takes them at once and keeps what it cannot send yet: words of 10 s, and "
+            "as much that was recorded before the agent was there; silence between words gives way first",
         )
         self.onset = Channel[MicrophoneFrame](
             "onset",
@@ -498,7 +500,4 @@ def _run(options: argparse.Namespace, log: FilteringBoundLogger) -> int:
 
 
 if __name__ == "__main__":
-    code = main()
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-    sys.exit(code)
+    end_with(main)

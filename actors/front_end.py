@@ -16,15 +16,22 @@ from typing import Any
 import trio
 from attrs import define, field, frozen
 
+from actors.captions import Captions
 from channels.agent_state import AgentState, StateKeeper
 from channels.bounded import Receiver, Sender
 from channels.happenings import (
+    CallBegan,
+    CallEnded,
     Happening,
     HeardBy,
     ParticipantJoined,
+    ParticipantLeft,
     PersonSaid,
     PersonTyped,
     ReplyEnded,
+    RoomJoined,
+    RoomLost,
+    RoomRestored,
     SessionConfigured,
     Taps,
     TurnTimed,
@@ -40,12 +47,10 @@ from channels.texts import (
     LISTENING_TO,
     SESSION_TOPIC,
     TOOLS,
-    TRANSCRIPTION_TOPIC,
     TURNS_TOPIC,
     Asked,
     RoomText,
     TextBoard,
-    TextWriter,
     Typed,
 )
 from channels.wire.messages import ClientMessage, ReplyCreate, SessionUpdate
@@ -101,10 +106,12 @@ class FrontEnd:
     _shown_state: AgentState | None = field(default=None, init=False)
     _shown_tools: str = field(default="", init=False)
     _listening_to: str = field(default="", init=False)
+    _heard: HeardBy = field(default=HeardBy(None), init=False)
+    """Who is heard now."""
     _speaker: str = field(default="", init=False)
     """Who said what is understood next, as far as that is known."""
     _track_sid: str = field(default="", init=False)
-    _segments: dict[str, TextWriter] = field(factory=dict, init=False)
+    _captions: Captions = field(init=False)
     _config: Mapping[str, Any] = field(factory=dict, init=False)
     _profile: str | None = field(init=False)
     _pending: list[_Pending] = field(factory=list, init=False)
@@ -112,6 +119,7 @@ class FrontEnd:
 
     def __attrs_post_init__(self) -> None:
         self._profile = self.settings.profile
+        self._captions = Captions(self.board)
 
     async def run(self) -> None:
         """Shows until the happenings end."""
@@ -141,11 +149,11 @@ class FrontEnd:
             case HeardBy():
                 await self._show_heard_by(happening)
             case PersonSaid():
-                await self._show_person(happening)
+                await self._captions.tell_person(happening, self._speaker, self._track_sid)
             case WordsHeard(reply_id=reply_id, text=text):
-                await (await self._segment(reply_id)).write(text + " ")
+                await self._captions.tell_words(reply_id, text + " ")
             case ReplyEnded():
-                await self._show_end(happening)
+                await self._captions.tell_end(happening)
             case TurnTimed():
                 await self._show_turn(happening)
             case SessionConfigured(config=config):
@@ -153,8 +161,21 @@ class FrontEnd:
                 await self._show_session()
             case UpdateAnswered():
                 self._answer_asked(happening)
-            case ParticipantJoined():
+            case ParticipantJoined(identity=identity):
                 await self._show_session()
+                await self._captions.come(identity)
+            case ParticipantLeft(identity=identity):
+                self._captions.go(identity)
+            case RoomLost():
+                self._captions.lose_room()
+            case RoomJoined():
+                self._captions.join_room()
+            case RoomRestored():
+                await self._captions.find_room()
+            case CallBegan():
+                self._begin_call()
+            case CallEnded():
+                self._captions.end_call()
             case _:
                 pass
 
@@ -167,44 +188,21 @@ class FrontEnd:
             self._shown_tools = tools
             await self.board.set_attributes({TOOLS: tools})
 
+    def _begin_call(self) -> None:
+        """Neither the name of the person before nor what they have changed is of this call."""
+        self._speaker, self._track_sid = self._heard.identity or "", self._heard.track_sid
+        self._profile = self.settings.profile
+        self._pending.clear()
+
     async def _show_heard_by(self, heard_by: HeardBy) -> None:
         # What somebody said before they left is understood only later: it is still theirs.
+        self._heard = heard_by
         if heard_by.identity is not None:
             self._speaker, self._track_sid = heard_by.identity, heard_by.track_sid
         listening_to = EVERYBODY if heard_by.everybody else heard_by.identity or ""
         if listening_to != self._listening_to:
             self._listening_to = listening_to
             await self.board.set_attributes({LISTENING_TO: listening_to})
-
-    async def _show_person(self, said: PersonSaid) -> None:
-        await self.board.send_text(
-            TRANSCRIPTION_TOPIC,
-            said.text,
-            attributes=self._transcription(
-                f"person-{said.turn}", final=said.final, track_sid=self._track_sid
-            ),
-            sender_identity=self._speaker or None,
-        )
-
-    async def _segment(self, reply_id: str) -> TextWriter:
-        writer = self._segments.get(reply_id)
-        if writer is None:
-            attributes = self._transcription(reply_id, final=False, track_sid=self.board.agent_track_sid())
-            writer = self._segments[reply_id] = await self.board.open_text(
-                TRANSCRIPTION_TOPIC, attributes=attributes
-            )
-        return writer
-
-    async def _show_end(self, ended: ReplyEnded) -> None:
-        if ended.reply_id not in self._segments:
-            if not ended.heard_text:
-                return
-            # No word had a time: all that is known to be heard is known only now.
-            await (await self._segment(ended.reply_id)).write(ended.heard_text)
-        writer = self._segments.pop(ended.reply_id)
-        await writer.aclose(
-            self._transcription(ended.reply_id, final=True, track_sid=self.board.agent_track_sid())
-        )
 
     async def _show_turn(self, timed: TurnTimed) -> None:
         turn = {
@@ -213,7 +211,9 @@ class FrontEnd:
             "endpointing_ms": timed.endpointing_ms,
             "barge_in_ms": timed.barge_in_ms,
             "reply_id": timed.reply.reply_id,
+            "segment_id": self._captions.segment(timed.reply.reply_id),
             "outcome": timed.reply.outcome.value,
+            "interrupted": timed.interrupted,
             "heard_ms": timed.reply.heard_ms,
             "heard_text": timed.reply.heard_text,
         }
@@ -290,13 +290,6 @@ class FrontEnd:
                     said = {"accepted": answer.accepted, "why": answer.why}
                     self.board.answer(one.asked.call_id, _answer(said))
                 return
-
-    def _transcription(self, segment: str, *, final: bool, track_sid: str) -> dict[str, str]:
-        return {
-            "lk.segment_id": segment,
-            "lk.transcription_final": "true" if final else "false",
-            "lk.transcribed_track_id": track_sid,
-        }
 
 
 def _answer(content: Mapping[str, object]) -> str:

@@ -26,6 +26,7 @@ from channels.happenings import (
     OperatorRefused,
     PersonSaid,
     PersonTyped,
+    ReplyCutShort,
     ReplyEnded,
     RequestWithheld,
     RoomLost,
@@ -34,6 +35,7 @@ from channels.happenings import (
     SessionLost,
     SoundStarted,
     SoundStopped,
+    SoundWasLate,
     ToolAnswered,
     TurnStarted,
     TurnStopped,
@@ -88,6 +90,8 @@ class EventLog:
                 write = self.log.debug
             case ToolAnswered(error=str()) | BystanderFailed() | LoopHeld():
                 write = self.log.warning
+            case SoundWasLate(speech_dropped_ms=lost) if lost:
+                write = self.log.warning
             case (
                 RoomLost()
                 | OperatorRefused()
@@ -97,6 +101,7 @@ class EventLog:
                 | RequestWithheld()
                 | AskGivenUp()
                 | AnswerMissing()
+                | ReplyCutShort()
             ):
                 write = self.log.warning
             case _:

@@ -5,8 +5,9 @@ person's sound comes from their microphone, the agent's from what the room has p
 own idea of time is trusted.
 
 Barge-in is counted to the silence, which is when the voice was held; the service decides a second or three
-later. It is counted from a sound that the microphone had while the reply was heard: who interrupts too softly
-for that is not timed. A reply that nobody heard is no turn: the person went on speaking, and what they are
+later. It is counted from the sound that led to it, as the microphone had it while the reply was heard: who
+interrupts too softly for that is not timed, nor is a reply that gave way to what was typed, nor a voice over a
+sound that had been there for long. A reply that nobody heard is no turn: the person went on speaking, and what they are
 answered in the end is the answer to all of it.
 """
 
@@ -16,6 +17,7 @@ from attrs import define, evolve, field, frozen
 
 from channels.bounded import Receiver
 from channels.happenings import (
+    CallBegan,
     Happening,
     Interrupted,
     ReplyBegan,
@@ -23,6 +25,7 @@ from channels.happenings import (
     SoundStarted,
     SoundStopped,
     Taps,
+    TurnStarted,
     TurnStopped,
     TurnTimed,
     VoiceHeld,
@@ -33,8 +36,8 @@ __all__ = ["Stopwatch", "TurnTimer"]
 
 
 OF_A_SOUND_S = 3.0
-"""So long after a sound is over, a silence of the agent may still be due to it: the service names what it
-heard within 2.2 s."""
+"""So long after a sound began, what is heard may still be its voice, and so long after it is over, a silence of
+the agent may be due to it: the service names what it heard within 2.2 s."""
 
 
 @frozen
@@ -42,6 +45,7 @@ class _Reply:
     turn_latency_s: float | None = None
     endpointing_s: float | None = None
     barge_in_s: float | None = None
+    interrupted: bool = False
 
 
 @define
@@ -49,7 +53,7 @@ class Stopwatch:
     """Turns happenings into timers."""
 
     turns: int = field(default=0, init=False)
-    """Those whose answer was heard."""
+    """Those of this call whose answer was heard."""
     _sound_began: float | None = field(default=None, init=False)
     """The sound that interrupts the reply that is heard, if one does."""
     _sound_over: float | None = field(default=None, init=False)
@@ -70,6 +74,8 @@ class Stopwatch:
                 self._sound_over, self._sound_ended, self._decided = None, None, None
             case SoundStopped(at=at):
                 self._sound_over = self._sound_ended = at
+            case TurnStarted(at=at):
+                self._name_sound(at)
             case TurnStopped(at=at):
                 self._decided = at
             case ReplyBegan(reply_id=reply_id, at=at):
@@ -77,14 +83,17 @@ class Stopwatch:
                     self._sound_began = None  # it began before there was anything to interrupt
                 self._replies[reply_id] = self._answered(at)
             case VoiceHeld(at=at):
+                self._name_sound(at)
                 self._held = at
             case VoiceResumed():
                 self._held, self._sound_began = None, None
                 if self._replies:
                     # It was said in between: what the agent says next answers something else.
                     self._sound_ended = None
-            case Interrupted(reply_id=reply_id, at=at):
+            case Interrupted(reply_id=reply_id, at=at, by_person=True):
                 self._cut(reply_id, at if self._held is None else self._held)
+            case CallBegan():
+                self.turns = 0
             case ReplyEnded():
                 self._held = None
                 return self._timed(happening)
@@ -98,11 +107,18 @@ class Stopwatch:
             return _Reply()  # a greeting, or a reply that answers nothing that was heard
         return _Reply(at - heard, max(0.0, self._decided - heard))
 
+    def _name_sound(self, at: float) -> None:
+        """A person is taken to speak. What has sounded for long before that is not the beginning of it."""
+        if self._held is None and self._sound_began is not None and at - self._sound_began > OF_A_SOUND_S:
+            self._sound_began = None
+
     def _cut(self, reply_id: str, at: float) -> None:
         reply, began, over = self._replies.get(reply_id), self._sound_began, self._sound_over
-        if reply is None or began is None or (over is not None and at - over > OF_A_SOUND_S):
+        if reply is None:
             return
-        self._replies[reply_id] = evolve(reply, barge_in_s=at - began)
+        led_to_it = began is not None and (over is None or at - over <= OF_A_SOUND_S)
+        barge_in_s = at - began if began is not None and led_to_it else None
+        self._replies[reply_id] = evolve(reply, barge_in_s=barge_in_s, interrupted=True)
 
     def _timed(self, ended: ReplyEnded) -> TurnTimed:
         reply = self._replies.pop(ended.reply_id, None)
@@ -110,7 +126,12 @@ class Stopwatch:
             return TurnTimed(self.turns + 1, None, None, None, ended)
         self.turns += 1
         return TurnTimed(
-            self.turns, _ms(reply.turn_latency_s), _ms(reply.barge_in_s), _ms(reply.endpointing_s), ended
+            self.turns,
+            _ms(reply.turn_latency_s),
+            _ms(reply.barge_in_s),
+            _ms(reply.endpointing_s),
+            ended,
+            reply.interrupted,
         )
 
 

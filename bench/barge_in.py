@@ -49,6 +49,7 @@ from bench.late_decision import LateDecision, be_talked_over
 from bench.programs import AGENT, ARTICLE, BARE_SOURCE, environment, run_program, until_signal
 from bench.report import Case, Machine, Report
 from bench.service import voice_agent_service
+from channels.ending import end_with
 from playground.livekit_build.binary import find_or_build
 from playground.livekit_server import LiveKitServer, livekit_server
 from tests.guest import join_as_guest
@@ -310,4 +311,4 @@ def _count(text: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end_with(main)

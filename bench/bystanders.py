@@ -42,6 +42,7 @@ from bench.programs import AGENT, Program, environment, run_program, until_signa
 from bench.report import Machine, percentile
 from bench.service import voice_agent_service
 from bench.turn_parts import audible_ms
+from channels.ending import end_with
 from channels.wire.events import SpeechStarted, SpeechStopped
 from channels.wire.messages import InputAudio
 from playground.livekit_build.binary import find_or_build
@@ -257,4 +258,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end_with(main)

@@ -38,6 +38,7 @@ from bench.noises import NOISES, beginnings, fetch_recordings, noise_of, voice_w
 from bench.programs import until_signal
 from bench.report import Machine, percentile
 from bench.word_errors import SENTENCES, VOICES, understood, with_noise
+from channels.ending import end_with
 from channels.happenings import SoundStarted
 from channels.settings.room import LevelSettings
 from channels.sound import SAMPLE_RATE_HZ, bytes_of_ms, ms_of_bytes
@@ -523,4 +524,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end_with(main)

@@ -29,6 +29,7 @@ from bench.programs import AGENT, environment, run_program
 from bench.report import Machine, percentile
 from bench.turn_parts import Parts, TimedSpeech, audible_ms, parts_of
 from bench.word_errors import SENTENCES, VOICES, Row, measure_words
+from channels.ending import end_with
 from playground.dialogue import Dialogue
 from playground.livekit_build.binary import find_or_build
 from playground.livekit_server import LiveKitServer, livekit_server
@@ -181,4 +182,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end_with(main)

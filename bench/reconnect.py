@@ -32,6 +32,7 @@ import trio
 
 from bench.programs import AGENT, Program, environment, run_program, until_signal
 from bench.report import Machine, percentile
+from channels.ending import end_with
 from channels.wire.events import ReplyStarted, ServerEvent, SessionReady
 from channels.wire.messages import ReplyCreate, SessionResume, SessionUpdate
 from playground.livekit_build.binary import find_or_build
@@ -270,4 +271,4 @@ def _count(text: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end_with(main)

@@ -1,4 +1,8 @@
-"""How long to wait before trying again: doubling, capped, jittered so that many do not try at once."""
+"""How long to wait before trying again, and when to give up: one way for everything that is tried again.
+
+Waits double and are capped, with full jitter: each is anything from nothing to that, so that many who lost
+the same server come back evenly, and not in waves. Pure: time is passed in.
+"""
 
 from __future__ import annotations
 
@@ -11,21 +15,36 @@ __all__ = ["Backoff"]
 
 @attrs.define
 class Backoff:
-    """Waits of 0.25 · 2ⁿ s up to 5 s, plus up to a quarter (as the service's own SDK waits).
-
-    With `full_jitter` each is anything from nothing to that: many who lost the same service come back evenly.
-    """
+    """The waits of one thing that fails: up to 0.25 · 2ⁿ s, and never above `longest_s`."""
 
     random: Random
+    patience_s: float
+    """From the first failure on; who tries for as long as they live says `math.inf`."""
     first_s: float = 0.25
     longest_s: float = 5.0
-    full_jitter: bool = False
+    _failing_since: float | None = attrs.field(default=None, init=False)
     _tries: int = attrs.field(default=0, init=False)
 
-    def next_s(self) -> float:
-        """The next wait, in seconds."""
-        wait_s: float = min(self.longest_s, self.first_s * 2.0 ** min(self._tries, 16))
-        self._tries += 1
-        if self.full_jitter:
-            return self.random.uniform(0, wait_s)
-        return wait_s * (1 + self.random.uniform(0, 0.25))
+    @property
+    def failing(self) -> bool:
+        """Whether it has failed since it was last well."""
+        return self._failing_since is not None
+
+    def next_s(self, now: float, *, at_once: bool = False) -> float | None:
+        """It failed at `now`: how many seconds to wait. None: not within its patience, so it is given up.
+
+        Args:
+            now: in seconds.
+            at_once: there is reason to try without a wait, which counts as a failure all the same.
+        """
+        if self._failing_since is None:
+            self._failing_since = now
+        wait_s = 0.0
+        if not at_once:
+            wait_s = self.random.uniform(0, min(self.longest_s, self.first_s * 2.0 ** min(self._tries, 16)))
+            self._tries += 1
+        return wait_s if now + wait_s - self._failing_since <= self.patience_s else None
+
+    def well(self) -> None:
+        """It works again: the next failure is a first one."""
+        self._failing_since, self._tries = None, 0

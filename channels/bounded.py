@@ -51,10 +51,13 @@ class ChannelStatistics:
     passed: int
     """Messages taken in, dropped ones included."""
     dropped: int
+    """By the channel, and by a reader that keeps some back and says so."""
     depth: int
     """Messages waiting now."""
     deepest: int
     """The most that ever waited."""
+    age_ms: int | None = None
+    """How old the message was that its reader was done with last, where messages have a time."""
 
 
 class Channel(Generic[T]):
@@ -81,6 +84,9 @@ class Channel(Generic[T]):
         self.passed = 0
         self.dropped = 0
         self.deepest = 0
+        self._kept_back = 0
+        self._dropped_by_reader = 0
+        self._age_ms: int | None = None
         self._send, self._receive = trio.open_memory_channel[T](capacity)
         self._sender_given = False
         self._receiver_given = False
@@ -127,9 +133,17 @@ class Channel(Generic[T]):
 
     def statistics(self) -> ChannelStatistics:
         """What it has carried so far."""
-        depth = self._send.statistics().current_buffer_used
+        depth = self._send.statistics().current_buffer_used + self._kept_back
         return ChannelStatistics(
-            self.name, self.capacity, self.unit, self.full, self.passed, self.dropped, depth, self.deepest
+            self.name,
+            self.capacity,
+            self.unit,
+            self.full,
+            self.passed,
+            self.dropped + self._dropped_by_reader,
+            depth,
+            max(depth, self.deepest),
+            self._age_ms,
         )
 
     @property
@@ -252,6 +266,20 @@ class Receiver(Generic[T_out]):
             trio.EndOfChannel: every sender is closed and nothing waits.
         """
         return self._end.receive_nowait()
+
+    def account(self, *, kept_back: int, dropped: int, age_s: float | None = None) -> None:
+        """Says what became of messages after they were received, for the statistics.
+
+        Args:
+            kept_back: how many its reader has, and is not done with.
+            dropped: how many it has dropped so far, in all.
+            age_s: how old the one was that it was done with last; None: nothing new of that.
+        """
+        channel = self.channel
+        channel._kept_back, channel._dropped_by_reader = kept_back, dropped
+        channel.deepest = max(channel.deepest, kept_back)
+        if age_s is not None:
+            channel._age_ms = round(age_s * 1000)
 
     def close(self) -> None:
         """Says that nothing more will be read at this end. Closing twice is fine."""

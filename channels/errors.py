@@ -18,10 +18,10 @@ if sys.version_info < (3, 11):
 __all__ = [
     "ActorFailed",
     "AgentSilent",
-    "BacklogOverflow",
     "ChannelOverflow",
     "EdgeFault",
     "ModelMissing",
+    "NoWayToRoom",
     "NotAllowedInRoom",
     "PlaygroundFault",
     "RoomEnded",
@@ -60,12 +60,12 @@ class ChannelOverflow(VoiceAgentError):
     """A channel with the rule `fail` was full: something that must not happen did."""
 
 
-class BacklogOverflow(VoiceAgentError):
-    """A reply is longer than the agent is ready to keep while it is being played."""
-
-
 class RoomUnreachable(VoiceAgentError):
     """The LiveKit server does not answer, or went away and did not come back."""
+
+
+class NoWayToRoom(VoiceAgentError):
+    """LiveKit's certificate is not trusted, or a proxy lets nobody through: trying again changes nothing."""
 
 
 class NotAllowedInRoom(VoiceAgentError):

@@ -23,6 +23,7 @@ __all__ = [
     "AskGivenUp",
     "AskSent",
     "BystanderFailed",
+    "CallBegan",
     "CallEnded",
     "FloorHolder",
     "FloorPassed",
@@ -39,6 +40,7 @@ __all__ = [
     "PersonSaid",
     "PersonTyped",
     "ReplyBegan",
+    "ReplyCutShort",
     "ReplyEnded",
     "ReplyOutcome",
     "RequestWithheld",
@@ -52,6 +54,7 @@ __all__ = [
     "SessionStarted",
     "SoundStarted",
     "SoundStopped",
+    "SoundWasLate",
     "Taps",
     "ToolAnswered",
     "ToolCalled",
@@ -226,6 +229,19 @@ class SoundStopped:
 
 
 @attrs.frozen
+class SoundWasLate:
+    """What the person said had to wait on its way to the service, and what came of that."""
+
+    worst_ms: int
+    """The age of the oldest of it when it was sent."""
+    silence_dropped_ms: int
+    """Of the gaps between words, so that the rest is in time again."""
+    speech_dropped_ms: int
+    """Where no gap came, or so much was said that it could not wait."""
+    at: float
+
+
+@attrs.frozen
 class TurnStarted:
     """The service says that the person speaks. That is no decision to interrupt the agent."""
 
@@ -300,6 +316,8 @@ class Interrupted:
 
     reply_id: str
     at: float
+    by_person: bool = True
+    """Somebody was heard to speak. If not, it gave way to something else: what was typed or wanted, say."""
 
 
 @attrs.frozen
@@ -341,6 +359,15 @@ class ReplyEnded:
 
 
 @attrs.frozen
+class ReplyCutShort:
+    """The service sent more of a reply than is kept while it is being played: the rest of it is not heard."""
+
+    reply_id: str
+    kept_ms: int
+    mend: str
+
+
+@attrs.frozen
 class TurnTimed:
     """The two timers of a turn, measured where they are felt (ms; None: it did not happen)."""
 
@@ -348,10 +375,12 @@ class TurnTimed:
     turn_latency_ms: int | None
     """From the person's last sound to the first audible sound of the reply at the room."""
     barge_in_ms: int | None
-    """From the person's first sound to the agent's silence."""
+    """From the person's first sound to the agent's silence; only where that sound led to it."""
     endpointing_ms: int | None
     """Of the turn latency: from the person's last sound to the service's decision."""
     reply: ReplyEnded
+    interrupted: bool = False
+    """A person spoke, and that ended the reply, whether or not their first sound is known."""
 
 
 @attrs.frozen
@@ -399,6 +428,11 @@ class OperatorRefused:
 
     identity: str
     why: str
+
+
+@attrs.frozen
+class CallBegan:
+    """A call of its own begins: what was before is nobody's here."""
 
 
 @attrs.frozen
@@ -464,6 +498,7 @@ Happening: TypeAlias = (
     | UpdateAnswered
     | SoundStarted
     | SoundStopped
+    | SoundWasLate
     | TurnStarted
     | TurnStopped
     | FloorPassed
@@ -478,12 +513,14 @@ Happening: TypeAlias = (
     | VoiceResumed
     | Interrupted
     | ReplyEnded
+    | ReplyCutShort
     | TurnTimed
     | ToolCalled
     | ToolAnswered
     | ToolDropped
     | BystanderFailed
     | LoopHeld
+    | CallBegan
     | CallEnded
     | OperatorActed
     | OperatorRefused

@@ -26,6 +26,7 @@ __all__ = [
     "BeginSession",
     "ConnectionBroke",
     "Cut",
+    "CutShort",
     "EndSession",
     "Fill",
     "Finish",
@@ -60,6 +61,9 @@ class MicrophoneFrame:
 
     pcm: bytes = attrs.field(repr=_length)
     """As the service gets it: brought to a steady level."""
+    at: float = attrs.field(kw_only=True)
+    """When the last of it was heard: came out of the room's track (Trio's clock, in s). It keeps this time
+    wherever it waits, so that its age is known."""
     untouched: bytes = attrs.field(
         default=attrs.Factory(lambda self: self.pcm, takes_self=True), repr=_length, kw_only=True
     )
@@ -215,6 +219,14 @@ class Finished:
 
 
 @attrs.frozen
+class CutShort:
+    """A reply is longer than what may wait to be played: it ends after so much, and more is not kept."""
+
+    reply_id: str
+    kept_ms: float
+
+
+@attrs.frozen
 class Sounding:
     """From `at` on, the room's queue plays this; whatever it was to play then or later, it does not."""
 
@@ -224,5 +236,5 @@ class Sounding:
     """Empty when the queue was emptied."""
 
 
-SpeakerReport: TypeAlias = Playing | Finished
+SpeakerReport: TypeAlias = Playing | Finished | CutShort
 """What the speaker tells the controller."""

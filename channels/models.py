@@ -1,8 +1,8 @@
 """Finds the model files, and opens them with onnxruntime.
 
 Moonshine's wheel carries its model as data beside Python code that wants a sound card, which is not needed:
-`wheel_file` locates a package without running any of its code. Silero's wants PyTorch, some gigabytes, and
-its model is small: that one lies here (`own_file`), with its licence.
+`wheel_file` locates a package without running any of its code. Silero's package wants PyTorch, gigabytes of
+it, and its model is small: that one lies here (`own_file`), with its licence.
 Sessions run on the thread that calls them (one intra-op thread, no pool to spin), so the number of busy
 cores is the number of worker threads that the callers allow, and nothing else. Its telemetry is off: here is
 the one place where it is loaded.

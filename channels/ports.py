@@ -77,10 +77,10 @@ class MicrophoneTrack(Protocol):
     def frames(self, frame_ms: int) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
         """Opens the track: its sound as PCM16 mono 24 kHz, `frame_ms` a frame, as it comes in.
 
+        The server sends the sound for as long as the track is open, and not before.
         Frames of silence come while the track is muted or its sender has stopped. When the track is gone
         the iterator may end or not, and may even give somebody else's sound: whoever is told that the track
-        is gone must close it. Nothing queues up behind a slow reader: beyond one second the oldest frame
-        goes.
+        is gone must close it. Behind a reader that is held up 5 s wait; then the oldest frame goes.
         """
 
 
@@ -140,7 +140,7 @@ class WhyLeft(enum.Enum):
 
 @attrs.frozen
 class ParticipantCame:
-    """A participant is in the room."""
+    """A participant is in the room; one who is called by phone: has picked up."""
 
     identity: str
     kind: ParticipantKind
@@ -148,7 +148,7 @@ class ParticipantCame:
 
 @attrs.frozen
 class ParticipantWent:
-    """A participant left the room."""
+    """A participant left the room, or hung up."""
 
     identity: str
 

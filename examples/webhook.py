@@ -23,6 +23,7 @@ import hashlib
 import hmac
 import http.client
 import json
+import math
 import os
 import re
 import ssl
@@ -32,7 +33,6 @@ from collections import deque
 from collections.abc import Callable
 from datetime import datetime, timezone
 from enum import Enum
-from ipaddress import ip_address
 from pathlib import Path
 from random import Random
 from typing import Any, TypeVar
@@ -61,6 +61,8 @@ from channels.happenings import (
     ToolCalled,
     TurnTimed,
 )
+from channels.net.dialling import obstacle_to
+from channels.net.proxies import is_loopback, proxy_for
 from channels.secret import Secret
 from channels.settings.dotenv import unquoted
 
@@ -195,7 +197,7 @@ class Webhook:
                 await self._news.wait()
 
     async def _post_until_taken(self, event: Path) -> bool:
-        backoff = Backoff(Random(), self.first_wait_s, LONGEST_WAIT_S)
+        backoff = Backoff(Random(), math.inf, self.first_wait_s, LONGEST_WAIT_S)
         complained = False
         while (answer := await self._post(event)) is not None:
             if isinstance(answer, int) and 200 <= answer < 300:
@@ -214,7 +216,8 @@ class Webhook:
             complained = True
             if self._over.is_set():
                 return False
-            with trio.move_on_after(backoff.next_s()):
+            # Until the call is over: the event is on the disk, and the next start goes on with it.
+            with trio.move_on_after(backoff.next_s(trio.current_time()) or 0.0):
                 await self._over.wait()
         return True
 
@@ -227,8 +230,11 @@ class Webhook:
                 )
             except FileNotFoundError:
                 return None
-            except (OSError, http.client.HTTPException) as error:
+            except http.client.HTTPException as error:
                 return f"{type(error).__name__}: {error}"
+            except OSError as error:
+                obstacle = obstacle_to(f"https://{self._receiver.host}", error)
+                return f"it {obstacle.what}" + (f"; {obstacle.mend}" if obstacle.mend else "")
         return f"no answer within {ANSWERS_WITHIN_S:.0f} s"
 
 
@@ -289,13 +295,7 @@ class PostOffice:
         """
         body = event.read_bytes()
         headers = {"content-type": "application/json", **self._signed(event.stem.partition("-")[2], body)}
-        if self.url.scheme == "https":
-            tls = ssl.create_default_context()
-            connection: http.client.HTTPConnection = http.client.HTTPSConnection(
-                self.host, self.url.port, timeout=ANSWERS_WITHIN_S, context=tls
-            )
-        else:
-            connection = http.client.HTTPConnection(self.host, self.url.port, timeout=ANSWERS_WITHIN_S)
+        connection = self._connection()
         try:
             connection.request(
                 "POST", self.url._replace(scheme="", netloc="", fragment="").geturl(), body, headers
@@ -303,6 +303,21 @@ class PostOffice:
             return connection.getresponse().status
         finally:
             connection.close()
+
+    def _connection(self) -> http.client.HTTPConnection:
+        if self.url.scheme != "https":  # to this machine
+            return http.client.HTTPConnection(self.host, self.url.port, timeout=ANSWERS_WITHIN_S)
+        tls, proxy = ssl.create_default_context(), proxy_for(self.url.geturl())
+        if proxy is None:
+            return http.client.HTTPSConnection(
+                self.host, self.url.port, timeout=ANSWERS_WITHIN_S, context=tls
+            )
+        connection = http.client.HTTPSConnection(
+            proxy.host, proxy.port, timeout=ANSWERS_WITHIN_S, context=tls
+        )
+        permit = {} if proxy.authorization is None else {"Proxy-Authorization": proxy.authorization.reveal()}
+        connection.set_tunnel(self.host, self.url.port, permit)
+        return connection
 
     def _signed(self, event_id: str, body: bytes) -> dict[str, str]:
         at = str(int(time.time()))
@@ -329,20 +344,14 @@ def _event(happening: Happening) -> bytes:
 
 def _read_url(written: str) -> SplitResult:
     url = urlsplit(written)
-    safe = url.scheme == "https" or (url.scheme == "http" and _is_here(url.hostname or ""))
+    safe = url.scheme == "https" or (url.scheme == "http" and is_loopback(url.hostname or ""))
     if not url.hostname or not safe or url.username is not None:
         raise SettingsError(
             f"Webhook.url is no address that events may be sent to (it begins with {url.scheme[:8]!r})",
             "give one that begins with https:// and holds no password; http:// is for this machine only",
         )
+    proxy_for(written)  # what is wrong with it is told before anything is started
     return url
-
-
-def _is_here(host: str) -> bool:
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _read_secret(written: str) -> Secret:

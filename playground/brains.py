@@ -8,11 +8,11 @@ from pathlib import Path
 
 from channels.settings.dotenv import Silent, read_dotenv, unquoted
 from playground.brain import Brain
-from playground.chat_completions import read_endpoint
+from playground.chat_completions import Endpoint, read_endpoint
 from playground.dialogue import Dialogue
 from playground.openai_brain import OpenAIBrain
 
-__all__ = ["choose_brain"]
+__all__ = ["choose_brain", "find_endpoint"]
 
 PATIENCE_S = 5.0
 """For a `.env` that is a named pipe; the agent's own process has read it before."""
@@ -25,16 +25,27 @@ def choose_brain(progress: Callable[[str], None]) -> Callable[[], Brain]:
         progress: is given a line if a language model answers.
 
     Raises:
+        SettingsError: as `find_endpoint`.
+    """
+    endpoint = find_endpoint(progress)
+    if endpoint is None:
+        return Dialogue
+    progress(f"answers come from the language model at {endpoint.base_url}")
+    return lambda: OpenAIBrain(endpoint)
+
+
+def find_endpoint(progress: Callable[[str], None]) -> Endpoint | None:
+    """The language model that is set up; None: there is none.
+
+    Args:
+        progress: is given a line if something about `.env` is to be told.
+
+    Raises:
         SettingsError: `OPENAI_BASE_URL` (of the environment, or of `.env` here) or its key cannot be used.
     """
     try:
         written = read_dotenv(Path(".env"), progress, patience_s=PATIENCE_S)
     except Silent:
         written = {}  # what wrote into it for the agent does so once
-    endpoint = read_endpoint(
-        {**written, **{name: unquoted(value) for name, value in os.environ.items() if value.strip()}}
-    )
-    if endpoint is None:
-        return Dialogue
-    progress(f"answers come from the language model at {endpoint.base_url}")
-    return lambda: OpenAIBrain(endpoint)
+    environ = {name: unquoted(value) for name, value in os.environ.items() if value.strip()}
+    return read_endpoint({**written, **environ})

@@ -8,9 +8,7 @@ log and never contains the key. The key travels by TLS, or over loopback, and no
 
 from __future__ import annotations
 
-import ipaddress
 import json
-import ssl
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from typing import Any
@@ -21,6 +19,8 @@ import h11
 import trio
 
 from channels.errors import SettingsError
+from channels.net.dialling import obstacle_to, open_stream
+from channels.net.proxies import is_loopback
 from channels.secret import Secret
 
 __all__ = ["ChatFailed", "Endpoint", "Patience", "read_endpoint"]
@@ -28,13 +28,23 @@ __all__ = ["ChatFailed", "Endpoint", "Patience", "read_endpoint"]
 _MOST_BYTES = 8 * 2**20
 _MOST_LINE_BYTES = 2**20
 _MOST_COMPLAINT = 200
+_LONGEST_NAME = 200
 _HOSTED = "api.openai.com"
 _HOSTED_MODEL = "gpt-4o-mini"
 _WHERE = "e.g. http://127.0.0.1:11434/v1 for Ollama on this machine"
 
 
 class ChatFailed(Exception):
-    """The endpoint gave no answer, or none that can be used."""
+    """The endpoint gave no answer, or none that can be used.
+
+    Args:
+        what: happened, as the end of a sentence about the endpoint.
+        status: of HTTP, if that is what is wrong.
+    """
+
+    def __init__(self, what: str, status: int | None = None) -> None:
+        super().__init__(what)
+        self.status = status
 
 
 @attrs.frozen
@@ -94,12 +104,23 @@ class Endpoint:
             return self.model
         if urlsplit(self.base_url).hostname == _HOSTED:
             return _HOSTED_MODEL
+        models = await self.models()
+        if not models:
+            raise ChatFailed("it lists no model; name one in OPENAI_MODEL")
+        return models[0]
+
+    async def models(self) -> list[str]:
+        """The models that the endpoint lists.
+
+        Raises:
+            ChatFailed: at any point.
+        """
         async with aclosing(self._lines("GET", "models", b"")) as lines:
             listed = _json(b"\n".join([line async for line in lines]))
         try:
-            return str(listed["data"][0]["id"])
-        except (KeyError, IndexError, TypeError):
-            raise ChatFailed("it lists no model; name one in OPENAI_MODEL") from None
+            return [str(model["id"])[:_LONGEST_NAME] for model in listed["data"]]
+        except (KeyError, TypeError):
+            return []
 
     async def _lines(self, method: str, path: str, body: bytes) -> AsyncGenerator[bytes, None]:
         """The lines of a response, the last one whether or not it ends."""
@@ -115,19 +136,13 @@ class Endpoint:
                 yield rest.strip()
         except trio.TooSlowError:
             raise ChatFailed("it takes too long") from None
-        except ssl.CertificateError as error:
-            raise ChatFailed(f"its certificate is not trusted ({error.verify_message})") from None
         except (OSError, trio.BrokenResourceError) as error:
-            reason = error.__cause__ or error
-            raise ChatFailed(f"it cannot be reached ({reason})") from None
+            raise ChatFailed(f"it hung up ({error.__cause__ or error})") from None
         except h11.RemoteProtocolError as error:
             raise ChatFailed(f"it does not speak HTTP ({error})") from None
 
     async def _chunks(self, method: str, path: str, body: bytes) -> AsyncGenerator[bytes, None]:
-        parts = urlsplit(self.base_url)
-        async with await self._connect(
-            parts.hostname or "", parts.port, secure=parts.scheme == "https"
-        ) as stream:
+        async with await self._connect() as stream:
             connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=2**16)
             request = connection.send(self._request(method, path, body))
             data = connection.send(h11.Data(body))
@@ -158,7 +173,8 @@ class Endpoint:
                     case _:
                         pass  # informational responses
             if status != 200:
-                raise ChatFailed(f"it answers with HTTP {status}{_complaint(complaint, self.key)}")
+                what = f"it answers with HTTP {status}{_complaint(complaint, self.key)}"
+                raise ChatFailed(what, status)
 
     def _request(self, method: str, path: str, body: bytes) -> h11.Request:
         parts = urlsplit(self.base_url)
@@ -174,20 +190,16 @@ class Endpoint:
         target = f"{parts.path.rstrip('/')}/{path}"
         return h11.Request(method=method, target=target, headers=list(headers.items()))
 
-    async def _connect(self, host: str, port: int | None, *, secure: bool) -> trio.abc.Stream:
+    async def _connect(self) -> trio.abc.Stream:
         with trio.fail_after(self.patience.connect_s):
-            plain = await trio.open_tcp_stream(host, port or (443 if secure else 80))
-            if not secure:
-                return plain
-            stream = trio.SSLStream(
-                plain, ssl.create_default_context(), server_hostname=host, https_compatible=True
-            )
             try:
-                await stream.do_handshake()
-            except BaseException:
-                await trio.aclose_forcefully(stream)
-                raise
-            return stream
+                return await open_stream(self.base_url)
+            except OSError as error:
+                obstacle = obstacle_to(self.base_url, error)
+                mend = f"; {obstacle.mend}" if obstacle.mend else ""
+                raise ChatFailed(f"it {obstacle.what}{mend}") from None
+            except SettingsError as error:
+                raise ChatFailed(str(error)) from None
 
 
 def read_endpoint(found: Mapping[str, str | None]) -> Endpoint | None:
@@ -213,19 +225,10 @@ def read_endpoint(found: Mapping[str, str | None]) -> Endpoint | None:
         raise SettingsError(what, f"give only the address, {_WHERE}, and the key in OPENAI_API_KEY")
     if key and not (key.isascii() and key.isprintable() and " " not in key):
         raise SettingsError("OPENAI_API_KEY has characters that no key has", "copy it again, without quotes")
-    if key and parts.scheme == "http" and not _is_loopback(host):
+    if key and parts.scheme == "http" and not is_loopback(host):
         what = "OPENAI_API_KEY would be sent unencrypted over http:// to another machine"
         raise SettingsError(what, "use an https:// address in OPENAI_BASE_URL, or leave the key out")
     return Endpoint(url.rstrip("/"), Secret(key) if key else None, model or None)
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _json(data: bytes) -> Any:

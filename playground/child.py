@@ -1,7 +1,9 @@
 """A process of the playground's: it never outlives the one that started it.
 
 It leads a session of its own, so that Ctrl-C in a terminal reaches the agent only, which can then leave its
-room and end its session before the services stop. On Linux it dies with its owner, however that ends.
+room and end its session before the services stop. On Linux it dies with its owner, however that ends: killed
+with -9, or by a fault in native code. Elsewhere (macOS) the kernel offers nothing of the kind: there an owner
+that ends in good order ends it (also after Ctrl-C, an error, or SIGTERM), and one that is killed leaves it.
 """
 
 from __future__ import annotations
@@ -10,24 +12,35 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import IO
 
 import trio
 
-__all__ = ["ended", "start_child", "stop_child"]
+__all__ = ["ended", "start_child", "stop_child", "stream_of", "tied"]
 
 _POLL_S = 0.02
 
-# Python, because the kernel's "kill me when my parent dies" is asked for by the child itself. The parent
-# in question is the *thread* that starts it: hence `subprocess` from Trio's thread and not Trio's own
-# `open_process`, which starts it from a worker thread that ends when idle.
+# Python, because the kernel's "kill me when my parent dies" is asked for by the child itself.
 _TIED_TO_ITS_OWNER = """
 import ctypes, os, signal, sys
 ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 if os.getppid() == int(sys.argv[1]):
-    os.execv(sys.argv[2], sys.argv[2:])
+    os.execvp(sys.argv[2], sys.argv[2:])
 """
+
+
+def tied(command: Sequence[str]) -> list[str]:
+    """The command that runs `command` tied to this process, where the system can do it.
+
+    The kernel takes the *thread* that starts it for its parent: that one must live as long as the child, as
+    the main thread does, and Trio's. A worker thread (`trio.to_thread`, Trio's own `open_process`) does not.
+    """
+    if sys.platform != "linux":
+        return list(command)
+    return [sys.executable, "-I", "-S", "-c", _TIED_TO_ITS_OWNER, str(os.getpid()), *command]
 
 
 def start_child(
@@ -36,21 +49,37 @@ def start_child(
     environ: Mapping[str, str],
     stdout: int | IO[bytes],
     stderr: int | IO[bytes],
+    stdin: int | IO[bytes] = subprocess.DEVNULL,
+    cwd: Path | None = None,
 ) -> subprocess.Popen[bytes]:
-    """Starts a process that is tied to this one.
+    """Starts a process that is tied to this one. To be called from the main thread, or from Trio's.
 
     Args:
-        command: the program's path and its arguments.
+        command: the program and its arguments.
         environ: its whole environment.
         stdout: as `subprocess.Popen` takes it.
         stderr: likewise.
+        stdin: likewise; by default it has none.
+        cwd: the folder it works in; by default ours.
     """
-    tied = list(command)
-    if sys.platform == "linux":
-        tied = [sys.executable, "-I", "-S", "-c", _TIED_TO_ITS_OWNER, str(os.getpid()), *command]
+    lasting = threading.current_thread() is threading.main_thread() or trio.lowlevel.in_trio_run()
+    assert lasting, "a child dies with the thread that starts it: start it from Trio's"
     return subprocess.Popen(
-        tied, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, env=environ, start_new_session=True
+        tied(command),
+        stdin=stdin,
+        stdout=stdout,
+        stderr=stderr,
+        env=environ,
+        cwd=cwd,
+        start_new_session=True,
     )
+
+
+def stream_of(pipe: IO[bytes] | None) -> trio.lowlevel.FdStream:
+    """A pipe to a child or from it, as Trio writes and reads it; whoever asks has to close it."""
+    assert pipe is not None, "the child was started without this pipe"
+    with pipe:
+        return trio.lowlevel.FdStream(os.dup(pipe.fileno()))
 
 
 async def stop_child(process: subprocess.Popen[bytes], steps: Sequence[tuple[signal.Signals, float]]) -> None:

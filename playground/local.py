@@ -7,13 +7,11 @@ the language model that `OPENAI_BASE_URL` (in the environment, or in `.env`) nam
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import trio
 
-from channels.secret import Secret
 from channels.settings import ApiSettings, LiveKitSettings, SessionConfig, Settings
 from playground.brains import choose_brain
 from playground.livekit_server import livekit_server
@@ -51,6 +49,6 @@ async def local_services(
         nursery.start_soon(server.watch)
         yield Settings(
             LiveKitSettings(livekit.url, livekit.api_key, livekit.api_secret, room_name),
-            ApiSettings(url, Secret(secrets.token_hex(16)), session),
+            ApiSettings(url, server.api_key, session),
         )
         nursery.cancel_scope.cancel()

@@ -1,7 +1,8 @@
 """The page and what it needs to join: a small HTTP server on loopback, for the time of a `with` block.
 
 In: requests of a browser. Out: the files of `page/`, livekit-client's module, and, at `POST /join`, where
-the room is with a fresh token for a fresh identity. Files are read when asked for, so that an edited page
+the room is with a fresh token. A browser that sends a key of its own is given the same identity each time, so
+that the agent knows who comes back; others in the room see the identity, never the key. Files are read when asked for, so that an edited page
 needs a reload and nothing else.
 
 Whoever can ask `/join` is let into the room; it is therefore answered to our own page only. The server
@@ -40,6 +41,7 @@ _HOST = "127.0.0.1"
 _MAX_CONNECTIONS = 64
 _PAGE = Path(__file__).parent / "page"
 _CLIENT = "/livekit-client.esm.mjs"
+_BROWSER_KEY = re.compile(r"[0-9a-f]{32}")
 # No dot but before the ending: nothing hidden, nothing outside of the folder.
 _FILE = re.compile(r"/((?:[a-z0-9_-]+/)*[a-z0-9_-]+\.[a-z0-9]+)")
 _TYPES = {
@@ -174,7 +176,7 @@ class _Site:
             return _plain(405, "Only POST.", Allow="POST")
         if request.headers.get("origin", "").lower() != f"http://{host}":
             return _plain(403, "Only the page itself may join.")
-        identity = _fresh_identity()
+        identity = _identity_of(request.body) or _fresh_identity()
         try:
             joining = self.join(identity)
         except VoiceAgentError as error:
@@ -189,7 +191,8 @@ class _Site:
             body = await trio.Path(file).read_bytes()
         except OSError:
             return _plain(404, "There is nothing here.")
-        tag = f'"{hashlib.sha256(body).hexdigest()[:16]}"'
+        # The policy is part of it: a page that is kept from another run must not keep that run's policy.
+        tag = f'"{hashlib.sha256(self.policy.encode() + body).hexdigest()[:16]}"'
         headers = {
             **_ALWAYS,
             "Content-Type": _TYPES.get(file.suffix, "text/javascript; charset=utf-8"),
@@ -212,6 +215,14 @@ class _Site:
         if named is None or Path(named[1]).suffix not in _TYPES:
             return None
         return self.page / named[1]
+
+
+def _identity_of(asked: bytes) -> str | None:
+    """That of the browser whose key this is; None: it is no key."""
+    key = asked.decode("ascii", "replace")
+    if _BROWSER_KEY.fullmatch(key) is None:
+        return None
+    return f"person-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
 
 
 def _fresh_identity() -> str:

@@ -18,14 +18,18 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import re
+import secrets
 import signal
 import sys
 from collections.abc import Sequence
 
 import trio
 
+from channels.ending import end_with
 from channels.errors import PlaygroundFault, SettingsError
+from channels.secret import Secret
 from playground.brains import choose_brain
 from playground.voice_agent.flags import add_behaviour, behaviour
 from playground.voice_agent.options import (
@@ -98,6 +102,8 @@ __all__ = [
 ]
 
 _PORT = 8787
+_KEY = "ASSEMBLYAI_API_KEY"
+"""Who knows it is let in, and nobody else: of the environment, or made for this run."""
 
 _log = logging.getLogger("playground.voice_agent_api")
 
@@ -106,11 +112,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command line. Gives the exit code: 0 after Ctrl-C, 2 if it cannot run."""
     given = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO if given.verbose else logging.WARNING, format="%(message)s")
+    own = os.environ.get(_KEY, "").strip()
+    key = Secret(own or secrets.token_hex(16))
     try:
         options = ServerOptions(
             personality=given.personality,
             pacing=given.pacing,
             script=None if given.script is None else read_script(given.script),
+            keys=(key,),
             brain=None if given.script is not None or given.echo else choose_brain(_log.info),
             voices=VOICES_2026_04 if given.voices == "2026-04" else VOICES_2026_07,
             endpointing_ms=None if given.endpointing == "adaptive" else ServerOptions().endpointing_ms,
@@ -120,14 +129,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             speech=ToneSpeech if given.tones else None,
             record=0,
         )
-        trio.run(_serve, options, given.port)
+        trio.run(_serve, options, given.port, None if own else key)
     except (PlaygroundFault, SettingsError) as fault:
         print(fault, file=sys.stderr)
         return 2
     return 0
 
 
-async def _serve(options: ServerOptions, port: int) -> None:
+async def _serve(options: ServerOptions, port: int, made: Secret | None) -> None:
     server = VoiceAgentServer(options)
     listeners = await open_listeners(port)
     fault: PlaygroundFault | None = None
@@ -135,6 +144,8 @@ async def _serve(options: ServerOptions, port: int) -> None:
         await nursery.start(_cancel_on_signal, nursery.cancel_scope)
         try:
             print(server.bind(listeners), flush=True)
+            if made is not None:
+                print(f"{_KEY}={made.reveal()}", flush=True)
             await server.serve(listeners)
         except PlaygroundFault as error:
             # Out of here it would be a group, which nobody wants to read.
@@ -157,7 +168,9 @@ async def _cancel_on_signal(
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m playground.voice_agent_api",
-        description="A Voice Agent API server on this machine. Its first line on stdout is its URL.",
+        description="A Voice Agent API server on this machine. Its first line on stdout is its URL. It lets "
+        "in the key that ASSEMBLYAI_API_KEY has in the environment; if there is none, its second line is one "
+        "for this run.",
     )
     parser.add_argument(
         "--port", type=int, default=_PORT, help=f"TCP port, 0 for a free one (default {_PORT})"
@@ -222,4 +235,4 @@ def _pacing(text: str) -> Pacing:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end_with(main)

@@ -1,13 +1,15 @@
 """The Voice Agent API server as a process of its own, for the time of a `with` block.
 
 In the agent's own process it would take time from the agent whenever it recognises or speaks, and be told
-to end by the same Ctrl-C: the agent could not end its session any more. The process gets no secret of the
-agent's, keeps a log of its own, and dies with its owner on Linux (`playground.child`).
+to end by the same Ctrl-C: the agent could not end its session any more. Of secrets the process gets only a
+key that is made for it, by its environment, which nobody else on this machine can read. It keeps a log of its
+own, and dies with its owner on Linux (`playground.child`).
 """
 
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -20,6 +22,7 @@ import attrs
 import trio
 
 from channels.errors import PlaygroundFault
+from channels.secret import Secret
 from playground.child import ended, start_child, stop_child
 
 __all__ = ["VoiceAgentProcess", "voice_agent_process"]
@@ -28,8 +31,9 @@ _ROOT = Path(__file__).resolve().parent.parent
 _PROGRAM = """
 import sys
 sys.path.insert(0, sys.argv.pop(1))
+from channels.ending import end_with
 from playground.voice_agent_api import main
-sys.exit(main())
+end_with(main)
 """
 _SECRETS = ("ASSEMBLYAI_API_KEY", "LIVEKIT_API_KEY", "LIVEKIT_API_SECRET")
 _START_S = 30.0
@@ -43,6 +47,8 @@ class VoiceAgentProcess:
     process: subprocess.Popen[bytes]
     log: Path
     """What it says of itself."""
+    api_key: Secret
+    """The one that it lets in."""
 
     async def url(self) -> str:
         """Waits until it listens; gives where.
@@ -85,7 +91,9 @@ async def voice_agent_process(*arguments: str) -> AsyncIterator[VoiceAgentProces
     Args:
         arguments: of its command line.
     """
+    key = Secret(secrets.token_hex(16))
     environ = {name: value for name, value in os.environ.items() if name not in _SECRETS}
+    environ["ASSEMBLYAI_API_KEY"] = key.reveal()
     # It works where its owner does, for the sake of `.env`; -I: nothing there is to be imported.
     command = [sys.executable, "-I", "-c", _PROGRAM, str(_ROOT), "--port", "0", *arguments]
     with tempfile.TemporaryDirectory(prefix="voice-agent-api-") as folder:
@@ -93,7 +101,7 @@ async def voice_agent_process(*arguments: str) -> AsyncIterator[VoiceAgentProces
         with log.open("wb") as stderr:
             process = start_child(command, environ=environ, stdout=subprocess.PIPE, stderr=stderr)
         try:
-            yield VoiceAgentProcess(process, log)
+            yield VoiceAgentProcess(process, log, key)
         finally:
             await stop_child(process, _STOPPING)
             assert process.stdout is not None

@@ -15,9 +15,10 @@ import trio
 from attrs import define, evolve, field
 from trio_websocket import ConnectionClosed, ConnectionRejected, WebSocketConnection, wrap_client_stream
 
-from actors.api.dialling import Dialer, dial, host_header, peer_of, unreachable
+from actors.api.dialling import Dialer, dial, peer_of, unreachable
 from actors.api.in_flight import InFlight
 from actors.api.token import mint_token
+from channels.net.http import host_header
 from channels.secret import Secret
 from channels.settings import ApiSettings
 from channels.wire.codec import EventReader, write_message
@@ -145,6 +146,8 @@ async def open_connection(
 
     Raises:
         ServiceUnreachable: nobody answers.
+        NoWayToService: its certificate is not trusted, or the proxy lets nobody through.
+        SettingsError: what names the proxy is no address of one.
         ServiceFault: what answers is not the Voice Agent API.
         KeyRefused: a gateway refuses the key, or it is none.
     """
@@ -208,7 +211,7 @@ async def _dial(url: str, dialer: Dialer) -> trio.abc.Stream:
     try:
         return await dialer(url)
     except (OSError, UnicodeError, trio.BrokenResourceError) as error:
-        raise unreachable(url) from error
+        raise unreachable(url, error) from error
 
 
 async def _shake_hands(

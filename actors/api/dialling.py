@@ -1,18 +1,18 @@
-"""Byte streams to the Voice Agent API's host, and its names in requests and errors."""
+"""The way to the Voice Agent API's host, and what is said when there is none."""
 
 from __future__ import annotations
 
 import contextlib
-import ssl
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
-from urllib.parse import urlsplit
 
 import trio
 
-from channels.wire.failures import ServiceUnreachable
+from channels.net.dialling import obstacle_to, open_stream
+from channels.net.proxies import proxy_for
+from channels.wire.failures import NoWayToService, ServiceError, ServiceUnreachable
 
-__all__ = ["Dialer", "dial", "dial_again", "host_header", "peer_of", "unreachable"]
+__all__ = ["Dialer", "dial", "dial_again", "peer_of", "unreachable"]
 
 Dialer: TypeAlias = Callable[[str], Awaitable[trio.abc.Stream]]
 """Opens a byte stream to the host of a ws:// or wss:// URL."""
@@ -22,23 +22,20 @@ SAME_ADDRESS_WITHIN_S = 3.0
 
 
 async def dial(url: str) -> trio.abc.Stream:
-    """Opens TCP, and TLS for wss://, to the host of a URL.
-
-    Raises:
-        OSError: nobody answers there, or the certificate is not to be trusted.
-    """
-    parts = urlsplit(url)
-    return await _connect(url, parts.hostname or "")
+    """As `open_stream`: through the proxy that the environment names, if there is one on this way."""
+    return await open_stream(url)
 
 
 async def dial_again(url: str, address: str) -> trio.abc.Stream:
     """As `dial`, to the very address that was reached before.
 
     The service's default name is resolved to the nearest region, and a region knows its own sessions only:
-    whoever takes a session up asks where it was begun. An address that is gone is looked up anew.
+    whoever takes a session up asks where it was begun. An address that is gone is looked up anew. Behind a
+    proxy it is the proxy that looks up, and there is no address to know.
     """
-    with trio.move_on_after(SAME_ADDRESS_WITHIN_S), contextlib.suppress(OSError):
-        return await _connect(url, address)
+    if proxy_for(url) is None:
+        with trio.move_on_after(SAME_ADDRESS_WITHIN_S), contextlib.suppress(OSError):
+            return await open_stream(url, address)
     return await dial(url)
 
 
@@ -54,33 +51,9 @@ def peer_of(stream: trio.abc.Stream) -> str | None:
         return None
 
 
-def host_header(url: str) -> str:
-    """What a request calls the host of a URL."""
-    parts = urlsplit(url)
-    default_port = 443 if parts.scheme == "wss" else 80
-    return parts.netloc.removesuffix(f":{default_port}")
-
-
-def unreachable(url: str) -> ServiceUnreachable:
-    """Nobody answers there."""
-    return ServiceUnreachable(
-        f"the Voice Agent API at {url} cannot be reached", "check VOICE_AGENT_URL and the network"
-    )
-
-
-async def _connect(url: str, address: str) -> trio.abc.Stream:
-    parts = urlsplit(url)
-    if parts.scheme != "wss":
-        return await trio.open_tcp_stream(address, parts.port or 80)
-    tcp = await trio.open_tcp_stream(address, parts.port or 443)
-    stream = trio.SSLStream(
-        tcp, ssl.create_default_context(), server_hostname=parts.hostname, https_compatible=True
-    )
-    try:
-        await stream.do_handshake()
-    except BaseException as error:
-        await trio.aclose_forcefully(stream)
-        if isinstance(error, trio.BrokenResourceError):
-            raise OSError("the TLS handshake failed") from error
-        raise
-    return stream
+def unreachable(url: str, error: BaseException | None = None) -> ServiceError:
+    """There is no way to that service; a certificate, or a proxy that says no, stays as it is."""
+    obstacle = obstacle_to(url, error)
+    kind = NoWayToService if obstacle.lasting else ServiceUnreachable
+    mend = obstacle.mend or "check VOICE_AGENT_URL and the network"
+    return kind(f"the Voice Agent API at {url} {obstacle.what}", mend)

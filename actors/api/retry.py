@@ -50,10 +50,10 @@ class RetryPolicy:
 
     random: Random
     resume: bool = True
-    _backoff: Backoff = field(default=Factory(lambda self: self._new_backoff(), takes_self=True), init=False)
-    _failing_since: float | None = field(default=None, init=False)
+    _backoff: Backoff = field(
+        default=Factory(lambda self: Backoff(self.random, START_WITHIN_S), takes_self=True), init=False
+    )
     _ready_at: float | None = field(default=None, init=False)
-    _ever_ready: bool = field(default=False, init=False)
     _kept_until: float = field(default=-math.inf, init=False)
     """Until when the dropped session may be asked for."""
     _asked: bool = field(default=False, init=False)
@@ -66,12 +66,12 @@ class RetryPolicy:
     def ready(self, now: float) -> None:
         """The service said `session.ready`."""
         self._ready_at = now
-        self._ever_ready = True
+        self._backoff.patience_s = GIVE_UP_AFTER_S
         self._asked, self._kept_until = False, -math.inf
 
     def ended(self) -> None:
         """The session was ended on purpose; that the settings are right is known for the next one."""
-        self._start_count()
+        self._backoff.well()
         self._ready_at = None
         self._asked, self._kept_until = False, -math.inf
 
@@ -81,30 +81,15 @@ class RetryPolicy:
         dropped = self._ready_at is not None
         if self._ready_at is not None:
             if now - self._ready_at >= STEADY_AFTER_S:
-                self._start_count()
+                self._backoff.well()
             self._ready_at = None
             if self.resume and failure.retry in (Retry.RESUME, Retry.LATER):
                 self._kept_until = now + RESUME_WITHIN_S
         if failure.retry is Retry.FRESH:
             self._kept_until = -math.inf
-        first = self._failing_since is None
-        if self._failing_since is None:
-            self._failing_since = now
-        if asked:
-            wait_s = 0.0  # if it was about the key, or the service is full, the fresh start is told so too
-        elif failure.retry is Retry.NEVER:
+        if failure.retry is Retry.NEVER and not asked:
             return None
-        elif first and (dropped or failure.retry is Retry.FRESH):
-            wait_s = 0.0
-        else:
-            wait_s = self._backoff.next_s()
-        patience_s = GIVE_UP_AFTER_S if self._ever_ready else START_WITHIN_S
-        if now + wait_s - self._failing_since > patience_s:
-            return None
-        return Next(wait_s, resume=now + wait_s <= self._kept_until)
-
-    def _start_count(self) -> None:
-        self._failing_since, self._backoff = None, self._new_backoff()
-
-    def _new_backoff(self) -> Backoff:
-        return Backoff(self.random, full_jitter=True)
+        # If a refused resume was about the key, or the service is full, the fresh start is told so, too.
+        at_once = asked or (not self._backoff.failing and (dropped or failure.retry is Retry.FRESH))
+        wait_s = self._backoff.next_s(now, at_once=at_once)
+        return None if wait_s is None else Next(wait_s, resume=now + wait_s <= self._kept_until)

@@ -2,7 +2,7 @@
 
 In: frames of the person's sound, orders to begin and to end, and messages that others want to be sent. Out:
 the service's events (to the controller, and those that concern tools to their runner) and what became of the
-connection (to the taps). Sound is sent only after `session.ready` and never faster than real time. The reader
+connection (to the taps). Sound is sent only after `session.ready`; it waits until then (`uplink`). The reader
 hands each event to a channel that never makes it wait, so an interruption is never behind a reply's sound.
 
 After an abnormal drop the session is asked for once, at the same address, at once. If it is refused, or may
@@ -32,9 +32,9 @@ from actors.api.call import Call
 from actors.api.connection import Connection, open_connection
 from actors.api.dialling import Dialer, dial, dial_again
 from actors.api.encoding import Encoding
-from actors.api.pace import Pace
 from actors.api.renewal import look_from
 from actors.api.retry import RetryPolicy
+from actors.api.uplink import Uplink
 from channels.bounded import Receiver, Sender
 from channels.happenings import (
     AskSent,
@@ -58,7 +58,6 @@ from channels.messages import (
     ToolEvent,
 )
 from channels.settings import ApiSettings
-from channels.sound import ms_of_bytes
 from channels.wire.events import (
     ReplyAudio,
     ReplyDone,
@@ -142,12 +141,22 @@ class ApiSession:
     _waiting: deque[ClientMessage] = field(factory=deque, init=False)
     """What was asked for while there was no connection, and has been looked at."""
     _encoding: Encoding = field(factory=Encoding, init=False)
-    _pace: Pace = field(factory=Pace, init=False)
+    _uplink: Uplink = field(
+        default=Factory(lambda self: Uplink(self.frames, self.taps), takes_self=True), init=False
+    )
 
     async def run(self) -> None:
         """Talks until the frames end, until cancelled, or until the service cannot be used any more."""
         self.taps.overhear(lambda happening: self._call.happened(happening, trio.current_time()))
-        async with self.frames, self.orders, self.requests, self.events, self.tool_events:
+        async with (
+            self.frames,
+            self.orders,
+            self.requests,
+            self.events,
+            self.tool_events,
+            trio.open_nursery() as nursery,
+        ):
+            nursery.start_soon(self._uplink.take)
             former = False
             async for order in self.orders:
                 if isinstance(order, BeginSession):
@@ -156,8 +165,9 @@ class ApiSession:
                         if former:
                             self._forget_requests()
                     if not await self._until_ended():
-                        return
+                        break
                     former = True
+            nursery.cancel_scope.cancel()
 
     async def _until_ended(self) -> bool:
         """Keeps up one session until it is ordered to end; False: the frames have ended."""
@@ -171,6 +181,7 @@ class ApiSession:
             return False
         self._policy.ended()
         self._forget_requests()
+        self._uplink.forget()
         self._call.in_flight.forget()
         self._call.broke(trio.current_time(), planned=True)
         self._tell(SessionOver())
@@ -307,15 +318,13 @@ class ApiSession:
         return failures[0] if failures else None
 
     async def _send_sound(self, connection: Connection) -> None:
-        async for frame in self.frames:
-            # Anew after each wait: it may have been told to slow down meanwhile.
-            while (at := self._pace.pass_at(trio.current_time())) > trio.current_time():  # noqa: ASYNC110
-                await trio.sleep_until(at)
+        async def put(pcm: bytes) -> None:
             try:
-                await connection.send(InputAudio(self._encoding.encode(frame.pcm)))
+                await connection.send(InputAudio(self._encoding.encode(pcm)))
             except ServiceError:
                 await trio.sleep_forever()  # the reader finds out why
-            self._pace.passed(trio.current_time(), ms_of_bytes(len(frame.pcm)))
+
+        await self._uplink.send(put)
 
     async def _send_requests(self, connection: Connection) -> None:
         async with trio.open_nursery() as nursery:
@@ -406,7 +415,7 @@ class ApiSession:
 
     def _tell_of_complaint(self, said: SessionFailed) -> None:
         if said.code.strip().lower() == "audio_rate_violation":
-            self._pace.slow_down(trio.current_time(), SLOWER_BY_MS)
+            self._uplink.pace.slow_down(trio.current_time(), SLOWER_BY_MS)
         failure = failure_of(said.code or "internal_error", said.message, param=said.param)
         if failure.retry is Retry.NEVER:
             code, message = one_line(said.code, 100), one_line(said.message, LONGEST_COMPLAINT)

@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 from urllib.parse import urlencode, urlsplit
 
-import h11
 import trio
 
-from actors.api.dialling import Dialer, host_header, unreachable
+from actors.api.dialling import Dialer, unreachable
+from channels.net.http import ask
 from channels.secret import Secret
 from channels.wire.failures import FAULT_MEND, KEY_MEND, KeyRefused, ServiceBusy, ServiceError, ServiceFault
 
@@ -41,6 +41,7 @@ async def mint_token(
 
     Raises:
         ServiceUnreachable: nobody answers.
+        NoWayToService: as when a socket is opened.
         KeyRefused: the service does not know the key.
         ServiceBusy: too many tokens were asked for.
         ServiceFault: what answers does not give tokens.
@@ -51,16 +52,18 @@ async def mint_token(
     try:
         stream = await dialer(url)
     except (OSError, UnicodeError, trio.BrokenResourceError) as error:
-        raise unreachable(url) from error
+        raise unreachable(url, error) from error
+    asked = urlsplit(url)._replace(path=token_path(url), query=urlencode(query)).geturl()
+    bearer = {"Authorization": f"Bearer {api_key.reveal()}"}
     async with stream:
         try:
-            status, body = await _get(stream, url, f"{token_path(url)}?{urlencode(query)}", api_key)
-        except (h11.ProtocolError, trio.BrokenResourceError):
-            raise ServiceFault(f"{urlsplit(url).hostname} gave no token: it hung up", FAULT_MEND) from None
-    if status != 200:
-        raise _refusal(url, status)
+            answer = await ask(stream, asked, bearer, largest=_LARGEST_ANSWER)
+        except OSError as error:
+            raise ServiceFault(f"{urlsplit(url).hostname} gave no token ({error})", FAULT_MEND) from None
+    if answer.status != 200:
+        raise _refusal(url, answer.status)
     try:
-        token = json.loads(body)["token"]
+        token = json.loads(answer.body)["token"]
         if not isinstance(token, str) or not token.isascii() or not token.isprintable() or not token:
             raise TypeError
     except (ValueError, KeyError, TypeError, RecursionError):
@@ -72,33 +75,6 @@ def token_path(url: str) -> str:
     """Where the service gives tokens: beside its websocket, which may be below the path of a gateway."""
     path = urlsplit(url).path.rstrip("/")
     return f"{path.removesuffix('/ws')}/token" if path.endswith("/ws") else f"{path}/v1/token"
-
-
-async def _get(stream: trio.abc.Stream, url: str, target: str, api_key: Secret) -> tuple[int, bytes]:
-    http = h11.Connection(h11.CLIENT)
-    headers = [
-        ("Host", host_header(url)),
-        ("Authorization", f"Bearer {api_key.reveal()}"),
-        ("Connection", "close"),
-    ]
-    request = h11.Request(method="GET", target=target, headers=headers)
-    await stream.send_all((http.send(request) or b"") + (http.send(h11.EndOfMessage()) or b""))
-    status, body = 0, bytearray()
-    while True:
-        event = http.next_event()
-        match event:
-            case h11.NEED_DATA:
-                http.receive_data(bytes(await stream.receive_some(16 * 2**10)))
-            case h11.Response(status_code=code):
-                status = code
-            case h11.Data(data=data):
-                body += data
-                if len(body) > _LARGEST_ANSWER:
-                    raise h11.RemoteProtocolError("an answer without end")
-            case h11.EndOfMessage():
-                return status, bytes(body)
-            case _:
-                pass
 
 
 def _refusal(url: str, status: int) -> ServiceError:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from attrs import field, frozen
 
-from actors.barge_in.floor import FloorState
+from actors.barge_in.floor import NAMED_WITHIN_S, FloorState
 from actors.barge_in.said import PersonTurn, words_of
 from actors.barge_in.table import LIVING, Life
 from channels.happenings import FloorHolder
@@ -147,6 +147,12 @@ class Conversation:
     def undecided(self) -> bool:
         """Whether there is a reply that the person may have interrupted in what they have finished saying."""
         return any(reply.began_at < self.floor.stopped_at for reply in self.living())
+
+    def person_speaks(self, now: float) -> bool:
+        """Whether somebody speaks, or just has, so that an interruption is theirs."""
+        floor = self.floor
+        heard = floor.sounding and not floor.noisy
+        return floor.holds or heard or self.turn.speaking or now - floor.stopped_at <= NAMED_WITHIN_S
 
     def answer_is_due(self) -> bool:
         """Whether the person has finished saying something, and waits. Their words may be still to come."""

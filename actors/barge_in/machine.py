@@ -26,6 +26,7 @@ from channels.happenings import (
     Interrupted,
     PersonSaid,
     ReplyBegan,
+    ReplyCutShort,
     ReplyEnded,
     ReplyOutcome,
     SessionConfigured,
@@ -43,6 +44,7 @@ from channels.messages import (
     ApiEvent,
     ConnectionBroke,
     Cut,
+    CutShort,
     Fill,
     Finish,
     Finished,
@@ -154,6 +156,8 @@ def step(conversation: Conversation, event: Event, now: float) -> Outcome:
             turn.note_played(reply_id, played_ms, audible)
         case Fill(pcm=pcm):
             turn.fill(pcm)
+        case CutShort(reply_id=reply_id, kept_ms=kept_ms):
+            turn.cut_short(reply_id, kept_ms)
         case Finished(reply_id=reply_id) if reply_id == conversation.filler:
             turn.change(filler=None)
         case Finished(reply_id=reply_id):
@@ -208,7 +212,7 @@ class _Step:
             self.change(turn=self.conversation.turn.begin(aside=conversation.has_voice()))
         self.happenings.append(TurnStarted(self.now, self.conversation.turn.number))
         if conversation.interruptible and conversation.floor.settings.on_speech_started == "cut":
-            self.signal_living(Signal.INTERRUPTED)
+            self.signal_living(Signal.INTERRUPTED, by_person=True)
             self.change(turn=self.conversation.turn.interrupt())
         if not self.conversation.speaks():
             self.change(floor=self.conversation.floor.trust())
@@ -421,25 +425,32 @@ class _Step:
                 over_it = reply.began_at < self.conversation.floor.stopped_at
                 if reply.life is Life.COMPLETE and reply.sounds and over_it:
                     self.change(turn=self.conversation.turn.interrupt())
-                    self.signal(reply_id, Signal.INTERRUPTED)
+                    self.signal(reply_id, Signal.INTERRUPTED, by_person=True)
 
-    def signal_living(self, signal: Signal) -> None:
+    def signal_living(self, signal: Signal, *, by_person: bool = False) -> None:
         for reply_id, reply in self.conversation.replies.items():
             if reply.life in LIVING:
-                self.signal(reply_id, signal)
+                self.signal(reply_id, signal, by_person=by_person)
 
     def interrupt(self, reply_id: str) -> None:
         """The service's decision about one reply."""
         reply = self.conversation.replies.get(reply_id)
+        by_person = self.conversation.person_speaks(self.now)
         if reply is not None and reply.living:
             self.change(floor=self.conversation.floor.trust(), turn=self.conversation.turn.interrupt())
-        self.signal(reply_id, Signal.INTERRUPTED)
+        self.signal(reply_id, Signal.INTERRUPTED, by_person=by_person)
         # The end of one reply, or of one long gone, decides nothing about a voice that is still held.
         if not self.conversation.speaks():
             self.signal_floor(FloorSignal.DECIDED)
 
     def signal(
-        self, reply_id: str, signal: Signal, *, sound: bytes = b"", finished: Finished | None = None
+        self,
+        reply_id: str,
+        signal: Signal,
+        *,
+        sound: bytes = b"",
+        finished: Finished | None = None,
+        by_person: bool = False,
     ) -> None:
         before = self.conversation.life(reply_id)
         if before is None and signal is Signal.FINISHED:
@@ -456,7 +467,7 @@ class _Step:
                 self.commands.append(Finish(reply_id))
             case Order.CUT:
                 self.commands.append(Cut(reply_id))
-                self.happenings.append(Interrupted(reply_id, self.now))
+                self.happenings.append(Interrupted(reply_id, self.now, by_person))
             case Order.DROP:
                 self.change(dropped_bytes=self.conversation.dropped_bytes + len(sound))
             case Order.NOTHING:
@@ -555,6 +566,13 @@ class _Step:
                 reply_id,
                 attrs.evolve(reply, audible=audible or reply.audible, words_told=max(told, reply.words_told)),
             )
+
+    def cut_short(self, reply_id: str, kept_ms: float) -> None:
+        """It is longer than what may wait: what is there is played, and no more of it is taken."""
+        mend = "ask for shorter replies in the system prompt"
+        self.happenings.append(ReplyCutShort(reply_id, round(kept_ms), mend))
+        if self.conversation.life(reply_id) is Life.ARRIVING:
+            self.signal(reply_id, Signal.LEFT_OPEN)
 
     def leave_session(self) -> None:
         """Whoever it was said to is gone: nobody interrupted, and nobody waits for an answer."""

@@ -49,7 +49,7 @@ class Signal(enum.Enum):
     """`reply.done{interrupted}` or `transcript.agent{interrupted: true}`: the service's decision. Or the
     answer to what was said over a reply that the service had done with."""
     LEFT_OPEN = "left open"
-    """Another reply began, or a fresh session, before `reply.done`."""
+    """Another reply began, or a fresh session, before `reply.done`; or it is longer than what is kept."""
     FINISHED = "finished"
     """The speaker is through with it."""
 

@@ -19,6 +19,7 @@ from channels.happenings import (
     AskGivenUp,
     AskSent,
     BystanderFailed,
+    CallBegan,
     CallEnded,
     FloorHolder,
     FloorPassed,
@@ -141,7 +142,11 @@ class CallLife:
         match deed:
             case Deed.BEGIN:
                 another = before is Phase.OVER or (before is Phase.EMPTY and life.is_fresh(now))
-                self.session.send_nowait(BeginSession(fresh=another))
+                self._begin(fresh=another)
+            case Deed.BEGIN_ANEW:
+                self.session.send_nowait(EndSession())
+                self.taps.publish(CallEnded("somebody else came"))
+                self._begin(fresh=True)
             case Deed.END:
                 self.session.send_nowait(EndSession())
                 self.taps.publish(CallEnded(_WHY[before]))
@@ -156,6 +161,11 @@ class CallLife:
             # People are gone also because the room is just being left.
             with contextlib.suppress(trio.BrokenResourceError):
                 self.departures.send_nowait(LeaveRoom(f"the call is over: {_WHY[before]}"))
+
+    def _begin(self, *, fresh: bool) -> None:
+        if fresh:
+            self.taps.publish(CallBegan())
+        self.session.send_nowait(BeginSession(fresh=fresh))
 
     def _become(self, life: Life) -> None:
         moved = life.next_time() != self.life.next_time()

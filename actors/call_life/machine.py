@@ -16,7 +16,8 @@ GOODBYE_WITHIN_S = 15.0
 
 
 REMEMBERED_S = 300.0
-"""Who comes back within this time (a reloaded page, a lost network) goes on with the same call."""
+"""Who comes back within this time (a reloaded page, a lost network) goes on with the same call. A call belongs to
+the identities that were in it: nobody else takes it up."""
 
 
 @frozen
@@ -49,8 +50,10 @@ class Life:
 
     def come(self, identity: str, now: float) -> tuple[Life, Deed]:
         """Somebody came."""
+        stranger = self.phase is Phase.ALONE and identity not in self.party
         here, party = self.people | {identity}, self.party | {identity}
-        return evolve(self, people=here, party=party).take(Signal.CAME, now)
+        signal = Signal.STRANGER_CAME if stranger else Signal.CAME
+        return evolve(self, people=here, party=party).take(signal, now)
 
     def go(self, identity: str, now: float) -> tuple[Life, Deed]:
         """Somebody left."""
@@ -81,7 +84,7 @@ class Life:
         """The call after a signal, and what is to be done."""
         phase, deed = TABLE[self.phase][signal]
         after = evolve(self, phase=phase)
-        if deed is Deed.BEGIN:
+        if deed in (Deed.BEGIN, Deed.BEGIN_ANEW):
             after = after._begun(now)
         elif deed is Deed.END:
             after = evolve(after, limit=math.inf, warning=math.inf, former=self.party, ended_at=now)

@@ -31,6 +31,8 @@ class Signal(enum.Enum):
     """What can happen."""
 
     CAME = "somebody came"
+    STRANGER_CAME = "somebody came who was not in this call"
+    """While those who were are away; else it is `CAME`."""
     EMPTIED = "the last one left"
     SIGN = "a sign of life"
     """The person made a sound or typed."""
@@ -45,6 +47,7 @@ class Deed(enum.Enum):
 
     NOTHING = "nothing"
     BEGIN = "begin a session"
+    BEGIN_ANEW = "end the session and begin another"
     END = "end the session"
     ASK = "ask whether anybody is there"
     SAY_GOODBYE = "say goodbye"
@@ -76,6 +79,7 @@ TABLE: Mapping[Phase, Mapping[Signal, tuple[Phase, Deed]]] = {
     Phase.ALONE: _row(
         Phase.ALONE,
         CAME=(Phase.TALKING, Deed.NOTHING),
+        STRANGER_CAME=(Phase.TALKING, Deed.BEGIN_ANEW),
         DEADLINE=(Phase.EMPTY, Deed.END),
         LIMIT=(Phase.EMPTY, Deed.END),
     ),

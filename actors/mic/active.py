@@ -20,15 +20,14 @@ from __future__ import annotations
 import math
 from collections import deque
 
-import numpy as np
 from attrs import define, field
 
-__all__ = ["LONGEST_WORD_S", "QUIET_DB", "SETTLES_S", "TAKES_OVER_S", "ActiveSpeaker", "level_db"]
+from channels.loudness import QUIET_DB, SILENCE_DB
+
+__all__ = ["LONGEST_WORD_S", "SETTLES_S", "TAKES_OVER_S", "ActiveSpeaker"]
 
 SPEAKS_DB = -35.0
 """Of full scale: LiveKit's active_level."""
-QUIET_DB = -45.0
-"""Below it a frame is a gap between words; rooms with a microphone of their own are seldom louder."""
 SHARE = 0.4
 """LiveKit's min_percentile: so much of the window has to be loud."""
 WINDOW_S = 0.4
@@ -38,15 +37,6 @@ SETTLES_S = 0.15
 TAKES_OVER_S = 1.5
 LOUDER_BY_DB = 3.0
 LONGEST_WORD_S = 1.0
-
-_SILENCE_DB = -120.0
-
-
-def level_db(pcm: bytes) -> float:
-    """How loud sound is: its RMS in dB of full scale, -120 for digital silence."""
-    samples = np.frombuffer(pcm, np.int16).astype(np.float32)
-    power = float(np.mean(samples * samples)) / 32768.0**2 if samples.size else 0.0
-    return max(_SILENCE_DB, 10 * math.log10(power)) if power > 0 else _SILENCE_DB
 
 
 @define
@@ -68,7 +58,7 @@ class _Level:
     def loudness_db(self) -> float:
         """The mean power of what is loud in it."""
         loud = [10 ** (db / 10) for _, db, _ in self.frames if db >= SPEAKS_DB]
-        return 10 * math.log10(sum(loud) / len(loud)) if loud else _SILENCE_DB
+        return 10 * math.log10(sum(loud) / len(loud)) if loud else SILENCE_DB
 
     def in_gap(self) -> bool:
         return not self.frames or self.frames[-1][1] < QUIET_DB

@@ -12,7 +12,7 @@ from collections import deque
 
 from attrs import define, field
 
-from actors.mic.active import QUIET_DB, level_db
+from channels.loudness import QUIET_DB, level_db
 from channels.messages import MicrophoneFrame
 
 __all__ = ["PRE_ROLL_MS", "Following"]

@@ -1,7 +1,7 @@
 """MicPump: the sound of whoever is listened to, on its way to the service.
 
-In: the audio tracks of the room. Out: 50 ms frames, to the service and to the onset detector, on channels
-that drop their oldest, so that live sound never queues up. Who is listened to is decided in `roster` and
+In: the audio tracks of the room. Out: 50 ms frames, each with the time at which it was heard, to the service
+and to the onset detector, on channels that never make it wait. Who is listened to is decided in `roster` and
 `active`, what one stream is made of several voices in `following` and `mixing`; all of them are pure. Here
 tracks are opened and closed, and frames moved.
 
@@ -25,17 +25,19 @@ import contextlib
 import trio
 from attrs import define, field
 
-from actors.mic.active import ActiveSpeaker, level_db
+from actors.mic.active import ActiveSpeaker
 from actors.mic.following import Following
 from actors.mic.level import Leveller
 from actors.mic.mixing import Mixing
 from actors.mic.roster import Roster
+from channels.arrival import ArrivalClock
 from channels.bounded import Receiver, Sender
 from channels.happenings import FloorHolder, FloorPassed, Happening, HeardBy, Taps
+from channels.loudness import level_db
 from channels.messages import MicrophoneFrame
 from channels.ports import AudioTrackGone, AudioTrackHeard, MicrophoneTrack, TrackEvent
 from channels.settings import LevelSettings, ListenMode, ListenSettings
-from channels.sound import bytes_of_ms
+from channels.sound import SAMPLE_BYTES, bytes_of_ms
 
 __all__ = ["FRAME_MS", "SILENCE_FOR_S", "MicPump"]
 
@@ -46,7 +48,7 @@ SILENCE_FOR_S = 10.0
 """Silence goes on for so long after the last sound: well beyond the 3 s after which a turn is over."""
 
 _PATIENCE_S = 0.2
-"""A frame that is this late is replaced by silence: as much as the channel to the service holds."""
+"""A frame that is this late is replaced by silence; if it comes after all, the session makes up for it."""
 
 _FRAME_S = FRAME_MS / 1000
 _SILENCE = bytes(bytes_of_ms(FRAME_MS))
@@ -159,22 +161,25 @@ class MicPump:
     async def _listen(self, track: MicrophoneTrack, scope: trio.CancelScope, nursery: trio.Nursery) -> None:
         # A microphone's own: another one of the same person is another distance from them.
         leveller = Leveller(self.level.most_gain) if self.level.most_gain > 1 else None
+        clock = ArrivalClock()
         with scope:
             async with track.frames(FRAME_MS) as frames:
                 async for pcm in frames:
                     # One that is being closed may still have a frame ready, and not of its own.
                     if self._open.get(track.sid) is scope:
-                        self._take(track, self._levelled(leveller, pcm))
+                        at = clock.heard(len(pcm) // SAMPLE_BYTES, trio.current_time())
+                        self._take(track, self._levelled(leveller, pcm, at))
         if self._open.get(track.sid) is scope:  # it ended by itself
             self._open.pop(track.sid)
             self._went(track.sid)
             self._arrange(nursery)
             self._waiting.deadline = self._roster.due_at
 
-    def _levelled(self, leveller: Leveller | None, pcm: bytes) -> MicrophoneFrame:
+    def _levelled(self, leveller: Leveller | None, pcm: bytes, at: float) -> MicrophoneFrame:
         if leveller is None:
-            return MicrophoneFrame(pcm)
-        return MicrophoneFrame(leveller.feed(pcm, agent_audible=self._agent_audible), untouched=pcm)
+            return MicrophoneFrame(pcm, at=at)
+        levelled = leveller.feed(pcm, agent_audible=self._agent_audible)
+        return MicrophoneFrame(levelled, untouched=pcm, at=at)
 
     async def _follow_agent(self, happenings: Receiver[Happening]) -> None:
         async for happening in happenings:
@@ -182,13 +187,12 @@ class MicPump:
                 self._agent_audible = happening.holder is FloorHolder.AGENT
 
     def _take(self, track: MicrophoneTrack, frame: MicrophoneFrame) -> None:
-        now = trio.current_time()
         db = level_db(frame.untouched)
         match self.settings.mode:
             case ListenMode.FIRST | ListenMode.IDENTITY:
                 self._send_sound(frame)
             case ListenMode.ACTIVE:
-                turn = self._speaker.take(track.identity, db, _FRAME_S, self._roster.turn, now)
+                turn = self._speaker.take(track.identity, db, _FRAME_S, self._roster.turn, frame.at)
                 following = self._following.take(track.sid, frame)
                 if following is not None:
                     self._send_sound(following)
@@ -198,7 +202,7 @@ class MicPump:
             case ListenMode.MIX:
                 self._mixing.take(track.sid, frame.pcm)
                 self._mixing_untouched.take(track.sid, frame.untouched)
-                self._loudest = self._speaker.take(track.identity, db, _FRAME_S, self._loudest, now)
+                self._loudest = self._speaker.take(track.identity, db, _FRAME_S, self._loudest, frame.at)
                 self._tell()
                 self._note_sound()
 
@@ -222,7 +226,9 @@ class MicPump:
             await self._sounding.wait()
             due = trio.current_time()
             while trio.current_time() < self._sounded_at + SILENCE_FOR_S:
-                self._send(MicrophoneFrame(self._mixing.mix(), untouched=self._mixing_untouched.mix()))
+                mixed, untouched = self._mixing.mix(), self._mixing_untouched.mix()
+                # The newest in it came when it was mixed; who is in it lags by a frame or so (`mixing`).
+                self._send(MicrophoneFrame(mixed, untouched=untouched, at=trio.current_time()))
                 # After a stall of this machine the voices' own buffers have kept what is worth keeping.
                 due = max(due + _FRAME_S, trio.current_time() - _FRAME_S)
                 await trio.sleep_until(due)
@@ -236,7 +242,7 @@ class MicPump:
             while (now := trio.current_time()) < self._sounded_at + SILENCE_FOR_S:
                 due = max(self._sounded_at + _PATIENCE_S, silent_at + _FRAME_S)
                 if now >= due:
-                    self._send(MicrophoneFrame(_SILENCE))
+                    self._send(MicrophoneFrame(_SILENCE, at=now))
                     silent_at = due
                 else:
                     await trio.sleep_until(due)

@@ -1,10 +1,10 @@
 """OnsetDetector: when the person makes a sound, as their microphone has it.
 
 In: the same 50 ms frames that go to the service, and what the speaker plays. Out: `SoundStarted` and
-`SoundStopped`, with the times of the sound itself rather than of the decision. A voice activity detector
-judges; where the microphone hears the agent's own voice, it judges what an echo canceller leaves. The
-controller holds the voice for what is told here, the taps measure with it; nothing waits for it, and without
-it the conversation goes on, decided by the service alone.
+`SoundStopped`, with the times at which the sound was heard, however late it was brought here and decided. A
+voice activity detector judges; where the microphone hears the agent's own voice, it judges what an echo
+canceller leaves. The controller holds the voice for what is told here, the taps measure with it; nothing
+waits for it, and without it the conversation goes on, decided by the service alone.
 
 It judges the sound as it came. A canceller changes the person's voice, and the service is made to hear it
 without; the level that the service needs helps here nobody: measured (`bench.level`), no onset is noticed
@@ -21,8 +21,9 @@ import trio
 from attrs import define, field
 
 from actors.onset.echo import EchoWatch
-from actors.onset.played import ArrivalClock, PlayedSound
+from actors.onset.played import PlayedSound
 from actors.onset.sounds import Onsets
+from channels.arrival import ArrivalClock
 from channels.bounded import Receiver, Sender
 from channels.happenings import SoundStarted, SoundStopped, Taps
 from channels.messages import MicrophoneFrame, Sounding
@@ -83,27 +84,26 @@ class OnsetDetector:
             onsets = Onsets(self.window_ms, self.settings)
             unjudged_ms = 0.0
             async for frame in self.frames:
-                now = trio.current_time()
-                self.taps.saw(now, self.frames.channel.name, frame)
+                self.taps.saw(frame.at, self.frames.channel.name, frame)
                 pcm = frame.untouched
                 if self.canceller is not None:
-                    pcm = self._without_echo(self.canceller, pcm, now, person=onsets.sounding)
+                    pcm = self._without_echo(self.canceller, pcm, frame.at, person=onsets.sounding)
                 unjudged_ms += ms_of_bytes(len(pcm))
                 for window in judge.feed(pcm):
                     unjudged_ms -= self.window_ms
-                    happening = onsets.take(window.probability, now - unjudged_ms / 1000)
+                    happening = onsets.take(window.probability, frame.at - unjudged_ms / 1000)
                     if happening is not None:
                         self.taps.publish(happening)
                         self.sounds.send_nowait(happening)
 
-    def _without_echo(self, canceller: EchoCanceller, heard: bytes, now: float, *, person: bool) -> bytes:
+    def _without_echo(self, canceller: EchoCanceller, heard: bytes, at: float, *, person: bool) -> bytes:
         try:
             while True:
                 self._played.take(self.playing.receive_nowait())
         except (trio.WouldBlock, trio.EndOfChannel):
             pass
         samples = len(heard) // SAMPLE_BYTES
-        ended_at = self._clock.take(samples, now)
+        ended_at = self._clock.take(samples, at)
         played = self._played.before(ended_at - SHORTEST_WAY_S, samples)
         self._watch.take(played, heard, person=person)
         # Also while there is no echo: the canceller has to know the sound that one may come from.

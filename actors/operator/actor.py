@@ -210,7 +210,8 @@ def _not_done(why: str) -> dict[str, Any]:
 
 def _compact(statistics: ChannelStatistics) -> dict[str, Any]:
     # What a unit is and what the rule is, whoever draws the graph knows from the wiring.
-    return attrs.asdict(statistics, filter=attrs.filters.exclude("unit", "full"))
+    told = attrs.asdict(statistics, filter=attrs.filters.exclude("unit", "full"))
+    return {name: value for name, value in told.items() if value is not None}
 
 
 def _within(line: str, before: Sequence[str]) -> str:

@@ -11,6 +11,7 @@ room cleanly; all that hangs on it ends when its channels do.
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from random import Random
@@ -69,6 +70,9 @@ _REJOIN_FOR_S = 60.0
 
 _STEADY_AFTER_S = 10.0
 """A room that keeps the agent for less has not come back: joining it again and again helps nobody."""
+
+_EMPTY_ROOM_WAITS_S = 30.0
+"""At most, before a room is opened again that the server closes as soon as it is empty (`empty_timeout`)."""
 
 _ENDED = {
     WhyLeft.CLOSED: ("the room was closed", "start the agent again to open it anew"),
@@ -166,8 +170,11 @@ class RoomActor:
                 nursery.cancel_scope.cancel()
 
     async def _stay_on(self) -> None:
+        lost = Backoff(self.random, _REJOIN_FOR_S)
+        # A server that closes empty rooms at once is well: whoever comes later needs the agent, too.
+        emptied = Backoff(self.random, math.inf, longest_s=_EMPTY_ROOM_WAITS_S)
         await self._stay(rejoined=False)
-        lost_at, backoff = trio.current_time(), Backoff(self.random)
+        lost.next_s(trio.current_time(), at_once=True)
         while True:
             joining_at = trio.current_time()
             unreachable: RoomUnreachable | None = None
@@ -179,15 +186,19 @@ class RoomActor:
             now = trio.current_time()
             steady = why is not None and now - joining_at >= _STEADY_AFTER_S
             if steady or why is WhyLeft.EMPTY:
-                lost_at, backoff = now, Backoff(self.random)
+                lost.well()
+                lost.next_s(now, at_once=True)
+            if steady:
+                emptied.well()
                 continue
-            wait_s = backoff.next_s()
-            if now + wait_s - lost_at > _REJOIN_FOR_S:
+            wait_s = (emptied if why is WhyLeft.EMPTY else lost).next_s(now)
+            if wait_s is None:
                 raise RoomUnreachable(
                     f"LiveKit at {self.settings.url} went away and did not come back",
                     "start the agent again when it runs",
                 ) from unreachable
-            self.taps.publish(RoomLost(f"cannot join yet, next try in {wait_s:.1f} s"))
+            if why is not WhyLeft.EMPTY:
+                self.taps.publish(RoomLost(f"cannot join yet, next try in {wait_s:.1f} s"))
             await trio.sleep(wait_s)
 
     async def _stay(self, *, rejoined: bool) -> WhyLeft:

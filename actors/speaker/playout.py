@@ -5,6 +5,10 @@ in the room's queue as well, which drains in real time. So what has been played 
 what was given to the queue less what cannot have left it yet. Emptying the queue, for a cut or a hold,
 only moves places back: nothing that is still to be heard can be lost.
 
+A voice neither stops nor goes on with a click. What was to come next in the emptied queue is given to it once
+more, falling to silence; a voice that goes on rises out of silence at the place where it fell. So each sample
+of that place is heard twice, with weights that add up to one, and counted once, when the voice goes on.
+
 Times are seconds on whatever clock the caller reads; places are bytes of PCM16 mono 24 kHz from a reply's
 first sample.
 """
@@ -17,8 +21,7 @@ from collections import deque
 
 from attrs import define, evolve, field, frozen
 
-from channels.errors import BacklogOverflow
-from channels.messages import Finished, Playing, SpeakerReport
+from channels.messages import CutShort, Finished, Playing, SpeakerReport
 from channels.sound import SAMPLE_BYTES, bytes_of_ms, ms_of_bytes
 
 __all__ = ["AUDIBLE", "FADE_MS", "FRAME_MS", "LEAD_MS", "LONGEST_BACKLOG_MS", "Frame", "Playout"]
@@ -30,13 +33,16 @@ LEAD_MS = 40
 """A reply starts when this much of it is here, so that sound which comes in real time does not stutter."""
 
 FADE_MS = 10
-"""A held voice fades over one step of the SDK: long enough not to click, too short to be heard as sound."""
+"""A voice falls and rises over one step of the SDK: too long to click, too short to be heard as sound."""
 
 FARTHEST_BACK_MS = 1500
 """A held voice goes back to the beginning of its word, and no word is longer than this."""
 
 LONGEST_BACKLOG_MS = 10 * 60 * 1000
-"""Ten minutes of sound, 29 MB: no spoken reply is that long, and beyond it something is wrong."""
+"""Ten minutes of sound, 29 MB: no spoken reply is that long. What comes beyond it is not kept."""
+
+KEPT_MS = 10_000
+"""So much of what was played is kept: a voice goes back by `FARTHEST_BACK_MS` and by what was queued."""
 
 AUDIBLE = 300
 """Of 32767, -41 dB: the silence that replies begin with is digital or nearly so; speech is far louder."""
@@ -51,31 +57,55 @@ class Frame:
 
     reply_id: str
     pcm: bytes
+    rises: bool = False
+    """It begins in silence."""
+    falls: bool = False
+    """It ends in silence, and takes no place in its reply."""
 
     def padded(self) -> bytes:
-        """The sound, with silence up to a whole step of the SDK."""
-        return self.pcm + bytes(-len(self.pcm) % _STEP_BYTES)
+        """The sound as it is heard, with silence up to a whole step of the SDK."""
+        pcm = _rising(self.pcm) if self.rises else self.pcm
+        pcm = _falling(pcm) if self.falls else pcm
+        return pcm + bytes(-len(pcm) % _STEP_BYTES)
 
 
 @frozen
 class _InQueue:
-    reply_id: str
+    frame: Frame
     begin: int
     end: int
     starts_at: float = math.inf
     """Infinity until it has landed there."""
     ends_at: float = math.inf
 
+    @property
+    def reply_id(self) -> str:
+        return self.frame.reply_id
+
+    def sounds(self, now: float) -> bool:
+        """Whether it is being heard at `now`."""
+        return self.starts_at <= now < self.ends_at
+
+    def still_to_come(self, now: float) -> bytes:
+        """What of it has not left the queue by `now`, as it would be heard."""
+        length = len(self.frame.pcm) // SAMPLE_BYTES * SAMPLE_BYTES
+        return self.frame.padded()[min(length, _bytes_since(self.starts_at, now)) : length]
+
     def left(self, now: float) -> int:
         """The place up to which it has left the queue by `now`, in whole samples."""
         if now >= self.ends_at:
             return self.end
-        return min(self.end, self.begin + bytes_of_ms(max(0.0, now - self.starts_at) * 1000))
+        return min(self.end, self.begin + _bytes_since(self.starts_at, now))
 
 
 @define
 class _Reply:
     sound: bytearray = field(factory=bytearray)
+    """What is kept of it."""
+    gone: int = 0
+    """The place where that begins: what was played long before is not kept."""
+    full: bool = False
+    """More came than can be kept: the rest of it is left out."""
     given: int = 0
     """Up to where it went into the room's queue."""
     played: int = 0
@@ -91,7 +121,18 @@ class _Reply:
     """Nothing of it is meant to be in the queue: it has not begun, or it was held."""
 
     def waiting(self) -> int:
-        return len(self.sound) - self.given
+        return self.gone + len(self.sound) - self.given
+
+    def between(self, begin: int, end: int) -> bytes:
+        """The sound from one place to another."""
+        return bytes(self.sound[max(0, begin - self.gone) : max(0, end - self.gone)])
+
+    def forget(self) -> None:
+        """Lets go of what was played long ago."""
+        over = self.played - self.gone - bytes_of_ms(KEPT_MS)
+        if over > bytes_of_ms(KEPT_MS):
+            del self.sound[:over]
+            self.gone += over
 
     def exhausted(self) -> bool:
         return self.finished and self.waiting() < SAMPLE_BYTES
@@ -119,23 +160,29 @@ class Playout:
     queue_ms: int
     held: bool = field(default=False, init=False)
     _fade: Frame | None = field(default=None, init=False)
+    """What is to be heard next, whoever may speak: the end of what was just taken back."""
+    _fade_until: float = field(default=float("-inf"), init=False)
+    """Later, it would be a sound of its own."""
+    _rises: bool = field(default=False, init=False)
+    """The voice was silent in the middle of a reply."""
     _replies: dict[str, _Reply] = field(factory=dict, init=False)
     _queue: deque[_InQueue] = field(factory=deque, init=False)
     _dry_at: float = field(default=float("-inf"), init=False)
     """When the room's queue has nothing more to play."""
 
-    def play(self, reply_id: str, pcm: bytes) -> None:
+    def play(self, reply_id: str, pcm: bytes) -> CutShort | None:
         """Appends sound to a reply.
 
-        Raises:
-            BacklogOverflow: what waits is longer than `LONGEST_BACKLOG_MS`.
+        Returns:
+            That the reply is longer than what may wait, once: it ends where there was no more room.
         """
-        self._replies.setdefault(reply_id, _Reply()).sound += pcm
-        if self.backlog_ms() > LONGEST_BACKLOG_MS:
-            raise BacklogOverflow(
-                f"the service is {LONGEST_BACKLOG_MS // 60_000} minutes of sound ahead of what was played",
-                "ask for shorter replies in the system prompt",
-            )
+        reply = self._replies.setdefault(reply_id, _Reply())
+        if reply.full:
+            return None
+        room = bytes_of_ms(LONGEST_BACKLOG_MS) - sum(each.waiting() for each in self._replies.values())
+        reply.sound += pcm[: max(0, room)]
+        reply.full = len(pcm) > room
+        return CutShort(reply_id, ms_of_bytes(reply.given + reply.waiting())) if reply.full else None
 
     def finish(self, reply_id: str) -> None:
         """No more sound of this reply is expected."""
@@ -147,11 +194,12 @@ class Playout:
         Returns:
             Whether the room's queue must be emptied at once, and how much of the reply was played.
         """
-        lies_in_queue = any(item.reply_id == reply_id and item.ends_at > now for item in self._queue)
+        in_queue = [item for item in self._queue if item.ends_at > now]
+        lies_in_queue = any(item.reply_id == reply_id and not item.frame.falls for item in in_queue)
         if lies_in_queue:
             self._take_back(now)
-        if self._fade is not None and self._fade.reply_id == reply_id:
-            self._fade = None
+            # Whoever is heard before it goes on where they were.
+            self._fall(in_queue[0], now, unless=in_queue[0].reply_id != reply_id)
         reply = self._replies.pop(reply_id, _Reply())
         return lies_in_queue, reply.end(reply_id)
 
@@ -165,24 +213,20 @@ class Playout:
             return False
         self.held = True
         in_queue = [item for item in self._queue if item.ends_at > now]
-        if not in_queue:
+        if all(item.frame.falls for item in in_queue):
             return False
         self._take_back(now)
-        reply_id = in_queue[0].reply_id
-        reply = self._replies[reply_id]
-        if in_queue[0].starts_at <= now and reply.waiting() >= SAMPLE_BYTES:
-            rest = bytes(reply.sound[reply.given : reply.given + bytes_of_ms(FADE_MS)])
-            self._fade = Frame(reply_id, _faded(rest))
+        self._fall(in_queue[0], now)
         return True
 
     def resume(self, reply_id: str | None, from_ms: float) -> None:
         """Goes on, a little before the place where a reply was held if that is asked for."""
-        self.held, self._fade = False, None
+        self.held, self._rises = False, True
         reply = self._replies.get(reply_id) if reply_id is not None else None
         if reply is not None:
             back = reply.given - min(bytes_of_ms(max(0.0, from_ms)), reply.given)
             if back <= bytes_of_ms(FARTHEST_BACK_MS):
-                reply.given -= back
+                reply.given = max(reply.gone, reply.given - back)
 
     def settle(self, now: float) -> list[SpeakerReport]:
         """What has been played by `now`, and which replies are through."""
@@ -192,6 +236,7 @@ class Playout:
             reply = self._replies.get(item.reply_id)
             if reply is not None:
                 reply.played = max(reply.played, item.end)
+                reply.forget()
                 reports.append(reply.progress(item.reply_id))
         in_queue = {item.reply_id for item in self._queue}
         for reply_id, reply in list(self._replies.items()):
@@ -205,9 +250,12 @@ class Playout:
 
         `landed` must follow before the next one is asked for.
         """
-        if self.held:
-            return self._give_fade()
-        head = self._head()
+        if self._fade is not None:
+            fade, self._fade = self._fade, None
+            if now <= self._fade_until:
+                self._queue.append(_InQueue(fade, 0, 0))
+                return fade
+        head = None if self.held else self._head()
         if head is None or now < self._room_at():
             return None
         reply_id, reply = head
@@ -218,12 +266,20 @@ class Playout:
             reply.underruns += 1
         return self._give(reply_id, reply)
 
-    def landed(self, frame: Frame, now: float) -> None:
-        """The frame lies in the room's queue: only then does it begin to be played."""
+    def landed(self, frame: Frame, now: float) -> bool:
+        """The frame lies in the room's queue: only then does it begin to be played.
+
+        Returns:
+            False if it comes too late to be heard, and the room's queue must be emptied of it.
+        """
+        if frame.falls and now > self._fade_until:
+            self._queue.pop()
+            return False
         starts_at = max(now, self._dry_at)
         self._dry_at = starts_at + ms_of_bytes(len(frame.padded())) / 1000
         if self._queue and self._queue[-1].starts_at == math.inf:
             self._queue.append(evolve(self._queue.pop(), starts_at=starts_at, ends_at=self._dry_at))
+        return True
 
     def next_change(self, now: float) -> float | None:
         """When to look again even if nothing new comes; None: only when something does."""
@@ -253,20 +309,13 @@ class Playout:
         reply.under_way, reply.resting = True, False
         begin = reply.given
         length = min(bytes_of_ms(FRAME_MS), reply.waiting() // SAMPLE_BYTES * SAMPLE_BYTES)
-        frame = Frame(reply_id, bytes(reply.sound[begin : begin + length]))
+        frame = Frame(reply_id, reply.between(begin, begin + length), rises=self._rises and begin > 0)
+        self._rises = False
         if reply.audible_from is None and (offset := _first_audible(frame.pcm)) is not None:
             reply.audible_from = begin + offset
         reply.given = begin + length
-        self._queue.append(_InQueue(reply_id, begin, reply.given))
+        self._queue.append(_InQueue(frame, begin, reply.given))
         return frame
-
-    def _give_fade(self) -> Frame | None:
-        fade, self._fade = self._fade, None
-        if fade is not None:
-            # It takes time in the queue and no place in the reply: what fades is heard again, in full.
-            place = self._replies[fade.reply_id].given
-            self._queue.append(_InQueue(fade.reply_id, place, place))
-        return fade
 
     def _head(self) -> tuple[str, _Reply] | None:
         # Replies follow one another: the controller finishes one before it lets the next begin.
@@ -287,6 +336,20 @@ class Playout:
         self._queue.clear()
         self._dry_at = now
 
+    def _fall(self, item: _InQueue, now: float, *, unless: bool = False) -> None:
+        """What was being heard when it was taken back is not to end in a click."""
+        if not item.sounds(now):
+            return
+        rest = item.still_to_come(now)
+        if not item.frame.falls:
+            if unless:
+                return
+            reply = self._replies[item.reply_id]
+            rest = (rest + reply.between(item.end, item.end + bytes_of_ms(FADE_MS)))[: bytes_of_ms(FADE_MS)]
+        if len(rest) >= SAMPLE_BYTES:
+            self._fade = Frame(item.reply_id, rest, falls=True)
+            self._fade_until = now + FADE_MS / 1000
+
 
 def _first_audible(pcm: bytes) -> int | None:
     """Bytes before the first sample that a person could hear."""
@@ -295,7 +358,20 @@ def _first_audible(pcm: bytes) -> int | None:
     )
 
 
-def _faded(pcm: bytes) -> bytes:
+def _bytes_since(begin: float, now: float) -> int:
+    # A hair is added so that 20 ms are 20 ms of sound whatever floats do.
+    return bytes_of_ms(max(0.0, now - begin) * 1000 + 1e-6)
+
+
+def _rising(pcm: bytes) -> bytes:
+    """The sound out of silence, within the length of a fade."""
+    faded = min(len(pcm), bytes_of_ms(FADE_MS)) // SAMPLE_BYTES * SAMPLE_BYTES
+    samples = memoryview(pcm[:faded]).cast("h")
+    rising = array("h", [sample * (at + 1) // len(samples) for at, sample in enumerate(samples)])
+    return rising.tobytes() + pcm[faded:]
+
+
+def _falling(pcm: bytes) -> bytes:
     """The sound, from its own loudness to silence."""
     samples = memoryview(pcm[: len(pcm) // SAMPLE_BYTES * SAMPLE_BYTES]).cast("h")
     count = len(samples)

@@ -1,8 +1,8 @@
 """SpeakerPump: plays what the controller wants to be heard, and tells it what was.
 
-In: `Play`, `Finish`, `Cut`, `Hold`, `Resume`. Out: `Playing` and `Finished` reports, `Sounding` for whoever
-must know an echo, and sound through the `Loudspeaker` port. The account is `playout.Playout`; this actor
-reads the clock, gives frames to the port while its queue has room, and empties it when something is cut. It
+In: `Play`, `Finish`, `Cut`, `Hold`, `Resume`. Out: `Playing`, `Finished` and `CutShort` reports, `Sounding`
+for whoever must know an echo, and sound through the `Loudspeaker` port. The account is `playout.Playout`; this
+actor reads the clock, gives frames to the port while its queue has room, and empties it when something is cut. It
 never lets a capture wait for room, and when a cut falls into a capture that is under way it empties the queue
 once more, since that frame may have landed after the first time. Cancelled, it falls silent at once.
 """
@@ -31,7 +31,6 @@ class SpeakerPump:
 
     Raises (from `run`):
         EdgeFault: the room takes no sound.
-        BacklogOverflow: the service sends without end.
     """
 
     settings: SpeakerSettings
@@ -67,7 +66,9 @@ class SpeakerPump:
     def _obey(self, command: SpeakerCommand) -> None:
         match command:
             case Play(reply_id=reply_id, pcm=pcm):
-                self.playout.play(reply_id, pcm)
+                cut_short = self.playout.play(reply_id, pcm)
+                if cut_short is not None:
+                    self.reports.send_nowait(cut_short)
             case Finish(reply_id=reply_id):
                 self.playout.finish(reply_id)
             case Cut(reply_id=reply_id):
@@ -103,8 +104,7 @@ class SpeakerPump:
         clears = self._clears
         await self.loudspeaker.capture(frame.padded())
         now = trio.current_time()
-        if self._clears == clears:
-            self.playout.landed(frame, now)
+        if self._clears == clears and self.playout.landed(frame, now):
             sound = frame.padded()
             self._tell(Sounding(now + (self.playout.queued_ms(now) - ms_of_bytes(len(sound))) / 1000, sound))
         else:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 from typing import Any
 from urllib.parse import urlsplit
 
 import attrs
 
+from channels.net.proxies import is_loopback
 from channels.settings.rules import Malformed, shown
 
 __all__ = ["Address"]
@@ -33,7 +33,7 @@ class Address:
         scheme, host = _split(address)
         if scheme not in (("ws", "wss", "http", "https") if self.web_too else ("ws", "wss")):
             raise Malformed(f"is not a ws:// or wss:// address (found {_shown_address(address)})")
-        if self.carries_key and scheme == "ws" and not _is_loopback(host):
+        if self.carries_key and scheme == "ws" and not is_loopback(host):
             raise Malformed(
                 "would send the key unencrypted over ws:// to another machine "
                 f"(found {_shown_address(address)})"
@@ -68,12 +68,3 @@ def _shown_address(address: str) -> str:
         return f"{len(address)} characters with an @"
     address = address.split("?")[0].split("#")[0]
     return repr(address if len(address) <= 80 else address[:77] + "…")
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -21,6 +21,7 @@ __all__ = [
     "ConnectionLost",
     "KeyRefused",
     "MessageRefused",
+    "NoWayToService",
     "RenewalDue",
     "Retry",
     "ServiceBusy",
@@ -98,6 +99,10 @@ class ServiceUnreachable(ServiceError):
     """Nobody answers at the service's address."""
 
     retry = Retry.LATER
+
+
+class NoWayToService(ServiceError):
+    """The certificate is not trusted, or a proxy lets nobody through: trying again changes nothing."""
 
 
 class ConnectionLost(ServiceError):

@@ -6,11 +6,8 @@ One HTTP request each, none of which costs anything. Both answer with a `Date`, 
 from __future__ import annotations
 
 import contextlib
-import http.client
 import json
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Mapping
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
@@ -23,12 +20,16 @@ from livekit import api
 
 from actors.api.token import token_path
 from actors.room.actor import AGENT_IDENTITY, mint_agent_token, mint_token
+from channels.errors import VoiceAgentError
+from channels.net.dialling import obstacle_to, open_stream
+from channels.net.http import ask as request
 from channels.secret import Secret
 from channels.settings import ApiSettings, LiveKitSettings
 from commands.check.finding import Colour, Finding
 
 __all__ = [
     "Answer",
+    "NoAnswer",
     "ask",
     "ask_livekit",
     "check_api_key",
@@ -44,6 +45,10 @@ SKEW_TOO_LARGE_S = 60.0
 _TOKEN_LIFE = timedelta(minutes=1)
 
 
+class NoAnswer(VoiceAgentError):
+    """A server does not answer; a `mend` that is empty knows nothing better than the address."""
+
+
 @attrs.frozen
 class Answer:
     """What a server answered."""
@@ -55,53 +60,36 @@ class Answer:
     took_s: float
 
 
-class _AsItCame(urllib.request.HTTPErrorProcessor):
-    """Takes every answer as it is. A redirect is not followed: the key is with the request."""
-
-    def http_response(
-        self, request: urllib.request.Request, response: http.client.HTTPResponse
-    ) -> http.client.HTTPResponse:
-        """As it came."""
-        return response
-
-    https_response = http_response
-
-
-_OPENER = urllib.request.build_opener(_AsItCame)
-_LARGEST_ANSWER = 100_000
-"""Bytes."""
-
-
 async def ask(url: str, bearer: Secret, *, body: bytes | None = None) -> Answer:
-    """One request; with a body it is a POST of JSON.
+    """One request, on the way that a call goes; with a body it is a POST of JSON. No redirect is followed.
 
     Raises:
-        OSError: nobody answers, or not in HTTP.
+        NoAnswer: nobody answers, or not in HTTP.
     """
-    request = urllib.request.Request(  # noqa: S310 - the scheme was checked with the setting
-        url,
-        data=body,
-        headers={"Authorization": f"Bearer {bearer.reveal()}", "Content-Type": "application/json"},
-    )
-    return await trio.to_thread.run_sync(_ask, request, abandon_on_cancel=True)
+    headers = {"Authorization": f"Bearer {bearer.reveal()}", "Content-Type": "application/json"}
+    began, clock = trio.current_time(), time.time()
+    with trio.move_on_after(ANSWERS_WITHIN_S):
+        try:
+            stream = await open_stream(url)
+        except (OSError, UnicodeError) as error:
+            obstacle = obstacle_to(url, error)
+            raise NoAnswer(f"does not answer: it {obstacle.what}", obstacle.mend or "") from None
+        async with stream:
+            try:
+                answer = await request(stream, url, headers, body)
+            except OSError as error:
+                raise NoAnswer(f"does not answer ({error})", "") from None
+        took = trio.current_time() - began
+        return Answer(answer.status, answer.body, _skew(answer.headers.get("date", ""), clock, took), took)
+    raise NoAnswer(f"does not answer within {ANSWERS_WITHIN_S:.0f} s", obstacle_to(url, None).mend or "")
 
 
-def _ask(request: urllib.request.Request) -> Answer:
-    began, clock = time.perf_counter(), time.time()
-    try:
-        with _OPENER.open(request, timeout=ANSWERS_WITHIN_S) as response:
-            status, content, date = response.status, response.read(_LARGEST_ANSWER), response.headers["Date"]
-    except http.client.HTTPException as error:
-        raise OSError(f"what answers does not speak HTTP ({type(error).__name__})") from None
-    except urllib.error.URLError as error:
-        raise OSError(str(error.reason)) from None
-    took = time.perf_counter() - began
-    skew = None
+def _skew(date: str, clock: float, took: float) -> float | None:
     # What is no date tells nothing.
     with contextlib.suppress(ValueError, TypeError, OverflowError, OSError):
         # The server's clock is cut to whole seconds, and was read somewhere in the middle.
-        skew = clock + took / 2 - (parsedate_to_datetime(date[:100]).timestamp() + 0.5)
-    return Answer(status, content, skew, took)
+        return clock + took / 2 - (parsedate_to_datetime(date[:100]).timestamp() + 0.5)
+    return None
 
 
 async def ask_livekit(
@@ -110,7 +98,7 @@ async def ask_livekit(
     """One request to LiveKit's room service, with a token that has these grants.
 
     Raises:
-        OSError: nobody answers, or not in HTTP.
+        NoAnswer: nobody answers, or not in HTTP.
     """
     token = api.AccessToken(settings.api_key, settings.api_secret.reveal()).with_ttl(_TOKEN_LIFE)
     path = f"{urlsplit(settings.url).path.rstrip('/')}/twirp/livekit.RoomService/{method}"
@@ -129,13 +117,9 @@ async def check_livekit_key(settings: LiveKitSettings) -> tuple[Finding, Answer 
     try:
         grants = api.VideoGrants(room_list=True)
         answer = await ask_livekit(settings, "ListRooms", grants, {"names": [settings.room_name]})
-    except OSError as error:
-        return Finding(
-            "LiveKit",
-            Colour.RED,
-            f"{settings.url} does not answer ({error})",
-            "check LIVEKIT_URL, and that the server runs",
-        ), None
+    except VoiceAgentError as error:
+        mend = error.mend or "check LIVEKIT_URL, and that the server runs"
+        return Finding("LiveKit", Colour.RED, f"{settings.url} {error.what}", mend), None
     measured = {"answer_ms": round(answer.took_s * 1000, 1)}
     if 300 <= answer.status < 400:
         return _redirected("LiveKit", settings.url, answer, "LIVEKIT_URL", measured), answer
@@ -164,13 +148,9 @@ async def check_api_key(settings: ApiSettings) -> tuple[Finding, Answer | None]:
     url = _http_address(settings.url, token_path(settings.url), "expires_in_seconds=60")
     try:
         answer = await ask(url, settings.api_key)
-    except OSError as error:
-        return Finding(
-            "Voice Agent API",
-            Colour.RED,
-            f"{settings.url} does not answer ({error})",
-            "check the network, and VOICE_AGENT_URL if it is set",
-        ), None
+    except VoiceAgentError as error:
+        mend = error.mend or "check the network, and VOICE_AGENT_URL if it is set"
+        return Finding("Voice Agent API", Colour.RED, f"{settings.url} {error.what}", mend), None
     measured = {"answer_ms": round(answer.took_s * 1000, 1)}
     if 300 <= answer.status < 400:
         return _redirected("Voice Agent API", settings.url, answer, "VOICE_AGENT_URL", measured), answer

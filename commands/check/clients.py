@@ -10,6 +10,7 @@ import json
 
 from livekit import api
 
+from channels.errors import VoiceAgentError
 from channels.settings import LiveKitSettings
 from channels.texts import MICROPHONE
 from commands.check.accounts import ask_livekit
@@ -33,7 +34,7 @@ async def check_clients(settings: LiveKitSettings) -> Finding:
     try:
         answer = await ask_livekit(settings, "ListParticipants", grants, {"room": settings.room_name})
         told = _told(answer.body) if answer.status == 200 else {}
-    except (OSError, ValueError, RecursionError, AttributeError, KeyError, TypeError):
+    except (VoiceAgentError, ValueError, RecursionError, AttributeError, KeyError, TypeError):
         told = {}
     return judge_clients(told)
 

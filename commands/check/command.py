@@ -49,6 +49,10 @@ async def check(
     tell(check_packages())
     if not has_account:
         tell(Finding("account", Colour.GREEN, "none is set up: the services of this machine are checked"))
+        # Only those who run without an account have the playground loaded.
+        from commands.check.language_model import check_language_model
+
+        tell(await check_language_model())
     try:
         async with prepare() as settings:
             await _check_services(settings, tell)

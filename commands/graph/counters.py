@@ -22,6 +22,8 @@ class Reading:
     depth: int
     deepest: int
     capacity: int
+    age_ms: int | None = None
+    """How old the message was that its reader was done with last, where messages have a time."""
 
 
 @attrs.frozen
@@ -37,7 +39,8 @@ class Flow:
     def note(self) -> str:
         """In short."""
         parts = [f"{self.per_second:.1f}/s", f"{self.now.depth} of {self.now.capacity} waiting"]
-        return ", ".join(parts + ([f"{self.now.dropped} dropped"] if self.now.dropped else []))
+        parts += [f"{self.now.dropped} dropped"] if self.now.dropped else []
+        return ", ".join(parts + ([] if self.now.age_ms is None else [f"{self.now.age_ms} ms old"]))
 
     def as_json(self) -> dict[str, Any]:
         """For machines."""
@@ -58,11 +61,15 @@ def read_counters(answer: str) -> dict[str, Reading]:
                 f"the agent refuses to tell ({told['why']})",
                 "give the token of an operator: python runner.py token --identity NAME --operator",
             )
-        names = [field.name for field in attrs.fields(Reading)]
+        names = [field.name for field in attrs.fields(Reading) if field.default is attrs.NOTHING]
         return {
-            each["name"]: Reading(**{name: int(each[name]) for name in names}) for each in told["channels"]
+            each["name"]: Reading(
+                **{name: int(each[name]) for name in names},
+                age_ms=None if each.get("age_ms") is None else int(each["age_ms"]),
+            )
+            for each in told["channels"]
         }
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         raise AgentSilent(
             "the agent's answer cannot be understood", "it may be of another version; run the same one here"
         ) from None

@@ -115,16 +115,17 @@ async def _counters(line: AgentLine, room: AgentRoom) -> str:
 def as_table(told: Sequence[Flow]) -> Table:
     """The channels, one a line."""
     table = Table("channel", box=None, header_style="bold", pad_edge=False)
-    for heading in ("messages/s", "passed", "waiting", "deepest", "of", "dropped"):
+    for heading in ("messages/s", "passed", "waiting", "deepest", "of", "dropped", "ms old"):
         table.add_column(heading, justify="right")
     for flow in told:
         now = flow.now
         figures = (f"{flow.per_second:.1f}", now.passed, now.depth, now.deepest, now.capacity, now.dropped)
+        age = "" if now.age_ms is None else now.age_ms
         # What drops sound by its rule may; what is full is behind.
         style = "red" if now.depth >= now.capacity else "yellow" if now.dropped else ""
         table.add_row(
             Text(printable(flow.name, longest=80)),
-            *map(str, figures),
+            *map(str, (*figures, age)),
             style=style if flow.per_second else f"dim {style}".strip(),
         )
     return table

@@ -90,7 +90,7 @@ def _sound(record: Record) -> Iterator[Entry]:
     for entry in judged:
         for at, first, count in entry.what.frames:
             pcm = person[first : first + count].tobytes()
-            yield Entry(at, "onset", MicrophoneFrame(pcm + bytes(2 * count - len(pcm))))
+            yield Entry(at, "onset", MicrophoneFrame(pcm + bytes(2 * count - len(pcm)), at=at))
     for first in range(0, len(agent), PIECE_SAMPLES):
         piece = agent[first : first + PIECE_SAMPLES]
         if piece.any():

@@ -5,6 +5,7 @@
 //   words    {key, speaker, text, final}: a caption is new or different
 //   turn     a turn record of the agent (its topic is named below)
 //   session  the agent told its settings
+//   stale    this page may not connect to where the room is now: it has to be loaded anew
 //
 // All it uses of the agent are LiveKit's conventions, and for what LiveKit has no name for, text streams,
 // two attributes and two RPC methods of our own.
@@ -36,7 +37,7 @@ const FINAL = new Set([DisconnectReason.DUPLICATE_IDENTITY, DisconnectReason.PAR
 export class Call extends EventTarget {
   /** resting, joining, joined, reconnecting, waiting (to join again) or removed */
   phase = "resting";
-  /** while waiting: {what: "runner" | "livekit" | "told", told?: {what, mend}} */
+  /** while waiting: {what: "runner" | "livekit" | "stale" | "told", told?: {what, mend}} */
   obstacle = null;
   /** our identity in the room */
   me = "";
@@ -52,9 +53,18 @@ export class Call extends EventTarget {
   #microphone = null;
   #muted = false;
   #identities = new Set();
-  #epoch = 0;
-  #newestStream = new Map();
+  #openStreams = new Map(); // by caption: the newest one, as {number, end}
   #streams = 0;
+  #stale = false;
+
+  constructor() {
+    super();
+    document.addEventListener("securitypolicyviolation", ({ effectiveDirective }) => {
+      if (!this.#wanted || effectiveDirective !== "connect-src") return;
+      this.#stale = true;
+      this.#tell("stale", null);
+    });
+  }
 
   /** Joins, and joins again whenever the room is gone, until leave(). */
   async join() {
@@ -73,7 +83,7 @@ export class Call extends EventTarget {
       } catch (error) {
         this.#forget(room);
         await room.disconnect();
-        if (this.#wanted) await this.#wait(error instanceof NoTicket ? error.obstacle : { what: "livekit" });
+        if (this.#wanted) await this.#wait(this.#obstacleIn(error));
         continue;
       }
       if (!this.#wanted) {
@@ -219,6 +229,8 @@ export class Call extends EventTarget {
         publication.track?.detach().forEach((element) => element.remove());
       }
     }
+    // Whoever wrote them may be back before us, and knows them as they end.
+    for (const stream of this.#openStreams.values()) stream.end();
     if (this.#room === room) this.#room = null;
     this.agent = null;
   }
@@ -246,6 +258,11 @@ export class Call extends EventTarget {
     await this.#patience.wait();
   }
 
+  #obstacleIn(error) {
+    if (error instanceof NoTicket) return error.obstacle;
+    return { what: this.#stale ? "stale" : "livekit" };
+  }
+
   async #publish() {
     if (!this.#microphone || this.#microphone.readyState === "ended") return;
     try {
@@ -267,12 +284,6 @@ export class Call extends EventTarget {
   #findAgent() {
     const others = [...(this.#room?.remoteParticipants.values() ?? [])];
     const agent = others.find(isAgent) ?? null;
-    if (this.agent && agent?.sid !== this.agent.sid) {
-      // Another agent numbers its captions from the start. The first words of the first one may be here before
-      // it is known to be the agent: they stay.
-      this.#epoch += 1;
-      this.#newestStream.clear();
-    }
     this.agent = agent;
     // While it talks with someone else, one tab on this machine is enough to hear it.
     const elements = this.#agentAudio()?.attachedElements ?? [];
@@ -294,17 +305,20 @@ export class Call extends EventTarget {
   async #readCaption(reader, identity) {
     const segment = reader.info.attributes?.["lk.segment_id"] ?? reader.info.id;
     const speaker = this.#speaker(identity, reader.info.attributes?.["lk.transcribed_track_id"]);
-    const key = `${this.#epoch}/${identity}/${segment}`;
+    const key = `${identity}/${segment}`;
     // A stream with the same segment replaces the former, which may not have been read to its end.
     const number = (this.#streams += 1);
-    this.#newestStream.set(key, number);
     const isFinal = () => reader.info.attributes?.["lk.transcription_final"] === "true";
     let text = "";
     const tell = (final) => {
-      if (this.#newestStream.get(key) !== number || text.trim() === "") return;
+      if (this.#openStreams.get(key)?.number !== number || text.trim() === "") return;
       this.#tell("words", { key, segment, speaker, text: text.trim(), final });
     };
-    let broken = false;
+    const end = () => {
+      tell(true);
+      if (this.#openStreams.get(key)?.number === number) this.#openStreams.delete(key);
+    };
+    this.#openStreams.set(key, { number, end });
     try {
       for await (const piece of reader) {
         text += piece;
@@ -312,9 +326,10 @@ export class Call extends EventTarget {
       }
     } catch {
       // Whoever wrote it left in the middle: these are its last words.
-      broken = true;
+      end();
     }
-    tell(broken || isFinal());
+    tell(isFinal());
+    if (isFinal()) end();
   }
 
   async #readChat(reader, identity) {

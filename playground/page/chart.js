@@ -8,7 +8,7 @@ const HEIGHT = 104;
 const LEFT = 40;
 const TOP = 8;
 const BOTTOM = 18;
-const OUTCOMES = { played: "heard to its end", cut: "interrupted", abandoned: "never heard" };
+const OUTCOMES = { played: "heard to its end", cut: "stopped", abandoned: "broken off" };
 
 export class Chart {
   #turns = [];
@@ -21,8 +21,8 @@ export class Chart {
   }
 
   /** Takes the record of a turn. A second one for the same reply replaces the first. */
-  add({ turn, reply_id: replyId, outcome, turn_latency_ms: latency, barge_in_ms: bargeIn }) {
-    const record = { turn, replyId, outcome, latency: msOrNull(latency), bargeIn: msOrNull(bargeIn) };
+  add({ turn, reply_id: replyId, outcome, interrupted, turn_latency_ms: latency, barge_in_ms: bargeIn }) {
+    const record = { turn, replyId, outcome: interrupted ? "interrupted" : outcome, latency: msOrNull(latency), bargeIn: msOrNull(bargeIn) };
     if (record.latency === null && record.bargeIn === null) return;
     const former = this.#turns.findIndex((each) => each.turn === turn && each.replyId === replyId);
     if (former >= 0) this.#turns[former] = record;

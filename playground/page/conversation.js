@@ -7,7 +7,8 @@ import { inWords } from "/duration.js";
 const KEPT = 300;
 
 export class Conversation {
-  #list = document.querySelector("#captions");
+  #view = document.querySelector("#captions");
+  #list = document.querySelector("#captions ol");
   #nothing = document.querySelector("#nothing-said");
   #toLatest = document.querySelector("#to-latest");
   #captions = new Map();
@@ -18,12 +19,12 @@ export class Conversation {
 
   constructor(announce) {
     this.#announce = announce;
-    this.#list.addEventListener("scroll", () => this.#onScroll());
+    this.#view.addEventListener("scroll", () => this.#onScroll());
     this.#toLatest.addEventListener("click", () => this.#scrollToLatest());
     new ResizeObserver(() => {
-      this.#height = this.#list.clientHeight;
+      this.#height = this.#view.clientHeight;
       if (this.#following) this.#scrollToLatest();
-    }).observe(this.#list);
+    }).observe(this.#view);
   }
 
   /** Takes the words of a caption as they are now. */
@@ -57,9 +58,9 @@ export class Conversation {
   }
 
   /** Takes the record of a turn: how the agent's reply ended, and what of it was heard. */
-  settle({ reply_id: replyId, outcome, heard_text: heard, turn_latency_ms: latency }) {
+  settle({ reply_id: replyId, segment_id: segment = replyId, outcome, interrupted, heard_text: heard, turn_latency_ms: latency }) {
     const replies = [...this.#captions.values()].filter((caption) => caption.speaker === "agent");
-    const caption = replies.findLast((each) => each.segment === replyId) ?? replies.findLast((each) => each.text.textContent === heard);
+    const caption = replies.findLast((each) => each.segment === segment) ?? replies.findLast((each) => each.text.textContent === heard);
     if (!caption) return;
     const notes = [];
     if (typeof latency === "number") notes.push(`answered in ${inWords(latency)}`);
@@ -68,7 +69,7 @@ export class Conversation {
       caption.item.dataset.cut = true;
       caption.item.dataset.final = true;
       if (heard) caption.text.textContent = heard;
-      notes.push("you interrupted here");
+      notes.push(interrupted ? "you interrupted here" : "it stopped here");
     }
     caption.note.textContent = notes.join(" · ");
     this.#follow();
@@ -103,17 +104,17 @@ export class Conversation {
   }
 
   #scrollToLatest() {
-    this.#list.scrollTop = this.#list.scrollHeight;
+    this.#view.scrollTop = this.#view.scrollHeight;
     this.#showWay();
   }
 
   #onScroll() {
     // A list that became smaller scrolls too, and nobody meant it.
-    if (this.#list.clientHeight === this.#height) this.#showWay();
+    if (this.#view.clientHeight === this.#height) this.#showWay();
   }
 
   #showWay() {
-    const below = this.#list.scrollHeight - this.#list.scrollTop - this.#list.clientHeight;
+    const below = this.#view.scrollHeight - this.#view.scrollTop - this.#view.clientHeight;
     this.#following = below < 40;
     this.#toLatest.hidden = this.#following;
   }

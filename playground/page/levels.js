@@ -13,6 +13,11 @@ export class Levels {
     this.#audio.resume();
   }
 
+  /** Whether it measures: after a reload, a browser may wait for a click. */
+  get awake() {
+    return this.#audio?.state === "running";
+  }
+
   /** The level of the track that is called `name` now; it may be another one each time, or null. */
   of(name, track) {
     let meter = this.#meters.get(name);

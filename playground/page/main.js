@@ -9,6 +9,7 @@ import { Microphone, PROBLEMS } from "/microphone.js";
 import { Operator } from "/operator.js";
 import { Settings } from "/settings.js";
 import { describe } from "/status.js";
+import { goOnHere, startOver } from "/start_over.js";
 import { Tape } from "/tape.js";
 
 const INTERRUPTED_FOR_MS = 2500;
@@ -47,11 +48,7 @@ $("type-only").addEventListener("click", () => {
   $("typed").focus();
 });
 
-$("mute").addEventListener("click", () => {
-  muted = !muted;
-  call.setMuted(muted);
-  render();
-});
+$("mute").addEventListener("click", () => setMuted(!muted));
 
 $("leave").addEventListener("click", () => {
   wantsToTalk = false;
@@ -97,6 +94,12 @@ async function talk() {
   if (microphone.problem) $("typed").focus();
 }
 
+function setMuted(wanted) {
+  muted = wanted;
+  call.setMuted(muted);
+  render();
+}
+
 // ---- what happens
 
 microphone.addEventListener("change", () => {
@@ -117,12 +120,13 @@ call.addEventListener("change", () => {
   render();
 });
 
+call.addEventListener("stale", () => startOver({ talks: wantsToTalk, muted }));
 call.addEventListener("words", ({ detail }) => conversation.show(detail));
 call.addEventListener("session", ({ detail }) => tellSession(detail));
 call.addEventListener("turn", ({ detail }) => {
   conversation.settle(detail);
   chart.add(detail);
-  if (detail.outcome !== "cut") return;
+  if (!detail.interrupted) return;
   tape.mark();
   interruptedUntil = Date.now() + INTERRUPTED_FOR_MS;
   render();
@@ -186,7 +190,10 @@ function notice() {
       title: "Your browser keeps the agent silent.",
       mend: "It wants a click before it plays sound.",
       label: "Turn on the sound",
-      act: () => call.unlockAudio(),
+      act: () => {
+        levels.start();
+        call.unlockAudio();
+      },
     };
   }
   if (microphone.track && !muted && silentSince && Date.now() - silentSince > SILENT_FOR_MS) {
@@ -210,7 +217,7 @@ function showNotice(shown) {
 
 function bothLevels() {
   const you = muted ? 0 : levels.of("you", microphone.track);
-  if (!microphone.track || muted || levels.sounded("you")) silentSince = 0;
+  if (!microphone.track || muted || !levels.awake || levels.sounded("you")) silentSince = 0;
   else silentSince ||= Date.now();
   return { agent: call.someoneElseIsHeard ? 0 : levels.of("agent", call.agentTrack), you };
 }
@@ -225,3 +232,9 @@ function setText(element, text) {
 }
 
 render();
+
+const before = goOnHere();
+if (before) {
+  start();
+  if (before.talks) talk().then(() => before.muted && setMuted(true));
+}

@@ -21,6 +21,7 @@ export class Operator {
       const text = this.#text.value.trim();
       if (text && (await this.#ask({ do: "say", text }, "It says so."))) this.#text.value = "";
     });
+    this.#panel.addEventListener("toggle", () => this.#panel.open && this.#panel.scrollIntoView({ block: "nearest" }));
     this.#end.addEventListener("click", () => this.#confirm(true));
     this.#keep.addEventListener("click", () => this.#confirm(false));
     document.querySelector("#operator-really").addEventListener("click", async () => {

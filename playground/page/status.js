@@ -30,7 +30,9 @@ export function describe(known) {
 function describeWaiting(obstacle) {
   switch (obstacle?.what) {
     case "runner":
-      return say("ended", "The agent has ended", "Start python\u00a0runner.py again: this page comes back by itself.");
+      return say("ended", "The agent has ended", "Start python\u00a0runner.py again: this page comes back by itself, or is at the address that it prints.");
+    case "stale":
+      return say("ended", "The agent was started again", "Reload this page to talk with it.");
     case "told":
       return say("ended", obstacle.told.what ?? "The runner does not let this page in", obstacle.told.mend ?? "");
     default:

@@ -1,5 +1,7 @@
 // What lets this page into the room: asked of the runner, which serves the page, each time it joins.
 
+import { browserKey } from "/browser_key.js";
+
 /** The runner gave no ticket; `obstacle` says what is in the way. */
 export class NoTicket extends Error {
   constructor(obstacle) {
@@ -8,11 +10,12 @@ export class NoTicket extends Error {
   }
 }
 
-/** Gives {url, token, identity}: a fresh identity and a token that is good for a short time. */
+/** Gives {url, token, identity}: this browser's identity and a token that is good for a short time. */
 export async function askForTicket() {
   let response;
   try {
-    response = await fetch("/join", { method: "POST", cache: "no-store", signal: AbortSignal.timeout(5000) });
+    const body = await browserKey;
+    response = await fetch("/join", { method: "POST", body, cache: "no-store", signal: AbortSignal.timeout(5000) });
   } catch {
     throw new NoTicket({ what: "runner" });
   }

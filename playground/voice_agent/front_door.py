@@ -45,6 +45,8 @@ class Caller:
     authorization_sent: bool
     upgrade: bool
     """Whether it asks for a WebSocket in a way that the handshake will accept."""
+    from_a_page: bool
+    """Whether a browser sends it, for a page: only those tell an `Origin`."""
     read: bytes = attrs.field(repr=False)
     """All bytes read so far, the head and what followed it."""
 
@@ -133,6 +135,7 @@ def _caller(request: h11.Request, read: bytes) -> Caller:
             and headers.get("sec-websocket-version") == "13"
             and "sec-websocket-key" in headers
         ),
+        from_a_page="origin" in headers,
         read=read,
     )
 

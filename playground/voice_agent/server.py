@@ -166,6 +166,9 @@ class VoiceAgentServer:
                 return
             case Answer():
                 await answer(stream, head)
+            case Caller(from_a_page=True):
+                # Any page that somebody visits can ask this machine's ports, by websocket too.
+                await answer(stream, Answer(403, {"detail": "Web pages are not let in here"}))
             case Caller(path="/v1/ws", upgrade=True):
                 await self._serve_websocket(head, stream)
             case Caller(path="/v1/ws"):

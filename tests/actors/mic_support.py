@@ -113,11 +113,15 @@ class Pump:
         return taken(self.frames)
 
     def sounds(self) -> list[bytes]:
+        """What waits for the service."""
+        return [frame.pcm for frame in self.waiting()]
+
+    def waiting(self) -> list[MicrophoneFrame]:
         """The frames that wait for the service."""
         frames = []
         while True:
             try:
-                frames.append(self.frames.receive_nowait().pcm)
+                frames.append(self.frames.receive_nowait())
             except (trio.WouldBlock, trio.EndOfChannel):
                 return frames
 

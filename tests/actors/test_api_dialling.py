@@ -11,10 +11,11 @@ import pytest
 import trio
 
 from actors.api import ApiSession
-from actors.api.dialling import dial_again, host_header, peer_of
+from actors.api.dialling import dial_again, peer_of
 from channels.bounded import Channel, Full
 from channels.happenings import SessionStarted, Taps
 from channels.messages import ApiEvent, BeginSession, MicrophoneFrame, SessionOrder, ToolEvent
+from channels.net.http import host_header
 from channels.secret import Secret
 from channels.settings import ApiSettings
 from channels.wire.messages import ClientMessage

@@ -61,7 +61,7 @@ async def test_a_conversation_is_the_same_in_every_encoding(
         said = hum(700) + bytes(2800 * 48)
         for start in range(0, len(said), 2400):
             frame = said[start : start + 2400]
-            talk.microphone.send_nowait(MicrophoneFrame(frame))
+            talk.microphone.send_nowait(MicrophoneFrame(frame, at=trio.current_time()))
             await trio.sleep(0.05)
         heard = await talk.until(UserTranscript)
         assert heard.text

@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
-from actors.api.pace import Pace
+from actors.api.pace import AHEAD_MS, JITTER_MS, Pace
 from channels.happenings import SessionStarted
 from channels.sound import ms_of_bytes
 from channels.wire.messages import InputAudio
@@ -17,7 +17,7 @@ from playground.voice_agent.record import Entry
 from playground.voice_agent_api import Drop, Expect, Wait
 from tests.actors.test_api_support import RESUME, START, conversation, in_virtual_time
 
-SLACK_MS = Pace().slack_ms
+SLACK_MS = AHEAD_MS + JITTER_MS
 A_HAIR_MS = 1e-6
 
 gaps_ms = st.lists(st.sampled_from([0, 0, 10, 49, 50, 50, 50, 51, 75, 200, 1000]), min_size=2, max_size=60)

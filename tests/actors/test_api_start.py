@@ -111,16 +111,6 @@ async def test_no_sound_is_sent_before_the_service_listens(autojump_clock: MockC
         assert len(sounds) > 30
 
 
-async def test_after_a_slow_start_only_the_last_fifth_of_a_second_is_sent_not_all_that_was_said_meanwhile(
-    autojump_clock: MockClock,
-) -> None:
-    async with conversation([Expect("session.update"), Wait(3), ready()]) as talk:
-        await talk.speak_for(2.9)
-        await trio.sleep(2)
-        marks = [entry.what.audio[0] for entry in talk.sent(InputAudio)]
-        assert marks == [54, 55, 56, 57]
-
-
 async def test_a_service_that_is_ready_after_nine_seconds_is_waited_for(autojump_clock: MockClock) -> None:
     async with conversation([Expect("session.update"), Wait(9), ready()]) as talk:
         assert await talk.until(SessionStarted)

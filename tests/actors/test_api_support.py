@@ -229,7 +229,8 @@ class Conversation:
 
     def speak(self, *, ms: int = 50, mark: int = 0) -> None:
         """A frame from the microphone, now. The mark is in every sample."""
-        self.microphone.send_nowait(MicrophoneFrame(mark.to_bytes(2, "little") * (bytes_of_ms(ms) // 2)))
+        pcm = mark.to_bytes(2, "little") * (bytes_of_ms(ms) // 2)
+        self.microphone.send_nowait(MicrophoneFrame(pcm, at=trio.current_time()))
 
     async def speak_for(self, seconds: float) -> None:
         """Frames of 50 ms at their own speed."""
@@ -284,7 +285,7 @@ async def conversation(
         options = ServerOptions(script=Script(connections), keys=(Secret(KEY),), ping_s=None, record=100_000)
     server = VoiceAgentServer(options)
     frames = Channel[MicrophoneFrame](
-        "microphone", capacity=4, unit="frames", full=Full.DROP_OLDEST, because="as in the wiring"
+        "microphone", capacity=400, unit="frames", full=Full.DROP_OLDEST, because="as in the wiring"
     )
     service = Channel[ApiEvent](
         "service", capacity=capacity, unit="events", full=Full.FAIL, because="as in the wiring"

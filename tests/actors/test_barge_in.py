@@ -14,7 +14,7 @@ from typing import Any
 
 import hypothesis.strategies as st
 import pytest
-from attrs import define, field
+from attrs import define, evolve, field
 from hypothesis import settings
 from hypothesis.stateful import (
     Bundle,
@@ -32,7 +32,7 @@ from actors.barge_in.conversation import Conversation
 from actors.barge_in.floor import FLOOR_TABLE, HOLDING, NAMED_WITHIN_S, Floor, FloorSignal
 from actors.barge_in.machine import WORDS_OF_A_TURN, Event, TimePassed, step
 from actors.barge_in.table import LIVING, TABLE, Life, Order, Signal
-from actors.speaker.playout import FARTHEST_BACK_MS, FRAME_MS, Frame, Playout
+from actors.speaker.playout import FADE_MS, FARTHEST_BACK_MS, FRAME_MS, Frame, Playout
 from channels.happenings import (
     FloorHolder,
     FloorPassed,
@@ -46,6 +46,7 @@ from channels.happenings import (
 from channels.messages import (
     ConnectionBroke,
     Cut,
+    CutShort,
     Finish,
     Finished,
     Hold,
@@ -167,7 +168,7 @@ class AConversation(RuleBasedStateMachine):
         while self.orders:
             match self.orders.pop(0):
                 case Play(reply_id=reply_id, pcm=pcm):
-                    self.playout.play(reply_id, pcm)
+                    assert self.playout.play(reply_id, pcm) is None, "there is room for all of it"
                 case Finish(reply_id=reply_id):
                     self.playout.finish(reply_id)
                 case Hold():
@@ -215,11 +216,11 @@ class AConversation(RuleBasedStateMachine):
     def capture_lands(self) -> None:
         frame, self.landing = self.landing, None
         if frame is not None:
-            self.room.land(frame.padded())
-            if self.landing_clears:
+            assert not frame.falls or len(frame.pcm) <= bytes_of_ms(FADE_MS), "no fade is longer than 10 ms"
+            # A voice that rises is heard; what falls is heard once more, and counts then.
+            self.room.land(bytes(len(frame.padded())) if frame.falls else evolve(frame, rises=False).padded())
+            if self.landing_clears or not self.playout.landed(frame, self.now):
                 self.room.clear()
-            else:
-                self.playout.landed(frame, self.now)
 
     def speaker_feeds(self) -> None:
         self.capture_lands()
@@ -231,6 +232,7 @@ class AConversation(RuleBasedStateMachine):
     def controller_hears_speaker(self) -> None:
         while self.reports:
             report = self.reports.pop(0)
+            assert not isinstance(report, CutShort)
             told = self.told[report.reply_id]
             if isinstance(report, Finished) and told.cut and not told.outcomes:
                 played = bytes_of_ms(report.played_ms) // 2

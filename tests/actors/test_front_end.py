@@ -220,7 +220,6 @@ async def test_the_caption_of_an_interrupted_reply_ends_with_what_was_heard() ->
         assert (caption.text, caption.closed, caption.final) == ("Our return policy ", False, False)
         await play.happens(Interrupted("r", 2.0), over(ReplyOutcome.CUT, "Our return policy"))
         assert (caption.text.strip(), caption.closed, caption.final) == ("Our return policy", True, True)
-        assert caption.attributes["lk.segment_id"] == "r"
         assert caption.attributes["lk.transcribed_track_id"] == "TR_agent"
 
 
@@ -250,7 +249,9 @@ async def test_the_persons_words_are_shown_as_the_persons_and_replace_one_anothe
 
 async def test_each_turn_is_shown_with_its_timers() -> None:
     async with scene() as play:
-        await play.happens(TurnTimed(3, 950, None, 600, over(ReplyOutcome.PLAYED, "Yes.")))
+        ended = over(ReplyOutcome.PLAYED, "Yes.")
+        await play.happens(WordsHeard("r", "Yes."), ended, TurnTimed(3, 950, None, 600, ended))
+        (caption,) = play.board.captions()
         assert play.board.shown(TURNS_TOPIC) == [
             {
                 "turn": 3,
@@ -258,7 +259,9 @@ async def test_each_turn_is_shown_with_its_timers() -> None:
                 "endpointing_ms": 600,
                 "barge_in_ms": None,
                 "reply_id": "r",
+                "segment_id": caption.attributes["lk.segment_id"],
                 "outcome": "played",
+                "interrupted": False,
                 "heard_ms": 700,
                 "heard_text": "Yes.",
             }

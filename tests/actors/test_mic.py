@@ -325,3 +325,26 @@ async def test_somebody_on_the_phone_is_a_person() -> None:
     async with pump() as mic:
         await mic.come(caller)
         assert mic.listened_to() == ["sip_+4912345"]
+
+
+async def test_what_comes_in_a_bunch_after_a_stall_was_heard_when_it_was_spoken(
+    autojump_clock: MockClock,
+) -> None:
+    alice = person("alice")
+    async with pump() as mic:
+        await mic.come(alice)
+        for number in range(36):
+            await trio.sleep(0.05 if number < 20 else 0.0)
+            if number == 20:
+                await trio.sleep(0.8)
+            alice.speak(number + 1)
+        await wait_all_tasks_blocked()
+        bridged = 0
+        spoken_at = dict[int, float]()
+        for frame in mic.waiting():
+            bridged += not number_of(frame)
+            spoken_at[number_of(frame)] = frame.at
+        assert bridged, "the service heard silence meanwhile"
+        assert [spoken_at[number] for number in range(1, 37)] == pytest.approx(
+            [0.05 * number for number in range(1, 37)], abs=0.061
+        )

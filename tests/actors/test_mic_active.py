@@ -9,9 +9,10 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from actors.mic.active import LONGEST_WORD_S, QUIET_DB, TAKES_OVER_S, ActiveSpeaker, level_db
+from actors.mic.active import LONGEST_WORD_S, TAKES_OVER_S, ActiveSpeaker
 from actors.mic.following import PRE_ROLL_MS, WAITS_AT_MOST_MS, Following
 from actors.mic.roster import GRACE_S
+from channels.loudness import QUIET_DB, level_db
 from channels.messages import MicrophoneFrame
 from channels.sound import bytes_of_ms
 from tests.actors.mic_support import person, pump
@@ -143,9 +144,9 @@ def test_no_sound_of_whose_turn_comes_is_lost_doubled_or_out_of_order_and_the_la
     for number, pcm in enumerate(said):
         if number == begins + kept:
             following.hear("bob")
-        alice = following.take("alice", MicrophoneFrame(bytes(FRAME_BYTES)))
+        alice = following.take("alice", MicrophoneFrame(bytes(FRAME_BYTES), at=0.0))
         assert (alice is None) == (number >= begins + kept)
-        bob = following.take("bob", MicrophoneFrame(pcm))
+        bob = following.take("bob", MicrophoneFrame(pcm, at=0.0))
         if bob is not None:
             out.append(bob.pcm)
             assert len(out) <= number + 1 - (begins + kept) + 1, "no faster than real time"
@@ -158,9 +159,9 @@ def test_a_gap_that_is_cut_short_still_is_one() -> None:
     following.hear("alice")
     speech = [tone(TALK)] * 5 + [tone(QUIET)] * 5 + [tone(TALK)] * 5
     for pcm in speech[:10]:
-        following.take("bob", MicrophoneFrame(pcm))
+        following.take("bob", MicrophoneFrame(pcm, at=0.0))
     following.hear("bob")
-    out = [following.take("bob", MicrophoneFrame(pcm)) for pcm in [*speech[10:], *[tone(QUIET)] * 20]]
+    out = [following.take("bob", MicrophoneFrame(pcm, at=0.0)) for pcm in [*speech[10:], *[tone(QUIET)] * 20]]
     levels = "".join("." if frame is None or level_db(frame.pcm) < QUIET_DB else "t" for frame in out)
     assert levels.startswith("ttttt.ttttt.")
 
@@ -174,8 +175,8 @@ def test_what_was_heard_already_is_not_heard_again_when_the_turn_comes_back() ->
         if number % 50 == 3:
             following.hear(sid)
         said.append(pcm)
-        silence = MicrophoneFrame(bytes(FRAME_BYTES))
-        for taken in (following.take(sid, MicrophoneFrame(pcm)), following.take(other, silence)):
+        silence = MicrophoneFrame(bytes(FRAME_BYTES), at=0.0)
+        for taken in (following.take(sid, MicrophoneFrame(pcm, at=0.0)), following.take(other, silence)):
             heard += [] if taken is None else [taken.pcm]
     assert loud(heard) == loud(said)
 
@@ -185,7 +186,7 @@ def test_lateness_has_a_bound_whoever_speaks_without_a_pause() -> None:
     for number in range(400):
         following.hear("ab"[number // 20 % 2])
         for sid in "ab":
-            following.take(sid, MicrophoneFrame(tone(LOUD)))
+            following.take(sid, MicrophoneFrame(tone(LOUD), at=0.0))
         assert following.late_ms <= WAITS_AT_MOST_MS
 
 

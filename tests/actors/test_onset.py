@@ -12,8 +12,8 @@ import trio.testing
 
 from actors.mic import FRAME_MS
 from actors.onset import OnsetDetector
-from actors.onset.played import ArrivalClock
 from actors.room.livekit_edge import WebRtcEchoCanceller
+from channels.arrival import ArrivalClock
 from channels.bounded import Channel, Full
 from channels.happenings import Happening, SoundStarted, SoundStopped, Taps
 from channels.messages import MicrophoneFrame, Sounding
@@ -41,6 +41,7 @@ async def happenings_of(
     played: bytes = b"",
     canceller: EchoCanceller | None = None,
     settings: BargeInSettings | None = None,
+    loads_for_s: float = 0.0,
 ) -> list[Happening]:
     """What the detector tells of sound whose first sample was made at 0 s."""
     frames = Channel[MicrophoneFrame](
@@ -57,6 +58,7 @@ async def happenings_of(
     sender, speaker = frames.sender(), sounding.sender()
 
     async def load() -> Vad:
+        await trio.sleep(loads_for_s)
         return Vad()
 
     speaking = trio.CancelScope()
@@ -87,7 +89,8 @@ async def happenings_of(
         nursery.start_soon(play, start)
         for number in range(len(heard) // step):
             await trio.sleep_until(start + (number + 1) * FRAME_MS / 1000)
-            sender.send_nowait(MicrophoneFrame(heard[number * step : (number + 1) * step]))
+            pcm = heard[number * step : (number + 1) * step]
+            sender.send_nowait(MicrophoneFrame(pcm, at=trio.current_time()))
         await trio.testing.wait_all_tasks_blocked()
         speaking.cancel()
         sender.close()
@@ -121,6 +124,10 @@ def together(*sounds: bytes) -> bytes:
     return mixed.clip(-32768, 32767).astype("<i2").tobytes()
 
 
+def sounds_in(told: list[Happening]) -> list[SoundStarted | SoundStopped]:
+    return [happening for happening in told if isinstance(happening, SoundStarted | SoundStopped)]
+
+
 def starts(told: list[Happening]) -> list[float]:
     return [happening.at for happening in told if isinstance(happening, SoundStarted)]
 
@@ -136,6 +143,15 @@ async def test_the_times_are_those_of_the_sound_and_not_of_the_decision(
     length_s = stopped.at - began.at
     assert length_s == pytest.approx(len(speech) / 48_000, abs=0.5)
     assert began.at == pytest.approx(0.5, abs=0.3)
+
+
+async def test_what_is_judged_late_was_heard_when_it_was_spoken(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    heard = silence(200) + spoken("Tell me about the weather.") + silence(500)
+    late, at_once = await happenings_of(heard, loads_for_s=0.9), await happenings_of(heard)
+    assert [type(each) for each in late] == [SoundStarted, SoundStopped]
+    assert [each.at for each in sounds_in(late)] == pytest.approx([each.at for each in sounds_in(at_once)])
 
 
 async def test_noise_is_no_sound_of_a_person(autojump_clock: trio.testing.MockClock) -> None:

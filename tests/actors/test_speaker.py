@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import sys
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,9 +17,8 @@ from hypothesis import given
 
 from actors.onset.played import PlayedSound
 from actors.speaker import SpeakerPump
-from actors.speaker.playout import LONGEST_BACKLOG_MS
+from actors.speaker.playout import FADE_MS
 from channels.bounded import Channel, Full, Receiver, Sender
-from channels.errors import BacklogOverflow
 from channels.messages import (
     Cut,
     Finish,
@@ -36,9 +34,6 @@ from channels.messages import (
 from channels.settings import SpeakerSettings
 from channels.sound import bytes_of_ms
 from tests.actors.room_in_time import RoomQueue
-
-if sys.version_info < (3, 11):
-    from exceptiongroup import ExceptionGroup
 
 TONE = 1009
 SECOND = 2003
@@ -195,6 +190,7 @@ async def test_nothing_counts_as_played_before_the_room_has_it(
         for _ in range(200):
             await trio.sleep(0.01)
             for report in stage.told():
+                assert isinstance(report, Playing)
                 assert report.played_ms <= stage.loudspeaker.heard_ms(TONE) + 0.1
 
 
@@ -270,17 +266,6 @@ async def test_a_reply_is_audible_when_its_first_sound_was_played_not_its_first_
         assert 200 < first.played_ms <= 220
 
 
-async def test_a_service_that_sends_without_end_is_an_error_with_a_name(
-    autojump_clock: trio.testing.MockClock,
-) -> None:
-    with pytest.raises(ExceptionGroup) as failure:  # noqa: PT012
-        async with on_stage() as stage:
-            for _ in range(12):
-                stage.orders.send_nowait(Play("r", sound(TONE, LONGEST_BACKLOG_MS / 10)))
-            await trio.sleep(1)
-    assert failure.value.subgroup(BacklogOverflow) is not None
-
-
 async def test_a_cancelled_speaker_falls_silent_at_once(autojump_clock: trio.testing.MockClock) -> None:
     async with on_stage() as stage:
         stage.orders.send_nowait(Play("r", sound(TONE, 3_000)))
@@ -311,7 +296,8 @@ async def test_a_held_voice_is_silent_at_once_and_loses_nothing(
         assert stage.loudspeaker.heard_ms(TONE) == pytest.approx(1000, abs=1)
         stage.orders.send_nowait(Resume())
         await trio.sleep(2.1)
-        assert stage.loudspeaker.heard_ms(TONE) == pytest.approx(3000, abs=0.1)
+        # 10 ms of it were heard while they fell, and again while they rose.
+        assert stage.loudspeaker.heard_ms(TONE) == pytest.approx(3000 - FADE_MS, abs=0.1)
         assert stage.told()[-1] == Finished("r", 3000)
 
 
@@ -327,7 +313,7 @@ async def test_a_voice_that_was_held_in_a_word_begins_the_word_again(
         played = [r.played_ms for r in stage.told() if isinstance(r, Playing)]
         stage.orders.send_nowait(Resume("r", 700))
         await trio.sleep(2.5)
-        assert stage.loudspeaker.heard_ms(TONE) == pytest.approx(3300, abs=1)
+        assert stage.loudspeaker.heard_ms(TONE) == pytest.approx(3300 - FADE_MS, abs=1)
         played += [r.played_ms for r in stage.told() if isinstance(r, Playing)]
         assert played == sorted(played), "what was played never goes back"
 

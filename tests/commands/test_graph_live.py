@@ -40,7 +40,12 @@ def test_rates_are_between_two_readings() -> None:
     (flow,) = flows(before, now, 2.0)
     assert (flow.name, flow.per_second) == ("microphone", 10.0)
     assert flow.note == "10.0/s, 4 of 4 waiting, 3 dropped"
-    assert flow.as_json() == MICROPHONE | {"per_second": 10.0}
+    assert flow.as_json() == MICROPHONE | {"per_second": 10.0, "age_ms": None}
+
+
+def test_how_old_sound_is_stands_beside_how_much_of_it_waits() -> None:
+    (flow,) = flows({}, read_counters(answer(age_ms=85)), 1.0)
+    assert flow.note.endswith("3 dropped, 85 ms old")
 
 
 def test_an_agent_that_began_anew_does_not_flow_backwards() -> None:
@@ -57,8 +62,8 @@ def test_the_drawing_says_what_flows_where_it_said_what_fits() -> None:
 def test_the_table_can_be_read() -> None:
     console = Console(width=80, record=True, quiet=False, file=None, force_terminal=False)
     with console.capture() as shown:
-        console.print(as_table(flows({}, read_counters(answer()), 1.0)))
-    assert re.search(r"microphone +120\.0 +120 +4 +4 +4 +3", shown.get())
+        console.print(as_table(flows({}, read_counters(answer(age_ms=85)), 1.0)))
+    assert re.search(r"microphone +120\.0 +120 +4 +4 +4 +3 +85", shown.get())
 
 
 def test_who_is_refused_is_told_what_to_do() -> None:

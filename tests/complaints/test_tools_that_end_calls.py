@@ -179,7 +179,7 @@ async def test_asyncio_in_a_tool_is_told_what_to_use_instead() -> None:
         await goes_on(bench)
 
 
-async def test_a_plain_function_around_an_async_one_is_awaited(autojump_clock: MockClock) -> None:
+async def test_a_plain_function_around_an_async_one_is_awaited() -> None:
     def log_it(function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)
         def logged(*args: Any, **kwargs: Any) -> Any:

@@ -177,6 +177,7 @@ async def test_chatter_and_what_is_nobody_elses_stays_here(tmp_path: Path) -> No
             "heard_text": "One euro",
             "underruns": 0,
         },
+        "interrupted": False,
     }
     assert answered["type"] == "tool.answered"
     assert "traceback" not in answered["data"]

@@ -20,7 +20,7 @@ import trio
 from trio_websocket import wrap_client_stream
 
 from actors.api.connection import Connection, Dialer, dial, open_connection
-from actors.api.dialling import host_header
+from channels.net.http import host_header
 from channels.secret import Secret
 from channels.settings import ApiSettings
 from channels.sound import SAMPLE_RATE_HZ, bytes_of_ms, ms_of_bytes

@@ -194,8 +194,8 @@ MUTATIONS = (
     Mutation(
         "a frame counts as played as soon as it is sent",
         _PLAYOUT,
-        "_InQueue(reply_id, begin, reply.given)",
-        "_InQueue(reply_id, begin, reply.given, 0.0, 0.0)",
+        "_InQueue(frame, begin, reply.given)",
+        "_InQueue(frame, begin, reply.given, 0.0, 0.0)",
     ),
     Mutation(
         "a reply is over when its last frame is sent, not when it was heard",
@@ -225,7 +225,20 @@ MUTATIONS = (
     Mutation(
         "a held voice goes on after its fade",
         _PLAYOUT,
-        "        if self.held:\n            return self._give_fade()",
-        "        if self.held and self._fade is not None:\n            return self._give_fade()",
+        "head = None if self.held else self._head()",
+        "head = None if self.held and self._rises else self._head()",
+    ),
+    Mutation(
+        "a voice that falls has had its place",
+        _PLAYOUT,
+        "            self._fade = Frame(item.reply_id, rest, falls=True)",
+        "            self._replies[item.reply_id].given += len(rest)\n"
+        "            self._fade = Frame(item.reply_id, rest, falls=True)",
+    ),
+    Mutation(
+        "the end of a cut reply is heard whenever the room takes it",
+        _PLAYOUT,
+        "if frame.falls and now > self._fade_until:",
+        "if frame.falls and now == math.inf:",
     ),
 )

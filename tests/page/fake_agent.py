@@ -115,6 +115,7 @@ class FakeAgent:
         barge_in_ms: int | None = None,
         reply_id: str = "reply-1",
         outcome: str = "played",
+        interrupted: bool = False,
         heard_text: str = "",
     ) -> None:
         """Sends the record of a turn."""
@@ -126,6 +127,7 @@ class FakeAgent:
                 "barge_in_ms": barge_in_ms,
                 "reply_id": reply_id,
                 "outcome": outcome,
+                "interrupted": interrupted,
                 "heard_ms": 1000,
                 "heard_text": heard_text,
             },

@@ -33,7 +33,13 @@ async def test_the_owner_has_the_agent_say_something(
         tab, agent = talk.tab, talk.agent
         assert await tab.evaluate(f"{PANEL}.hidden"), "nobody knows yet whose agent it is"
         await agent.tell("voice-agent.session", SETTINGS)
+        height = "document.querySelector('#tape').getBoundingClientRect().height"
+        before = await tab.evaluate(height)
         await is_open(tab)
+        assert await tab.evaluate(height) == before, "nothing is squeezed by it"
+        await tab.until(
+            "document.querySelector('#operator-end').getBoundingClientRect().bottom <= innerHeight"
+        )
         await tab.click("#operator-text")
         await tab.type("One moment, please.")
         await tab.press("Enter")

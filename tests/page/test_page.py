@@ -132,6 +132,10 @@ async def test_what_the_agent_does_is_shown_as_it_does_it(
             "replaced, not added"
         )
         await tab.until(f"{announced}.includes('You: Tell me a story.')")
+        tree = (await tab.call("Accessibility.getFullAXTree"))["nodes"]
+        roles = {node["nodeId"]: node["role"]["value"] for node in tree}
+        parents = [roles[node["parentId"]] for node in tree if node["role"]["value"] == "listitem"]
+        assert parents == ["list"], "a screen reader counts captions only in a list"
 
         await agent.be("thinking", tools="order_status")
         await tab.shows("Thinking…")
@@ -151,7 +155,7 @@ async def test_what_the_agent_does_is_shown_as_it_does_it(
         await agent.close_caption(writer, "reply-1")
         await agent.be("listening")
         await agent.tell_turn(
-            1, latency_ms=640, barge_in_ms=180, outcome="cut", heard_text="Once there was a"
+            1, latency_ms=640, barge_in_ms=180, outcome="cut", interrupted=True, heard_text="Once there was a"
         )
         await tab.shows("Interrupted")
         await tab.until(f"{LAST_CAPTION}.querySelector('p').textContent === 'Once there was a'")

@@ -44,23 +44,25 @@ async def serving(client: Path) -> AsyncIterator[str]:
 
 
 async def ask(
-    url: str, target: str, *, method: str = "GET", host: str | None = None, **headers: str
+    url: str, target: str, *, method: str = "GET", host: str | None = None, body: bytes = b"", **headers: str
 ) -> Answer:
     place = urlsplit(url)
     named = place.netloc if host is None else host
     head = f"{method} {target} HTTP/1.1\r\nHost: {named}\r\nConnection: close\r\n"
     for name, value in headers.items():
         head += f"{name.replace('_', '-')}: {value}\r\n"
+    if body:
+        head += f"Content-Length: {len(body)}\r\n"
     received = b""
     async with await trio.open_tcp_stream(place.hostname or "", place.port or 0) as stream:
-        await stream.send_all(f"{head}\r\n".encode())
+        await stream.send_all(f"{head}\r\n".encode() + body)
         with trio.fail_after(5):
             async for chunk in stream:
                 received += chunk
-    told, _, body = received.partition(b"\r\n\r\n")
+    told, _, content = received.partition(b"\r\n\r\n")
     status, *lines = told.decode().split("\r\n")
     fields = {n.lower(): v for n, v in (line.split(": ", 1) for line in lines)}
-    return Answer(int(status.split()[1]), fields, body)
+    return Answer(int(status.split()[1]), fields, content)
 
 
 async def test_the_page_and_its_parts_come_with_their_types(client: Path) -> None:
@@ -103,6 +105,16 @@ async def test_joining_gives_a_token_for_a_fresh_identity_and_nobody_keeps_it(cl
     assert first["identity"] != second["identity"]
     assert answers[0].headers["cache-control"] == "no-store"
     assert "access-control-allow-origin" not in answers[0].headers
+
+
+async def test_a_browser_that_comes_back_is_the_same_person(client: Path) -> None:
+    keys = ["a" * 32, "a" * 32, "b" * 32, "person-1", "A" * 32, "a" * 33, "a" * 32 + "\n", ""]
+    async with serving(client) as url:
+        answers = [await ask(url, "/join", method="POST", body=key.encode(), Origin=url) for key in keys]
+    first, again, *others = [json.loads(answer.body)["identity"] for answer in answers]
+    assert first == again
+    assert len({first, *others}) == len(keys) - 1, "what is no key is somebody new each time"
+    assert "a" * 8 not in first, "it does not tell the key"
 
 
 @pytest.mark.parametrize(

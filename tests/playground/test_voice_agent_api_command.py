@@ -56,7 +56,10 @@ def test_its_first_line_is_its_url_and_ctrl_c_ends_it_without_a_word() -> None:
     with running("--tones") as (url, program):
         parts = urlsplit(url)
         assert (parts.scheme, parts.hostname, parts.path) == ("ws", "127.0.0.1", "/v1/ws")
-        key = {"Authorization": "Bearer any"}
+        assert program.stdout is not None
+        name, _, made = program.stdout.readline().strip().partition("=")
+        assert name == "ASSEMBLYAI_API_KEY"
+        key = {"Authorization": f"Bearer {made}"}
         with urlopen(Request(http_url(url, "/v1/token?expires_in_seconds=60"), headers=key)) as answer:
             assert json.load(answer)["expires_in_seconds"] == 60
         with pytest.raises(HTTPError, match="404"):
@@ -159,11 +162,12 @@ def test_a_script_that_is_missing_is_one_line(capsys: pytest.CaptureFixture[str]
     assert capsys.readouterr().err.count("\n") == 1
 
 
-async def test_a_script_is_played_over_real_tcp(tmp_path: Path) -> None:
+async def test_a_script_is_played_over_real_tcp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     script = tmp_path / "script.jsonl"
     script.write_text(
         '{"d":"<","m":{"type":"session.ready","session_id":"sess_1"}}\n{"d":"<","close":1000}\n'
     )
+    monkeypatch.setenv("ASSEMBLYAI_API_KEY", "k")
     with running("--script", str(script)) as (url, _), trio.fail_after(20):
         async with open_websocket_url(url, extra_headers=[(b"authorization", b"Bearer k")]) as ws:
             assert json.loads(await ws.get_message())["session_id"] == "sess_1"

@@ -36,7 +36,8 @@ async def test_it_serves_wherever_its_owner_works_and_is_gone_after_the_block(
     monkeypatch.setenv("ASSEMBLYAI_API_KEY", "never-to-be-seen")
     with trio.fail_after(60):
         async with voice_agent_process("--tones") as server:
-            async with open_websocket_url(await server.url(), extra_headers=KEY) as ws:
+            key = [(b"Authorization", b"Bearer " + server.api_key.reveal().encode())]
+            async with open_websocket_url(await server.url(), extra_headers=key) as ws:
                 await ws.send_message('{"type":"session.update","session":{}}')
                 assert "session.updated" in await ws.get_message()
             if sys.platform == "linux":

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import trio
 from attrs import define, field, frozen
@@ -37,7 +37,15 @@ from channels.happenings import (
     VoiceResumed,
     WordsHeard,
 )
-from channels.messages import ApiEvent, ConnectionBroke, Finished, Playing, SessionOver, SpeakerReport
+from channels.messages import (
+    ApiEvent,
+    ConnectionBroke,
+    CutShort,
+    Finished,
+    Playing,
+    SessionOver,
+    SpeakerReport,
+)
 from channels.sound import SAMPLE_BYTES, SAMPLE_RATE_HZ
 from channels.wire.events import (
     AgentTranscript,
@@ -50,7 +58,7 @@ from channels.wire.events import (
     SpeechStopped,
     Unrecognised,
 )
-from tests.simulation.marked_sound import is_faded_from, is_loud, unpadded
+from tests.simulation.marked_sound import is_faded_from, is_loud, is_risen_from, unpadded
 from tests.simulation.timeline import Timeline
 
 __all__ = ["Broken", "Ledger", "Piece", "Told"]
@@ -229,7 +237,7 @@ class Ledger:
     def reported(self, report: SpeakerReport) -> None:
         """The controller is told what was played."""
         self.settle()
-        if report.reply_id.startswith("filler-"):
+        if isinstance(report, CutShort) or report.reply_id.startswith("filler-"):
             return
         told = self.replies.get(report.reply_id)
         if told is None:
@@ -453,9 +461,16 @@ class Ledger:
                 self._rewound = 0
                 return Piece(told, place // SAMPLE_BYTES, samples, loud, faded=False)
         for told in living:
-            place = told.placed * SAMPLE_BYTES
-            nearby = max(0, place - SLACK * SAMPLE_BYTES)
-            for at in range(nearby, place + SLACK * SAMPLE_BYTES + 1, SAMPLE_BYTES):
+            for at in self._goes_on_at(told):
+                if is_risen_from(body, told.owed[at : at + len(body)]):
+                    if abs(at // SAMPLE_BYTES - told.placed) > SLACK:
+                        return self._misplaced(told, at // SAMPLE_BYTES, samples, loud)
+                    told.placed = at // SAMPLE_BYTES + len(body) // SAMPLE_BYTES
+                    self._rewound = 0
+                    return Piece(told, at // SAMPLE_BYTES, samples, loud, faded=False)
+        just_cut = [told for told in self.replies.values() if _is_just_cut(told)]
+        for told in [*living, *just_cut]:
+            for at in self._nearby(told):
                 if is_faded_from(body, told.owed[at : at + len(body)]) and (
                     told.owed[at : at + len(body)] != body
                 ):
@@ -470,6 +485,20 @@ class Ledger:
         if body in TONE:
             return Piece(None, 0, samples, loud, faded=False)  # somebody waits for an answer in vain
         return Piece(None, 0, samples, loud, faded=False, wrong="sound that is of no reply")
+
+    def _nearby(self, told: Told) -> range:
+        """Where it goes on, give or take a few samples."""
+        place, slack = told.placed * SAMPLE_BYTES, SLACK * SAMPLE_BYTES
+        return range(max(0, place - slack), place + slack + 1, SAMPLE_BYTES)
+
+    def _goes_on_at(self, told: Told) -> Iterator[int]:
+        """Where a voice that was silent may rise."""
+        if told.placed:
+            yield from self._nearby(told)
+            for word in told.words if self._rewound else ():
+                if word.start_ms:
+                    place = word.start_ms * SAMPLE_RATE_HZ // 1000
+                    yield from (at * SAMPLE_BYTES for at in range(max(0, place - SLACK), place + SLACK + 1))
 
     def _misplaced(self, told: Told, begins: int, samples: int, loud: bool) -> Piece:
         """A piece that is not the next one of its reply."""
@@ -495,6 +524,10 @@ class Ledger:
             and _ms(told.placed) <= word.end_ms + slack_ms
             for word in told.words
         )
+
+
+def _is_just_cut(told: Told) -> bool:
+    return told.cut_at is not None and bool(told.ends) and trio.current_time() - told.cut_at < FADE_MS / 1000
 
 
 def _name(event: ApiEvent) -> str:

@@ -11,10 +11,13 @@ import numpy as np
 
 from channels.sound import SAMPLE_BYTES
 
-__all__ = ["is_faded_from", "is_loud", "marked_sound", "unpadded"]
+__all__ = ["is_faded_from", "is_loud", "is_risen_from", "marked_sound", "unpadded"]
 
 _LOUD, _QUIET = 8000, 20
 """Full scale is 32767; -41 dB, below which the agent calls it silence, is 300."""
+
+_RISE = 10 * 24 * SAMPLE_BYTES
+"""A voice that goes on rises for 10 ms."""
 
 _BLOCK = 2**16
 _LOUD_SAMPLES = tuple(value.to_bytes(2, "little", signed=True) for value in (_LOUD, -_LOUD))
@@ -46,3 +49,12 @@ def is_faded_from(pcm: bytes, sound: bytes | bytearray) -> bool:
         return False
     heard, said = np.frombuffer(pcm, "<i2"), np.frombuffer(bytes(sound[: len(pcm)]), "<i2")
     return bool(((np.sign(heard) == np.sign(said)) | (heard == 0)).all() and (abs(heard) <= abs(said)).all())
+
+
+def is_risen_from(pcm: bytes, sound: bytes | bytearray) -> bool:
+    """Whether `pcm` is the beginning of `sound`, but that it rises out of silence."""
+    rise = pcm[:_RISE]
+    softer_first = abs(int.from_bytes(rise[:2], "little", signed=True)) <= 1 + abs(
+        int.from_bytes(rise[-2:], "little", signed=True)
+    )
+    return softer_first and is_faded_from(rise, sound) and sound[_RISE : len(pcm)] == pcm[_RISE:]

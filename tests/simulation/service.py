@@ -72,8 +72,8 @@ WORD_MS = 250
 WORDS_AT_ONCE = 8
 """Live, all words of a sentence come in one burst, ahead of their sound."""
 
-AHEAD_MS = 150.0
-"""More sound than real time that a client may have sent in any span: a frame and the slack of its pace."""
+AHEAD_MS = 1000.0
+"""More sound than real time that a client may have sent in any span: the documentation has a second."""
 
 NOBODY = "resp_of_nobody"
 ODD_FRAMES = (

@@ -11,14 +11,15 @@ import trio
 from livekit import rtc
 
 from actors.room.livekit_edge.board import LiveKitBoard
-from actors.room.livekit_edge.participants import kind_of
-from actors.room.livekit_edge.sound import LiveKitTrack
+from actors.room.livekit_edge.calls import Calls
+from actors.room.livekit_edge.chat import Chat
+from actors.room.livekit_edge.participants import has_hung_up, is_on_the_line, kind_of
+from actors.room.livekit_edge.tracks import RemoteTracks
 from channels.bounded import Channel, Full, Receiver, Sender
 from channels.errors import ChannelOverflow
 from channels.ports import (
-    AudioTrackGone,
-    AudioTrackHeard,
     ParticipantCame,
+    ParticipantKind,
     ParticipantWent,
     RoomEvent,
     RoomLeft,
@@ -26,12 +27,16 @@ from channels.ports import (
     RoomReconnecting,
     WhyLeft,
 )
-from channels.texts import CHAT_TOPIC, CONFIGURE_METHOD, OPERATE_METHOD, Asked, Pressed, Typed
+from channels.texts import CHAT_TOPIC, CONFIGURE_METHOD, OPERATE_METHOD, Pressed, RoomText
 
 __all__ = ["RoomListener"]
 
-LONGEST_TEXT = 4000
-"""Characters of a typed message that are read; nobody types more in one go."""
+KEYS = tuple("0123456789*#ABCD")
+"""Of a phone."""
+
+MOST_EVENTS = 1024
+MOST_EVENTS_BEFORE_TEXT = 512
+"""Beyond it texts are dropped: people may send any number of them, and nothing else may get lost."""
 
 _log = logging.getLogger(__name__)
 
@@ -48,26 +53,30 @@ class RoomListener:
     """Turns the SDK's callbacks into `RoomEvent`s on a channel."""
 
     def __init__(self, room: rtc.Room, loop: asyncio.AbstractEventLoop, board: LiveKitBoard) -> None:
-        channel = Channel[RoomEvent](
+        self._channel = Channel[RoomEvent](
             "room events",
-            capacity=1024,
+            capacity=MOST_EVENTS,
             unit="events",
             full=Full.FAIL,
             because="an SDK callback cannot wait, and the room actor only passes events on",
         )
         self._room = room
-        self._loop = loop
-        self._send: Sender[RoomEvent] = channel.sender()
-        self._receive: Receiver[RoomEvent] = channel.receiver()
+        self._send: Sender[RoomEvent] = self._channel.sender()
+        self._receive: Receiver[RoomEvent] = self._channel.receiver()
         self._overflow: ChannelOverflow | None = None
-        self._present: set[str] = set()
-        self._audio_tracks: dict[str, str] = {}
-        """Whose they are, by track id."""
-        self._board = board
-        self._reading: set[asyncio.Task[None]] = set()
+        self._present: dict[str, ParticipantKind] = {}
+        """By identity."""
+        self._hung_up: set[str] = set()
+        """Legs of phone calls that are over."""
+        self._tracks = RemoteTracks(loop, self._tell)
+        self._chat = Chat(loop, self._tell_text)
+        self._calls = Calls(board, loop, self._tell_text)
         room.register_text_stream_handler(CHAT_TOPIC, self._on_text)
         room.on("participant_connected", self._on_participant)
+        room.on("participant_attributes_changed", self._on_attributes)
         room.on("participant_disconnected", self._on_participant_gone)
+        room.on("track_published", self._on_published)
+        room.on("track_unpublished", lambda publication: self._tracks.forget(publication.sid))
         room.on("track_subscribed", self._on_track)
         room.on("track_unsubscribed", self._on_track_gone)
         room.on("sip_dtmf_received", self._on_key)
@@ -83,7 +92,8 @@ class RoomListener:
     def take_calls(self) -> None:
         """RPC methods belong to the local participant, who exists only once the room is joined."""
         for method in (CONFIGURE_METHOD, OPERATE_METHOD):
-            self._room.local_participant.register_rpc_method(method, functools.partial(self._on_call, method))
+            taken = functools.partial(self._calls.take, method)
+            self._room.local_participant.register_rpc_method(method, taken)
 
     async def events(self) -> AsyncIterator[RoomEvent]:
         """What happens, until the room is left."""
@@ -110,25 +120,47 @@ class RoomListener:
         except (trio.ClosedResourceError, trio.BrokenResourceError):
             _log.debug("nobody listens to %s any more", event)
 
+    def _tell_text(self, text: RoomText) -> None:
+        if self._channel.statistics().depth < MOST_EVENTS_BEFORE_TEXT:
+            self._tell(text)
+
     def _on_participant(self, participant: rtc.RemoteParticipant) -> None:
-        if participant.identity not in self._present:
-            self._present.add(participant.identity)
-            self._tell(ParticipantCame(participant.identity, kind_of(participant)))
+        identity = participant.identity
+        if identity not in self._present and identity not in self._hung_up and is_on_the_line(participant):
+            kind = self._present[identity] = kind_of(participant)
+            self._tell(ParticipantCame(identity, kind))
+            self._tracks.offer(participant)
+
+    def _on_attributes(self, _changed: object, participant: rtc.Participant) -> None:
+        # Of oneself it is told, too.
+        if not isinstance(participant, rtc.RemoteParticipant):
+            return
+        if not has_hung_up(participant):
+            self._on_participant(participant)
+        elif participant.identity in self._present:
+            self._hung_up.add(participant.identity)
+            self._forget(participant)
 
     def _on_participant_gone(self, participant: rtc.RemoteParticipant) -> None:
-        self._present.discard(participant.identity)
+        self._hung_up.discard(participant.identity)
+        if participant.identity in self._present:
+            self._forget(participant)
+
+    def _forget(self, participant: rtc.RemoteParticipant) -> None:
+        del self._present[participant.identity]
+        self._chat.forget(participant.identity)
         # The SDK keeps quiet about the tracks of somebody whom it has forgotten already.
-        for sid in [sid for sid, owner in self._audio_tracks.items() if owner == participant.identity]:
-            self._forget_track(sid, participant.identity)
+        self._tracks.forget_all_of(participant.identity)
         self._tell(ParticipantWent(participant.identity))
 
-    def _on_track(
-        self, track: rtc.Track, publication: rtc.RemoteTrackPublication, participant: rtc.RemoteParticipant
+    def _on_published(
+        self, _publication: rtc.RemoteTrackPublication, participant: rtc.RemoteParticipant
     ) -> None:
-        if track.kind == rtc.TrackKind.KIND_AUDIO:
-            self._on_participant(participant)
-            self._audio_tracks[track.sid] = participant.identity
-            self._tell(AudioTrackHeard(LiveKitTrack(track, publication, participant, self._loop)))
+        if participant.identity in self._present:
+            self._tracks.offer(participant)
+
+    def _on_track(self, track: rtc.Track, publication: rtc.RemoteTrackPublication) -> None:
+        self._tracks.begin(track, publication)
 
     def _on_track_gone(
         self,
@@ -136,41 +168,18 @@ class RoomListener:
         publication: rtc.RemoteTrackPublication,
         participant: rtc.RemoteParticipant,
     ) -> None:
-        self._forget_track(publication.sid, participant.identity)
-
-    def _forget_track(self, sid: str, identity: str) -> None:
-        if self._audio_tracks.pop(sid, None) is not None:
-            self._tell(AudioTrackGone(sid, identity))
+        self._tracks.end(publication, participant)
 
     def _on_text(self, reader: rtc.TextStreamReader, identity: str) -> None:
-        reading = self._loop.create_task(self._read_text(reader, identity))
-        self._reading.add(reading)
-        reading.add_done_callback(self._reading.discard)
-
-    async def _read_text(self, reader: rtc.TextStreamReader, identity: str) -> None:
-        text = ""
-        try:
-            async for chunk in reader:
-                text += chunk
-                if len(text) > LONGEST_TEXT:
-                    break
-        except rtc.StreamError:
-            return  # its sender went away before it was whole
-        finally:
+        if self._present.get(identity) is ParticipantKind.PERSON:
+            self._chat.take(reader, identity)
+        else:
             reader.close()
-        self._tell(Typed(identity, text[:LONGEST_TEXT]))
-
-    async def _on_call(self, method: str, call: rtc.RpcInvocationData) -> str:
-        answer = self._board.expect_answer(call.request_id, self._loop)
-        self._tell(Asked(call.request_id, call.caller_identity, method, call.payload))
-        try:
-            return await asyncio.wait_for(answer, call.response_timeout)
-        finally:
-            self._board.forget_answer(call.request_id)
 
     def _on_key(self, dtmf: rtc.SipDTMF) -> None:
-        if dtmf.participant is not None and len(dtmf.digit) == 1:
-            self._tell(Pressed(dtmf.participant.identity, dtmf.digit))
+        who = dtmf.participant
+        if who is not None and who.identity in self._present and dtmf.digit in KEYS:
+            self._tell_text(Pressed(who.identity, dtmf.digit))
 
     def _on_disconnected(self, reason: rtc.DisconnectReason.ValueType) -> None:
         self._tell(RoomLeft(_WHY_LEFT.get(reason, WhyLeft.LOST), rtc.DisconnectReason.Name(reason)))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -14,6 +13,7 @@ from livekit import rtc
 from actors.room.livekit_edge.board import LiveKitBoard
 from actors.room.livekit_edge.listener import RoomListener
 from actors.room.livekit_edge.loop import LEAVE_WITHIN_S, politely
+from actors.room.livekit_edge.way import no_way, show_the_way
 from channels.errors import NotAllowedInRoom, RoomUnreachable
 from channels.ports import RoomEvent
 from channels.secret import Secret
@@ -22,8 +22,8 @@ __all__ = ["LiveKitRoom", "connect"]
 
 TRACK_NAME = "agent-voice"
 _JOIN_WITHIN_S = 10.0
-_REFUSED = re.compile(r"client error: 40[13]\b")
-"""How the SDK tells the server's answer. Elsewhere in its text such a number may be that of a port."""
+_LARGEST_STREAM = 2_000_000
+"""Bytes of a text or byte stream, unpacked: ten seconds of sound, and much more than anybody types."""
 
 
 class LiveKitRoom:
@@ -40,7 +40,7 @@ class LiveKitRoom:
         room = rtc.Room(loop=self._loop)
         listener = RoomListener(room, self._loop, self._board)
         try:
-            await connect(room, url, token)
+            await connect(room, url, token, _options())
             listener.greet_those_present()
             listener.take_calls()
             track = rtc.LocalAudioTrack.create_audio_track(TRACK_NAME, self._source)
@@ -60,13 +60,23 @@ class LiveKitRoom:
             await politely(room.disconnect, within_s=LEAVE_WITHIN_S)
 
 
+def _options() -> rtc.RoomOptions:
+    # What is not subscribed costs nothing: sound is asked for by those who listen to it.
+    return rtc.RoomOptions(
+        auto_subscribe=False, data_stream=rtc.DataStreamOptions(max_payload_byte_length=_LARGEST_STREAM)
+    )
+
+
 async def connect(room: rtc.Room, url: str, token: Secret, options: rtc.RoomOptions | None = None) -> None:
     """Joins.
 
     Raises:
         RoomUnreachable: nobody answers at the URL.
+        NoWayToRoom: its certificate is not trusted, or the proxy lets nobody through.
         NotAllowedInRoom: the server refused the token.
+        SettingsError: what names the proxy is no address of one.
     """
+    show_the_way(url)
     refusal: rtc.ConnectError | None = None
     with trio.move_on_after(_JOIN_WITHIN_S) as scope:
         try:
@@ -80,11 +90,4 @@ async def connect(room: rtc.Room, url: str, token: Secret, options: rtc.RoomOpti
         )
     # Raised outside the handler, since the SDK's own text may quote the token.
     if refusal is not None:
-        if _REFUSED.search(refusal.message):
-            raise NotAllowedInRoom(
-                f"LiveKit at {url} refused the token",
-                "LIVEKIT_API_KEY and LIVEKIT_API_SECRET must be this server's, and the clocks must agree",
-            )
-        raise RoomUnreachable(
-            f"LiveKit at {url} cannot be reached", "check LIVEKIT_URL, and that the server runs"
-        )
+        raise no_way(url, refusal.message)

@@ -1,25 +1,17 @@
-"""Sound in both directions: the agent's own track, other people's, and the echo between them."""
+"""The agent's own sound, and its echo. Other people's sound is in `tracks`."""
 
 from __future__ import annotations
-
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import trio
 import trio_asyncio
 from livekit import rtc
 
-from actors.room.livekit_edge.loop import LEAVE_WITHIN_S, politely
-from actors.room.livekit_edge.participants import SOURCES, kind_of
 from channels.errors import EdgeFault
-from channels.ports import TrackSource
 from channels.sound import SAMPLE_BYTES, SAMPLE_RATE_HZ, ms_of_bytes
 
-__all__ = ["LiveKitLoudspeaker", "LiveKitTrack", "WebRtcEchoCanceller"]
+__all__ = ["LiveKitLoudspeaker", "WebRtcEchoCanceller"]
 
 _CAPTURE_SLACK_S = 5.0
-_FRAMES_KEPT_MS = 1000
 _PROCESSING_SAMPLES = SAMPLE_RATE_HZ // 100
 """WebRTC's audio processing takes 10 ms at a time and nothing else."""
 _ECHO_AFTER_MS = 120
@@ -57,45 +49,6 @@ class LiveKitLoudspeaker:
     def clear(self) -> None:
         """As `Loudspeaker.clear`."""
         self._source.clear_queue()
-
-
-class LiveKitTrack:
-    """`MicrophoneTrack` over a remote audio track."""
-
-    def __init__(
-        self,
-        track: rtc.Track,
-        publication: rtc.RemoteTrackPublication,
-        participant: rtc.RemoteParticipant,
-        loop: asyncio.AbstractEventLoop,
-    ) -> None:
-        self._track = track
-        self._loop = loop
-        self.sid: str = track.sid
-        self.identity: str = participant.identity
-        self.kind = kind_of(participant)
-        self.source = SOURCES.get(publication.source, TrackSource.OTHER)
-
-    @asynccontextmanager
-    async def frames(self, frame_ms: int) -> AsyncIterator[AsyncIterator[bytes]]:
-        """As `MicrophoneTrack.frames`."""
-        stream = rtc.AudioStream.from_track(
-            track=self._track,
-            loop=self._loop,
-            capacity=max(1, _FRAMES_KEPT_MS // frame_ms),
-            sample_rate=SAMPLE_RATE_HZ,
-            num_channels=1,
-            frame_size_ms=frame_ms,
-        )
-        try:
-            yield _pcm(stream)
-        finally:
-            await politely(stream.aclose, within_s=LEAVE_WITHIN_S)
-
-
-async def _pcm(stream: rtc.AudioStream) -> AsyncIterator[bytes]:
-    async for event in trio_asyncio.aio_as_trio(stream):
-        yield bytes(event.frame.data)
 
 
 class WebRtcEchoCanceller:

@@ -232,7 +232,10 @@ def sound(value: int, ms: float) -> bytes:
 def test_both_voices_stand_in_the_sound_file_at_their_times(tmp_path: Path) -> None:
     path = tmp_path / "call.jsonl"
     file = RecordFile.create(path, SETTINGS, started=100.0, with_sound=True)
-    batch = [Noted(101.0 + n * 0.05, "microphone", MicrophoneFrame(sound(1000 + n, 50))) for n in range(200)]
+    batch = [
+        Noted(101.0 + n * 0.05, "microphone", MicrophoneFrame(sound(1000 + n, 50), at=101.0 + n * 0.05))
+        for n in range(200)
+    ]
     for n in range(50, 60):  # jitter tears nothing
         batch[n] = attrs.evolve(batch[n], at=batch[n].at + 0.1 - n / 1000)
     for at, value, ms in ((103.0, 2000, 100), (103.1, 2001, 100), (103.15, 2002, 100), (110, 2003, 20)):

@@ -1,0 +1,145 @@
+"""The person's sound on its way to the service: taken at once, sent in a session, as soon as it may be.
+
+What waits and what is dropped is decided in `backlog`, how fast it goes in `pace`; both are pure. Here frames
+are moved, and it is told how old they are when they leave: to the channel's counters each time, and to the
+taps once, when words that had waited are in time again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import trio
+from attrs import define, field
+
+from actors.api.backlog import IN_TIME_FRAMES, Backlog
+from actors.api.pace import Pace
+from channels.bounded import Receiver
+from channels.happenings import SoundWasLate, Taps
+from channels.messages import MicrophoneFrame
+from channels.sound import ms_of_bytes
+
+__all__ = ["Uplink"]
+
+LATE_S = 0.25
+"""A person does not notice what an answer is later by."""
+
+FRESH_S = 0.05
+"""A frame that is no older has not waited for the one before it."""
+
+TELLS_AGAIN_S = 10.0
+"""Where words stay late, that is told so often."""
+
+
+@define
+class _Lateness:
+    """While words are late: since when, how late, and what had been dropped before."""
+
+    since: float
+    silence_before_ms: float
+    speech_before_ms: float
+    worst_s: float = 0.0
+
+
+@define
+class Uplink:
+    """Moves sound.
+
+    Args:
+        frames: of the person, through all sessions.
+        taps: are told of sound that was late.
+    """
+
+    frames: Receiver[MicrophoneFrame]
+    taps: Taps
+    pace: Pace = field(factory=Pace)
+    _backlog: Backlog = field(init=False)
+    _news: trio.Event = field(factory=trio.Event, init=False)
+    _over: bool = field(default=False, init=False)
+    _sending: bool = field(default=False, init=False)
+    _held_up: bool = field(default=True, init=False)
+    """Whether what comes has to wait."""
+    _lateness: _Lateness | None = field(default=None, init=False)
+    _in_time: tuple[float, float] = field(default=(0.0, 0.0), init=False)
+    """What had been dropped of silence and of speech when sound was in time (ms)."""
+
+    def __attrs_post_init__(self) -> None:
+        self._backlog = Backlog(self.frames.channel.capacity)
+
+    async def take(self) -> None:
+        """Takes frames, in a session or not, until they end."""
+        async for frame in self.frames:
+            self._backlog.take(frame)
+            now = trio.current_time()
+            # Also while the network takes nothing: then it is more than may follow at once.
+            self._held_up = self._held_up or self._backlog.ms > self.pace.room_ms(now)
+            if self._held_up:
+                self._backlog.shorten(now, sending=self._sending)
+            self._account()
+            self._wake()
+        self._over = True
+        self._wake()
+
+    async def send(self, put: Callable[[bytes], Awaitable[None]]) -> None:
+        """Sends in a session that is ready, until the frames end; what cannot be sent any more then is not.
+
+        Args:
+            put: puts a piece of sound on the wire.
+        """
+        self._sending = True
+        try:
+            while True:
+                while not self._backlog:
+                    if self._over:
+                        return
+                    await self._news.wait()
+                now = trio.current_time()
+                at = self.pace.pass_at(now, waited=now - self._backlog.since >= FRESH_S)
+                self._held_up = at > now
+                if self._held_up:
+                    if self._over:
+                        return
+                    self._backlog.shorten(now, sending=True)
+                    await trio.sleep_until(at)
+                    continue  # anew: it may have been told to slow down meanwhile
+                frame = self._backlog.next()
+                await put(frame.pcm)
+                now = trio.current_time()
+                self.pace.passed(now, ms_of_bytes(len(frame.pcm)))
+                self._account(now - frame.at)
+                self._note_age(now - frame.at, now)
+        finally:
+            self._sending, self._held_up = False, True
+
+    def forget(self) -> None:
+        """The call is over: what was said in it is no part of the next."""
+        self._backlog.clear()
+        self._lateness = None
+
+    def _wake(self) -> None:
+        self._news.set()
+        self._news = trio.Event()
+
+    def _account(self, age_s: float | None = None) -> None:
+        self.frames.account(kept_back=len(self._backlog), dropped=self._backlog.dropped, age_s=age_s)
+
+    def _note_age(self, age_s: float, now: float) -> None:
+        backlog, late = self._backlog, self._lateness
+        if age_s <= LATE_S and late is None:
+            self._in_time = backlog.silence_dropped_ms, backlog.speech_dropped_ms
+            return
+        if late is None:
+            late = self._lateness = _Lateness(now, *self._in_time)
+        late.worst_s = max(late.worst_s, age_s)
+        waits = age_s > LATE_S or len(backlog) > IN_TIME_FRAMES
+        if waits and now < late.since + TELLS_AGAIN_S:
+            return
+        self._lateness, self._in_time = None, (backlog.silence_dropped_ms, backlog.speech_dropped_ms)
+        self.taps.publish(
+            SoundWasLate(
+                round(late.worst_s * 1000),
+                round(backlog.silence_dropped_ms - late.silence_before_ms),
+                round(backlog.speech_dropped_ms - late.speech_before_ms),
+                now,
+            )
+        )

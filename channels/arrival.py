@@ -1,0 +1,53 @@
+"""A steady time for frames that a network, or a busy machine, bunches and delays. Pure.
+
+Frames of one stream follow one another without a hole, so their samples count the time. Their arrivals only
+say how far that count is from the clock, and move it when the way really became longer or shorter.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from attrs import define, field
+
+from channels.sound import SAMPLE_RATE_HZ
+
+__all__ = ["ArrivalClock"]
+
+TOLERANCE_S = 0.06
+"""A way that changes by less than this is left as it is: the canceller itself follows small changes, while
+each step of ours costs it a second to find the echo again."""
+
+_REMEMBERED_FRAMES = 20
+"""One second of frames: what delays all of them that long is no jitter."""
+
+_FORGOTTEN_S = 1.0
+"""A microphone that paused for longer than this begins anew."""
+
+
+@define
+class ArrivalClock:
+    """When the sound of each frame would have arrived, had nothing delayed it."""
+
+    _samples: int = field(default=0, init=False)
+    _offset: float | None = field(default=None, init=False)
+    _recent: deque[float] = field(factory=lambda: deque(maxlen=_REMEMBERED_FRAMES), init=False)
+
+    def take(self, samples: int, now: float) -> float:
+        """Takes a frame of so many samples that arrived at `now` (s); gives the steady time of its end."""
+        self._samples += samples
+        spoken_s = self._samples / SAMPLE_RATE_HZ
+        offset = now - spoken_s
+        if self._offset is not None and offset - self._offset > _FORGOTTEN_S:
+            self._recent.clear()
+        self._recent.append(offset)
+        # A frame can be late, never early: the soonest of the last second is nearest to the truth.
+        soonest = min(self._recent)
+        if self._offset is None or abs(soonest - self._offset) > TOLERANCE_S:
+            self._offset = soonest
+        return spoken_s + self._offset
+
+    def heard(self, samples: int, now: float) -> float:
+        """As `take`, but `now` where the frame is late by no more than jitter, and never later than that."""
+        steady = self.take(samples, now)
+        return steady if now - steady > TOLERANCE_S else now

@@ -1,0 +1,93 @@
+"""How a process ends: everything is written and said, and then it leaves, without taking Python apart.
+
+Threads of native code, LiveKit's SDK's and those that recognise or speak, call back into Python whenever they
+like. While the interpreter is taken apart, such a thread is ended where it stands, inside Rust or C++ that
+cannot be left in this way: the process aborts (-6) or dies of a segmentation fault, after all was done well.
+
+Whoever runs a process ends it so, once: `end_with(main)`.
+"""
+
+from __future__ import annotations
+
+import atexit
+import gc
+import io
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import NoReturn
+
+__all__ = ["end_with"]
+
+FLUSHED_WITHIN_S = 1.0
+"""Time for files that somebody forgot to close: a disk that hangs must not keep the process."""
+
+_UNWRITTEN = 120
+"""Python's own exit code for output that could not be written."""
+_INTERRUPTED = 130
+
+
+def end_with(main: Callable[[], int]) -> NoReturn:
+    """Runs a program and ends the process with its exit code, as `sys.exit(main())` would.
+
+    Threads that are no daemons are waited for, what was registered with `atexit` is called, and open files
+    are flushed. A second Ctrl-C meanwhile ends it at once. What Python does after that, destroying all
+    objects, is left out.
+
+    Args:
+        main: the program. What it raises is printed, and the code is 1, or 130 after Ctrl-C; `SystemExit`
+            means what it always does.
+    """
+    code = _code_of(main)
+    with suppress(ValueError):  # not the main thread
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+    # The same, in the same order, as Python itself before it destroys anything.
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    flushing = threading.Thread(target=_flush_forgotten_files, daemon=True)
+    flushing.start()
+    flushing.join(FLUSHED_WITHIN_S)
+    os._exit(code & 0xFF if _flush_standard_streams() else _UNWRITTEN)
+
+
+def _code_of(main: Callable[[], int]) -> int:
+    try:
+        return main()
+    except SystemExit as end:
+        if end.code is None or isinstance(end.code, int):
+            return end.code or 0
+        print(end.code, file=sys.stderr)
+    except BaseException as error:
+        sys.excepthook(type(error), error, error.__traceback__)
+        if isinstance(error, KeyboardInterrupt):
+            return _INTERRUPTED
+    return 1
+
+
+def _flush_forgotten_files() -> None:
+    standard = (sys.stdout, sys.stderr)
+    for each in gc.get_objects():
+        # By its type: a stand-in for something else may do anything when it is asked what it is.
+        if issubclass(type(each), (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)):
+            with suppress(OSError, ValueError):  # it is closed, or its disk is full
+                if each not in standard:
+                    each.flush()
+
+
+def _flush_standard_streams() -> bool:
+    written = True
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None and not stream.closed:
+                stream.flush()
+        except BrokenPipeError:
+            pass  # whoever reads has seen enough
+        except (OSError, ValueError) as error:
+            written = False
+            with suppress(OSError, ValueError):
+                print(f"not everything could be written ({error})", file=sys.stderr, flush=True)
+    return written

@@ -1,0 +1,156 @@
+"""Byte streams to servers: TCP, through a proxy where there is one, and TLS.
+
+Python trusts the machine's certificates, or those of `SSL_CERT_FILE` if that is set; so does LiveKit's SDK.
+What kept a stream from opening is told by `obstacle_to`, with the proxy (host and port only) or the
+certificate.
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+import sys
+from collections.abc import Mapping
+from http import HTTPStatus
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import attrs
+import h11
+import trio
+
+from channels.net.proxies import Proxy, is_secure, port_of, proxy_for
+
+if sys.version_info < (3, 11):
+    from exceptiongroup import BaseExceptionGroup
+
+__all__ = ["Obstacle", "ProxyRefused", "mend_certificates", "obstacle_to", "open_stream"]
+
+_LARGEST_HEAD = 16 * 2**10
+"""Bytes of a proxy's answer."""
+
+
+class ProxyRefused(OSError):
+    """The proxy answered, and opened no tunnel."""
+
+    def __init__(self, proxy: Proxy, status: int) -> None:
+        phrase = f" {HTTPStatus(status).phrase}" if status in HTTPStatus._value2member_map_ else ""
+        super().__init__(f"it answered HTTP {status}{phrase}")
+        self.proxy = proxy
+        self.status = status
+
+
+@attrs.frozen
+class Obstacle:
+    """Why there is no way to a server."""
+
+    what: str
+    """As the end of a sentence about the server, e.g. `cannot be reached`."""
+    mend: str | None
+    """None: nothing better is known than to check the address."""
+    lasting: bool = False
+    """Whether trying again is of no use."""
+
+
+async def open_stream(
+    url: str, address: str | None = None, environ: Mapping[str, str] | None = None
+) -> trio.abc.Stream:
+    """Opens TCP, and TLS for wss:// and https://, to the host of a URL, through its proxy if it has one.
+
+    Args:
+        url: ws://, wss://, http:// or https://.
+        address: the host's, if it is known; not asked where there is a proxy.
+        environ: where a proxy is named; None takes that of this process.
+
+    Raises:
+        OSError: nobody answers there; `ssl.SSLCertVerificationError`: the certificate is not to be trusted;
+            `ProxyRefused`: the proxy opens no tunnel.
+        SettingsError: what names the proxy is no address of one.
+    """
+    parts = urlsplit(url)
+    host, port = parts.hostname or "", port_of(parts)
+    proxy = proxy_for(url, environ)
+    if proxy is None:
+        stream: trio.abc.Stream = await trio.open_tcp_stream(address or host, port)
+    else:
+        stream = await trio.open_tcp_stream(proxy.host, proxy.port)
+    try:
+        if proxy is not None:
+            await _tunnel(stream, proxy, f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+        if is_secure(parts):
+            context = ssl.create_default_context()
+            stream = trio.SSLStream(stream, context, server_hostname=host, https_compatible=True)
+            await stream.do_handshake()
+    except BaseException as error:
+        await trio.aclose_forcefully(stream)
+        if isinstance(error, trio.BrokenResourceError):
+            if isinstance(error.__cause__, ssl.SSLCertVerificationError):
+                raise error.__cause__ from None
+            raise OSError("the TLS handshake failed" if is_secure(parts) else "it hung up") from error
+        raise
+    return stream
+
+
+async def _tunnel(stream: trio.abc.Stream, proxy: Proxy, target: str) -> None:
+    http = h11.Connection(h11.CLIENT, max_incomplete_event_size=_LARGEST_HEAD)
+    headers = [("Host", target)]
+    if proxy.authorization is not None:
+        headers.append(("Proxy-Authorization", proxy.authorization.reveal()))
+    asked = (http.send(h11.Request(method="CONNECT", target=target, headers=headers)) or b"") + (
+        http.send(h11.EndOfMessage()) or b""
+    )
+    try:
+        await stream.send_all(asked)
+        while not isinstance(event := http.next_event(), h11.Response):
+            if event is h11.NEED_DATA:
+                http.receive_data(bytes(await stream.receive_some(_LARGEST_HEAD)))
+            elif isinstance(event, h11.ConnectionClosed):
+                raise OSError("it hung up")
+    except (h11.ProtocolError, trio.BrokenResourceError):
+        raise OSError("it is no HTTP proxy, or hung up") from None
+    if not 200 <= event.status_code < 300:
+        raise ProxyRefused(proxy, event.status_code)
+    if http.trailing_data[0]:
+        raise OSError("it sent what nobody asked for")
+
+
+def obstacle_to(url: str, error: BaseException | None) -> Obstacle:
+    """What to say of an error of `open_stream`, without secrets; None: nobody answered in time."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return Obstacle(
+            f"has a certificate that is not trusted ({error.verify_message})",
+            mend_certificates(),
+            lasting=True,
+        )
+    proxy = proxy_for(url)
+    why = "" if not isinstance(error, OSError) else f" ({_reason(error)})"
+    if proxy is None:
+        return Obstacle(f"cannot be reached{why}", None)
+    what = f"cannot be reached through the proxy {proxy} of {proxy.variable}{why}"
+    if isinstance(error, ProxyRefused):
+        mend = f"see that the proxy lets this host through, or name {urlsplit(url).hostname} in NO_PROXY"
+        if error.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+            mend = f"write user and password into {proxy.variable}, as http://USER:PASSWORD@HOST:PORT"
+        return Obstacle(what, mend, lasting=400 <= error.status < 500)
+    return Obstacle(what, f"check {proxy.variable}, or name {urlsplit(url).hostname} in NO_PROXY")
+
+
+def _reason(error: OSError) -> str:
+    # Trio's own only says that all addresses were tried; why they failed stands behind it.
+    cause = error.__cause__
+    if isinstance(cause, BaseExceptionGroup):
+        cause = cause.exceptions[0]
+    if error.errno is None and isinstance(cause, OSError):
+        error = cause
+    by_number = bool(error.errno and error.errno > 0) and not isinstance(error, ssl.SSLError)
+    return os.strerror(error.errno or 0) if by_number else error.strerror or str(error)
+
+
+def mend_certificates(environ: Mapping[str, str] | None = None) -> str:
+    """What to do about a certificate that is not trusted."""
+    file = (os.environ if environ is None else environ).get("SSL_CERT_FILE", "")
+    if not file:
+        return "if it is of a CA of your own, name the file of its certificate (PEM) in SSL_CERT_FILE"
+    if not Path(file).is_file():
+        return f"SSL_CERT_FILE names {file}, which is no file; name that of your CA's certificates (PEM)"
+    return f"SSL_CERT_FILE is {file}: it must have the certificate of the CA that this server's is from"
