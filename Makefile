@@ -5,13 +5,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUNTIME := $(VENV)/runtime.stamp
 DEV := $(VENV)/dev.stamp
+AUDIT := $(VENV)/audit.stamp
 # A person sees pip's bars, a log does not.
 QUIET := $(shell [ -t 2 ] || echo --quiet)
-PIP := $(BIN)/python -m pip install $(QUIET) --disable-pip-version-check --no-deps --require-hashes
+INSTALL := -m pip install $(QUIET) --disable-pip-version-check --no-deps --require-hashes
+PIP := $(BIN)/python $(INSTALL)
 UV_COMPILE := uv pip compile --quiet --universal --python-version 3.10 --generate-hashes \
 	--no-emit-index-url --no-header --no-annotate
 
-.PHONY: help run test dev lint format types lock clean livekit-server page
+.PHONY: help run test dev lint format types audit sbom lock clean livekit-server page
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
@@ -21,6 +23,7 @@ help:
 	@echo 'make dev     what tests, benches and simulations need'
 	@echo 'make lint    style; make format mends what can be mended'
 	@echo 'make types   static types'
+	@echo 'make audit   known vulnerabilities of what the lock files name; make sbom: its bill of materials'
 	@echo 'make lock    new lock files (needs uv and npm)'
 	@echo 'make clean   removes .venv and caches in this folder'
 
@@ -45,6 +48,14 @@ format: $(DEV)
 types: $(DEV)
 	@echo '== types'
 	@$(BIN)/mypy .
+
+audit: $(AUDIT)
+	@echo '== known vulnerabilities'
+	@$(VENV)/audit/bin/python .ci/audit.py
+
+sbom:
+	@python=$$(sh .ci/python "$(PYTHON)") || exit 1; "$$python" .ci/sbom.py > sbom.cdx.json
+	@echo 'sbom.cdx.json'
 
 # Done when livekit-server is on PATH or in the user's cache.
 livekit-server: $(RUNTIME)
@@ -71,12 +82,20 @@ $(DEV): $(RUNTIME) requirements-dev.lock
 	@mv $(RUNTIME).waiting $(RUNTIME)
 	@touch $@
 
+# The looking up has an environment of its own: nothing of it is among what is looked up.
+$(AUDIT): $(RUNTIME) .ci/audit.lock
+	@echo '== packages of .ci/audit.lock'
+	@$(BIN)/python -m venv --clear $(VENV)/audit
+	@$(VENV)/audit/bin/python $(INSTALL) -r .ci/audit.lock
+	@touch $@
+
 lock:
 	@command -v uv >/dev/null || { echo 'make lock needs uv: python3 -m pip install uv'; exit 1; }
 	$(UV_COMPILE) pyproject.toml -o requirements.lock
 	$(UV_COMPILE) pyproject.toml --group dev -o requirements-dev.lock
 	$(UV_COMPILE) playground/livekit_build/toolchain.in -o playground/livekit_build/toolchain.lock
 	$(UV_COMPILE) playground/page_build/toolchain.in -o playground/page_build/toolchain.lock
+	$(UV_COMPILE) --no-config .ci/audit.in -o .ci/audit.lock
 	cd playground/page_build && npm install --package-lock-only --ignore-scripts --omit=peer \
 		--omit-lockfile-registry-resolved --no-audit --no-fund
 

@@ -28,6 +28,9 @@ from channels.happenings import (
     ReplyBegan,
     ReplyEnded,
     Taps,
+    ToolAnswered,
+    ToolCalled,
+    ToolDropped,
     WordsHeard,
 )
 from channels.messages import BeginSession, EndSession, LeaveRoom, PersonCame, PersonWent, SessionOrder
@@ -114,6 +117,10 @@ class CallLife:
                     self._become(self.life.speak(now))
                 case ReplyEnded(reply_id=reply_id) if reply_id == self._goodbye:
                     await self._do(*self.life.take(Signal.SPOKEN, now))
+                case ToolCalled(call_id=call_id):
+                    self._become(self.life.call_tool(call_id, now))
+                case ToolAnswered(call_id=call_id) | ToolDropped(call_id=call_id):
+                    self._become(self.life.end_tool(call_id, now))
                 case WordsHeard() | FloorPassed():
                     self._become(self.life.speak(now))
                 case BystanderFailed(actor=actor) if actor == TELLS_OF_SOUNDS:

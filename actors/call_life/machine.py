@@ -20,6 +20,10 @@ REMEMBERED_S = 300.0
 the identities that were in it: nobody else takes it up."""
 
 
+TOOL_AT_MOST_S = 330.0
+"""The longest time that a tool may have, and some: one of which nothing more is told keeps no call alive."""
+
+
 @frozen
 class Life:
     """A call, with its times (s)."""
@@ -39,6 +43,8 @@ class Life:
     former: frozenset[str] = frozenset()
     """Those with whom the last session was."""
     ended_at: float = -math.inf
+    tools: frozenset[str] = frozenset()
+    """Calls that have not returned."""
 
     def next_time(self) -> float:
         """When to call `pass_time`; infinity: not before something happens."""
@@ -65,6 +71,14 @@ class Life:
     def be_deaf(self, now: float) -> tuple[Life, Deed]:
         """Nobody tells of sounds any more: none would take up a session that is ended in a silence."""
         return evolve(self, settings=evolve(self.settings, idle_ms=0)).take(Signal.SIGN, now)
+
+    def call_tool(self, call_id: str, now: float) -> Life:
+        """A tool works: who waits for it is not asked whether they are there."""
+        return evolve(self, tools=self.tools | {call_id}).speak(now)
+
+    def end_tool(self, call_id: str, now: float) -> Life:
+        """It has returned, or nobody waits for it any more."""
+        return evolve(self, tools=self.tools - {call_id}).speak(now)
 
     def speak(self, now: float) -> Life:
         """The agent's voice is heard: nobody is expected to speak meanwhile."""
@@ -96,7 +110,7 @@ class Life:
         return after, deed
 
     def _begun(self, now: float) -> Life:
-        begun = evolve(self, party=self.people)
+        begun = evolve(self, party=self.people, tools=frozenset[str]())
         longest_s = self.settings.longest_ms / 1000
         if longest_s <= 0:
             return begun
@@ -105,7 +119,9 @@ class Life:
 
     def _until_asked(self, now: float) -> Life:
         idle_s = self.settings.idle_ms / 1000
-        return evolve(self, deadline=now + idle_s if idle_s > 0 else math.inf)
+        if idle_s <= 0:
+            return evolve(self, deadline=math.inf)
+        return evolve(self, deadline=now + (max(idle_s, TOOL_AT_MOST_S) if self.tools else idle_s))
 
     def _lasts_s(self) -> float:
         match self.phase:

@@ -25,7 +25,6 @@ from channels.secret import Secret
 from channels.settings import ApiSettings, LiveKitSettings, Settings
 from channels.sound import SAMPLE_RATE_HZ, bytes_of_ms, ms_of_bytes
 from channels.streams import Addition
-from channels.texts import Typed
 from channels.wire.events import (
     AgentTranscript,
     AgentTranscriptDelta,
@@ -138,9 +137,9 @@ class _Room:
     inside: bool = False
     _news: trio.Event = field(factory=trio.Event)
 
-    def types(self, text: Typed) -> None:
-        """Somebody types."""
-        self.events.append(text)
+    def happens(self, event: RoomEvent) -> None:
+        """Somebody types, comes or goes."""
+        self.events.append(event)
         self._news.set()
 
     @asynccontextmanager

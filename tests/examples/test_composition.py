@@ -111,7 +111,7 @@ async def test_one_that_floods_is_let_through_at_a_talks_pace(autojump_clock: Mo
 async def test_what_people_type_overtakes_a_flood(autojump_clock: MockClock) -> None:
     async with scripted_call(Addition(Flooding), Addition(Flooding)) as call:
         await trio.sleep(10.5)
-        call.room.types(Typed("alice", "hello?"))
+        call.room.happens(Typed("alice", "hello?"))
         await trio.sleep(0.05)
         assert call.asked(ReplyCreate) == [ReplyCreate(TYPED + quoted("hello?"))]
 
