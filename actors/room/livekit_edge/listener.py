@@ -12,6 +12,7 @@ from livekit import rtc
 
 from actors.room.livekit_edge.board import LiveKitBoard
 from actors.room.livekit_edge.participants import kind_of
+from actors.room.livekit_edge.recorded import RECORDED_TOPIC, RecordedSounds
 from actors.room.livekit_edge.sound import LiveKitTrack
 from channels.bounded import Channel, Full, Receiver, Sender
 from channels.errors import ChannelOverflow
@@ -19,6 +20,7 @@ from channels.ports import (
     AudioTrackGone,
     AudioTrackHeard,
     ParticipantCame,
+    ParticipantKind,
     ParticipantWent,
     RoomEvent,
     RoomLeft,
@@ -66,6 +68,8 @@ class RoomListener:
         self._board = board
         self._reading: set[asyncio.Task[None]] = set()
         room.register_text_stream_handler(CHAT_TOPIC, self._on_text)
+        self._recorded = RecordedSounds(loop, self._is_person, self._tell)
+        room.register_byte_stream_handler(RECORDED_TOPIC, self._recorded.take)
         room.on("participant_connected", self._on_participant)
         room.on("participant_disconnected", self._on_participant_gone)
         room.on("track_subscribed", self._on_track)
@@ -97,6 +101,7 @@ class RoomListener:
 
     def stop(self) -> None:
         """Tells nothing more."""
+        self._recorded.stop()
         self._send.close()
         self._receive.close()
 
@@ -109,6 +114,10 @@ class RoomListener:
             self._send.close()
         except (trio.ClosedResourceError, trio.BrokenResourceError):
             _log.debug("nobody listens to %s any more", event)
+
+    def _is_person(self, identity: str) -> bool:
+        participant = self._room.remote_participants.get(identity)
+        return participant is not None and kind_of(participant) is ParticipantKind.PERSON
 
     def _on_participant(self, participant: rtc.RemoteParticipant) -> None:
         if participant.identity not in self._present:
