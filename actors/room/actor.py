@@ -44,6 +44,7 @@ from channels.ports import (
     RoomLeft,
     RoomReconnected,
     RoomReconnecting,
+    SoundRecorded,
     TrackEvent,
     WhyLeft,
 )
@@ -227,6 +228,10 @@ class RoomActor:
                         self.tracks.send_nowait(event)
                     case AudioTrackGone(sid=sid):
                         if heard.pop(sid, None):
+                            self.tracks.send_nowait(event)
+                    case SoundRecorded(sid=sid, identity=identity):
+                        # Before its track is heard it may well come; for somebody else's it may not.
+                        if sid not in heard or heard[sid].track.identity == identity:
                             self.tracks.send_nowait(event)
                     case ParticipantCame(identity=identity, kind=kind):
                         self.taps.publish(ParticipantJoined(identity))

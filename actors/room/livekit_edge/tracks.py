@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 import trio
 import trio_asyncio
 from livekit import rtc
+from livekit.rtc._proto.track_pb2 import TF_PRECONNECT_BUFFER
 
 from actors.room.livekit_edge.loop import LEAVE_WITHIN_S, politely
 from actors.room.livekit_edge.participants import SOURCES, kind_of
@@ -51,6 +52,7 @@ class LiveKitTrack:
         self.identity: str = participant.identity
         self.kind = kind_of(participant)
         self.source = SOURCES.get(publication.source, TrackSource.OTHER)
+        self.recorded_before: bool = TF_PRECONNECT_BUFFER in publication.audio_features
 
     def come(self, track: rtc.Track) -> None:
         """The server sends it from now on."""
