@@ -1,8 +1,8 @@
 """Captions: what both sides say, as LiveKit's text streams; `FrontEnd` shows them.
 
-Each caption has an id that no other agent or run gives, and each is finished. What ends while the room is away
-is told when somebody comes back who had it before them; what is being said is shown from its beginning to
-whoever comes in the middle of it.
+Each caption has an id that no other agent or run gives, and each is finished. What ends while the room is
+away is told when somebody comes back who had it before them; what is being said is shown from its beginning
+to whoever comes in the middle of it.
 """
 
 from __future__ import annotations

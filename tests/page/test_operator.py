@@ -37,7 +37,9 @@ async def test_the_owner_has_the_agent_say_something(
         before = await tab.evaluate(height)
         await is_open(tab)
         assert await tab.evaluate(height) == before, "nothing is squeezed by it"
-        await tab.until("document.querySelector('#operator-end').getBoundingClientRect().bottom <= innerHeight")
+        await tab.until(
+            "document.querySelector('#operator-end').getBoundingClientRect().bottom <= innerHeight"
+        )
         await tab.click("#operator-text")
         await tab.type("One moment, please.")
         await tab.press("Enter")
