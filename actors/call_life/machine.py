@@ -16,8 +16,8 @@ GOODBYE_WITHIN_S = 15.0
 
 
 REMEMBERED_S = 300.0
-"""Who comes back within this time (a reloaded page, a lost network) goes on with the same call. A call belongs to
-the identities that were in it: nobody else takes it up."""
+"""Who comes back within this time (a reloaded page, a lost network) goes on with the same call. A call
+belongs to the identities that were in it: nobody else takes it up."""
 
 
 TOOL_AT_MOST_S = 330.0

@@ -217,9 +217,12 @@ class LogSettings:
 
     `speech` is whether it has what people say, type and hear. A log is shipped, kept, searched, and read by
     more people than the call was meant for; so there are only lengths in it until somebody asks for more.
+    `keys` is whether the log, records, captions and whoever else only watches are told which keys callers
+    press.
     """
 
     speech: Annotated[bool, Setting(Flag(), mend="leave it out for false")] = False
+    keys: Annotated[bool, Setting(Flag(), mend="leave it out for false")] = False
 
 
 @attrs.frozen
