@@ -291,6 +291,9 @@ def wire(
             c.departures.receiver(),
             taps,
             random,
+            settings.listen,
+            settings.typing,
+            taps.tap("room"),
         ),
         MicPump(
             settings.listen,

@@ -34,6 +34,7 @@ from channels.happenings import (
     SessionLost,
     SoundStarted,
     SoundStopped,
+    TextDropped,
     ToolAnswered,
     TurnStarted,
     TurnStopped,
@@ -91,6 +92,7 @@ class EventLog:
             case (
                 RoomLost()
                 | OperatorRefused()
+                | TextDropped()
                 | SessionLost()
                 | ServiceComplained()
                 | ModelFailed()

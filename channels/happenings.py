@@ -53,6 +53,7 @@ __all__ = [
     "SoundStarted",
     "SoundStopped",
     "Taps",
+    "TextDropped",
     "ToolAnswered",
     "ToolCalled",
     "ToolDropped",
@@ -176,6 +177,14 @@ class PersonTyped:
 
     identity: str
     text: str
+
+
+@attrs.frozen
+class TextDropped:
+    """What somebody typed or pressed is not read; told once in a minute for each of them."""
+
+    identity: str
+    why: str
 
 
 @attrs.frozen
@@ -469,6 +478,7 @@ Happening: TypeAlias = (
     | FloorPassed
     | PersonSaid
     | PersonTyped
+    | TextDropped
     | AskSent
     | AskGivenUp
     | AnswerMissing

@@ -84,5 +84,5 @@ class Chat:
             overdue.cancel()
             whole = self._open.pop(reader, None) is not None
             reader.close()
-        if whole:
+        if whole and text.strip():
             self._tell(Typed(identity, text[:LONGEST_TEXT]))
