@@ -296,6 +296,9 @@ def wire(
             c.departures.receiver(),
             taps,
             random,
+            settings.listen,
+            settings.typing,
+            taps.tap("room"),
         ),
         MicPump(
             settings.listen,

@@ -56,6 +56,7 @@ __all__ = [
     "SoundStopped",
     "SoundWasLate",
     "Taps",
+    "TextDropped",
     "ToolAnswered",
     "ToolCalled",
     "ToolDropped",
@@ -179,6 +180,14 @@ class PersonTyped:
 
     identity: str
     text: str
+
+
+@attrs.frozen
+class TextDropped:
+    """What somebody typed or pressed is not read; told once in a minute for each of them."""
+
+    identity: str
+    why: str
 
 
 @attrs.frozen
@@ -504,6 +513,7 @@ Happening: TypeAlias = (
     | FloorPassed
     | PersonSaid
     | PersonTyped
+    | TextDropped
     | AskSent
     | AskGivenUp
     | AnswerMissing

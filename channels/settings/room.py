@@ -9,7 +9,7 @@ import attrs
 
 from channels.secret import Secret
 from channels.settings.addresses import Address
-from channels.settings.listening import ListenSettings
+from channels.settings.listening import ListenSettings, TypingSettings
 from channels.settings.rules import Choice, Flag, Key, Number, OneLine, Setting, Texts, Whole
 from channels.settings.session import SessionConfig
 from channels.tools import Tool
@@ -250,4 +250,5 @@ class Settings:
     tools: ToolSettings = ToolSettings()
     call: CallSettings = CallSettings()
     listen: ListenSettings = attrs.field(factory=ListenSettings)
+    typing: TypingSettings = attrs.field(factory=TypingSettings)
     log: LogSettings = LogSettings()

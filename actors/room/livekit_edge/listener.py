@@ -70,7 +70,7 @@ class RoomListener:
         self._hung_up: set[str] = set()
         """Legs of phone calls that are over."""
         self._tracks = RemoteTracks(loop, self._tell)
-        self._chat = Chat(loop, self._tell_text)
+        self._chat = Chat(loop, self._tell_text, self._present.__contains__)
         self._calls = Calls(board, loop, self._tell_text)
         room.register_text_stream_handler(CHAT_TOPIC, self._on_text)
         self._recorded = RecordedSounds(loop, self._is_person, self._tell)
@@ -137,6 +137,10 @@ class RoomListener:
             kind = self._present[identity] = kind_of(participant)
             self._tell(ParticipantCame(identity, kind))
             self._tracks.offer(participant)
+            if kind is ParticipantKind.PERSON:
+                self._chat.deliver(identity)
+            else:
+                self._chat.forget(identity)
 
     def _on_attributes(self, _changed: object, participant: rtc.Participant) -> None:
         # Of oneself it is told, too.
@@ -178,7 +182,9 @@ class RoomListener:
         self._tracks.end(publication, participant)
 
     def _on_text(self, reader: rtc.TextStreamReader, identity: str) -> None:
-        if self._present.get(identity) is ParticipantKind.PERSON:
+        kind = self._present.get(identity)
+        known = identity in self._room.remote_participants
+        if kind is ParticipantKind.PERSON or not known:
             self._chat.take(reader, identity)
         else:
             reader.close()
