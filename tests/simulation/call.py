@@ -283,7 +283,8 @@ class Call:
             await trio.sleep(random.choice([0.0, random.uniform(0, 1), random.uniform(0, 6)]))
             return "it is there"
 
-        return Tool("look_up", "Looks it up.", {"type": "object"}, look_up, lambda given: given)
+        # A thread, which others run in, comes back when the machine likes: no two calls would be the same.
+        return Tool("look_up", "Looks it up.", {"type": "object"}, look_up, dict, is_async=True)
 
     async def _serve(self, taps: Taps) -> None:
         settings = Settings(
