@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import ssl
 import sys
-from collections.abc import Mapping
 from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -33,10 +32,8 @@ _LARGEST_HEAD = 16 * 2**10
 class ProxyRefused(OSError):
     """The proxy answered, and opened no tunnel."""
 
-    def __init__(self, proxy: Proxy, status: int) -> None:
-        phrase = f" {HTTPStatus(status).phrase}" if status in HTTPStatus._value2member_map_ else ""
-        super().__init__(f"it answered HTTP {status}{phrase}")
-        self.proxy = proxy
+    def __init__(self, status: int) -> None:
+        super().__init__(f"it answered HTTP {status}")
         self.status = status
 
 
@@ -52,15 +49,12 @@ class Obstacle:
     """Whether trying again is of no use."""
 
 
-async def open_stream(
-    url: str, address: str | None = None, environ: Mapping[str, str] | None = None
-) -> trio.abc.Stream:
+async def open_stream(url: str, address: str | None = None) -> trio.abc.Stream:
     """Opens TCP, and TLS for wss:// and https://, to the host of a URL, through its proxy if it has one.
 
     Args:
         url: ws://, wss://, http:// or https://.
         address: the host's, if it is known; not asked where there is a proxy.
-        environ: where a proxy is named; None takes that of this process.
 
     Raises:
         OSError: nobody answers there; `ssl.SSLCertVerificationError`: the certificate is not to be trusted;
@@ -69,7 +63,7 @@ async def open_stream(
     """
     parts = urlsplit(url)
     host, port = parts.hostname or "", port_of(parts)
-    proxy = proxy_for(url, environ)
+    proxy = proxy_for(url)
     if proxy is None:
         stream: trio.abc.Stream = await trio.open_tcp_stream(address or host, port)
     else:
@@ -109,7 +103,7 @@ async def _tunnel(stream: trio.abc.Stream, proxy: Proxy, target: str) -> None:
     except (h11.ProtocolError, trio.BrokenResourceError):
         raise OSError("it is no HTTP proxy, or hung up") from None
     if not 200 <= event.status_code < 300:
-        raise ProxyRefused(proxy, event.status_code)
+        raise ProxyRefused(event.status_code)
     if http.trailing_data[0]:
         raise OSError("it sent what nobody asked for")
 
@@ -146,9 +140,9 @@ def _reason(error: OSError) -> str:
     return os.strerror(error.errno or 0) if by_number else error.strerror or str(error)
 
 
-def mend_certificates(environ: Mapping[str, str] | None = None) -> str:
+def mend_certificates() -> str:
     """What to do about a certificate that is not trusted."""
-    file = (os.environ if environ is None else environ).get("SSL_CERT_FILE", "")
+    file = os.environ.get("SSL_CERT_FILE", "")
     if not file:
         return "if it is of a CA of your own, name the file of its certificate (PEM) in SSL_CERT_FILE"
     if not Path(file).is_file():
