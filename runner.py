@@ -57,6 +57,7 @@ from channels.bounded import Channel, ChannelStatistics, Full, Receiver, Sender
 from channels.ending import end_with
 from channels.errors import SettingsError, cause_of, was_interrupted
 from channels.happenings import Happening, SoundStarted, SoundStopped, Taps
+from channels.keys import KeyCover
 from channels.log import open_log
 from channels.messages import (
     ApiEvent,
@@ -282,6 +283,8 @@ def wire(
         SettingsError: an addition cannot be made.
     """
     c, random = Channels(), random or Random()
+    if not settings.log.keys:
+        taps.alter(KeyCover().happening)
     conversation = (
         RoomActor(
             settings.livekit,
@@ -293,6 +296,9 @@ def wire(
             c.departures.receiver(),
             taps,
             random,
+            settings.listen,
+            settings.typing,
+            taps.tap("room"),
         ),
         MicPump(
             settings.listen,
@@ -386,7 +392,7 @@ def wire(
             settings.barge_in.answer_within_ms,
             tone(),
         ),
-        Keypad(c.texts.tap("keys", capacity=64), c.requests.sender()),
+        Keypad(c.texts.tap("keys", capacity=64), taps.tap("keypad"), c.requests.sender()),
         Operator(
             settings.livekit,
             c.texts.tap("operator", capacity=32),

@@ -1,8 +1,8 @@
 """Captions: what both sides say, as LiveKit's text streams; `FrontEnd` shows them.
 
-Each caption has an id that no other agent or run gives, and each is finished. What ends while the room is away
-is told when somebody comes back who had it before them; what is being said is shown from its beginning to
-whoever comes in the middle of it.
+Each caption has an id that no other agent or run gives, and each is finished. What ends while the room is
+away is told when somebody comes back who had it before them; what is being said is shown from its beginning
+to whoever comes in the middle of it.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import secrets
 from collections import deque
 
+import trio
 from attrs import define, field, frozen
 
 from channels.happenings import PersonSaid, ReplyEnded
@@ -19,6 +20,9 @@ __all__ = ["Captions"]
 
 MOST_MISSED = 4
 """Captions: so much is said in the time in which somebody comes back."""
+
+MISSED_FOR_S = 300.0
+"""Who comes back later has another call."""
 
 MOST_AWAITED = 64
 """People."""
@@ -64,8 +68,8 @@ class Captions:
     _here: set[str] = field(factory=set, init=False)
     _awaited: set[str] = field(factory=set, init=False)
     """Identities of those who were here in this call and are not now."""
-    _missed: deque[_Told] = field(factory=lambda: deque(maxlen=MOST_MISSED), init=False)
-    """What ended while they were not."""
+    _missed: deque[tuple[float, _Told]] = field(factory=lambda: deque(maxlen=MOST_MISSED), init=False)
+    """What ended while they were not, and when (s)."""
 
     def segment(self, reply_id: str) -> str:
         """The id of a reply's caption."""
@@ -141,8 +145,8 @@ class Captions:
             self._missed.clear()
         await self._tell_running()
 
-    def end_call(self) -> None:
-        """What was said is nobody else's business."""
+    def begin_call(self) -> None:
+        """What was said before is nobody's business here."""
         self._awaited.clear()
         self._missed.clear()
 
@@ -151,7 +155,7 @@ class Captions:
 
     def _note(self, told: _Told) -> None:
         if told.final and (self._away or self._awaited):
-            self._missed.append(told)
+            self._missed.append((trio.current_time(), told))
 
     async def _tell(self, told: _Told) -> None:
         self._note(told)
@@ -159,8 +163,9 @@ class Captions:
             await self._send(told)
 
     async def _tell_missed(self) -> None:
-        for told in list(self._missed):
-            await self._send(told)
+        for at, told in list(self._missed):
+            if trio.current_time() - at <= MISSED_FOR_S:
+                await self._send(told)
 
     async def _tell_running(self) -> None:
         for reply in list(self._replies.values()):

@@ -21,7 +21,6 @@ from channels.agent_state import AgentState, StateKeeper
 from channels.bounded import Receiver, Sender
 from channels.happenings import (
     CallBegan,
-    CallEnded,
     Happening,
     HeardBy,
     ParticipantJoined,
@@ -174,8 +173,6 @@ class FrontEnd:
                 await self._captions.find_room()
             case CallBegan():
                 self._begin_call()
-            case CallEnded():
-                self._captions.end_call()
             case _:
                 pass
 
@@ -193,6 +190,7 @@ class FrontEnd:
         self._speaker, self._track_sid = self._heard.identity or "", self._heard.track_sid
         self._profile = self.settings.profile
         self._pending.clear()
+        self._captions.begin_call()
 
     async def _show_heard_by(self, heard_by: HeardBy) -> None:
         # What somebody said before they left is understood only later: it is still theirs.

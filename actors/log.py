@@ -36,6 +36,7 @@ from channels.happenings import (
     SoundStarted,
     SoundStopped,
     SoundWasLate,
+    TextDropped,
     ToolAnswered,
     TurnStarted,
     TurnStopped,
@@ -95,6 +96,7 @@ class EventLog:
             case (
                 RoomLost()
                 | OperatorRefused()
+                | TextDropped()
                 | SessionLost()
                 | ServiceComplained()
                 | ModelFailed()

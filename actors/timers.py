@@ -6,9 +6,9 @@ own idea of time is trusted.
 
 Barge-in is counted to the silence, which is when the voice was held; the service decides a second or three
 later. It is counted from the sound that led to it, as the microphone had it while the reply was heard: who
-interrupts too softly for that is not timed, nor is a reply that gave way to what was typed, nor a voice over a
-sound that had been there for long. A reply that nobody heard is no turn: the person went on speaking, and what they are
-answered in the end is the answer to all of it.
+interrupts too softly for that is not timed, nor is a reply that gave way to what was typed, nor a voice over
+a sound that had been there for long. A reply that nobody heard is no turn: the person went on speaking, and
+what they are answered in the end is the answer to all of it.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ __all__ = ["Stopwatch", "TurnTimer"]
 
 
 OF_A_SOUND_S = 3.0
-"""So long after a sound began, what is heard may still be its voice, and so long after it is over, a silence of
-the agent may be due to it: the service names what it heard within 2.2 s."""
+"""So long after a sound began, the service may first take it for speech, and so long after it is over, a
+silence of the agent may be due to it: the service names what it heard within 2.2 s."""
 
 
 @frozen

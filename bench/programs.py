@@ -20,6 +20,7 @@ from typing import TypeVar
 import trio
 
 from channels.errors import VoiceAgentError, reason_of
+from playground.child import ended, start_child, stop_child, stream_of
 from playground.livekit_server import LiveKitServer
 
 if sys.version_info < (3, 11):
@@ -70,10 +71,19 @@ def environment(livekit: LiveKitServer, room_name: str, voice_agent_url: str = "
 class Program:
     """A running program."""
 
-    def __init__(self, name: str, process: trio.Process, log: Path) -> None:
+    def __init__(
+        self,
+        name: str,
+        process: subprocess.Popen[bytes],
+        log: Path,
+        commands: trio.lowlevel.FdStream | None,
+        answers: trio.lowlevel.FdStream | None,
+    ) -> None:
         self._name = name
         self._process = process
         self._log = log
+        self._commands = commands
+        self._answers = answers
         self._unread = b""
 
     async def watch(self) -> None:
@@ -82,7 +92,7 @@ class Program:
         Raises:
             ProgramFailed: it has ended.
         """
-        raise self.failure(f"it ended by itself, with code {await self._process.wait()}")
+        raise self.failure(f"it ended by itself, with code {await ended(self._process)}")
 
     def failure(self, what: str) -> ProgramFailed:
         """The error for something that it did not do, with the end of its log."""
@@ -92,8 +102,8 @@ class Program:
 
     async def tell(self, line: str) -> None:
         """Writes a line to its standard input."""
-        assert self._process.stdin is not None
-        await self._process.stdin.send_all(line.encode() + b"\n")
+        assert self._commands is not None
+        await self._commands.send_all(line.encode() + b"\n")
 
     async def answer(self, *, within_s: float) -> str:
         """The next line of its standard output.
@@ -101,10 +111,10 @@ class Program:
         Raises:
             ProgramFailed: none came.
         """
-        assert self._process.stdout is not None
+        assert self._answers is not None
         with trio.move_on_after(within_s):
             while b"\n" not in self._unread:
-                more = await self._process.stdout.receive_some()
+                more = await self._answers.receive_some()
                 if not more:
                     break
                 self._unread += more
@@ -112,6 +122,19 @@ class Program:
         if not end:
             raise self.failure("it does not answer")
         return line.decode()
+
+    async def end(self) -> None:
+        """Ends it, cancelled or not."""
+        steps = [(signal.SIGINT, _STOP_WITHIN_S), (signal.SIGKILL, _STOP_WITHIN_S)]
+        if self._commands is not None:
+            del steps[0]
+            with trio.CancelScope(shield=True):
+                await self._commands.aclose()
+                with trio.move_on_after(_STOP_WITHIN_S):
+                    await ended(self._process)
+        await stop_child(self._process, steps)
+        if self._answers is not None:
+            await trio.aclose_forcefully(self._answers)
 
 
 @asynccontextmanager
@@ -131,34 +154,28 @@ async def run_program(
     """
     log = folder / "program.log"
     with log.open("ab") as out:
-        process = await trio.lowlevel.open_process(
-            list(command),
+        process = start_child(
+            command,
+            environ=env,
             stdin=subprocess.PIPE if talks else subprocess.DEVNULL,
             stdout=subprocess.PIPE if talks else out,
             stderr=out,
-            env=dict(env),
             cwd=folder,
-            start_new_session=True,
         )
+    program = Program(
+        Path(command[-1]).name,
+        process,
+        log,
+        stream_of(process.stdin) if talks else None,
+        stream_of(process.stdout) if talks else None,
+    )
     try:
         async with trio.open_nursery() as nursery:
-            program = Program(Path(command[-1]).name, process, log)
             nursery.start_soon(program.watch)
             yield program
             nursery.cancel_scope.cancel()
     finally:
-        with trio.CancelScope(shield=True):
-            if process.stdin is not None:
-                await process.stdin.aclose()
-            elif process.poll() is None:
-                process.send_signal(signal.SIGINT)
-            with trio.move_on_after(_STOP_WITHIN_S):
-                await process.wait()
-            if process.poll() is None:
-                process.kill()
-                await process.wait()
-            if process.stdout is not None:
-                await process.stdout.aclose()
+        await program.end()
 
 
 async def until_signal(measure: Callable[[], Awaitable[R]], tell: Callable[[str], None]) -> R | int:

@@ -56,6 +56,7 @@ __all__ = [
     "SoundStopped",
     "SoundWasLate",
     "Taps",
+    "TextDropped",
     "ToolAnswered",
     "ToolCalled",
     "ToolDropped",
@@ -179,6 +180,14 @@ class PersonTyped:
 
     identity: str
     text: str
+
+
+@attrs.frozen
+class TextDropped:
+    """What somebody typed or pressed is not read; told once in a minute for each of them."""
+
+    identity: str
+    why: str
 
 
 @attrs.frozen
@@ -504,6 +513,7 @@ Happening: TypeAlias = (
     | FloorPassed
     | PersonSaid
     | PersonTyped
+    | TextDropped
     | AskSent
     | AskGivenUp
     | AnswerMissing
@@ -534,6 +544,7 @@ class Taps:
         self._taps: list[tuple[Channel[Happening], Sender[Happening]]] = []
         self._listeners: list[Callable[[Happening], None]] = []
         self._witnesses: list[Callable[[float, str, object], None]] = []
+        self._alterations: list[Callable[[Happening], Happening]] = []
 
     def tap(self, name: str, *, capacity: int = 256) -> Receiver[Happening]:
         """A new reader's end. 256 happenings are about a minute of lively talk."""
@@ -551,8 +562,14 @@ class Taps:
         """Calls `listener` with every happening from now on, as `Channel.overhear` does."""
         self._listeners.append(listener)
 
+    def alter(self, alteration: Callable[[Happening], Happening]) -> None:
+        """Tells everybody what `alteration` makes of each happening, from now on. It must not raise."""
+        self._alterations.append(alteration)
+
     def publish(self, happening: Happening) -> None:
         """Tells every tap. Never waits; a tap that is closed, or whose reader is gone, is forgotten."""
+        for alteration in self._alterations:
+            happening = alteration(happening)
         for listener in self._listeners:
             listener(happening)
         for tap in list(self._taps):

@@ -31,6 +31,7 @@ __all__ = [
     "RoomLeft",
     "RoomReconnected",
     "RoomReconnecting",
+    "SoundRecorded",
     "TrackEvent",
     "TrackSource",
     "WhyLeft",
@@ -73,6 +74,10 @@ class MicrophoneTrack(Protocol):
     @property
     def source(self) -> TrackSource:
         """What it carries."""
+
+    @property
+    def recorded_before(self) -> bool:
+        """Whether its participant says that they recorded what came before it, and will send that."""
 
     def frames(self, frame_ms: int) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
         """Opens the track: its sound as PCM16 mono 24 kHz, `frame_ms` a frame, as it comes in.
@@ -169,6 +174,17 @@ class AudioTrackGone:
 
 
 @attrs.frozen
+class SoundRecorded:
+    """A participant recorded this before anybody heard their track, and sends it now."""
+
+    sid: str
+    """The track that goes on with it, as they say."""
+    identity: str
+    pcm: bytes = attrs.field(repr=lambda pcm: f"<{len(pcm)} bytes>")
+    """PCM16 mono 24 kHz, 10 s at the most."""
+
+
+@attrs.frozen
 class RoomReconnecting:
     """The connection broke; the SDK tries to mend it."""
 
@@ -191,6 +207,7 @@ RoomEvent: TypeAlias = (
     | ParticipantWent
     | AudioTrackHeard
     | AudioTrackGone
+    | SoundRecorded
     | RoomReconnecting
     | RoomReconnected
     | RoomLeft
@@ -198,7 +215,7 @@ RoomEvent: TypeAlias = (
 )
 
 
-TrackEvent: TypeAlias = AudioTrackHeard | AudioTrackGone
+TrackEvent: TypeAlias = AudioTrackHeard | AudioTrackGone | SoundRecorded
 """What the room tells the microphone pump."""
 
 

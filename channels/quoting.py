@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 
+from channels.secret import DOTS
+
 __all__ = [
     "APOLOGY",
     "LONGEST_QUOTE",
@@ -18,6 +20,7 @@ __all__ = [
     "is_second_try",
     "quoted",
     "unquoted",
+    "without_keys",
 ]
 
 LONGEST_QUOTE = 2_000
@@ -46,6 +49,15 @@ def unquoted(instructions: str, opening: str) -> str | None:
     except (ValueError, RecursionError):
         return None
     return words if isinstance(words, str) else None
+
+
+def without_keys(instructions: str) -> str:
+    """The same, with the number of keys in place of the keys, if it tells of any."""
+    if not instructions.startswith(PRESSED):
+        return instructions
+    keys = unquoted(instructions, PRESSED)
+    count = "" if keys is None else f"{len(keys.replace(',', '').split())} keys "
+    return instructions if instructions.endswith(f"keys {DOTS}") else f"{PRESSED}{count}{DOTS}"
 
 
 def is_second_try(instructions: str) -> bool:

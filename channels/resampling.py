@@ -1,4 +1,4 @@
-"""Sound between 24,000 Hz and the 8,000 Hz of telephones, chunk by chunk.
+"""Sound between 24,000 Hz and the 8,000 Hz of telephones, chunk by chunk; and a whole piece from any rate.
 
 Each chunk gives its whole duration at once, so that a conversation is not held up: a stream of soxr's, made
 for files, was measured to hold back up to 75 ms here. What comes out is late by 1 ms upward and by 2 ms
@@ -11,8 +11,11 @@ from functools import cache
 
 import numpy as np
 import numpy.typing as npt
+import soxr
 
-__all__ = ["ToEightKilohertz", "ToTwentyFourKilohertz"]
+from channels.sound import SAMPLE_RATE_HZ
+
+__all__ = ["ToEightKilohertz", "ToTwentyFourKilohertz", "to_twenty_four_kilohertz"]
 
 Samples = npt.NDArray[np.int16]
 
@@ -21,6 +24,13 @@ _UP_TAPS = 16
 
 _DOWN_TAPS = 97
 """Samples at 24 kHz that make one at 8 kHz. Odd: then the delay is whole samples."""
+
+
+def to_twenty_four_kilohertz(samples: Samples, rate_hz: int) -> Samples:
+    """A whole piece of sound at `rate_hz`, at 24,000 Hz."""
+    if rate_hz == SAMPLE_RATE_HZ or not len(samples):
+        return samples
+    return _whole(soxr.resample(samples.astype(np.float32), rate_hz, SAMPLE_RATE_HZ))
 
 
 class ToTwentyFourKilohertz:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import sys
-import webbrowser
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
-import trio
 from structlog.typing import FilteringBoundLogger
 
 from actors.room.actor import mint_token
 from channels.settings import Configuration, Settings
+from commands.browser import has_desktop, shown_in_browser
 from commands.token import CLIENT_TOKEN_LIFE
 from playground.local import local_services
 from playground.page_server import Joining, page_server
@@ -50,15 +48,12 @@ async def on_this_machine(configuration: Configuration, log: FilteringBoundLogge
         def join(identity: str) -> Joining:
             return Joining(settings.livekit.url, mint_token(settings.livekit, identity, CLIENT_TOKEN_LIFE))
 
-        async with page_server(join=join, progress=lambda line: log.info(line)) as page:
+        async with (
+            page_server(join=join, progress=lambda line: log.info(line)) as page,
+            AsyncExitStack() as shown,
+        ):
             token = join("you").token
             print(HOW_TO_JOIN.format(page=page, url=settings.livekit.url, token=token.reveal()), flush=True)
-            if sys.stdout.isatty() and _has_desktop():
-                await trio.to_thread.run_sync(webbrowser.open, page)
+            if sys.stdout.isatty() and has_desktop():
+                await shown.enter_async_context(shown_in_browser(page))
             yield settings
-
-
-def _has_desktop() -> bool:
-    return sys.platform in ("darwin", "win32") or any(
-        name in os.environ for name in ("DISPLAY", "WAYLAND_DISPLAY")
-    )

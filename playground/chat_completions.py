@@ -9,7 +9,7 @@ log and never contains the key. The key travels by TLS, or over loopback, and no
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
 from urllib.parse import urlsplit
@@ -69,7 +69,7 @@ class Endpoint:
     patience: Patience = Patience()
 
     async def stream(
-        self, model: str, messages: list[Mapping[str, Any]], tools: list[Mapping[str, Any]]
+        self, model: str, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]]
     ) -> AsyncGenerator[Mapping[str, Any], None]:
         """The deltas of one completion.
 

@@ -8,7 +8,9 @@ that ends in good order ends it (also after Ctrl-C, an error, or SIGTERM), and o
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -26,6 +28,8 @@ _POLL_S = 0.02
 # Python, because the kernel's "kill me when my parent dies" is asked for by the child itself.
 _TIED_TO_ITS_OWNER = """
 import ctypes, os, signal, sys
+if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 if os.getppid() == int(sys.argv[1]):
     os.execvp(sys.argv[2], sys.argv[2:])
@@ -47,8 +51,8 @@ def start_child(
     command: Sequence[str],
     *,
     environ: Mapping[str, str],
-    stdout: int | IO[bytes],
-    stderr: int | IO[bytes],
+    stdout: int | IO[bytes] | None,
+    stderr: int | IO[bytes] | None,
     stdin: int | IO[bytes] = subprocess.DEVNULL,
     cwd: Path | None = None,
 ) -> subprocess.Popen[bytes]:
@@ -61,9 +65,14 @@ def start_child(
         stderr: likewise.
         stdin: likewise; by default it has none.
         cwd: the folder it works in; by default ours.
+
+    Raises:
+        FileNotFoundError: there is no such program.
     """
     lasting = threading.current_thread() is threading.main_thread() or trio.lowlevel.in_trio_run()
     assert lasting, "a child dies with the thread that starts it: start it from Trio's"
+    if shutil.which(command[0], path=environ.get("PATH", os.defpath)) is None:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), command[0])
     return subprocess.Popen(
         tied(command),
         stdin=stdin,

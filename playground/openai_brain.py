@@ -10,16 +10,16 @@ Whatever fails becomes one honest sentence for the person and one line for the l
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from typing import Any, TypeAlias
+from typing import Any
 
 import attrs
 
 from playground.brain import CallTool, Thought
 from playground.chat_completions import ChatFailed, Endpoint
+from playground.chat_messages import Called, Calls, Entry, Line, messages
 from playground.sentences import sentences
 
 __all__ = ["OpenAIBrain", "Scissors"]
@@ -30,37 +30,8 @@ _MOST_REMEMBERED = 60
 """Entries of the history that the model is told."""
 _MOST_SAID = 20_000
 """Characters in one reply, some twenty minutes: a model that cannot stop is stopped."""
-_MOST_CALLS = 8
 APOLOGY = "I am sorry, my language model does not answer properly."
 APOLOGY_IN_THE_MIDDLE = "I am sorry, my language model broke off here."
-
-
-@attrs.frozen
-class _Line:
-    role: str
-    content: str
-
-    def messages(self) -> list[Mapping[str, Any]]:
-        return [{"role": self.role, "content": self.content}]
-
-
-@attrs.frozen
-class _Called:
-    call: CallTool
-    result: str | None = None
-
-    def messages(self) -> list[Mapping[str, Any]]:
-        """The call and its result together, as the endpoints insist; also where there is none (yet)."""
-        function = {"name": self.call.name, "arguments": json.dumps(self.call.arguments)}
-        call = {"id": self.call.call_id, "type": "function", "function": function}
-        result = "There is no result yet." if self.result is None else self.result
-        return [
-            {"role": "assistant", "content": "", "tool_calls": [call]},
-            {"role": "tool", "tool_call_id": self.call.call_id, "content": result},
-        ]
-
-
-_Entry: TypeAlias = _Line | _Called
 
 
 class Scissors:
@@ -112,18 +83,18 @@ class OpenAIBrain:
     _model: str | None = attrs.field(default=None, init=False)
     _prompt: str = attrs.field(default="", init=False)
     _tools: tuple[Mapping[str, Any], ...] = attrs.field(default=(), init=False)
-    _history: list[_Entry] = attrs.field(factory=list, init=False)
+    _history: list[Entry] = attrs.field(factory=list, init=False)
     _apology: str = attrs.field(default="", init=False)
     """Said in this reply by nobody but this program: the model is not told of it."""
 
     def answer(self, heard: str) -> AsyncGenerator[Thought, None]:
         """The model's answer to what the person said."""
-        self._add(_Line("user", heard))
+        self._add(Line("user", heard))
         return self._complete()
 
     def take_back(self) -> None:
         """The model is not told of that turn twice."""
-        if self._history and isinstance(self._history[-1], _Line) and self._history[-1].role == "user":
+        if self._history and isinstance(self._history[-1], Line) and self._history[-1].role == "user":
             del self._history[-1]
 
     def instruct(self, instructions: str) -> AsyncGenerator[Thought, None]:
@@ -138,36 +109,31 @@ class OpenAIBrain:
         """What the model makes of a result."""
         told = f"The tool failed: {result}" if is_error else result
         for number, entry in enumerate(self._history):
-            if isinstance(entry, _Called) and entry.call.call_id == call.call_id:
+            if isinstance(entry, Called) and entry.call.call_id == call.call_id:
                 self._history[number] = attrs.evolve(entry, result=told)
                 break
         else:
-            self._add(_Called(call, told))  # somebody else's call
+            self._add(Called(call, told))  # somebody else's call
         return self._complete()
 
     def remember(self, role: str, content: str) -> None:
         """Tells it to the model."""
-        self._add(_Line(role, content))
+        self._add(Line(role, content))
 
     def heard_of_me(self, text: str, *, interrupted: bool) -> None:
         """What was heard is what was said."""
         text = text.removesuffix(self._apology).strip() if self._apology else text
         self._apology = ""
         if text:
-            self._add(_Line("assistant", text))
+            self._add(Line("assistant", text))
 
     def prompt(self, system_prompt: str) -> None:
         """The system prompt, from the next turn on."""
         self._prompt = system_prompt
 
-    def _add(self, entry: _Entry) -> None:
+    def _add(self, entry: Entry) -> None:
         self._history.append(entry)
         del self._history[:-_MOST_REMEMBERED]
-
-    def _messages(self, instructions: str | None) -> list[Mapping[str, Any]]:
-        system = [_Line("system", self._prompt)] if self._prompt.strip() else []
-        extra = [] if instructions is None else [_Line("system", instructions)]
-        return [message for entry in (*system, *self._history, *extra) for message in entry.messages()]
 
     def _functions(self) -> list[Mapping[str, Any]]:
         return [
@@ -179,11 +145,12 @@ class OpenAIBrain:
         ]
 
     async def _complete(self, instructions: str | None = None) -> AsyncGenerator[Thought, None]:
-        scissors, calls, said = Scissors(), _Calls(), 0
+        scissors, calls, said = Scissors(), Calls(), 0
         try:
             if self._model is None:
                 self._model = await self._endpoint.first_model()
-            stream = self._endpoint.stream(self._model, self._messages(instructions), self._functions())
+            told = messages(self._prompt, self._history, instructions)
+            stream = self._endpoint.stream(self._model, told, self._functions())
             async with aclosing(stream) as deltas:
                 async for delta in deltas:
                     content = delta.get("content")
@@ -197,7 +164,7 @@ class OpenAIBrain:
                 said += len(sentence)
                 yield sentence
             for call in calls.complete():
-                self._add(_Called(call))
+                self._add(Called(call))
                 yield call
             if not said and not calls:
                 raise ChatFailed("it said nothing")
@@ -207,48 +174,3 @@ class OpenAIBrain:
                 yield sentence
             self._apology = APOLOGY_IN_THE_MIDDLE if said else APOLOGY
             yield self._apology
-
-
-class _Calls:
-    """Puts tool calls together, whose arguments come in pieces."""
-
-    def __init__(self) -> None:
-        self._names: dict[int, str] = {}
-        self._arguments: dict[int, str] = {}
-
-    def __bool__(self) -> bool:
-        return bool(self._names)
-
-    def take(self, pieces: object) -> None:
-        """Takes the `tool_calls` of a delta."""
-        for place, piece in enumerate(pieces if isinstance(pieces, list) else ()):
-            if not isinstance(piece, Mapping) or not isinstance(piece.get("function"), Mapping):
-                raise ChatFailed("its tool call is none")
-            # Some endpoints leave the index out and send each call whole.
-            index = piece.get("index")
-            number = index if isinstance(index, int) else len(self._names) + place
-            function = piece["function"]
-            if function.get("name") and number not in self._names:
-                if len(self._names) >= _MOST_CALLS:
-                    raise ChatFailed("it calls too many tools at once")
-                self._names[number] = str(function["name"])
-            arguments = function.get("arguments") or ""
-            whole = arguments if isinstance(arguments, str) else json.dumps(arguments)
-            self._arguments[number] = self._arguments.get(number, "") + whole
-
-    def complete(self) -> list[CallTool]:
-        """The calls.
-
-        Raises:
-            ChatFailed: their arguments are no JSON object.
-        """
-        calls = []
-        for number, name in sorted(self._names.items()):
-            try:
-                arguments = json.loads(self._arguments.get(number) or "{}")
-            except (ValueError, RecursionError):
-                arguments = None
-            if not isinstance(arguments, dict):
-                raise ChatFailed(f"it called {name[:60]} with arguments that are no JSON object")
-            calls.append(CallTool(name, arguments))
-        return calls

@@ -2,8 +2,8 @@
 
 In: requests of a browser. Out: the files of `page/`, livekit-client's module, and, at `POST /join`, where
 the room is with a fresh token. A browser that sends a key of its own is given the same identity each time, so
-that the agent knows who comes back; others in the room see the identity, never the key. Files are read when asked for, so that an edited page
-needs a reload and nothing else.
+that the agent knows who comes back; others in the room see the identity, never the key. Files are read when
+asked for, so that an edited page needs a reload and nothing else.
 
 Whoever can ask `/join` is let into the room; it is therefore answered to our own page only. The server
 listens on 127.0.0.1; the `Host` must be one of its own names, so that no foreign name made to point here

@@ -15,6 +15,7 @@ import attrs
 import trio
 
 from channels.settings.catalogue import CATALOGUE
+from playground.child import ended, start_child, stop_child, stream_of
 from playground.livekit_server import LiveKitServer
 
 __all__ = ["AgentProcess", "run_agent", "settings_for"]
@@ -38,7 +39,7 @@ def settings_for(livekit: LiveKitServer, api_url: str, room_name: str) -> dict[s
 class AgentProcess:
     """A running agent and what it printed so far."""
 
-    process: trio.Process
+    process: subprocess.Popen[bytes]
     printed: str = ""
     """Both its log and its output."""
 
@@ -48,12 +49,16 @@ class AgentProcess:
             while text not in self.printed:
                 await trio.sleep(0.02)
 
+    async def ended(self) -> int:
+        """Waits until it ends by itself; gives its exit code."""
+        return await ended(self.process)
+
     async def leave(self) -> float:
         """Presses Ctrl-C; returns how many seconds it took to end."""
         started = time.monotonic()
         self.process.send_signal(signal.SIGINT)
         with trio.fail_after(20):
-            await self.process.wait()
+            await self.ended()
         return time.monotonic() - started
 
 
@@ -64,34 +69,25 @@ async def run_agent(
     """Runs the agent in a folder (its `.env` counts) with nothing but these settings set."""
     own = {entry.env for entry in CATALOGUE.values()}
     environ = {name: value for name, value in os.environ.items() if name not in own}
-    process = await trio.lowlevel.open_process(
+    process = start_child(
         [sys.executable, str(ROOT / "runner.py"), *arguments],
-        env={**environ, **settings},
+        environ={**environ, **settings},
         cwd=folder,
-        stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        start_new_session=True,
     )
     agent = AgentProcess(process)
 
     async def read() -> None:
-        assert process.stdout is not None
-        async for chunk in process.stdout:
-            agent.printed += chunk.decode(errors="replace")
+        async with stream_of(process.stdout) as out:
+            async for chunk in out:
+                agent.printed += chunk.decode(errors="replace")
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(read)
         try:
             yield agent
         finally:
-            with trio.CancelScope(shield=True):
-                if process.returncode is None:
-                    process.send_signal(signal.SIGINT)
-                    with trio.move_on_after(5):
-                        await process.wait()
-                if process.returncode is None:
-                    process.kill()
-                    await process.wait()
+            await stop_child(process, ((signal.SIGINT, 5.0), (signal.SIGKILL, 5.0)))
             nursery.cancel_scope.cancel()
             print(agent.printed)

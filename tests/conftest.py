@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import hypothesis
 import pytest
 
 from channels.secret import Secret
+from playground.child import start_child
 from playground.livekit_server import LiveKitServer
 from tests.wire_schema import Witness
 
@@ -36,15 +38,15 @@ def livekit() -> Iterator[LiveKitServer]:
 
     It runs as the program that a person would start, since a fixture of Trio lives no longer than a test.
     """
-    program = subprocess.Popen(
+    program = start_child(
         [sys.executable, "-m", "playground.livekit_server", "--port", "0"],
-        stdin=subprocess.DEVNULL,
+        environ=os.environ,
         stdout=subprocess.PIPE,
-        text=True,
+        stderr=None,
     )
     assert program.stdout is not None
     try:
-        told = dict(program.stdout.readline().strip().partition("=")[::2] for _ in range(3))
+        told = dict(program.stdout.readline().decode().strip().partition("=")[::2] for _ in range(3))
         assert "LIVEKIT_URL" in told, "the LiveKit server did not start: see its message above"
         yield LiveKitServer(told["LIVEKIT_URL"], told["LIVEKIT_API_KEY"], Secret(told["LIVEKIT_API_SECRET"]))
         program.send_signal(signal.SIGINT)

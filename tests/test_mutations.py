@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from playground.child import tied
 from tests.mutations.catalogue import MUTATIONS, Mutation
 
 ROOT = Path(__file__).parents[1]
@@ -47,7 +48,7 @@ def _judge(copy: Path, mutation: Mutation | None) -> str:
         path = copy / mutation.path
         path.write_text(path.read_text().replace(mutation.right, mutation.wrong))
     judged = subprocess.run(
-        [sys.executable, "-m", "tests.mutations.judge"], cwd=copy, capture_output=True, text=True
+        tied([sys.executable, "-m", "tests.mutations.judge"]), cwd=copy, capture_output=True, text=True
     )
     shutil.rmtree(copy)
     return judged.stdout.strip() or judged.stderr[-2000:]

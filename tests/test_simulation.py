@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from actors.barge_in.table import TABLE, Life, Order, Signal
+from playground.child import tied
 from tests import simulate
 from tests.simulation.call import take_place
 from tests.simulation.chance import Chance
@@ -79,7 +80,7 @@ def test_no_faults_that_hypothesis_thinks_of_break_a_rule(plan: Plan) -> None:
 def test_the_same_seed_is_the_same_call_to_the_byte_in_any_process() -> None:
     def timeline(hash_seed: str) -> bytes:
         return subprocess.run(
-            [sys.executable, "-m", "tests.simulate", "--call", "ci.3"],
+            tied([sys.executable, "-m", "tests.simulate", "--call", "ci.3"]),
             cwd=Path(__file__).parents[1],
             env={**os.environ, "PYTHONHASHSEED": hash_seed},
             capture_output=True,

@@ -41,6 +41,7 @@ IN_TIME_FRAMES = 2
 @frozen
 class _Waiting:
     frame: MicrophoneFrame
+    since: float
     db: float
     quiet: bool
 
@@ -78,12 +79,12 @@ class Backlog:
         """When the frame was heard that is the next (s); there must be one."""
         return self._waiting[0].frame.at
 
-    def take(self, frame: MicrophoneFrame) -> None:
-        """Takes the next frame."""
+    def take(self, frame: MicrophoneFrame, now: float) -> None:
+        """Takes the next frame, at `now` (s)."""
         db = level_db(frame.untouched)
         self._levels.append(db)
-        self._waiting.append(_Waiting(frame, db, self._is_quiet(db)))
-        while self._waiting[0].frame.at < frame.at - WORDS_WAIT_S:
+        self._waiting.append(_Waiting(frame, now, db, self._is_quiet(db)))
+        while self._waiting[0].since < now - WORDS_WAIT_S:
             self._drop(0)
         if len(self._waiting) > self.most:
             self._drop(next((place for place, each in enumerate(self._waiting) if each.quiet), 0))

@@ -69,8 +69,8 @@ class Uplink:
     async def take(self) -> None:
         """Takes frames, in a session or not, until they end."""
         async for frame in self.frames:
-            self._backlog.take(frame)
             now = trio.current_time()
+            self._backlog.take(frame, now)
             # Also while the network takes nothing: then it is more than may follow at once.
             self._held_up = self._held_up or self._backlog.ms > self.pace.room_ms(now)
             if self._held_up:

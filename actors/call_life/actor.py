@@ -157,6 +157,10 @@ class CallLife:
             case Deed.END:
                 self.session.send_nowait(EndSession())
                 self.taps.publish(CallEnded(_WHY[before]))
+                next_life, begin = life.go_on(now)
+                if begin is Deed.BEGIN:
+                    await self._do(next_life, begin)
+                    return
             case Deed.ASK:
                 await self.requests.send(ReplyCreate(ASK))
             case Deed.SAY_GOODBYE:

@@ -16,8 +16,8 @@ GOODBYE_WITHIN_S = 15.0
 
 
 REMEMBERED_S = 300.0
-"""Who comes back within this time (a reloaded page, a lost network) goes on with the same call. A call belongs to
-the identities that were in it: nobody else takes it up."""
+"""Who comes back within this time (a reloaded page, a lost network) goes on with the same call. A call
+belongs to the identities that were in it: nobody else takes it up."""
 
 
 TOOL_AT_MOST_S = 330.0
@@ -56,17 +56,26 @@ class Life:
 
     def come(self, identity: str, now: float) -> tuple[Life, Deed]:
         """Somebody came."""
+        # Of a call that is just being ended nobody becomes a part: the next one is theirs.
+        party = self.party if self.phase is Phase.CLOSING else self.party | {identity}
         stranger = self.phase is Phase.ALONE and identity not in self.party
-        here, party = self.people | {identity}, self.party | {identity}
         signal = Signal.STRANGER_CAME if stranger else Signal.CAME
-        return evolve(self, people=here, party=party).take(signal, now)
+        return evolve(self, people=self.people | {identity}, party=party).take(signal, now)
 
     def go(self, identity: str, now: float) -> tuple[Life, Deed]:
         """Somebody left."""
         left = evolve(self, people=self.people - {identity})
+        if left.phase is Phase.CLOSING and left.people and not left.people & left.party:
+            return left.take(Signal.SPOKEN, now)  # those who wait need not hear a goodbye to others
         if left.people or not self.people:
             return left, Deed.NOTHING
         return left.take(Signal.EMPTIED, now)
+
+    def go_on(self, now: float) -> tuple[Life, Deed]:
+        """To be called when a session was ended: somebody who came meanwhile has one of their own."""
+        if self.phase is Phase.OVER and self.people - self.former:
+            return self.take(Signal.CAME, now)
+        return self, Deed.NOTHING
 
     def be_deaf(self, now: float) -> tuple[Life, Deed]:
         """Nobody tells of sounds any more: none would take up a session that is ended in a silence."""

@@ -26,6 +26,7 @@ import trio
 from attrs import define, field
 
 from actors.mic.active import ActiveSpeaker
+from actors.mic.beginning import Beginnings
 from actors.mic.following import Following
 from actors.mic.level import Leveller
 from actors.mic.mixing import Mixing
@@ -35,7 +36,7 @@ from channels.bounded import Receiver, Sender
 from channels.happenings import FloorHolder, FloorPassed, Happening, HeardBy, Taps
 from channels.loudness import level_db
 from channels.messages import MicrophoneFrame
-from channels.ports import AudioTrackGone, AudioTrackHeard, MicrophoneTrack, TrackEvent
+from channels.ports import AudioTrackGone, AudioTrackHeard, MicrophoneTrack, SoundRecorded, TrackEvent
 from channels.settings import LevelSettings, ListenMode, ListenSettings
 from channels.sound import SAMPLE_BYTES, bytes_of_ms
 
@@ -77,6 +78,7 @@ class MicPump:
     happenings: Receiver[Happening] | None = None
     _roster: Roster = field(init=False)
     _speaker: ActiveSpeaker = field(factory=ActiveSpeaker, init=False)
+    _beginnings: Beginnings = field(factory=Beginnings, init=False)
     _following: Following = field(factory=lambda: Following(FRAME_MS), init=False)
     _mixing: Mixing = field(factory=lambda: Mixing(FRAME_MS), init=False)
     _mixing_untouched: Mixing = field(factory=lambda: Mixing(FRAME_MS), init=False)
@@ -120,10 +122,16 @@ class MicPump:
             case AudioTrackHeard(track=track):
                 self._close(track.sid)  # the same id may come again, with a new connection behind it
                 self._roster.came(track, trio.current_time())
+                # A mix has a clock of its own, and nothing can be put before what was mixed.
+                if track.recorded_before and not self._mixes:
+                    self._beginnings.came(track.sid, trio.current_time())
             case AudioTrackGone(sid=sid):
                 self._went(sid)
+            case SoundRecorded(sid=sid, identity=identity, pcm=pcm):
+                self._beginnings.take_recorded(sid, identity, pcm, trio.current_time())
 
     def _went(self, sid: str) -> None:
+        self._beginnings.went(sid)
         identity = self._roster.went(sid, trio.current_time())
         if identity is not None:
             self._speaker.forget(identity)
@@ -162,13 +170,21 @@ class MicPump:
         # A microphone's own: another one of the same person is another distance from them.
         leveller = Leveller(self.level.most_gain) if self.level.most_gain > 1 else None
         clock = ArrivalClock()
+        beginning = None
+        if not self._mixes:
+            beginning = self._beginnings.begin(track.sid, track.identity, trio.current_time())
         with scope:
             async with track.frames(FRAME_MS) as frames:
                 async for pcm in frames:
                     # One that is being closed may still have a frame ready, and not of its own.
-                    if self._open.get(track.sid) is scope:
-                        at = clock.heard(len(pcm) // SAMPLE_BYTES, trio.current_time())
-                        self._take(track, self._levelled(leveller, pcm, at))
+                    if self._open.get(track.sid) is not scope:
+                        continue
+                    heard = [(pcm, clock.heard(len(pcm) // SAMPLE_BYTES, trio.current_time()))]
+                    if beginning is not None:
+                        heard = beginning.take(*heard[0])
+                        beginning = beginning if not heard else None
+                    for piece, at in heard:
+                        self._take(track, self._levelled(leveller, piece, at))
         if self._open.get(track.sid) is scope:  # it ended by itself
             self._open.pop(track.sid)
             self._went(track.sid)

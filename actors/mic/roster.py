@@ -4,7 +4,9 @@ Machines (agents, recorders, ingress) never get in. People stand in the order in
 whose turn it is keeps it for `GRACE_S` without a track: microphones are swapped, pages reloaded and
 connections rebuilt in that time (the same identity comes back with other ids), and nobody is to lose the
 floor by it. Of one person's tracks one is listened to, a microphone before the sound of a shared screen, of
-equals the one that was there first; only a mix takes them all.
+equals the one that was there first; only a mix takes the sound of a shared screen beside it. Where several
+people are listened to at once, they are the first so many: a track that is open costs, whoever speaks, and
+nobody is to open hundreds.
 """
 
 from __future__ import annotations
@@ -80,15 +82,25 @@ class Roster:
     def heard(self) -> list[MicrophoneTrack]:
         """The tracks to listen to now."""
         if self.settings.mode is ListenMode.MIX:
-            return [track for tracks in self._tracks.values() for track in tracks.values()]
+            return [track for who in self._first() for track in (*self._preferred(who), *self._beside(who))]
         return self._preferred(self.turn)
 
     def opened(self) -> list[MicrophoneTrack]:
         """The tracks whose sound is needed now: more than are heard where somebody else may come to speak."""
         if self.settings.mode is ListenMode.ACTIVE:
-            return [track for identity in self._tracks for track in self._preferred(identity)]
+            return [track for who in self._first() for track in self._preferred(who)]
         return self.heard()
+
+    def _first(self) -> list[str]:
+        # Whoever has the turn keeps their place, though others were there before.
+        order = dict.fromkeys([*([self.turn] if self.turn is not None else []), *self._tracks])
+        return [who for who in order if self._tracks[who]][: self.settings.most_people]
 
     def _preferred(self, identity: str | None) -> list[MicrophoneTrack]:
         tracks = self._tracks.get(identity or "", {}).values()
         return sorted(tracks, key=lambda track: _PREFERENCE[track.source])[:1]
+
+    def _beside(self, identity: str) -> list[MicrophoneTrack]:
+        """The shared screen's sound, of somebody who is listened to by another track."""
+        shares = [t for t in self._tracks[identity].values() if t.source is TrackSource.SCREEN_SHARE]
+        return shares[:1] if shares and shares[:1] != self._preferred(identity) else []

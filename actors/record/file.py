@@ -21,6 +21,7 @@ from actors.record.secrecy import blotter
 from actors.record.sound import SoundFile
 from channels import private_files
 from channels.errors import SettingsError
+from channels.keys import KeyCover
 from channels.messages import MicrophoneFrame, Sounding
 from channels.settings import Settings
 
@@ -68,6 +69,8 @@ class RecordFile:
     _file: FileIO
     _blot_out: Callable[[str], str]
     _sound: SoundFile | None
+    _cover: KeyCover | None = None
+    """Takes out what callers pressed; None: that is wanted."""
     _runs: Runs = field(init=False)
     _unwritten: bytearray = field(factory=bytearray, init=False)
     _lost: int = field(default=0, init=False)
@@ -92,7 +95,8 @@ class RecordFile:
             lines = private_files.create(path)
             sound = SoundFile(private_files.create(sound_beside(path))) if with_sound else None
             secrets = (settings.api.api_key, settings.livekit.api_secret)
-            record = cls(started, lines, blotter(secrets), sound)
+            cover = None if settings.log.keys else KeyCover()
+            record = cls(started, lines, blotter(secrets), sound, cover)
             header = Header.of(settings, sound_beside(path).name if with_sound else None)
             record._put(cattrs.unstructure(header))
             record._flush()
@@ -171,7 +175,10 @@ class RecordFile:
             if entry.on != "record" and hasattr(what, "__attrs_attrs__"):
                 what = shifted(what, -self.started)
             place = {"t": round(entry.t, 6), "on": entry.on, "is": type(what).__name__}
-            self._put(place | encode(what))
+            if self._cover is None:
+                self._put(place | encode(what))
+            else:
+                self._put(place | self._cover.fields(encode(self._cover.message(what))))
 
     def _put(self, content: dict[str, Any]) -> None:
         line = json.dumps(content, ensure_ascii=False, separators=(",", ":"))

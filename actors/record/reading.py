@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +14,18 @@ import cattrs
 
 from actors.record.codec import MESSAGES, decode
 from actors.record.header import FORMAT, VERSION, Header
-from actors.record.notes import Ended, Entry
+from actors.record.notes import Ended, Entry, MicrophoneRun, ReplyAudioRun
+from actors.record.sound_reference import LONGEST_BYTES
 from channels.errors import VoiceAgentError
 
 __all__ = ["Record", "RecordUnreadable", "read_record"]
 
 _PLACE = ("t", "on", "is")
+
+LONGEST_S = 7 * 24 * 3600.0
+"""A week: no call is longer, and a time beyond it is none."""
+LARGEST = 1e12
+"""Of any number in a message: samples in a week are 1.5e10, the seconds since the epoch 2e9."""
 
 
 class RecordUnreadable(VoiceAgentError):
@@ -86,7 +94,7 @@ def _header(path: Path, line: bytes) -> Header:
         if content["format"] != FORMAT:
             raise ValueError
         version = int(content["version"])
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         raise RecordUnreadable(
             f"line 1 of {path} is not the header of a record", "name a file that --record has written"
         ) from None
@@ -104,15 +112,47 @@ def _header(path: Path, line: bytes) -> Header:
 def _entry(path: Path, number: int, content: Any, unknown: Counter[str]) -> Entry | None:
     try:
         t, on, name = float(content["t"]), str(content["on"]), str(content["is"])
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         raise _broken(path, number, "has no t, on and is") from None
+    if not 0 <= t <= LONGEST_S:
+        raise _broken(path, number, f"has a t that is no time in a call ({t:.6g} s)")
     if name not in MESSAGES:
         unknown[name[:80]] += 1
         return None
     try:
-        return Entry(t, on, decode(name, {key: value for key, value in content.items() if key not in _PLACE}))
+        what = decode(name, {key: value for key, value in content.items() if key not in _PLACE})
     except Exception as error:  # cattrs: several kinds, in groups
         raise _broken(path, number, f"is no {name} ({_first(error)})") from None
+    for where, value, most in _numbers(what):
+        if not abs(value) <= most:  # nor is NaN
+            raise _broken(path, number, f"has a number in {where} that cannot be ({value:.6g})")
+    return Entry(t, on, what)
+
+
+def _numbers(what: Any) -> Iterator[tuple[str, float, float]]:
+    """The numbers that somebody reckons with: where each is, it, and how large it may be."""
+    for each in attrs.fields(type(what)):
+        value = getattr(what, each.name)
+        if attrs.has(type(value)):
+            yield from _numbers(value)
+        elif isinstance(value, int | float):
+            # A whole number need not fit into a float.
+            large = float(min(abs(value), 2 * LARGEST)) if isinstance(value, int) else value
+            yield each.name, large, LONGEST_S if each.name in ("at", "since") else LARGEST
+    sound: tuple[tuple[float, int, int | None], ...] = ()
+    match what:
+        case ReplyAudioRun(pieces=pieces):
+            sound = pieces
+        case MicrophoneRun(frames=frames):
+            sound = tuple((at, 2 * count, 2 * first) for at, first, count in frames)
+    for at, length, place in sound:
+        yield "a time of its sound", at, LONGEST_S
+        yield "a length of its sound", _if_negative(length, math.inf), LONGEST_BYTES
+        yield "a place of its sound", _if_negative(place or 0, math.inf), LARGEST
+
+
+def _if_negative(value: int, instead: float) -> float:
+    return instead if value < 0 else float(min(value, int(2 * LARGEST)))
 
 
 def _broken(path: Path, number: int, what: str) -> RecordUnreadable:

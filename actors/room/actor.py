@@ -1,11 +1,14 @@
 """RoomActor: keeps the agent in its room.
 
-In: the `Room` port, and the word to leave. Out: the audio tracks of people (to the microphone pump), who
-came (to the session, which begins then), what people typed, and what happens in the room (to the taps). It
-mints a token for each join: this room only, short-lived. When the server goes away for good it joins again,
-with backoff, for as long as a person would wait; a room that the server closed since nobody was in it is
-opened anew; when the agent was thrown out it ends with one line. Told to leave, or cancelled, it leaves the
-room cleanly; all that hangs on it ends when its channels do.
+In: the `Room` port, the word to leave, and happenings, to know who is listened to. Out: the audio tracks of
+people (to the microphone pump), who came of those with whom the agent talks (to the session, which begins
+then), what those typed, and what happens in the room (to the taps). Who they are, and how much they may type,
+is decided in `company`.
+
+It mints a token for each join: this room only, short-lived. When the server goes away for good it joins
+again, with backoff, for as long as a person would wait; a room that the server closed since nobody was in it
+is opened anew; when the agent was thrown out it ends with one line. Told to leave, or cancelled, it leaves
+the room cleanly; all that hangs on it ends when its channels do.
 """
 
 from __future__ import annotations
@@ -20,10 +23,13 @@ import trio
 from attrs import define, field
 from livekit import api
 
+from actors.room.company import Company
 from channels.backoff import Backoff
 from channels.bounded import Receiver, Sender
 from channels.errors import RoomEnded, RoomUnreachable, SettingsError
 from channels.happenings import (
+    Happening,
+    HeardBy,
     Leaving,
     ParticipantJoined,
     ParticipantLeft,
@@ -31,24 +37,25 @@ from channels.happenings import (
     RoomLost,
     RoomRestored,
     Taps,
+    TextDropped,
 )
 from channels.messages import LeaveRoom, PersonCame, PersonWent, RoomAway, RoomBack
 from channels.ports import (
     AudioTrackGone,
     AudioTrackHeard,
     ParticipantCame,
-    ParticipantKind,
     ParticipantWent,
     Room,
     RoomEvent,
     RoomLeft,
     RoomReconnected,
     RoomReconnecting,
+    SoundRecorded,
     TrackEvent,
     WhyLeft,
 )
 from channels.secret import Secret
-from channels.settings import LiveKitSettings
+from channels.settings import ListenSettings, LiveKitSettings, TypingSettings
 from channels.texts import Asked, Pressed, RoomText, Typed
 
 __all__ = [
@@ -139,6 +146,20 @@ def _token(
 class RoomActor:
     """Keeps the agent in one room and reports what happens there.
 
+    Args:
+        settings: which room.
+        room: the way into it.
+        tracks: what there is to listen to.
+        people: those with whom the agent talks.
+        state: whether the room can be reached.
+        texts: what those people typed or pressed, and what anybody asked for.
+        departures: the word to leave.
+        taps: are told what happens.
+        random: for jitter.
+        listen: whom the agent listens to.
+        typing: how much people may type.
+        happenings: tell who is listened to; None: nobody is, so that everybody may type.
+
     Raises (from `run`):
         RoomUnreachable, NotAllowedInRoom: the room cannot be joined, or not again.
         RoomEnded: the agent was removed, replaced, or the room was closed.
@@ -153,6 +174,13 @@ class RoomActor:
     departures: Receiver[LeaveRoom]
     taps: Taps
     random: Random = field(factory=Random)
+    listen: ListenSettings = field(factory=ListenSettings)
+    typing: TypingSettings = field(factory=TypingSettings)
+    happenings: Receiver[Happening] | None = None
+    _company: Company = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._company = Company(self.listen, self.typing)
 
     async def run(self) -> None:
         """Joins and stays until told to leave, cancelled or thrown out."""
@@ -165,9 +193,17 @@ class RoomActor:
             trio.open_nursery() as nursery,
         ):
             nursery.start_soon(self._stay_on)
+            if self.happenings is not None:
+                nursery.start_soon(self._follow, self.happenings)
             async for order in self.departures:
                 self.taps.publish(Leaving(order.why))
                 nursery.cancel_scope.cancel()
+
+    async def _follow(self, happenings: Receiver[Happening]) -> None:
+        async with happenings:
+            async for happening in happenings:
+                if isinstance(happening, HeardBy):
+                    self._company.hear(happening)
 
     async def _stay_on(self) -> None:
         lost = Backoff(self.random, _REJOIN_FOR_S)
@@ -218,7 +254,6 @@ class RoomActor:
 
     async def _attend(self, events: AsyncIterator[RoomEvent]) -> RoomLeft:
         heard: dict[str, AudioTrackHeard] = {}
-        people: set[str] = set()
         try:
             async for event in events:
                 match event:
@@ -228,15 +263,17 @@ class RoomActor:
                     case AudioTrackGone(sid=sid):
                         if heard.pop(sid, None):
                             self.tracks.send_nowait(event)
+                    case SoundRecorded(sid=sid, identity=identity):
+                        # Before its track is heard it may well come; for somebody else's it may not.
+                        if sid not in heard or heard[sid].track.identity == identity:
+                            self.tracks.send_nowait(event)
                     case ParticipantCame(identity=identity, kind=kind):
                         self.taps.publish(ParticipantJoined(identity))
-                        if kind is ParticipantKind.PERSON:
-                            people.add(identity)
+                        if self._company.come(identity, kind):
                             self.people.send_nowait(PersonCame(identity))
                     case ParticipantWent(identity=identity):
                         self.taps.publish(ParticipantLeft(identity))
-                        if identity in people:
-                            people.discard(identity)
+                        if self._company.go(identity):
                             self.people.send_nowait(PersonWent(identity))
                     case RoomReconnecting():
                         self.state.send_nowait(RoomAway())
@@ -244,7 +281,9 @@ class RoomActor:
                     case RoomReconnected():
                         self.state.send_nowait(RoomBack())
                         self.taps.publish(RoomRestored())
-                    case Typed() | Asked() | Pressed():
+                    case Typed() | Pressed():
+                        self._read(event)
+                    case Asked():
                         self._pass_on_text(event)
                     case RoomLeft():
                         return event
@@ -253,11 +292,20 @@ class RoomActor:
             with contextlib.suppress(
                 trio.BrokenResourceError
             ):  # those behind it end first, when all is cancelled
-                for identity in sorted(people):
+                for identity in sorted(self._company.people):
+                    self._company.go(identity)
                     self.people.send_nowait(PersonWent(identity))
             for gone in heard.values():
                 self._forget(gone)
         return RoomLeft(WhyLeft.LOST, "the SDK ended its events")
+
+    def _read(self, text: Typed | Pressed) -> None:
+        now = trio.current_time()
+        why = self._company.refusal(text, now)
+        if why is None:
+            self._pass_on_text(text)
+        elif self._company.is_news(text.identity, now):
+            self.taps.publish(TextDropped(text.identity, why))
 
     def _pass_on_text(self, text: RoomText) -> None:
         # Whoever reads what is typed only watches: when it is gone, the conversation goes on.

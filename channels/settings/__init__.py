@@ -8,7 +8,7 @@ from channels.settings.configuration import (
     gather,
     read_configuration,
 )
-from channels.settings.listening import ListenMode, ListenSettings
+from channels.settings.listening import ListenMode, ListenSettings, TypingSettings
 from channels.settings.room import (
     DEFAULT_ROOM_NAME,
     DEFAULT_VOICE_AGENT_URL,
@@ -58,6 +58,7 @@ __all__ = [
     "SpeakerSettings",
     "ToolSettings",
     "TurnDetection",
+    "TypingSettings",
     "Webhook",
     "Writings",
     "from_flags",

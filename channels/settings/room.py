@@ -9,7 +9,7 @@ import attrs
 
 from channels.secret import Secret
 from channels.settings.addresses import Address
-from channels.settings.listening import ListenSettings
+from channels.settings.listening import ListenSettings, TypingSettings
 from channels.settings.rules import Choice, Flag, Key, Number, OneLine, Setting, Texts, Whole
 from channels.settings.session import SessionConfig
 from channels.tools import Tool
@@ -217,9 +217,12 @@ class LogSettings:
 
     `speech` is whether it has what people say, type and hear. A log is shipped, kept, searched, and read by
     more people than the call was meant for; so there are only lengths in it until somebody asks for more.
+    `keys` is whether the log, records, captions and whoever else only watches are told which keys callers
+    press.
     """
 
     speech: Annotated[bool, Setting(Flag(), mend="leave it out for false")] = False
+    keys: Annotated[bool, Setting(Flag(), mend="leave it out for false")] = False
 
 
 @attrs.frozen
@@ -247,4 +250,5 @@ class Settings:
     tools: ToolSettings = ToolSettings()
     call: CallSettings = CallSettings()
     listen: ListenSettings = attrs.field(factory=ListenSettings)
+    typing: TypingSettings = attrs.field(factory=TypingSettings)
     log: LogSettings = LogSettings()

@@ -21,6 +21,7 @@ import attrs
 import trio
 
 from channels.errors import PlaygroundFault
+from playground.child import ended, start_child, stream_of
 
 __all__ = ["BuildFailed", "Progress", "Step"]
 
@@ -75,28 +76,26 @@ class Step:
         """
         progress(f"{self.title} ...")
         try:
-            process = await trio.lowlevel.open_process(
+            process = start_child(
                 self.command,
-                stdin=subprocess.DEVNULL,
+                environ=self.env,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
-                env=dict(self.env),
                 cwd=self.cwd,
-                start_new_session=True,
             )
         except OSError as error:
             raise BuildFailed(f"{self.title}: {self.command[0]} cannot be started", [str(error)]) from error
         try:
-            lines = await self._watch(process, progress)
-            code = await process.wait()
+            async with stream_of(process.stdout) as output:
+                lines = await self._watch(output, progress)
+            code = await ended(process)
         finally:
             await _end(process)
         if code != 0:
             raise BuildFailed(f"{self.title} failed with exit code {code}", lines)
         return lines
 
-    async def _watch(self, process: trio.Process, progress: Progress) -> list[str]:
-        assert process.stdout is not None
+    async def _watch(self, output: trio.abc.ReceiveStream, progress: Progress) -> list[str]:
         began = told = trio.current_time()
         lines: list[str] = []
         rest = b""
@@ -104,7 +103,7 @@ class Step:
         while True:
             chunk: bytes | bytearray | None = None
             with trio.move_on_at(told + _HEARTBEAT_S):
-                chunk = await process.stdout.receive_some()
+                chunk = await output.receive_some()
             if chunk is None or trio.current_time() >= told + _HEARTBEAT_S:
                 told = trio.current_time()
                 count = f"{counted} {self.unit}, " if self.unit else ""
@@ -121,13 +120,11 @@ class Step:
                 return lines
 
 
-async def _end(process: trio.Process) -> None:
+async def _end(process: subprocess.Popen[bytes]) -> None:
     """Leaves no process of the step behind, cancelled or not."""
     with trio.CancelScope(shield=True):
         for number in (signal.SIGTERM, signal.SIGKILL):
             if process.poll() is None:
                 os.killpg(process.pid, number)
                 with trio.move_on_after(_GRACE_S):
-                    await process.wait()
-        if process.stdout is not None:
-            await process.stdout.aclose()
+                    await ended(process)

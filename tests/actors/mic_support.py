@@ -31,11 +31,13 @@ class Track:
         source: TrackSource = TrackSource.MICROPHONE,
         *,
         slow_to_close: bool = False,
+        recorded_before: bool = False,
     ) -> None:
         self.sid = sid
         self.identity = identity
         self.kind = kind
         self.source = source
+        self.recorded_before = recorded_before
         self.slow_to_close = slow_to_close
         """Whether a frame more comes out of it when it is closed."""
         self.open = 0

@@ -315,6 +315,42 @@ async def test_who_comes_when_the_call_is_over_for_another_has_one_of_their_own(
         assert at_work.ordered() == [BeginSession(fresh=True)]
 
 
+@pytest.mark.parametrize("ends", ["the goodbye is heard", "no goodbye comes", "those of the call have left"])
+@pytest.mark.parametrize("when_over", ["stay", "leave"])
+async def test_who_comes_during_the_goodbye_has_a_call_of_their_own_after_it(
+    autojump_clock: MockClock, ends: str, when_over: str
+) -> None:
+    async with call(CallSettings(idle_ms=0, longest_ms=60_000, when_over=when_over)) as at_work:
+        await at_work.come("alice")
+        await trio.sleep(61)
+        await at_work.have_its_turn()
+        await at_work.come("bob")
+        assert at_work.ordered() == [BeginSession(fresh=True)], "alice is told goodbye first"
+        match ends:
+            case "the goodbye is heard":
+                await at_work.reply("goodbye")
+            case "no goodbye comes":
+                await trio.sleep(20)
+            case _:
+                await at_work.go("alice")
+        assert at_work.ordered() == [EndSession(), BeginSession(fresh=True)]
+        assert list(_waiting(at_work.departures)) == []
+        await trio.sleep(50)
+        assert at_work.asked() == [], "his call has just begun"
+
+
+async def test_who_comes_and_goes_during_the_goodbye_leaves_it_as_it_was(autojump_clock: MockClock) -> None:
+    async with call(CallSettings(idle_ms=0, longest_ms=60_000)) as at_work:
+        await at_work.come("alice")
+        await trio.sleep(61)
+        await at_work.have_its_turn()
+        await at_work.come("bob")
+        await at_work.go("bob")
+        await at_work.go("alice")
+        await at_work.come("alice")
+        assert at_work.ordered() == [BeginSession(fresh=True), EndSession(), BeginSession(fresh=False)]
+
+
 async def test_a_goodbye_whose_turn_does_not_come_is_not_waited_for(autojump_clock: MockClock) -> None:
     async with call(CallSettings(idle_ms=0, longest_ms=60_000)) as at_work:
         await at_work.come()

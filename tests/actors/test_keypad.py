@@ -12,6 +12,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from actors.keypad import Keypad
 from channels.bounded import Channel, Full, Receiver, Sender
+from channels.happenings import AskSent, Taps
 from channels.texts import Pressed, RoomText, Typed
 from channels.wire.messages import ClientMessage, ReplyCreate
 
@@ -19,6 +20,7 @@ from channels.wire.messages import ClientMessage, ReplyCreate
 @attrs.define
 class Phone:
     texts: Sender[RoomText]
+    taps: Taps
     requests: Receiver[ClientMessage]
 
     async def press(self, keys: str, *, by: str = "caller", every_s: float = 0.3) -> None:
@@ -36,14 +38,17 @@ class Phone:
                 return told
             assert isinstance(request, ReplyCreate)
             told.append(json.loads(str(request.instructions).partition(": ")[2]))
+            self.taps.publish(AskSent(request, 0))
+            await wait_all_tasks_blocked()
 
 
 @asynccontextmanager
 async def phone() -> AsyncIterator[Phone]:
     texts = Channel[RoomText]("t", capacity=64, unit="texts", full=Full.FAIL, because="a test")
     requests = Channel[ClientMessage]("r", capacity=16, unit="messages", full=Full.WAIT, because="a test")
-    at_work = Phone(texts.sender(), requests.receiver())
-    keypad = Keypad(texts.receiver(), requests.sender())
+    taps = Taps()
+    at_work = Phone(texts.sender(), taps, requests.receiver())
+    keypad = Keypad(texts.receiver(), taps.tap("keypad"), requests.sender())
     async with trio.open_nursery() as nursery:
         nursery.start_soon(keypad.run)
         yield at_work

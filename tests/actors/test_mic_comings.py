@@ -139,6 +139,9 @@ class Guests:
         microphones = [track for track in self.tracks[who] if track.source is TrackSource.MICROPHONE]
         return next(iter([*microphones, *self.tracks[who]]), None)
 
+    def shared(self, who: str) -> Track | None:
+        return next((track for track in self.tracks[who] if track.source is TrackSource.SCREEN_SHARE), None)
+
     def opened(self) -> set[str]:
         assert all(track.open in (0, 1) for track in self.everything)
         return {track.sid for track in self.everything if track.open}
@@ -211,13 +214,12 @@ async def by_voice(moves: Sequence[Move]) -> None:
 
 
 async def all_at_once(moves: Sequence[Move]) -> None:
-    """`mix`: everybody, with everything they send."""
+    """`mix`: everybody, with one microphone and the sound of one shared screen."""
     async with guests("mix") as room:
         for move in moves:
             await room.do(move)
-            assert room.opened() == sids(
-                *(track for who in room.people_with_tracks() for track in room.tracks[who])
-            )
+            people = room.people_with_tracks()
+            assert room.opened() == sids(*map(room.preferred, people), *map(room.shared, people))
             room.mic.sounds()
 
 

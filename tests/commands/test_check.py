@@ -23,6 +23,7 @@ from commands.check.machine import check_packages
 from commands.check.service import check_turn_detection
 from playground.livekit_server import LiveKitServer
 from playground.voice_agent_api import ServerOptions, voice_agent_server
+from tests.watched import Watched
 
 RUNNER = Path(__file__).parents[2] / "runner.py"
 KEY = Secret("a-key-that-nobody-may-see-0123456789")
@@ -89,8 +90,9 @@ async def test_servers_that_are_not_there_are_said(capsys: pytest.CaptureFixture
 @pytest.mark.server
 @pytest.mark.slow
 def test_with_no_account_the_services_of_this_machine_are_checked_line_by_line(tmp_path: Path) -> None:
+    watched = Watched(tmp_path / "watched")
     done = subprocess.run(
-        [sys.executable, str(RUNNER), "check"],
+        [*watched.command, sys.executable, str(RUNNER), "check"],
         cwd=tmp_path,
         capture_output=True,
         encoding="utf-8",
@@ -101,6 +103,8 @@ def test_with_no_account_the_services_of_this_machine_are_checked_line_by_line(t
     assert all(line[0] in "✓!" for line in lines)
     assert any(line.startswith("✓ room ") for line in lines)
     assert any(line.startswith("✓ session ") for line in lines)
+    # Python, LiveKit's SDK and server, the models: with nothing configured, nothing leaves this machine.
+    assert watched.peers_elsewhere() == []
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from commands.arguments import parse
 from commands.graph import draw, show_graph
 from commands.graph.counters import Reading, flows, read_counters
 from commands.graph.live import as_table
+from playground.child import ended, start_child, stream_of
 from playground.livekit_server import LiveKitServer
 from playground.voice_agent_api import ServerOptions, voice_agent_server
 from tests.agent_process import ROOT, run_agent, settings_for
@@ -145,18 +146,15 @@ async def watch_until_ctrl_c(settings: Mapping[str, str], folder: Path) -> None:
     """The table, which is drawn anew each second."""
     command = [sys.executable, str(ROOT / "runner.py"), "graph", "--live"]
     env = {**settings, "FORCE_COLOR": "1", "TERM": "xterm", "COLUMNS": "100", "LINES": "60"}
-    process = await trio.lowlevel.open_process(
-        command, env=env, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
-    )
+    process = start_child(command, environ=env, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     shown = b""
-    assert process.stdout is not None
     with trio.fail_after(60):
-        async with process.stdout:
-            async for chunk in process.stdout:
+        async with stream_of(process.stdout) as out:
+            async for chunk in out:
                 shown += chunk
                 if shown.count(b"messages/s") == 3:
                     process.send_signal(signal.SIGINT)
-        assert await process.wait() == 0
+        assert await ended(process) == 0
     assert shown.count(b"messages/s") >= 3
     assert b"microphone" in shown
 

@@ -33,7 +33,7 @@ async def test_each_line_is_answered_and_the_last_one_ends_the_call(livekit: Liv
             assert "there is no such command; there are say" in answers[1]["why"]
             assert done.returncode == 1, "one was not done"
             with trio.fail_after(30):
-                assert await agent.process.wait() == 0
+                assert await agent.ended() == 0
 
 
 @pytest.mark.server

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from playground.child import tied
 from tests.agent_process import ROOT
 
 RUNNER = str(ROOT / "runner.py")
@@ -113,7 +114,7 @@ def test_ctrl_c_in_the_first_second_ends_it_without_a_traceback(tmp_path: Path, 
 
 def test_ctrl_c_while_a_command_is_at_work_ends_it_without_a_traceback(tmp_path: Path) -> None:
     with subprocess.Popen(
-        [sys.executable, RUNNER, "check"],
+        tied([sys.executable, RUNNER, "check"]),
         env=ENVIRON,
         cwd=tmp_path,
         stdout=subprocess.PIPE,

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+import trio
+from trio.testing import MockClock
+
 from channels.happenings import (
+    CallBegan,
     CallEnded,
     ParticipantJoined,
     ParticipantLeft,
@@ -80,10 +85,18 @@ async def test_who_comes_in_the_middle_of_a_sentence_reads_it_from_its_beginning
         assert second.text.strip() == "Once there was a king"
 
 
-async def test_what_was_said_in_one_call_is_not_shown_in_the_next() -> None:
+@pytest.mark.parametrize(("after_s", "told"), [(20, True), (400, False)])
+async def test_who_is_back_in_their_call_reads_how_it_ended_and_who_has_another_call_does_not(
+    autojump_clock: MockClock, after_s: float, told: bool
+) -> None:
     async with scene() as play:
         await play.happens(ParticipantJoined("alice"), ParticipantLeft("alice"))
         await play.happens(WordsHeard("r", "Once there was a king"), OVER, CallEnded("everybody left"))
         shown = len(play.board.captions())
-        await play.happens(ParticipantJoined("alice"))
+        await trio.sleep(after_s)
+        await play.happens(ParticipantJoined("bob"))
         assert len(play.board.captions()) == shown
+        await play.happens(ParticipantJoined("alice"))
+        assert len(play.board.captions()) == shown + told
+        await play.happens(CallBegan(), ParticipantLeft("alice"), ParticipantJoined("alice"))
+        assert len(play.board.captions()) == shown + told

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from playground.child import tied
 from tests.agent_process import ROOT
 
 # Each thread that waits for Python when it is taken apart is ended in the middle of Rust, which crashes.
@@ -39,7 +40,7 @@ end_with(main)
 
 def start(script: str, *arguments: str, **env: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-c", script, *arguments],
+        tied([sys.executable, "-c", script, *arguments]),
         env={**os.environ, "PYTHONPATH": str(ROOT), **env},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -34,7 +34,7 @@ from channels.wire.events import (
 
 CUT = ReplyEnded("r", ReplyOutcome.CUT, 1000, "words", 80.0)
 TALKING: list[tuple[float, Event]] = [
-    (0.0, SessionReady("s", {}, 1e9)),
+    (0.0, SessionReady("s")),
     (1.0, ReplyStarted("r")),
     (1.1, ReplyAudio(b"\x40\x20" * (bytes_of_ms(5000) // 2), "r")),
     (1.2, Playing("r", 100, audible=True)),

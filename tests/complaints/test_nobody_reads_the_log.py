@@ -9,7 +9,6 @@ import logging
 import os
 import pty
 import signal
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -37,6 +36,7 @@ from channels.happenings import (
 from channels.log import open_log
 from channels.settings.catalogue import CATALOGUE
 from channels.standard_streams import Unwaiting, standard_streams
+from playground.child import ended, start_child
 from playground.livekit_server import LiveKitServer
 from playground.voice_agent_api import ServerOptions, ToneSpeech, voice_agent_server
 from tests.agent_process import ROOT, settings_for
@@ -99,24 +99,21 @@ async def test_the_agent_goes_on_talking_and_ctrl_c_ends_it(
         settings = settings_for(livekit, service.url, room)
         environ = {k: v for k, v in os.environ.items() if k not in {e.env for e in CATALOGUE.values()}}
         with stopped() as (_, full):
-            process = await trio.lowlevel.open_process(
+            process = start_child(
                 [sys.executable, str(ROOT / "runner.py"), "--verbose"],
-                env={**environ, **settings},
-                stdin=subprocess.DEVNULL,
+                environ={**environ, **settings},
                 stdout=full,
                 stderr=full,
-                start_new_session=True,
             )
             try:
                 async with join_as_guest(livekit, room) as guest:
                     await guest.hear_sound(within_s=60)
                     process.send_signal(signal.SIGINT)
                     with trio.fail_after(30):
-                        assert await process.wait() == 0
+                        assert await ended(process) == 0
             finally:
-                if process.returncode is None:
-                    process.kill()
-                    await process.wait()
+                process.kill()
+                process.wait()
 
 
 def read_all(descriptor: int) -> str:

@@ -82,7 +82,7 @@ async def test_a_missing_setting_is_one_line_and_exit_code_2(tmp_path: Path, mis
     del settings[missing]
     async with run_agent(settings, folder=tmp_path) as agent:
         with trio.fail_after(20):
-            assert await agent.process.wait() == 2
+            assert await agent.ended() == 2
         await trio.sleep(0.2)
         assert missing in agent.printed
         assert len(agent.printed.strip().splitlines()) == 1

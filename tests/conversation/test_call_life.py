@@ -61,7 +61,7 @@ async def test_an_agent_that_shall_leave_when_the_call_is_over_ends_in_good_orde
             async with join_as_guest(livekit, room, "alice") as alice:
                 await alice.hear_sound(within_s=60)
             with trio.fail_after(30):
-                assert await agent.process.wait() == 0
+                assert await agent.ended() == 0
             assert "the call is over: everybody left" in agent.printed
             assert "Traceback" not in agent.printed
 
@@ -103,6 +103,6 @@ async def test_a_terminal_that_is_closed_ends_the_session_in_good_order(
             await alice.hear_sound(within_s=60)
             agent.process.send_signal(signal.SIGHUP)
             with trio.fail_after(20):
-                assert await agent.process.wait() == 0
+                assert await agent.ended() == 0
             assert "Traceback" not in agent.printed
         assert sum(isinstance(one.what, SessionEnd) for one in service.received) == 1

@@ -60,11 +60,12 @@ class Visitor:
         *,
         dtx: bool = True,
         red: bool = True,
+        recorded_before: bool = False,
     ) -> None:
         loop = cast(asyncio.AbstractEventLoop, TolerantLoop(trio_asyncio.current_loop.get()))
         audio = rtc.AudioSource(SAMPLE_RATE_HZ, 1, 200, loop=loop)
         track = rtc.LocalAudioTrack.create_audio_track("microphone", audio)
-        options = rtc.TrackPublishOptions(source=source, dtx=dtx, red=red)
+        options = rtc.TrackPublishOptions(source=source, dtx=dtx, red=red, preconnect_buffer=recorded_before)
         publication = await trio_asyncio.aio_as_trio(self.room.local_participant.publish_track)(
             track, options
         )
@@ -115,7 +116,14 @@ class Gathering:
         for run in self.agent:
             self.nursery.start_soon(run)
 
-    async def join(self, identity: str, kind: str = "standard", *, publish: bool = True) -> Visitor:
+    async def join(
+        self,
+        identity: str,
+        kind: str = "standard",
+        *,
+        publish: bool = True,
+        recorded_before: bool = False,
+    ) -> Visitor:
         token = api.AccessToken(self.livekit.api_key, self.livekit.api_secret.reveal())
         token = token.with_identity(identity).with_kind(kind)  # type: ignore[arg-type]
         token = token.with_grants(api.VideoGrants(room_join=True, room=self.name))
@@ -123,7 +131,7 @@ class Gathering:
         await trio_asyncio.aio_as_trio(room.connect)(self.livekit.url, token.to_jwt())
         visitor = Visitor(identity, room)
         if publish:
-            await visitor.publish()
+            await visitor.publish(recorded_before=recorded_before)
         self.nursery.start_soon(visitor.speak_for_ever)
         return visitor
 

@@ -95,7 +95,7 @@ async def test_an_operator_has_it_say_something_changes_its_prompt_and_ends_the_
 
             assert await operate(bob, {"token": tokens["bob"]}, {"do": "end"}) == [{"done": True}]
             with trio.fail_after(20):
-                assert await agent.process.wait() == 0
+                assert await agent.ended() == 0
         log = agent.printed.splitlines()
         assert len([line for line in log if "operator_refused" in line and "mallory" in line]) == 1
         (ended,) = [line for line in log if "operator_acted" in line and "end" in line.split()[-1]]

@@ -139,7 +139,7 @@ async def test_a_record_that_is_there_is_not_written_over(livekit: LiveKitServer
     settings = settings_for(livekit, "ws://127.0.0.1:1/v1/ws", "not-recorded")
     async with run_agent(settings, "--record", str(path)) as agent:
         with trio.fail_after(30):
-            assert await agent.process.wait() == 2
+            assert await agent.ended() == 2
         await trio.sleep(0.2)
         assert "exists already" in agent.printed
         assert len(agent.printed.strip().splitlines()) == 1

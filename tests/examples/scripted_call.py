@@ -75,6 +75,7 @@ class Microphone:
     identity: str = "alice"
     kind: ParticipantKind = ParticipantKind.PERSON
     source: TrackSource = TrackSource.MICROPHONE
+    recorded_before: bool = False
     muted: bool = False
     jitter_s: Callable[[], float] = lambda: 0.0
     """How late a frame comes."""

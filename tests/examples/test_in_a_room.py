@@ -101,7 +101,7 @@ async def test_a_call_is_written_down_recorded_and_ended_by_a_rule(
                 await trio.sleep(0.02)
         await say(service, "r2", "I am sorry. Goodbye!", spoken("I am sorry. Goodbye!"))
         with trio.fail_after(30):
-            assert await agent.process.wait() == 0, "the agent ends by itself, and well"
+            assert await agent.ended() == 0, "the agent ends by itself, and well"
         assert sum(isinstance(entry.what, SessionEnd) for entry in service.received) == 1
         assert agent.printed.count("the person wants no calls") == 1
         assert "failed" not in agent.printed

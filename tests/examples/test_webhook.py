@@ -39,6 +39,7 @@ from channels.happenings import (
 )
 from channels.streams import Addition, Streams
 from examples.webhook import Webhook
+from playground.child import tied
 
 ROOT = Path(__file__).parents[2]
 KEY = "whsec_" + base64.b64encode(b"a key of the tests, 32 bytes long").decode()
@@ -229,6 +230,7 @@ import sys, trio
 from pathlib import Path
 from channels.happenings import PersonSaid, Taps
 from examples.webhook import Webhook
+from playground.child import tied
 
 async def main():
     taps = Taps()
@@ -244,7 +246,7 @@ trio.run(main)
 
 async def test_what_was_spooled_survives_kill_9(tmp_path: Path) -> None:
     program = subprocess.Popen(  # noqa: ASYNC220 (it is to be killed)
-        [sys.executable, "-c", KILLED, str(tmp_path)], cwd=ROOT, stderr=subprocess.DEVNULL
+        tied([sys.executable, "-c", KILLED, str(tmp_path)]), cwd=ROOT, stderr=subprocess.DEVNULL
     )
     try:
         with trio.fail_after(60):

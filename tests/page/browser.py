@@ -23,6 +23,8 @@ import attrs
 import trio
 import trio_websocket
 
+from playground.child import start_child
+
 __all__ = ["ABSENT", "REFUSED", "Browser", "Tab", "chromium", "executable"]
 
 REFUSED = "refused"
@@ -277,13 +279,11 @@ def _start(flags: Sequence[str], folder: Path) -> subprocess.Popen[bytes]:
     program = executable()
     assert program is not None, "Chromium is not on this machine"
     with (folder / "chromium.log").open("wb") as log:
-        return subprocess.Popen(
+        return start_child(
             [program, *flags, "about:blank"],
-            stdin=subprocess.DEVNULL,
+            environ={**os.environ, "HOME": str(folder)},
             stdout=log,
             stderr=log,
-            env={**os.environ, "HOME": str(folder)},
-            start_new_session=True,
         )
 
 

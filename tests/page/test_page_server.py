@@ -122,7 +122,8 @@ async def test_a_browser_that_comes_back_is_the_same_person(client: Path) -> Non
 )
 async def test_another_page_gets_no_token(client: Path, origin: str | None) -> None:
     async with serving(client) as url:
-        answer = await ask(url, "/join", method="POST", **({} if origin is None else {"Origin": origin}))
+        headers = {} if origin is None else {"Origin": origin}
+        answer = await ask(url, "/join", method="POST", body=b"", **headers)
     assert answer.status == 403
     assert TOKEN.encode() not in answer.body
 

@@ -19,6 +19,7 @@ import trio
 from livekit import api, rtc
 
 from channels.secret import Secret
+from playground.child import tied
 from playground.livekit_build.binary import find_or_build
 from playground.livekit_build.step import BuildFailed
 from playground.livekit_server import (
@@ -181,7 +182,7 @@ def program(*arguments: str, **environ: str) -> subprocess.Popen[str]:
     """The module as a person starts it, without the keys that their environment may hold."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("LIVEKIT_")}
     return subprocess.Popen(
-        [sys.executable, "-m", "playground.livekit_server", *arguments],
+        tied([sys.executable, "-m", "playground.livekit_server", *arguments]),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

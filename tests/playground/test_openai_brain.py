@@ -60,6 +60,7 @@ async def test_the_system_prompt_and_what_was_heard_are_what_the_model_reads() -
         await all_of(brain.answer("Shorter!"))
     assert told(endpoint) == [
         ("system", "You are a pirate."),
+        ("user", "(The call begins.)"),
         ("assistant", "Ahoy!"),
         ("user", "Tell me a story."),
         ("assistant", "It is a long"),
@@ -74,7 +75,8 @@ async def test_what_was_typed_and_instructions_for_one_reply_reach_the_model() -
         brain = a_brain(endpoint)
         brain.remember("user", "I like tea.")
         await all_of(brain.instruct("Answer in French."))
-        assert told(endpoint) == [("user", "I like tea."), ("system", "Answer in French.")]
+        instructions = "(For your next answer, and not said by the person: Answer in French.)"
+        assert told(endpoint) == [("user", f"I like tea.\n{instructions}")]
         brain.heard_of_me("Oui.", interrupted=False)
         await all_of(brain.answer("And coffee?"))
     assert told(endpoint) == [("user", "I like tea."), ("assistant", "Oui."), ("user", "And coffee?")]
@@ -229,6 +231,7 @@ async def test_a_call_that_was_never_answered_does_not_spoil_the_next_request() 
         "user",
         "assistant",
         "tool",
+        "assistant",
         "user",
     ]
 

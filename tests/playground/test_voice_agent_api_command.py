@@ -19,6 +19,7 @@ import pytest
 import trio
 from trio_websocket import open_websocket_url
 
+from playground.child import tied
 from playground.voice_agent.flags import add_behaviour, behaviour
 from playground.voice_agent_api import (
     QUICK,
@@ -36,7 +37,7 @@ PROGRAM = [sys.executable, "-m", "playground.voice_agent_api"]
 def running(*arguments: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """The program and the first line that it prints."""
     program = subprocess.Popen(
-        [*PROGRAM, "--port", "0", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        tied([*PROGRAM, "--port", "0", *arguments]), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     assert program.stdout is not None
     assert program.stderr is not None

@@ -1,7 +1,7 @@
 """The room of the simulation: who is in it, with which microphones, and how the agent gets in and out.
 
 It implements the `Room` port. Microphones give frames in real time, with jitter; nothing queues up behind
-a slow reader for more than a second, as the port promises. While the agent is out of the room people come
+a slow reader for more than five seconds, as the port promises. While the agent is out of the room people come
 and go all the same, and it is told of those present when it joins again, with the same track ids as before.
 """
 
@@ -36,7 +36,7 @@ from tests.simulation.timeline import Timeline
 
 __all__ = ["Participant", "SimulatedRoom", "Track"]
 
-KEPT_S = 1.0
+KEPT_S = 5.0
 """Frames that wait for a slow reader; beyond that the oldest goes."""
 
 
@@ -49,6 +49,7 @@ class Track:
     kind: ParticipantKind
     random: Random
     source: TrackSource = TrackSource.MICROPHONE
+    recorded_before: bool = False
     jitter_s: float = 0.005
     held_until: float = -1.0
     """The network holds frames back until then, and brings them all at once."""

@@ -9,6 +9,7 @@
 - An error text of the SDK may quote the URL with its token: such texts are never passed on.
 - On a busy machine `AudioSource` computes a negative delay, which asyncio takes and trio-asyncio does not.
 - It logs three errors when a server closes a room in good order: they are left out of the log.
+- It sends loopback through a proxy, too, and knows no NO_PROXY: it is shown the way that all else here goes.
 - Ending the loop with a capture in flight prints from Rust: the queue is cleared before it ends.
 """
 

@@ -14,6 +14,7 @@ from actors.room.livekit_edge.board import LiveKitBoard
 from actors.room.livekit_edge.calls import Calls
 from actors.room.livekit_edge.chat import Chat
 from actors.room.livekit_edge.participants import has_hung_up, is_on_the_line, kind_of
+from actors.room.livekit_edge.recorded import RECORDED_TOPIC, RecordedSounds
 from actors.room.livekit_edge.tracks import RemoteTracks
 from channels.bounded import Channel, Full, Receiver, Sender
 from channels.errors import ChannelOverflow
@@ -69,9 +70,11 @@ class RoomListener:
         self._hung_up: set[str] = set()
         """Legs of phone calls that are over."""
         self._tracks = RemoteTracks(loop, self._tell)
-        self._chat = Chat(loop, self._tell_text)
+        self._chat = Chat(loop, self._tell_text, self._present.__contains__)
         self._calls = Calls(board, loop, self._tell_text)
         room.register_text_stream_handler(CHAT_TOPIC, self._on_text)
+        self._recorded = RecordedSounds(loop, self._is_person, self._tell)
+        room.register_byte_stream_handler(RECORDED_TOPIC, self._recorded.take)
         room.on("participant_connected", self._on_participant)
         room.on("participant_attributes_changed", self._on_attributes)
         room.on("participant_disconnected", self._on_participant_gone)
@@ -107,6 +110,7 @@ class RoomListener:
 
     def stop(self) -> None:
         """Tells nothing more."""
+        self._recorded.stop()
         self._send.close()
         self._receive.close()
 
@@ -124,12 +128,19 @@ class RoomListener:
         if self._channel.statistics().depth < MOST_EVENTS_BEFORE_TEXT:
             self._tell(text)
 
+    def _is_person(self, identity: str) -> bool:
+        return self._present.get(identity) is ParticipantKind.PERSON
+
     def _on_participant(self, participant: rtc.RemoteParticipant) -> None:
         identity = participant.identity
         if identity not in self._present and identity not in self._hung_up and is_on_the_line(participant):
             kind = self._present[identity] = kind_of(participant)
             self._tell(ParticipantCame(identity, kind))
             self._tracks.offer(participant)
+            if kind is ParticipantKind.PERSON:
+                self._chat.deliver(identity)
+            else:
+                self._chat.forget(identity)
 
     def _on_attributes(self, _changed: object, participant: rtc.Participant) -> None:
         # Of oneself it is told, too.
@@ -171,7 +182,9 @@ class RoomListener:
         self._tracks.end(publication, participant)
 
     def _on_text(self, reader: rtc.TextStreamReader, identity: str) -> None:
-        if self._present.get(identity) is ParticipantKind.PERSON:
+        kind = self._present.get(identity)
+        known = identity in self._room.remote_participants
+        if kind is ParticipantKind.PERSON or not known:
             self._chat.take(reader, identity)
         else:
             reader.close()

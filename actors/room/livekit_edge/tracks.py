@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 import trio
 import trio_asyncio
 from livekit import rtc
+from livekit.rtc._proto.track_pb2 import TF_PRECONNECT_BUFFER
 
 from actors.room.livekit_edge.loop import LEAVE_WITHIN_S, politely
 from actors.room.livekit_edge.participants import SOURCES, kind_of
@@ -25,7 +26,10 @@ MOST_OF_ONE = 16
 """Tracks of one person that are told of. The others are told of when one of these is gone."""
 
 _FRAMES_KEPT_MS = 5000
-"""What a machine that is held up does not take at once. What is too old is decided where it is to be sent."""
+"""What a machine that is held up does not take at once; what of it is too old is decided later."""
+_LINGERS_S = 1.0
+"""How long the sound of a track that was closed still comes. To end a subscription and ask for it again in
+one breath is the one way to get neither (measured)."""
 _ASKED_AGAIN_AFTER_S = 4.0
 """A subscription takes a round trip or two; one that crossed with its own end may have got lost."""
 _OFFERED_AGAIN_AFTER_S = 1.0
@@ -45,12 +49,15 @@ class LiveKitTrack:
         self._loop = loop
         self._came = trio.Event()
         self._track: rtc.Track | None = None
-        self.opened = False
-        """Whether somebody listens to it."""
+        self._open = 0
+        self.wanted = False
+        """Whether somebody listens to it, or did a moment ago."""
+        self.gone = False
         self.sid: str = publication.sid
         self.identity: str = participant.identity
         self.kind = kind_of(participant)
         self.source = SOURCES.get(publication.source, TrackSource.OTHER)
+        self.recorded_before: bool = TF_PRECONNECT_BUFFER in publication.audio_features
 
     def come(self, track: rtc.Track) -> None:
         """The server sends it from now on."""
@@ -61,24 +68,36 @@ class LiveKitTrack:
     async def frames(self, frame_ms: int) -> AsyncIterator[AsyncIterator[bytes]]:
         """As `MicrophoneTrack.frames`."""
         streams: list[rtc.AudioStream] = []
-        self.opened = True
-        self._publication.set_subscribed(True)
+        self._open += 1
+        if not self.wanted:
+            self.wanted = True
+            self._ask(wanted=True)
         try:
             yield self._pcm(frame_ms, streams)
         finally:
             for stream in streams:
                 await politely(stream.aclose, within_s=LEAVE_WITHIN_S)
-            # What the server sends after that is not of this opening.
-            self.opened, self._track, self._came = False, None, trio.Event()
-            self._publication.set_subscribed(False)
+            self._open -= 1
+            self._loop.call_later(_LINGERS_S, self._let_go)
+
+    def _let_go(self) -> None:
+        if self.wanted and not self._open:
+            # What the server may still send is not of the next opening.
+            self.wanted, self._track, self._came = False, None, trio.Event()
+            self._ask(wanted=False)
+
+    def _ask(self, *, wanted: bool) -> None:
+        if not self.gone:
+            self._publication.set_subscribed(wanted)
 
     async def _pcm(self, frame_ms: int, streams: list[rtc.AudioStream]) -> AsyncIterator[bytes]:
         while self._track is None:
             with trio.move_on_after(_ASKED_AGAIN_AFTER_S) as patience:
                 await self._came.wait()
             if patience.cancelled_caught:
-                self._publication.set_subscribed(False)
-                self._publication.set_subscribed(True)
+                self._ask(wanted=False)
+                await trio.sleep(_LINGERS_S)
+                self._ask(wanted=True)
         stream = rtc.AudioStream.from_track(
             track=self._track,
             loop=self._loop,
@@ -120,7 +139,7 @@ class RemoteTracks:
     def begin(self, track: rtc.Track, publication: rtc.RemoteTrackPublication) -> None:
         """The server sends this one."""
         told = self._told.get(publication.sid)
-        if told is not None and told.opened:
+        if told is not None and told.wanted:
             told.come(track)
         else:
             publication.set_subscribed(False)  # nobody listens any more
@@ -128,7 +147,7 @@ class RemoteTracks:
     def end(self, publication: rtc.RemoteTrackPublication, participant: rtc.RemoteParticipant) -> None:
         """The server sends this one no more, because it was told so, or for a reason of its own."""
         told = self._told.get(publication.sid)
-        if told is not None and told.opened:
+        if told is not None and told.wanted:
             self.forget(publication.sid)
             self._loop.call_later(_OFFERED_AGAIN_AFTER_S, self._offer_again, publication, participant)
 
@@ -142,6 +161,7 @@ class RemoteTracks:
         """A track is no longer there."""
         gone = self._told.pop(sid, None)
         if gone is not None:
+            gone.gone = True
             self._tell(AudioTrackGone(sid, gone.identity))
 
     def forget_all_of(self, identity: str) -> None:

@@ -1,0 +1,96 @@
+"""What people recorded before the agent was there, and send when it is: a byte stream each, bounded.
+
+LiveKit's clients can open the microphone before the room (`preConnectBuffer` and the like). They record until
+somebody hears their track, and send that to the first agent; the stream says which track goes on with it.
+Nobody is believed: a person sends one at a time, within so long; what cannot be read is refused in a line.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from livekit import rtc
+
+from channels.ports import SoundRecorded
+from channels.printable import printable
+from channels.recordings import Recording, RecordingUnreadable
+
+__all__ = ["RECORDED_TOPIC", "RecordedSounds"]
+
+RECORDED_TOPIC = "lk.agent.pre-connect-audio-buffer"
+
+MOST_AT_ONCE = 8
+"""People whose recordings come at the same time."""
+MOST_TIMES = 2
+"""As long as one that is read, which makes 8 MB in the worst case: who sends more records no call."""
+WITHIN_S = 10.0
+"""From the first byte to the last. A client that misses that it is heard goes on for so long."""
+MOST_REFUSALS = 50
+"""That are told, in all: whoever sends rubbish all day fills no log."""
+
+_log = logging.getLogger(__name__)
+
+
+class RecordedSounds:
+    """Reads what people recorded.
+
+    Args:
+        loop: of the SDK.
+        is_person: whether somebody with that identity may be listened to.
+        tell: is told of each recording that could be read.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        is_person: Callable[[str], bool],
+        tell: Callable[[SoundRecorded], None],
+    ) -> None:
+        self._loop = loop
+        self._is_person = is_person
+        self._tell = tell
+        self._reading: dict[str, asyncio.Task[None]] = {}
+        self._refused = 0
+
+    def take(self, reader: rtc.ByteStreamReader, identity: str) -> None:
+        """Reads a stream; the SDK calls this when one begins."""
+        if not self._is_person(identity) or identity in self._reading or len(self._reading) >= MOST_AT_ONCE:
+            reader.close()
+            self._refuse(identity, "it is not their turn to send one")
+            return
+        reading = self._loop.create_task(self._read(reader, identity))
+        self._reading[identity] = reading
+        reading.add_done_callback(lambda _: self._reading.pop(identity, None))
+
+    def stop(self) -> None:
+        """Reads no more."""
+        for reading in list(self._reading.values()):
+            reading.cancel()
+
+    async def _read(self, reader: rtc.ByteStreamReader, identity: str) -> None:
+        try:
+            recording = Recording.of(reader.info.mime_type, reader.info.attributes or {})
+            written = await asyncio.wait_for(_bytes_of(reader, recording.most_bytes), WITHIN_S)
+            self._tell(SoundRecorded(recording.track_sid, identity, recording.read(written)))
+        except (RecordingUnreadable, rtc.StreamError, asyncio.TimeoutError) as failure:
+            self._refuse(
+                identity, failure.what if isinstance(failure, RecordingUnreadable) else "it broke off"
+            )
+        finally:
+            reader.close()
+
+    def _refuse(self, identity: str, why: str) -> None:
+        self._refused += 1
+        if self._refused <= MOST_REFUSALS:
+            _log.warning("a recording of %s is refused: %s", printable(identity, longest=80), printable(why))
+
+
+async def _bytes_of(reader: rtc.ByteStreamReader, most: int) -> bytes:
+    written = bytearray()
+    async for chunk in reader:
+        written += chunk
+        if len(written) > MOST_TIMES * most:
+            raise RecordingUnreadable("it is longer than anybody records", "")
+    return bytes(written)
