@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TypeAlias
 
 import attrs
 import pytest
@@ -12,8 +11,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from actors.answers import AnswerWatch
-from actors.barge_in.conversation import Conversation
-from actors.barge_in.machine import Event, TimePassed, step
+from actors.barge_in.machine import Event
 from channels.bounded import Channel, Full, Receiver
 from channels.happenings import (
     AnswerMissing,
@@ -44,10 +42,9 @@ from channels.wire.events import (
     UserTranscript,
 )
 from channels.wire.messages import ClientMessage, ReplyCreate
+from tests.actors.machine_in_time import Steps, told
 
 # When an answer is missing: the machine.
-
-Steps: TypeAlias = list[Event | float]
 
 SOUND = b"\x00\x10" * 2400
 ASKS: Steps = [
@@ -60,30 +57,9 @@ ASKS: Steps = [
 EMPTY: Steps = [0.5, ReplyStarted("r1"), 0.5, ReplyDone("r1"), Finished("r1", 0)]
 
 
-def told(*events: Event | float) -> list[Happening]:
-    """What is told of these events; a number lets so many seconds pass."""
-    conversation, now, found = Conversation(connected=True), 0.0, list[Happening]()
-
-    def take(event: Event) -> None:
-        nonlocal conversation
-        conversation, _, happenings = step(conversation, event, now)
-        found.extend(happenings)
-
-    for event in events:
-        if isinstance(event, float):
-            until = now + event
-            while conversation.deadline <= until:
-                now = max(now, conversation.deadline)
-                take(TimePassed())
-            now = until
-        else:
-            take(event)
-    return found
-
-
 def missing(*events: Event | float) -> list[tuple[str, str]]:
     """Which answers are missed, and why."""
-    return [(one.text, one.why) for one in told(*events) if isinstance(one, AnswerMissing)]
+    return [(one.text, one.why) for one in told(*events, connected=True) if isinstance(one, AnswerMissing)]
 
 
 def test_an_empty_reply_is_no_answer() -> None:
@@ -161,7 +137,7 @@ def test_a_noise_that_was_no_word_waits_for_no_answer() -> None:
 
 
 def holders(*events: Event | float) -> list[FloorHolder]:
-    return [one.holder for one in told(*events) if isinstance(one, FloorPassed)]
+    return [one.holder for one in told(*events, connected=True) if isinstance(one, FloorPassed)]
 
 
 @pytest.mark.parametrize(

@@ -418,33 +418,29 @@ async def test_an_ear_that_breaks_in_the_middle_of_a_sound_holds_no_answer_for_e
         nursery.cancel_scope.cancel()
 
 
+def said_over_it(text: str, times: int) -> Times:
+    """The same, again and again, each a little sound that the service lets pass."""
+    return [
+        (event, 10.0 * number + after)
+        for number in range(times)
+        for event, after in (
+            (SoundStarted(10.0 * number), 0.0),
+            (SpeechStarted(), 0.5),
+            (SoundStopped(10.0 * number + 0.4), 0.7),
+            (SpeechStopped(), 1.2),
+            (UserTranscript(text, f"m{number}"), 1.2),
+            (TimePassed(), 1.5),
+        )
+    ]
+
+
 def test_who_says_mm_hm_three_times_can_still_interrupt_at_once() -> None:
-    said: Times = []
-    for number in range(4):
-        at = 10.0 * number
-        said += [
-            (SoundStarted(at), at),
-            (SpeechStarted(), at + 0.5),
-            (SoundStopped(at + 0.4), at + 0.7),
-            (SpeechStopped(), at + 1.2),
-            (UserTranscript("Mm-hm.", f"m{number}"), at + 1.2),
-            (TimePassed(), at + 1.5),
-        ]
+    said = said_over_it("Mm-hm.", 4)
     assert orders_after(talking(), *said, (SoundStarted(50.0), 50.0)).count(HOLD) == 5
 
 
 def test_the_agents_own_echo_is_not_believed_for_ever() -> None:
-    said: Times = []
-    for number in range(6):
-        at = 10.0 * number
-        said += [
-            (SoundStarted(at), at),
-            (SpeechStarted(), at + 0.5),
-            (SoundStopped(at + 0.4), at + 0.7),
-            (SpeechStopped(), at + 1.2),
-            (UserTranscript("Our policy", f"m{number}"), at + 1.2),
-            (TimePassed(), at + 1.5),
-        ]
+    said = said_over_it("Our policy", 6)
     assert orders_after(talking(), *said).count(HOLD) == TRUSTED_UNCONFIRMED
 
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
-
 import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-from actors.barge_in.conversation import Conversation
-from actors.barge_in.machine import Event, TimePassed, step
+from actors.barge_in.machine import Event
 from actors.barge_in.said import LONGEST_TEXT, PersonTurn
-from channels.happenings import Happening, PersonSaid, TurnStarted
+from channels.happenings import PersonSaid, TurnStarted
 from channels.messages import Finished, Playing, SessionOver
 from channels.wire.events import (
     ReplyAudio,
@@ -22,31 +19,9 @@ from channels.wire.events import (
     UserTranscript,
     UserTranscriptDelta,
 )
-
-Steps: TypeAlias = list[Event | float]
+from tests.actors.machine_in_time import Steps, told
 
 SOUND = b"\x00\x10" * 2400
-
-
-def told(*events: Event | float) -> list[Happening]:
-    """What is told of these events; a number lets so many seconds pass."""
-    conversation, now, found = Conversation(), 0.0, list[Happening]()
-
-    def take(event: Event) -> None:
-        nonlocal conversation
-        conversation, _, happenings = step(conversation, event, now)
-        found.extend(happenings)
-
-    for event in events:
-        if isinstance(event, float):
-            until = now + event
-            while conversation.deadline <= until:
-                now = max(now, conversation.deadline)
-                take(TimePassed())
-            now = until
-        else:
-            take(event)
-    return found
 
 
 def said(*events: Event | float) -> list[PersonSaid]:

@@ -54,7 +54,7 @@ def record_simulated(path: Path, plan: Plan) -> None:
 
 
 # The first two cut a reply's sound in the middle of a sample.
-@pytest.mark.parametrize("seed", ["55", "42", "1", "6", "36"])
+@pytest.mark.parametrize("seed", ["55", "42", "6"])
 def test_a_simulated_call_replays_as_it_was(
     seed: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

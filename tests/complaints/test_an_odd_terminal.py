@@ -30,15 +30,20 @@ def run(
     )
 
 
+ASCII = ({"PYTHONIOENCODING": "ascii"}, "ascii")
+
+
 @pytest.mark.parametrize(
-    ("env", "encoding"),
+    ("arguments", "env", "encoding"),
     [
-        ({"PYTHONIOENCODING": "latin-1"}, "latin-1"),
-        ({"PYTHONIOENCODING": "ascii"}, "ascii"),
-        (C_LOCALE, "ascii"),
+        (["config"], {"PYTHONIOENCODING": "latin-1"}, "latin-1"),
+        (["config"], C_LOCALE, "ascii"),
+        (["config", "--json"], *ASCII),
+        (["--help"], *ASCII),
+        (["graph"], *ASCII),
+        (["check"], *ASCII),
     ],
 )
-@pytest.mark.parametrize("arguments", [["config"], ["--help"], ["graph"], ["config", "--json"], ["check"]])
 def test_every_command_can_be_read_in_every_locale(
     tmp_path: Path, arguments: list[str], env: dict[str, str], encoding: str
 ) -> None:

@@ -58,10 +58,34 @@ async def sound_after(guest: Guest, said: str, *, silence_s: float = 1.0) -> byt
     return guest.sound_since(ended)
 
 
-async def test_a_sum_is_asked_and_answered_by_voice(tmp_path: Path) -> None:
-    async with on_this_machine(tmp_path) as guest:
+async def test_a_sum_is_answered_by_voice_and_a_soft_tone_is_heard_while_a_slow_function_of_ones_own_runs(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "library.py").write_text(
+        '''
+import trio
+
+
+async def library_hours(day: str) -> str:
+    """The opening hours of the library on a day.
+
+    Args:
+        day: of the week.
+    """
+    await trio.sleep(5)
+    return f"On {day} it is open from nine to five."
+'''
+    )
+    arguments = ("--tools", "library.py", "--set", "tools.filler=tone")
+    async with on_this_machine(tmp_path, *arguments) as guest:
         answer = (await answer_to(guest, "What is twelve times seven?")).lower().replace("-", " ")
-    assert "eighty four" in answer or "84" in answer
+        assert "eighty four" in answer or "84" in answer
+        heard = await sound_after(guest, "What are the library hours on Monday?", silence_s=3)
+    hours = (await words_in(heard)).lower().replace("9", "nine").replace("5", "five")
+    assert "open from nine to five" in hours
+    assert "monday" in hours
+    pure = [is_pure_tone(heard[at : at + 4800]) for at in range(0, len(heard) - 4800, 480)]
+    assert sum(pure) >= 5, "a tenth of a second at a time of nothing but the tone"
 
 
 async def test_a_language_model_of_ones_own_takes_the_place_of_the_small_dialogue(tmp_path: Path) -> None:
@@ -73,44 +97,6 @@ async def test_a_language_model_of_ones_own_takes_the_place_of_the_small_dialogu
     assert "asleep" in answer.lower()
     roles = [message["role"] for message in endpoint.asked[-1].body["messages"]]
     assert roles == ["system", "assistant", "user"], "the greeting is part of the history"
-
-
-async def test_a_function_of_ones_own_is_called_and_what_it_returns_is_said(tmp_path: Path) -> None:
-    (tmp_path / "library.py").write_text(
-        '''
-def library_hours(day: str) -> str:
-    """The opening hours of the library on a day.
-
-    Args:
-        day: of the week.
-    """
-    return f"On {day} it is open from nine to five."
-'''
-    )
-    async with on_this_machine(tmp_path, "--tools", "library.py") as guest:
-        answer = await answer_to(guest, "What are the library hours on Monday?")
-    assert "open from nine to five" in answer.lower().replace("9", "nine").replace("5", "five")
-    assert "monday" in answer.lower()
-
-
-async def test_a_soft_tone_is_heard_while_a_slow_function_runs(tmp_path: Path) -> None:
-    (tmp_path / "library.py").write_text(
-        '''
-import trio
-
-
-async def library_hours(day: str) -> str:
-    """The opening hours of the library on a day."""
-    await trio.sleep(5)
-    return f"On {day} it is open from nine to five."
-'''
-    )
-    arguments = ("--tools", "library.py", "--set", "tools.filler=tone")
-    async with on_this_machine(tmp_path, *arguments) as guest:
-        heard = await sound_after(guest, "What are the library hours on Monday?", silence_s=3)
-    assert "nine to five" in (await words_in(heard)).lower().replace("9", "nine").replace("5", "five")
-    pure = [is_pure_tone(heard[at : at + 4800]) for at in range(0, len(heard) - 4800, 480)]
-    assert sum(pure) >= 5, "a tenth of a second at a time of nothing but the tone"
 
 
 def is_pure_tone(pcm: bytes) -> bool:
