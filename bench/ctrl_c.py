@@ -44,10 +44,12 @@ __all__ = ["main"]
 
 _HEARD_WITHIN_S = 60.0
 _ENDED_WITHIN_S = 20.0
-_LATEST_S = {"reply": 0.5, "early": 2.0, "unread": 0.5}
-"""Ctrl-C comes at random up to then: counted from the first sound, or from the start of the process."""
+_FROM_S = {"reply": 0.0, "early": 0.3, "unread": 0.0}
+_TO_S = {"reply": 0.5, "early": 5.0, "unread": 0.5}
+"""Ctrl-C comes at random between them: counted from the first sound, or from the start of the process, whose
+very first moments are Python's own."""
 _RIGHT = {"reply": {0}, "early": {0, 130, -signal.SIGINT}, "unread": {0}}
-"""Before the agent's own code runs, the signal itself ends the process."""
+"""While the agent is being loaded, the signal itself ends the process."""
 _LINES_TOLD = 40
 
 
@@ -117,7 +119,7 @@ def _full_pipe() -> tuple[int, int]:
 
 async def _run(tries: int, at_once: int, when: str, within_s: float, seed: int) -> _Count:
     count, random = _Count(), Random(seed)
-    moments = iter([random.uniform(0, _LATEST_S[when]) for _ in range(tries)])
+    moments = iter([random.uniform(_FROM_S[when], _TO_S[when]) for _ in range(tries)])
     options = ServerOptions(speech=ToneSpeech, pacing=RealTime(), record=0)
     ends_at = trio.current_time() + within_s
     async with (
@@ -145,7 +147,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--tries", type=int, default=20, help="how often (default: 20)")
     parser.add_argument("--at-once", type=int, default=2, help="agents at the same time (default: 2)")
-    parser.add_argument("--when", choices=list(_LATEST_S), default="reply", help="default: reply")
+    parser.add_argument("--when", choices=list(_TO_S), default="reply", help="default: reply")
     parser.add_argument("--within", type=float, default=600, help="begin none after so many s (default: 600)")
     parser.add_argument("--seed", type=int, default=1, help="of the moments (default: 1)")
     given = parser.parse_args(arguments)

@@ -25,12 +25,14 @@ __all__ = ["ended", "start_child", "stop_child", "stream_of", "tied"]
 
 _POLL_S = 0.02
 
-# Python, because the kernel's "kill me when my parent dies" is asked for by the child itself.
+# Python, because the kernel's "kill me when my parent dies" is asked for by the child itself. First of all,
+# an interrupt is to end it without a traceback; `signal` itself takes too long to import for that.
 _TIED_TO_ITS_OWNER = """
-import ctypes, os, signal, sys
-if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+import _signal
+if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
+    _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
+import ctypes, os, sys
+ctypes.CDLL(None).prctl(1, _signal.SIGKILL)
 if os.getppid() == int(sys.argv[1]):
     os.execvp(sys.argv[2], sys.argv[2:])
 """

@@ -5,10 +5,11 @@ cache of what it attended to. It needs no spectrogram and no padding to 30 s, so
 length of the sound: cheap enough to run again and again while somebody speaks.
 
 Two bounds keep it sane. A decoder can fall into a loop ("the the the"): it may write only so many tokens
-a second of sound. Its attention grows with the length: sound longer than `LONGEST_PIECE_MS` is cut at its
-quietest moments and the pieces are recognised one by one. Where the cuts fall depends only on what came
-before them, so a growing utterance is cut in the same places each time and the pieces that are complete
-come from a cache.
+a second of sound, and what it repeats when it is stopped there counts once. (Whether anybody speaks at all
+is decided before, by `channels.vad` and `turns`.) Its attention grows with the length: sound longer than
+`LONGEST_PIECE_MS` is cut at its quietest moments and the pieces are recognised one by one. Where the cuts
+fall depends only on what came before them, so a growing utterance is cut in the same places each time and the
+pieces that are complete come from a cache.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import numpy.typing as npt
 
 from channels.models import open_model, wheel_file
 
-__all__ = ["LONGEST_PIECE_MS", "SAMPLE_RATE_HZ", "Recogniser", "pieces"]
+__all__ = ["LONGEST_PIECE_MS", "SAMPLE_RATE_HZ", "Recogniser", "decode", "most_tokens", "pieces"]
 
 SAMPLE_RATE_HZ = 16_000
 """What Moonshine hears; `channels.vad` resamples to the same rate."""
@@ -39,6 +40,9 @@ _TOKENS_PER_S = 6.5
 """Moonshine's own bound (its model card, `token_limit_factor`)."""
 _TOKENS_SPARE = 4
 """A very short, very fast answer may exceed the rate by a few tokens."""
+
+_LOOP_TOKENS = 6
+"""So many at the end that only repeat what stands before them are a loop: three words, three times."""
 
 _QUIET_MS = 160
 """The length of the quietest moment that is looked for: a breath between two words."""
@@ -78,8 +82,13 @@ class Recogniser:
         sound = samples[np.newaxis]
         mask = np.ones(sound.shape, np.int64)  # in samples for both: the decoder's graph thins it out itself
         (seen,) = encoder.run(None, {"input_values": sound, "attention_mask": mask})
-        most = math.ceil(len(samples) / SAMPLE_RATE_HZ * _TOKENS_PER_S) + _TOKENS_SPARE
-        return _text([vocabulary[token] for token in _tokens(decoder, seen, mask, most)])
+        tokens = decode(decoder, seen, mask, most_tokens(len(samples)))
+        return _text([vocabulary[token] for token in tokens])
+
+
+def most_tokens(samples: int) -> int:
+    """How many tokens may be written for so much sound. People need about half of them (measured)."""
+    return math.ceil(samples / SAMPLE_RATE_HZ * _TOKENS_PER_S) + _TOKENS_SPARE
 
 
 def pieces(pcm: bytes) -> list[bytes]:
@@ -105,8 +114,11 @@ def _quietest(samples: _Samples) -> int:
     return int(np.argmin(energy[width:] - energy[:-width])) + width // 2
 
 
-def _tokens(decoder: Any, seen: npt.NDArray[np.float32], mask: npt.NDArray[np.int64], most: int) -> list[int]:
-    """Greedy decoding: the likeliest token each time, until the end token or `most` of them."""
+def decode(decoder: Any, seen: npt.NDArray[np.float32], mask: npt.NDArray[np.int64], most: int) -> list[int]:
+    """Greedy decoding: the likeliest token each time, until the end token or `most` of them.
+
+    A decoder that has to be stopped is in a loop. What people repeat ("no, no, no") comes to an end.
+    """
     outputs = [output.name for output in decoder.get_outputs()]
     # What the decoder attends to in the sound is computed in the first step and stays as it is.
     growing = [name for name in outputs if "encoder" not in name]
@@ -130,6 +142,19 @@ def _tokens(decoder: Any, seen: npt.NDArray[np.float32], mask: npt.NDArray[np.in
             break
         cache.update(zip(map(_cached, wanted[1:]), present, strict=True))
         tokens.append(token)
+    else:
+        return _without_loop(tokens)
+    return tokens
+
+
+def _without_loop(tokens: list[int]) -> list[int]:
+    """Leaves in once what is repeated at the end."""
+    for period in range(1, len(tokens) // 3 + 1):
+        repeated = 0
+        while repeated + period < len(tokens) and tokens[-1 - repeated] == tokens[-1 - repeated - period]:
+            repeated += 1
+        if repeated >= max(2 * period, _LOOP_TOKENS):
+            return tokens[: len(tokens) - repeated]
     return tokens
 
 
