@@ -12,7 +12,7 @@ import os
 import secrets
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from getpass import getpass
 
@@ -24,6 +24,7 @@ from channels.errors import SettingsError
 from channels.secret import Secret
 from channels.settings import LiveKitSettings
 from channels.settings.dotenv import unquoted
+from commands.agents_here import AgentHere, agents_here
 
 __all__ = ["TOKEN_VARIABLE", "AgentRoom", "cancel_on_ctrl_c", "room_of_agent"]
 
@@ -52,16 +53,21 @@ def room_of_agent(
     name: str,
     environ: Mapping[str, str] = os.environ,
 ) -> AgentRoom:
-    """The room of `--url`, whose token is asked for, else the one of the settings.
+    """The room of `--url`, whose token is asked for, or of the agent that runs here, or of the settings.
+
+    Where an account is set up, the agent here is one of its server. The room of the settings goes before, if
+    an agent is in it.
 
     Args:
         options: of the command line.
         livekit: gives the settings.
         name: what the identity begins with.
-        environ: may have the token of `--url`; else it is the first line of standard input.
+        environ: may have the token of `--url`; else it is the first line of standard input. It says, too,
+            where agents that run here tell of themselves.
 
     Raises:
-        SettingsError: there is no token for `--url`, or it is not where it belongs, or a setting is missing.
+        SettingsError: there is no token for `--url`, or it is not where it belongs, or several agents run
+            here, or none does and a setting is missing.
     """
     if options.token is not None:
         raise SettingsError(
@@ -71,9 +77,41 @@ def room_of_agent(
     if options.url:
         token = _read_token(environ)
         return AgentRoom(options.url, lambda: token)
-    settings = livekit()
+    settings = _settings_of_agent(livekit, options.room, agents_here(environ))
     identity = f"{name}-{secrets.token_hex(4)}"
     return AgentRoom(settings.url, lambda: mint_watcher_token(settings, identity, _TOKEN_LIFE))
+
+
+def _settings_of_agent(
+    livekit: Callable[[], LiveKitSettings], room_name: str | None, here: Sequence[AgentHere]
+) -> LiveKitSettings:
+    try:
+        account = livekit()
+    except SettingsError:
+        own = [settings for agent in here if (settings := agent.settings()) is not None]
+        wanted = [settings for settings in own if room_name in (None, settings.room_name)]
+        if len(wanted) > 1 or (own and not wanted):
+            raise _choose(own) from None
+        if wanted:
+            return wanted[0]
+        raise
+    if room_name is not None:
+        return attrs.evolve(account, room_name=room_name)
+    of_account = [agent for agent in here if agent.url == account.url]
+    rooms = {agent.room_name for agent in of_account}
+    if account.room_name in rooms or not rooms:
+        return account
+    if len(rooms) > 1:
+        raise _choose(of_account)
+    return attrs.evolve(account, room_name=rooms.pop())
+
+
+def _choose(agents: Sequence[AgentHere | LiveKitSettings]) -> SettingsError:
+    there_are = ", ".join(sorted({f"{agent.room_name!r} at {agent.url}" for agent in agents}))
+    return SettingsError(
+        f"it is not clear which agent of this machine is meant: there are those in the rooms {there_are}",
+        "name one with --room NAME",
+    )
 
 
 def _read_token(environ: Mapping[str, str]) -> Secret:

@@ -57,6 +57,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="of another LiveKit server than .env's; LIVEKIT_TOKEN lets one in, "
         "or the first line of standard input",
     )
+    operate.add_argument("--room", metavar="NAME", help="which, where several agents run on this machine")
     operate.add_argument("--token", nargs="?", const="", help=argparse.SUPPRESS)  # to say where it belongs
     _add_replay(
         commands.add_parser("replay", help="run a record again: where would the agent decide otherwise?")
@@ -77,6 +78,9 @@ def _add_live(parser: argparse.ArgumentParser) -> None:
         metavar="URL",
         help="with --live: of another LiveKit server than .env's; LIVEKIT_TOKEN lets "
         "one in, or the first line of standard input",
+    )
+    group.add_argument(
+        "--room", metavar="NAME", help="with --live: which, where several agents run on this machine"
     )
     group.add_argument("--token", nargs="?", const="", help=argparse.SUPPRESS)  # to say where it belongs
 

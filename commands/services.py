@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, nullcontext
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import TypeAlias
 
 from structlog.typing import FilteringBoundLogger
 
 from channels.settings import Configuration, Settings
+from commands.agents_here import announced
 
 __all__ = ["Preparation", "room_of", "services_of"]
 
@@ -26,11 +27,18 @@ def room_of(configuration: Configuration, has_account: bool, log: FilteringBound
             livekit=settings.livekit.url,
             api=settings.api.url,
         )
-        return lambda: nullcontext(settings)
+        return lambda: _announced(lambda: nullcontext(settings), with_keys=False)
     # Only those who run without an account load the speech models and the rest of the playground.
     from commands.here import on_this_machine
 
-    return lambda: on_this_machine(configuration, log)
+    return lambda: _announced(lambda: on_this_machine(configuration, log), with_keys=True)
+
+
+@asynccontextmanager
+async def _announced(prepare: Preparation, *, with_keys: bool) -> AsyncIterator[Settings]:
+    async with prepare() as settings:
+        with announced(settings.livekit, with_keys=with_keys):
+            yield settings
 
 
 def services_of(configuration: Configuration, has_account: bool) -> Preparation:

@@ -48,7 +48,7 @@ def show_graph(options: argparse.Namespace, draw: Drawing, livekit: Callable[[],
         SettingsError: the options do not go together, or a setting is missing, or a picture cannot be drawn.
     """
     if not options.live:
-        for name in ("once", "json", "url", "token"):
+        for name in ("once", "json", "url", "room", "token"):
             if getattr(options, name) not in (None, False):
                 raise SettingsError(f"--{name} is about a running agent", "give --live as well")
         return print_graph(draw({}), options.svg)

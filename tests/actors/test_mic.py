@@ -348,3 +348,18 @@ async def test_what_comes_in_a_bunch_after_a_stall_was_heard_when_it_was_spoken(
         assert [spoken_at[number] for number in range(1, 37)] == pytest.approx(
             [0.05 * number for number in range(1, 37)], abs=0.061
         )
+
+
+@pytest.mark.parametrize("listen", ["active", "mix"])
+async def test_of_a_crowd_so_many_are_listened_to_and_the_next_one_when_somebody_leaves(
+    autojump_clock: MockClock, listen: str
+) -> None:
+    crowd = [person(f"guest {number}") for number in range(20)]
+    second = [person(f"guest {number}", "again") for number in range(20)]
+    async with pump(listen) as mic:
+        await mic.come(*crowd, *second)
+        assert [track.open for track in crowd] == [1] * 16 + [0] * 4
+        assert not any(track.open for track in second), "one microphone each"
+        await mic.go(crowd[3], second[3])
+        await trio.sleep(LONG_S)
+        assert [track.open for track in crowd] == [1] * 3 + [0] + [1] * 13 + [0] * 3

@@ -43,7 +43,7 @@ from channels.ports import (
     WhyLeft,
 )
 from channels.secret import Secret
-from channels.settings import LiveKitSettings
+from channels.settings import ListenSettings, LiveKitSettings, TypingSettings
 from channels.texts import RoomText, Typed
 from tests.actors.mic_support import Track, person
 
@@ -111,6 +111,8 @@ class Visit:
     texts: Receiver[RoomText]
     departures: Sender[LeaveRoom]
     taps: Receiver[Happening]
+    happens: Sender[Happening]
+    """What the actor is told happened elsewhere."""
     told: list[Happening] = attrs.field(factory=list)
     failure: BaseException | None = None
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
@@ -146,7 +148,13 @@ class Visit:
 
 
 @asynccontextmanager
-async def visit(*stays: Stay, last: Stay | None = None, seed: int = 1) -> AsyncIterator[Visit]:
+async def visit(
+    *stays: Stay,
+    last: Stay | None = None,
+    seed: int = 1,
+    listen: str = "first",
+    typing: TypingSettings | None = None,
+) -> AsyncIterator[Visit]:
     tracks = Channel[TrackEvent](
         "tracks", capacity=256, unit="tracks", full=Full.FAIL, because="as in the wiring"
     )
@@ -162,6 +170,9 @@ async def visit(*stays: Stay, last: Stay | None = None, seed: int = 1) -> AsyncI
     departures = Channel[LeaveRoom](
         "departures", capacity=1, unit="orders", full=Full.DROP_OLDEST, because="as in the wiring"
     )
+    happenings = Channel[Happening](
+        "happenings", capacity=256, unit="happenings", full=Full.DROP_OLDEST, because="as in the wiring"
+    )
     taps = Taps()
     room = FakeRoom(list(stays), last)
     at_work = Visit(
@@ -172,6 +183,7 @@ async def visit(*stays: Stay, last: Stay | None = None, seed: int = 1) -> AsyncI
         texts.receiver(),
         departures.sender(),
         taps.tap("test", capacity=10_000),
+        happenings.sender(),
     )
     actor = RoomActor(
         SETTINGS,
@@ -183,6 +195,9 @@ async def visit(*stays: Stay, last: Stay | None = None, seed: int = 1) -> AsyncI
         departures.receiver(),
         taps,
         Random(seed),
+        ListenSettings(listen),
+        typing or TypingSettings(),
+        happenings.receiver(),
     )
 
     async def run() -> None:
@@ -466,7 +481,15 @@ async def test_cancelled_it_leaves_the_room(autojump_clock: MockClock, after_s: 
 async def test_what_is_typed_is_passed_on_and_a_reader_that_crashed_puts_nobody_out(
     autojump_clock: MockClock,
 ) -> None:
-    typed: Stay = [Typed("alice", "hello"), 1.0, Typed("alice", "anybody?"), 1.0, ParticipantWent("alice")]
+    came = ParticipantCame("alice", ParticipantKind.PERSON)
+    typed: Stay = [
+        came,
+        Typed("alice", "hello"),
+        1.0,
+        Typed("alice", "anybody?"),
+        1.0,
+        ParticipantWent("alice"),
+    ]
     async with visit(typed) as at_work:
         assert await at_work.texts.receive() == Typed("alice", "hello")
         at_work.texts.close()

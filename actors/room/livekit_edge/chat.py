@@ -24,6 +24,8 @@ __all__ = ["LONGEST_TEXT", "Chat"]
 LONGEST_TEXT = 4000
 """Characters of a typed message that are read; nobody types more in one go."""
 
+MOST_A_SECOND_OF_ONE = 10
+"""Beyond it a stream is closed as it comes: to read one costs half a millisecond."""
 MOST_OPEN = 16
 MOST_OPEN_OF_ONE = 4
 """A client sends a message in one go; a slow network has a few on their way."""
@@ -54,9 +56,15 @@ class Chat:
         self._open: dict[rtc.TextStreamReader, str] = {}
         """Who sends it; oldest first."""
         self._reading: set[asyncio.Task[None]] = set()
+        self._second = 0
+        self._opened: Counter[str] = Counter()
+        """In this second, by each."""
 
     def take(self, reader: rtc.TextStreamReader, identity: str) -> None:
         """A stream was opened."""
+        if self._is_flood(identity):
+            reader.close()
+            return
         self._open[reader] = identity
         if self._of(identity) > MOST_OPEN_OF_ONE:
             self._close_oldest_of(identity)
@@ -79,6 +87,13 @@ class Chat:
         self._early = [typed for typed in self._early if typed.identity != identity]
         for typed in early:
             self._tell(typed)
+
+    def _is_flood(self, identity: str) -> bool:
+        second = int(self._loop.time())
+        if second != self._second:
+            self._second, self._opened = second, Counter()
+        self._opened[identity] += 1
+        return self._opened[identity] > MOST_A_SECOND_OF_ONE
 
     def _of(self, identity: str) -> int:
         return sum(each == identity for each in self._open.values())

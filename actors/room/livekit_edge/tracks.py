@@ -28,8 +28,8 @@ MOST_OF_ONE = 16
 _FRAMES_KEPT_MS = 5000
 """What a machine that is held up does not take at once; what of it is too old is decided later."""
 _LINGERS_S = 1.0
-"""How long the sound of a track that was closed still comes. To end a subscription and ask for it again in
-one breath is the one way to get neither (measured)."""
+"""How long the sound of a track that was closed still comes. Who ends a subscription and asks for it again
+in one breath gets nothing (measured)."""
 _ASKED_AGAIN_AFTER_S = 4.0
 """A subscription takes a round trip or two; one that crossed with its own end may have got lost."""
 _OFFERED_AGAIN_AFTER_S = 1.0
