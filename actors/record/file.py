@@ -20,7 +20,7 @@ from actors.record.secrecy import blotter
 from actors.record.sound import SoundFile
 from channels import private_files
 from channels.errors import SettingsError
-from channels.messages import Sounding
+from channels.messages import MicrophoneFrame, Sounding
 from channels.settings import Settings
 
 __all__ = ["RecordFile", "check_free", "sound_beside"]
@@ -131,6 +131,8 @@ class RecordFile:
             if self._sound is not None:
                 self._sound.put_agent(shifted(noted.what, -self.started))
             return
+        if isinstance(noted.what, MicrophoneFrame):
+            noted = evolve(noted, what=shifted(noted.what, -self.started))
         self._write(self._runs.take(noted))
 
     def _write(self, entries: Sequence[Entry]) -> None:

@@ -26,6 +26,9 @@ MOST_PIECES = 200
 BROKEN_AFTER_S = 0.25
 """A gap that no jitter explains: what comes after it is another run."""
 
+JITTER_S = 0.25
+"""What was heard longer before it passed had waited, or was recorded: it belongs where it was said."""
+
 _MATTERS = {"orders": "play", "reports": "playing", "service": "audio"}
 """The runs that anything else on their channel ends."""
 
@@ -112,7 +115,8 @@ class Runs:
         return at, len(audio.data), first_audible(audio.data, before)
 
     def _place(self, at: float, frame: MicrophoneFrame) -> tuple[tuple[float, int, int], ...]:
-        return () if self.place is None else ((at, *self.place(at, frame.untouched)),)
+        spoken_at = frame.at if at - frame.at > JITTER_S else at
+        return () if self.place is None else ((at, *self.place(spoken_at, frame.untouched)),)
 
 
 def _begin_playing(at: float, playing: Playing) -> PlayingRun:
