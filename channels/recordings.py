@@ -1,18 +1,22 @@
 """Sound that a client recorded by itself, as LiveKit's clients write it, to the house's. Hostile until read.
 
-Phones send PCM16 at the rate and with the channels that the attributes name.
+Phones send PCM16 at the rate and with the channels that the attributes name. Browsers send Opus in WebM; the
+package `soundfile` decodes it where it is installed. Safari's AAC is not read.
 """
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 
 import attrs
 import numpy as np
+import numpy.typing as npt
 
 from channels.errors import VoiceAgentError
 from channels.resampling import to_twenty_four_kilohertz
 from channels.sound import SAMPLE_BYTES, bytes_of_ms
+from channels.webm import ogg_of, opus_packets
 
 __all__ = ["LONGEST_S", "Recording", "RecordingUnreadable"]
 
@@ -21,6 +25,10 @@ LONGEST_S = 10.0
 
 RATES_HZ = range(8_000, 96_001)
 CHANNELS = range(1, 3)
+_OPUS = ("audio/opus", "audio/webm")
+_OPUS_RATE_HZ = 48_000
+_OPUS_BYTES_A_S = 64_000
+"""Its highest rate; browsers take a quarter of that."""
 LONGEST_NUMBER = 6
 """Digits."""
 
@@ -41,17 +49,19 @@ class Recording:
     """Of the track that goes on with it."""
     rate_hz: int
     channels: int
+    opus: bool = False
 
     @classmethod
     def of(cls, mime_type: str, attributes: Mapping[str, str]) -> Recording:
         """As its byte stream says.
 
         Args:
-            mime_type: empty, or `application/octet-stream`: PCM16.
+            mime_type: empty, or `application/octet-stream`: PCM16; `audio/webm;codecs=opus`.
             attributes: `trackId`, `sampleRate` and `channels`.
         """
-        if mime_type.split(";")[0].strip().lower() not in ("", "application/octet-stream", "audio/pcm"):
-            raise RecordingUnreadable("it is not PCM16", "record it as PCM16")
+        written = mime_type[:100].split(";")[0].strip().lower()
+        if written not in ("", "application/octet-stream", "audio/pcm", *_OPUS):
+            raise RecordingUnreadable(f"it is {written[:40]!r}", "record PCM16, or Opus in WebM")
         track_sid = attributes.get("trackId", "")
         if not 0 < len(track_sid) <= 64:
             raise RecordingUnreadable(
@@ -61,21 +71,53 @@ class Recording:
             track_sid,
             _number("sampleRate", attributes, RATES_HZ),
             _number("channels", attributes, CHANNELS),
+            written in _OPUS,
         )
 
     @property
     def most_bytes(self) -> int:
-        """More of it is not needed, and what is first is not."""
+        """So many are as long as anybody records."""
+        if self.opus:
+            return int(LONGEST_S * _OPUS_BYTES_A_S)
         return int(LONGEST_S * self.rate_hz) * self.channels * SAMPLE_BYTES
 
     def read(self, written: bytes) -> bytes:
-        """It as PCM16 mono 24 kHz, its end if it is longer than `LONGEST_S`."""
-        frame_bytes = self.channels * SAMPLE_BYTES
-        whole = written[: len(written) // frame_bytes * frame_bytes][-self.most_bytes :]
-        samples = np.frombuffer(whole, "<i2").reshape(-1, self.channels)
-        mono = samples[:, 0] if self.channels == 1 else samples.mean(axis=1)
-        pcm = to_twenty_four_kilohertz(mono.astype(np.int16), self.rate_hz).astype("<i2").tobytes()
+        """It as PCM16 mono 24 kHz, its end if it is longer than `LONGEST_S`.
+
+        Raises:
+            RecordingUnreadable: it is not written as it says.
+        """
+        samples = _decoded(written, self.channels) if self.opus else self._as_it_is(written)
+        rate_hz = _OPUS_RATE_HZ if self.opus else self.rate_hz
+        mono = samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1)
+        mono = mono[-int(LONGEST_S * rate_hz) :].astype(np.int16)
+        pcm = to_twenty_four_kilohertz(mono, rate_hz).astype("<i2").tobytes()
         return pcm[-bytes_of_ms(LONGEST_S * 1000) :]
+
+    def _as_it_is(self, written: bytes) -> npt.NDArray[np.int16]:
+        frame_bytes = self.channels * SAMPLE_BYTES
+        whole = written[: len(written) // frame_bytes * frame_bytes]
+        return np.frombuffer(whole, "<i2").astype(np.int16).reshape(-1, self.channels)
+
+
+def _decoded(webm: bytes, channels: int) -> npt.NDArray[np.int16]:
+    """The sound of Opus in WebM, at 48,000 Hz."""
+    try:
+        import soundfile
+    except (ImportError, OSError):  # OSError: its library is not there
+        raise RecordingUnreadable(
+            "it is Opus, which the package soundfile decodes", "python -m pip install soundfile"
+        ) from None
+    try:
+        ogg = ogg_of(opus_packets(webm), channels)
+        samples, rate_hz = soundfile.read(io.BytesIO(ogg), dtype="int16", always_2d=True)
+    except (ValueError, RuntimeError) as error:  # RuntimeError: soundfile's own
+        raise RecordingUnreadable(
+            f"it is no Opus in WebM ({error})", "record it with MediaRecorder"
+        ) from None
+    if rate_hz != _OPUS_RATE_HZ:
+        raise RecordingUnreadable("it is Opus at an odd rate", "record it with MediaRecorder")
+    return np.asarray(samples, np.int16)
 
 
 def _number(name: str, attributes: Mapping[str, str], among: range) -> int:

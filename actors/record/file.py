@@ -30,6 +30,9 @@ __all__ = ["RecordFile", "check_free", "sound_beside"]
 TICK_S = 1e-6
 """Times are written to the microsecond."""
 
+JITTER_S = 0.25
+"""What was heard longer before it passed had waited, or was recorded: it belongs where it was said."""
+
 MOST_ON_THEIR_WAY = 64
 """Frames from the microphone to the onset detector: more than may wait there."""
 
@@ -142,9 +145,10 @@ class RecordFile:
 
     def _take(self, noted: Noted) -> None:
         if isinstance(noted, Seen):
-            if noted.on == "onset" and not self._can_be_judged_again(noted.what):
+            if noted.on != "onset":
+                noted = self._in_order(noted)
+            elif not self._can_be_judged_again(noted.what):
                 return
-            noted = self._in_order(noted)
         self._at = max(self._at, noted.at)
         if isinstance(noted.what, Sounding):
             if self._sound is not None:
@@ -166,7 +170,9 @@ class RecordFile:
             if one is frame:
                 return place
         assert self._sound is not None
-        self._placed.append((frame, self._sound.put_person(noted.at, frame.untouched)))
+        heard_at = frame.at - self.started
+        spoken_at = heard_at if noted.at - heard_at > JITTER_S else noted.at
+        self._placed.append((frame, self._sound.put_person(spoken_at, frame.untouched)))
         return self._placed[-1][1]
 
     def _write(self, entries: Sequence[Entry]) -> None:

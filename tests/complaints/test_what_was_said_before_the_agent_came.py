@@ -5,6 +5,7 @@ LiveKit's clients record that, and send it when the agent has come.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 import soxr
 import trio
 import trio_asyncio
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
@@ -178,11 +179,50 @@ def test_attributes_that_make_no_sense_are_refused_in_a_short_line(change: Mappi
 
 
 @given(st.binary(max_size=2000), st.sampled_from(["8000", "44100", "96000"]), st.sampled_from(["1", "2"]))
+@settings(max_examples=30, deadline=None)
 def test_whatever_is_in_it_it_is_sound_of_no_more_than_ten_seconds(
     written: bytes, rate_hz: str, channels: str
 ) -> None:
     recording = Recording.of("", {"trackId": "T", "sampleRate": rate_hz, "channels": channels})
     assert len(recording.read(written * 50)) <= bytes_of_ms(LONGEST_S * 1000)
+
+
+def block(packet: bytes, *, flags: int = 0x80) -> bytes:
+    """A SimpleBlock of WebM."""
+    content = bytes([0x81, 0, 0, flags]) + packet
+    return b"\xa3" + (len(content) | 1 << 28).to_bytes(4, "big") + content
+
+
+WEBM = b"\x1aE\xdf\xa3\x80" + b"\x18\x53\x80\x67\x01" + b"\xff" * 7 + b"\x1f\x43\xb6\x75\x01" + b"\xff" * 7
+
+
+@given(
+    st.binary(max_size=300)
+    | st.builds(lambda packets: WEBM + b"".join(map(block, packets)), st.lists(st.binary(max_size=60)))
+    | st.builds(lambda rest: WEBM + rest, st.binary(max_size=300))
+    | st.builds(lambda flags: WEBM + block(b"\xfc" * 20, flags=flags), st.integers(0, 255))
+)
+@settings(max_examples=60, deadline=None)
+def test_whatever_a_browser_says_it_recorded_is_read_or_refused(written: bytes) -> None:
+    recording = Recording.of("audio/webm;codecs=opus", GOOD)
+    with contextlib.suppress(RecordingUnreadable):
+        assert len(recording.read(written)) <= bytes_of_ms(LONGEST_S * 1000)
+
+
+def test_a_recording_of_many_packets_that_last_for_ever_is_refused_or_cut() -> None:
+    recording = Recording.of("audio/webm;codecs=opus", GOOD)
+    two_minutes = WEBM + block(bytes([0xFF, 48]) + bytes(48)) * 1000  # 48 frames of 2.5 ms say nothing
+    with pytest.raises(RecordingUnreadable):
+        recording.read(two_minutes + block(b"") + WEBM)
+    with pytest.raises(RecordingUnreadable):
+        recording.read(WEBM + block(b"\xfc") * 20_000)
+
+
+@pytest.mark.parametrize("mime_type", ["video/mp4", "audio/mp4;codecs=mp4a.40.2", "x" * 10_000])
+def test_what_cannot_be_read_is_said_to_be_that(mime_type: str) -> None:
+    with pytest.raises(RecordingUnreadable) as refused:
+        Recording.of(mime_type, GOOD)
+    assert len(str(refused.value)) < 300
 
 
 async def send(visitor: Visitor, pcm: bytes, attributes: Mapping[str, str]) -> None:
@@ -230,3 +270,4 @@ async def test_what_they_recorded_and_what_they_say_then_are_understood_in_order
         refusals = [record.getMessage() for record in caplog.records if "is refused" in record.getMessage()]
         assert refusals == ["a recording of alice is refused: sampleRate is 'rubbish'"]
         assert loud_ms < ms_of_bytes(len(said)) + 100, "and nothing is heard twice"
+        await alice.leave()

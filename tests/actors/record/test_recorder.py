@@ -229,6 +229,22 @@ def sound(value: int, ms: float) -> bytes:
     return value.to_bytes(2, "little") * (bytes_of_ms(ms) // 2)
 
 
+def test_what_was_recorded_before_the_agent_came_stands_before_what_was_said_then(tmp_path: Path) -> None:
+    path = tmp_path / "call.jsonl"
+    file = RecordFile.create(path, SETTINGS, started=100.0, with_sound=True)
+    passed = [106.0] * 80 + [106.0 + n * 0.05 for n in range(40)]
+    file.write(
+        [
+            Noted(at, "microphone", MicrophoneFrame(sound(1000 + n, 50), at=102.0 + (n + 1) * 0.05))
+            for n, at in enumerate(passed)
+        ],
+        0,
+    )
+    file.end(112.0)
+    person = read_sound(sound_beside(path))[:, 0]
+    assert [int(person[2 * 24_000 + n * 1200 + 600]) for n in range(120)] == [1000 + n for n in range(120)]
+
+
 def test_both_voices_stand_in_the_sound_file_at_their_times(tmp_path: Path) -> None:
     path = tmp_path / "call.jsonl"
     file = RecordFile.create(path, SETTINGS, started=100.0, with_sound=True)
