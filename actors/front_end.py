@@ -29,6 +29,8 @@ from channels.happenings import (
     Taps,
     TurnTimed,
     UpdateAnswered,
+    VoiceAudible,
+    VoiceUnheard,
     WordsHeard,
 )
 from channels.quoting import TYPED, quoted
@@ -42,6 +44,7 @@ from channels.texts import (
     TOOLS,
     TRANSCRIPTION_TOPIC,
     TURNS_TOPIC,
+    UNHEARD,
     Asked,
     RoomText,
     TextBoard,
@@ -140,6 +143,10 @@ class FrontEnd:
         match happening:
             case HeardBy():
                 await self._show_heard_by(happening)
+            case VoiceUnheard(why=why):
+                await self.board.set_attributes({UNHEARD: why})
+            case VoiceAudible():
+                await self.board.set_attributes({UNHEARD: ""})
             case PersonSaid():
                 await self._show_person(happening)
             case WordsHeard(reply_id=reply_id, text=text):

@@ -28,6 +28,7 @@ from channels.happenings import (
     PersonTyped,
     ReplyCutShort,
     ReplyEnded,
+    ReplyGivenUp,
     RequestWithheld,
     RoomLost,
     ServiceComplained,
@@ -40,6 +41,8 @@ from channels.happenings import (
     TurnStopped,
     TurnTimed,
     UpdateAnswered,
+    VoiceAudible,
+    VoiceUnheard,
     WordsHeard,
 )
 
@@ -85,6 +88,8 @@ class EventLog:
                 PersonSaid(final=False) | WordsHeard() | SoundStarted() | SoundStopped() | SessionConfigured()
             ):
                 write = self.log.debug
+            case VoiceAudible() | VoiceUnheard(why="alone"):
+                write = self.log.debug  # so begins each call
             case TurnStarted() | TurnStopped() | FloorPassed() | AskSent() | UpdateAnswered():
                 write = self.log.debug
             case ToolAnswered(error=str()) | BystanderFailed() | LoopHeld():
@@ -99,6 +104,8 @@ class EventLog:
                 | AskGivenUp()
                 | AnswerMissing()
                 | ReplyCutShort()
+                | ReplyGivenUp()
+                | VoiceUnheard()
             ):
                 write = self.log.warning
             case _:

@@ -13,6 +13,7 @@ from typing import Protocol, TypeAlias
 
 import attrs
 
+from channels.messages import Unheard
 from channels.secret import Secret
 from channels.texts import RoomText
 
@@ -33,6 +34,7 @@ __all__ = [
     "RoomReconnecting",
     "TrackEvent",
     "TrackSource",
+    "VoiceReach",
     "WhyLeft",
 ]
 
@@ -169,6 +171,14 @@ class AudioTrackGone:
 
 
 @attrs.frozen
+class VoiceReach:
+    """Whether what is played can be heard, told whenever that changes."""
+
+    unheard: Unheard | None
+    """Why not; None: it is. `LOST` is told by `RoomReconnecting` and `RoomLeft` instead."""
+
+
+@attrs.frozen
 class RoomReconnecting:
     """The connection broke; the SDK tries to mend it."""
 
@@ -191,6 +201,7 @@ RoomEvent: TypeAlias = (
     | ParticipantWent
     | AudioTrackHeard
     | AudioTrackGone
+    | VoiceReach
     | RoomReconnecting
     | RoomReconnected
     | RoomLeft
@@ -208,7 +219,8 @@ class Room(Protocol):
     def join(self, url: str, token: Secret) -> AbstractAsyncContextManager[AsyncIterator[RoomEvent]]:
         """Joins, publishes the agent's track and gives what happens; leaves on the way out.
 
-        The iterator ends after `RoomLeft`. Participants and tracks that are already there come first.
+        The iterator ends after `RoomLeft`. Participants and tracks that are already there come first. A room
+        that never tells `VoiceReach` is one where all that is played is heard.
 
         Raises:
             RoomUnreachable: nobody answers at the URL.

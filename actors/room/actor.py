@@ -30,8 +30,10 @@ from channels.happenings import (
     RoomLost,
     RoomRestored,
     Taps,
+    VoiceAudible,
+    VoiceUnheard,
 )
-from channels.messages import LeaveRoom, PersonCame, PersonWent, RoomAway, RoomBack
+from channels.messages import LeaveRoom, PersonCame, PersonWent, RoomAway, RoomBack, Unheard
 from channels.ports import (
     AudioTrackGone,
     AudioTrackHeard,
@@ -44,6 +46,7 @@ from channels.ports import (
     RoomReconnected,
     RoomReconnecting,
     TrackEvent,
+    VoiceReach,
     WhyLeft,
 )
 from channels.secret import Secret
@@ -77,6 +80,13 @@ _ENDED = {
         f"another participant with the identity {AGENT_IDENTITY!r} took the agent's place",
         "run one agent a room, or give each its own room with ROOM_NAME",
     ),
+}
+
+_MENDS = {
+    Unheard.MUTED: "unmute it; if the server refuses that, take its permission to publish and give it back",
+    Unheard.FORBIDDEN: "give the agent its permission to publish back (can_publish, microphone)",
+    Unheard.UNPUBLISHED: "it is being published again; start the agent again if that does not help",
+    Unheard.ALONE: "have the client subscribe to it; with barge_in.unheard_ms = 0 nobody is waited for",
 }
 
 
@@ -149,6 +159,13 @@ class RoomActor:
     departures: Receiver[LeaveRoom]
     taps: Taps
     random: Random = field(factory=Random)
+    _lost: bool = field(default=False, init=False)
+    _unheard: Unheard | None = field(default=None, init=False)
+    """Why nobody hears the agent although it is in the room."""
+    _told: Unheard | None = field(default=None, init=False)
+    """What the voice waits for, as the controller has it."""
+    _tells_reach: bool = field(default=False, init=False)
+    """This way into rooms tells who can hear the agent."""
 
     async def run(self) -> None:
         """Joins and stays until told to leave, cancelled or thrown out."""
@@ -195,12 +212,13 @@ class RoomActor:
         token = mint_agent_token(self.settings)
         async with self.room.join(self.settings.url, token) as events:
             self.taps.publish(RoomJoined(self.settings.room_name, rejoined))
-            if rejoined:
-                self.state.send_nowait(RoomBack())
+            self._note_lost(lost=False)
             left = await self._attend(events)
         if left.why in _ENDED:
             raise RoomEnded(*_ENDED[left.why])
-        self.state.send_nowait(RoomAway())
+        self._note_lost(lost=True)
+        if self._tells_reach:
+            self._unheard = Unheard.ALONE  # until it is told otherwise, in the next room
         if left.why is WhyLeft.LOST:
             self.taps.publish(RoomLost("joining again"))
         return left.why
@@ -228,11 +246,14 @@ class RoomActor:
                             people.discard(identity)
                             self.people.send_nowait(PersonWent(identity))
                     case RoomReconnecting():
-                        self.state.send_nowait(RoomAway())
+                        self._note_lost(lost=True)
                         self.taps.publish(RoomLost("LiveKit reconnects"))
                     case RoomReconnected():
-                        self.state.send_nowait(RoomBack())
+                        self._note_lost(lost=False)
                         self.taps.publish(RoomRestored())
+                    case VoiceReach(unheard=unheard):
+                        self._tells_reach = True
+                        self._note_reach(unheard)
                     case Typed() | Asked() | Pressed():
                         self._pass_on_text(event)
                     case RoomLeft():
@@ -247,6 +268,23 @@ class RoomActor:
             for gone in heard.values():
                 self._forget(gone)
         return RoomLeft(WhyLeft.LOST, "the SDK ended its events")
+
+    def _note_lost(self, *, lost: bool) -> None:
+        self._lost = lost
+        self._tell_reach()
+
+    def _note_reach(self, unheard: Unheard | None) -> None:
+        if unheard is not self._unheard:
+            told = VoiceUnheard(unheard.name.lower(), _MENDS[unheard]) if unheard else VoiceAudible()
+            self.taps.publish(told)
+        self._unheard = unheard
+        self._tell_reach()
+
+    def _tell_reach(self) -> None:
+        why = Unheard.LOST if self._lost else self._unheard
+        if why is not self._told:
+            self._told = why
+            self.state.send_nowait(RoomBack() if why is None else RoomAway(why))
 
     def _pass_on_text(self, text: RoomText) -> None:
         # Whoever reads what is typed only watches: when it is gone, the conversation goes on.

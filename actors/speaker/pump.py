@@ -1,10 +1,11 @@
 """SpeakerPump: plays what the controller wants to be heard, and tells it what was.
 
 In: `Play`, `Finish`, `Cut`, `Hold`, `Resume`. Out: `Playing`, `Finished` and `CutShort` reports, `Sounding`
-for whoever must know an echo, and sound through the `Loudspeaker` port. The account is `playout.Playout`; this
-actor reads the clock, gives frames to the port while its queue has room, and empties it when something is cut. It
-never lets a capture wait for room, and when a cut falls into a capture that is under way it empties the queue
-once more, since that frame may have landed after the first time. Cancelled, it falls silent at once.
+for whoever must know an echo, and sound through the `Loudspeaker` port. The account is `playout.Playout`;
+this actor reads the clock, gives frames to the port while its queue has room, and empties it when something
+is cut. It never lets a capture wait for room, and when a cut falls into a capture that is under way it
+empties the queue once more, since that frame may have landed after the first time. Cancelled, it falls silent
+at once.
 """
 
 from __future__ import annotations

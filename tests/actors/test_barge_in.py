@@ -39,6 +39,7 @@ from channels.happenings import (
     Interrupted,
     PersonSaid,
     ReplyEnded,
+    ReplyGivenUp,
     ReplyOutcome,
     SoundStarted,
     SoundStopped,
@@ -57,7 +58,9 @@ from channels.messages import (
     SessionOver,
     SpeakerCommand,
     SpeakerReport,
+    Unheard,
 )
+from channels.settings import BargeInSettings
 from channels.sound import bytes_of_ms
 from channels.wire.events import (
     AgentTranscript,
@@ -77,6 +80,7 @@ from tests.actors.room_in_time import RoomQueue
 
 QUEUE_MS = 100
 LOUD = 20_000
+UNHEARD_MS = 3_000
 
 
 def sound_of(number: int, samples: int) -> bytes:
@@ -89,6 +93,7 @@ class Told:
     """What the model knows of one reply: nothing but what was sent and when it was over."""
 
     number: int
+    began_at: float = 0.0
     sent: int = 0
     """Samples sent while the reply was neither cut nor over."""
     done: bool = False
@@ -116,13 +121,15 @@ class AConversation(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.now = 0.0
-        self.conversation = Conversation()
+        self.conversation = Conversation(floor=floor.FloorState(BargeInSettings(unheard_ms=UNHEARD_MS)))
         self.playout = Playout(QUEUE_MS)
         self.room = RoomQueue(lambda: self.now)
         self.told: dict[str, Told] = {}
         self.sessions = 0
         self.items = 0
         self.holder = FloorHolder.NOBODY
+        self.unheard: tuple[Unheard, float] | None = None
+        """Why nobody can hear the agent, and since when."""
         self.sounds_since: float | None = None
         """Since when the ear has heard a person whom it believes."""
         self.last_turn_told = 0
@@ -154,6 +161,11 @@ class AConversation(RuleBasedStateMachine):
                 assert told.done, "only what the service had done with gives way"
                 assert turn.aside, "only to what was said over it"
                 assert len(turn.text.split()) >= WORDS_OF_A_TURN, "only to more than an mm-hm"
+                told.cut, told.heard_at_cut = True, self.room.hear()[LOUD + told.number]
+            if isinstance(happening, ReplyGivenUp):
+                away = self.conversation.away
+                assert away not in (None, Unheard.LOST), "only what nobody can hear is given up"
+                told = self.told[happening.reply_id]
                 told.cut, told.heard_at_cut = True, self.room.hear()[LOUD + told.number]
             if isinstance(happening, ReplyEnded):
                 self.told[happening.reply_id].outcomes.append(happening.outcome)
@@ -259,6 +271,14 @@ class AConversation(RuleBasedStateMachine):
         self.speaker_feeds()
         self.controller_hears_speaker()
         self.speaker_obeys()
+        self.nothing_waits_for_ever_for_somebody_who_hears_it()
+
+    def nothing_waits_for_ever_for_somebody_who_hears_it(self) -> None:
+        if self.unheard is None or self.unheard[0] is Unheard.LOST:
+            return
+        for reply_id, told in self.told.items():
+            if told.sent and self.now > max(self.unheard[1], told.began_at) + UNHEARD_MS / 1000:
+                assert self.conversation.life(reply_id) not in LIVING, "what nobody can hear is given up"
 
     def interrupt(self, reply_id: str) -> None:
         """From now on, nothing of it may be heard."""
@@ -290,7 +310,7 @@ class AConversation(RuleBasedStateMachine):
     def reply_starts(self) -> str:
         self.leave_open()
         reply_id = f"resp_{len(self.told) + 1}"
-        self.told[reply_id] = Told(number=len(self.told) + 1)
+        self.told[reply_id] = Told(len(self.told) + 1, self.now)
         self.tell(ReplyStarted(reply_id))
         return reply_id
 
@@ -455,10 +475,14 @@ class AConversation(RuleBasedStateMachine):
         self.speaker_obeys()
         assert not (given_back and self.conversation.floor.holds), "one sound, one pause"
 
-    @rule(away=st.booleans())
-    def room_goes_or_comes(self, away: bool) -> None:
-        """Perhaps for the second time."""
-        self.tell(RoomAway() if away else RoomBack())
+    @rule(away=st.none() | st.sampled_from(Unheard))
+    def room_goes_or_comes(self, away: Unheard | None) -> None:
+        """Perhaps for the second time, or for another reason."""
+        if away is None:
+            self.unheard = None
+        elif self.unheard is None or away is not self.unheard[0]:
+            self.unheard = away, self.now
+        self.tell(RoomBack() if away is None else RoomAway(away))
         self.speaker_obeys()
 
     @rule()
@@ -541,7 +565,7 @@ class AConversation(RuleBasedStateMachine):
             if told.cut and told.outcomes:
                 assert told.outcomes == [ReplyOutcome.CUT]
             if ReplyOutcome.CUT in told.outcomes:
-                assert told.cut, "only the service's decision cuts a reply"
+                assert told.cut, "only the service's decision cuts a reply, or that nobody can hear it"
 
     @invariant()
     def what_is_said_to_be_played_was_heard(self) -> None:
@@ -561,7 +585,12 @@ class AConversation(RuleBasedStateMachine):
     @invariant()
     def while_the_room_is_away_or_a_person_speaks_nothing_is_played(self) -> None:
         if not self.orders:
-            assert self.playout.held == (self.conversation.away or self.conversation.floor.holds)
+            away = self.conversation.away is not None
+            assert self.playout.held == (away or self.conversation.floor.holds)
+
+    @invariant()
+    def nobody_is_said_to_hear_an_agent_that_cannot_be_heard(self) -> None:
+        assert self.holder is not FloorHolder.AGENT or self.conversation.away is None
 
     @invariant()
     def a_hold_always_ends(self) -> None:

@@ -71,8 +71,8 @@ class RoomListener:
         room.on("track_subscribed", self._on_track)
         room.on("track_unsubscribed", self._on_track_gone)
         room.on("sip_dtmf_received", self._on_key)
-        room.on("reconnecting", lambda: self._tell(RoomReconnecting()))
-        room.on("reconnected", lambda: self._tell(RoomReconnected()))
+        room.on("reconnecting", lambda: self.tell(RoomReconnecting()))
+        room.on("reconnected", lambda: self.tell(RoomReconnected()))
         room.on("disconnected", self._on_disconnected)
 
     def greet_those_present(self) -> None:
@@ -100,7 +100,8 @@ class RoomListener:
         self._send.close()
         self._receive.close()
 
-    def _tell(self, event: RoomEvent) -> None:
+    def tell(self, event: RoomEvent) -> None:
+        """Puts an event on the channel; without effect once it was stopped."""
         # An exception in a callback would vanish in the SDK's log: it is kept for the reader instead.
         try:
             self._send.send_nowait(event)
@@ -113,14 +114,14 @@ class RoomListener:
     def _on_participant(self, participant: rtc.RemoteParticipant) -> None:
         if participant.identity not in self._present:
             self._present.add(participant.identity)
-            self._tell(ParticipantCame(participant.identity, kind_of(participant)))
+            self.tell(ParticipantCame(participant.identity, kind_of(participant)))
 
     def _on_participant_gone(self, participant: rtc.RemoteParticipant) -> None:
         self._present.discard(participant.identity)
         # The SDK keeps quiet about the tracks of somebody whom it has forgotten already.
         for sid in [sid for sid, owner in self._audio_tracks.items() if owner == participant.identity]:
             self._forget_track(sid, participant.identity)
-        self._tell(ParticipantWent(participant.identity))
+        self.tell(ParticipantWent(participant.identity))
 
     def _on_track(
         self, track: rtc.Track, publication: rtc.RemoteTrackPublication, participant: rtc.RemoteParticipant
@@ -128,7 +129,7 @@ class RoomListener:
         if track.kind == rtc.TrackKind.KIND_AUDIO:
             self._on_participant(participant)
             self._audio_tracks[track.sid] = participant.identity
-            self._tell(AudioTrackHeard(LiveKitTrack(track, publication, participant, self._loop)))
+            self.tell(AudioTrackHeard(LiveKitTrack(track, publication, participant, self._loop)))
 
     def _on_track_gone(
         self,
@@ -140,7 +141,7 @@ class RoomListener:
 
     def _forget_track(self, sid: str, identity: str) -> None:
         if self._audio_tracks.pop(sid, None) is not None:
-            self._tell(AudioTrackGone(sid, identity))
+            self.tell(AudioTrackGone(sid, identity))
 
     def _on_text(self, reader: rtc.TextStreamReader, identity: str) -> None:
         reading = self._loop.create_task(self._read_text(reader, identity))
@@ -158,11 +159,11 @@ class RoomListener:
             return  # its sender went away before it was whole
         finally:
             reader.close()
-        self._tell(Typed(identity, text[:LONGEST_TEXT]))
+        self.tell(Typed(identity, text[:LONGEST_TEXT]))
 
     async def _on_call(self, method: str, call: rtc.RpcInvocationData) -> str:
         answer = self._board.expect_answer(call.request_id, self._loop)
-        self._tell(Asked(call.request_id, call.caller_identity, method, call.payload))
+        self.tell(Asked(call.request_id, call.caller_identity, method, call.payload))
         try:
             return await asyncio.wait_for(answer, call.response_timeout)
         finally:
@@ -170,7 +171,7 @@ class RoomListener:
 
     def _on_key(self, dtmf: rtc.SipDTMF) -> None:
         if dtmf.participant is not None and len(dtmf.digit) == 1:
-            self._tell(Pressed(dtmf.participant.identity, dtmf.digit))
+            self.tell(Pressed(dtmf.participant.identity, dtmf.digit))
 
     def _on_disconnected(self, reason: rtc.DisconnectReason.ValueType) -> None:
-        self._tell(RoomLeft(_WHY_LEFT.get(reason, WhyLeft.LOST), rtc.DisconnectReason.Name(reason)))
+        self.tell(RoomLeft(_WHY_LEFT.get(reason, WhyLeft.LOST), rtc.DisconnectReason.Name(reason)))
