@@ -140,6 +140,7 @@ class AConversation(RuleBasedStateMachine):
         """A capture under way."""
         self.landing_clears = False
         """The room's queue was emptied since it began."""
+        self.cleared_at = 0.0
         self.orders: list[SpeakerCommand] = []
         """Commands on their way to the speaker."""
         self.reports: list[SpeakerReport] = []
@@ -219,6 +220,7 @@ class AConversation(RuleBasedStateMachine):
 
     def clear_room(self) -> None:
         self.room.clear()
+        self.cleared_at = self.now
         self.landing_clears = True
 
     def capture_begins(self) -> None:
@@ -231,7 +233,10 @@ class AConversation(RuleBasedStateMachine):
             assert not frame.falls or len(frame.pcm) <= bytes_of_ms(FADE_MS), "no fade is longer than 10 ms"
             # A voice that rises is heard; what falls is heard once more, and counts then.
             self.room.land(bytes(len(frame.padded())) if frame.falls else evolve(frame, rises=False).padded())
-            if self.landing_clears or not self.playout.landed(frame, self.now):
+            heard = not self.landing_clears and self.playout.landed(frame, self.now)
+            late = self.now > self.cleared_at + FADE_MS / 1000 + 1e-6
+            assert not (heard and frame.falls and late), "a fade that comes late is a sound of its own"
+            if not heard:
                 self.room.clear()
 
     def speaker_feeds(self) -> None:
@@ -484,6 +489,25 @@ class AConversation(RuleBasedStateMachine):
             self.unheard = away, self.now
         self.tell(RoomBack() if away is None else RoomAway(away))
         self.speaker_obeys()
+
+    @rule(
+        target=replies,
+        why=st.sampled_from([*Unheard][1:]),
+        seconds=st.floats(0.1, 6.0),
+        ms=st.integers(60, 900),
+    )
+    def agent_is_silenced_in_the_middle_of_a_reply(self, why: Unheard, seconds: float, ms: int) -> str:
+        """For a moment, or for so long that nobody wants to hear the rest of it."""
+        reply_id = str(self.reply_starts())
+        self.sound_comes(reply_id, samples=24 * 1000, late=False)
+        self.all_catch_up()
+        self.now += ms / 1000
+        self.all_catch_up()
+        self.room_goes_or_comes(why)
+        self.a_while_passes(seconds)
+        self.room_goes_or_comes(None)
+        self.all_catch_up()
+        return reply_id
 
     @rule()
     def person_is_understood(self) -> None:
