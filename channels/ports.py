@@ -98,6 +98,12 @@ class Loudspeaker(Protocol):
             EdgeFault: the SDK refuses sound.
         """
 
+    @property
+    def steps_from(self) -> float | None:
+        """A moment (s, Trio's clock) at which the room takes 10 ms out of the queue, as it does every 10 ms
+        before and after; None: it drains evenly, or that is not known.
+        """
+
     def clear(self) -> None:
         """Empties the queue at once. Sound whose `capture` still waits is queued after this."""
 

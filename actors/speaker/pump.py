@@ -105,7 +105,7 @@ class SpeakerPump:
         clears = self._clears
         await self.loudspeaker.capture(frame.padded())
         now = trio.current_time()
-        if self._clears == clears and self.playout.landed(frame, now):
+        if self._clears == clears and self.playout.landed(frame, now, self.loudspeaker.steps_from):
             sound = frame.padded()
             self._tell(Sounding(now + (self.playout.queued_ms(now) - ms_of_bytes(len(sound))) / 1000, sound))
         else:

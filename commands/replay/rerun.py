@@ -11,7 +11,7 @@ from __future__ import annotations
 import wave
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeAlias, cast
+from typing import Any, ClassVar, TypeAlias, cast
 
 import trio
 from attrs import evolve, frozen
@@ -69,6 +69,8 @@ class _Feed:
 
 class _Loudspeaker:
     """A room's queue that takes everything at once: what was played is the speaker's own account."""
+
+    steps_from: ClassVar[float | None] = None
 
     async def capture(self, pcm: bytes) -> None:
         await trio.lowlevel.checkpoint()
