@@ -26,6 +26,7 @@ from channels.happenings import (
     FloorHolder,
     FloorPassed,
     Happening,
+    ParticipantJoined,
     ReplyEnded,
     ReplyGivenUp,
     ReplyOutcome,
@@ -135,6 +136,7 @@ async def test_who_subscribes_late_hears_the_whole_greeting_and_the_next_one_who
             assert (ended.outcome, ended.heard_ms) == (ReplyOutcome.PLAYED, 1000)
             await guest.hear_silence(for_s=0.2, within_s=5)
             assert sum(frame.audible for frame in guest.heard) >= 90, "in steps of 10 ms"
+            await agent.tells(ParticipantJoined)
             agent.happened.clear()
         assert (await agent.tells(VoiceUnheard)).why == "alone"
         agent.says("news", 1)

@@ -33,6 +33,8 @@ TRACK_NAME = "agent-voice"
 _PUBLISH_WITHIN_S = 5.0
 _TRIED_AFTER_S = (0.0, 1.0, 3.0, 10.0)
 """A track that cannot be published is tried so often; then again when something changes."""
+_TOLD_WITHIN_S = 10.0
+"""From somebody's coming to the agent's knowing it: up to 2.4 s were seen."""
 _log = logging.getLogger(__name__)
 
 
@@ -69,6 +71,7 @@ class OwnTrack:
         self._subscribed = False
         self._told: Unheard | None = None
         self._publishing: asyncio.Task[None] | None = None
+        self._looking: asyncio.TimerHandle | None = None
         room.on("local_track_subscribed", self._on_subscribed)
         room.on("local_track_unpublished", self._on_unpublished)
         room.on("local_track_republished", self._on_republished)
@@ -97,6 +100,8 @@ class OwnTrack:
         self._allowed = False
         if self._publishing is not None:
             self._publishing.cancel()
+        if self._looking is not None:
+            self._looking.cancel()
 
     async def _publish(self) -> None:
         track = rtc.LocalAudioTrack.create_audio_track(TRACK_NAME, self._source)
@@ -132,6 +137,8 @@ class OwnTrack:
         if self._publication is not None and track is self._publication.track:
             self._subscribed = True
             self._tell_reach()
+            # Who subscribed may leave before the agent is told that they came: then nobody tells that they left.
+            self._looking = self._loop.call_later(_TOLD_WITHIN_S, self._look_for_people)
 
     def _on_unpublished(self, publication: rtc.LocalTrackPublication) -> None:
         if publication is self._publication:  # and not by us
@@ -162,6 +169,9 @@ class OwnTrack:
             self._publish_again()
 
     def _on_gone(self, _: rtc.RemoteParticipant) -> None:
+        self._look_for_people()
+
+    def _look_for_people(self) -> None:
         present = self._room.remote_participants.values()
         nobody = all(kind_of(one) is not ParticipantKind.PERSON for one in present)
         if nobody and self._unheard() is None:
