@@ -1,11 +1,11 @@
 """RoomActor: keeps the agent in its room.
 
 In: the `Room` port, and the word to leave. Out: the audio tracks of people (to the microphone pump), who
-came (to the session, which begins then), whether anybody can hear the agent, what people typed, and what happens in the room (to the taps). It
-mints a token for each join: this room only, short-lived. When the server goes away for good it joins again,
-with backoff, for as long as a person would wait; a room that the server closed since nobody was in it is
-opened anew; when the agent was thrown out it ends with one line. Told to leave, or cancelled, it leaves the
-room cleanly; all that hangs on it ends when its channels do.
+came (to the session, which begins then), whether anybody can hear the agent (to the controller), what people
+typed, and what happens in the room (to the taps). It mints a token for each join, for this room only.
+When the server goes away for good it joins again, with backoff, for as long as a person would wait; a room
+that the server closed since nobody was in it is opened anew; when the agent was thrown out it ends with one
+line. Told to leave, or cancelled, it leaves the room cleanly; all that hangs on it ends when its channels do.
 """
 
 from __future__ import annotations

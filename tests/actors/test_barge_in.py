@@ -643,7 +643,7 @@ class AConversation(RuleBasedStateMachine):
     def teardown(self) -> None:
         """The service falls silent and a fresh session begins: all that is left is heard, then it is over."""
         self.sessions += 1
-        self.tell(RoomBack())
+        self.room_goes_or_comes(None)
         self.tell(SessionReady(f"sess_{self.sessions}"))
         self.all_catch_up()
         for _ in range(10_000):

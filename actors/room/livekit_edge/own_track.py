@@ -137,7 +137,7 @@ class OwnTrack:
         if self._publication is not None and track is self._publication.track:
             self._subscribed = True
             self._tell_reach()
-            # Who subscribed may leave before the agent is told that they came: then nobody tells that they left.
+            # Who leaves before the agent was told that they came is never said to have left.
             self._looking = self._loop.call_later(_TOLD_WITHIN_S, self._look_for_people)
 
     def _on_unpublished(self, publication: rtc.LocalTrackPublication) -> None:
