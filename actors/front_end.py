@@ -35,6 +35,8 @@ from channels.happenings import (
     Taps,
     TurnTimed,
     UpdateAnswered,
+    VoiceAudible,
+    VoiceUnheard,
     WordsHeard,
 )
 from channels.quoting import TYPED, quoted
@@ -47,6 +49,7 @@ from channels.texts import (
     SESSION_TOPIC,
     TOOLS,
     TURNS_TOPIC,
+    UNHEARD,
     Asked,
     RoomText,
     TextBoard,
@@ -147,6 +150,10 @@ class FrontEnd:
         match happening:
             case HeardBy():
                 await self._show_heard_by(happening)
+            case VoiceUnheard(why=why):
+                await self.board.set_attributes({UNHEARD: why})
+            case VoiceAudible():
+                await self.board.set_attributes({UNHEARD: ""})
             case PersonSaid():
                 await self._captions.tell_person(happening, self._speaker, self._track_sid)
             case WordsHeard(reply_id=reply_id, text=text):

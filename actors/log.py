@@ -28,6 +28,7 @@ from channels.happenings import (
     PersonTyped,
     ReplyCutShort,
     ReplyEnded,
+    ReplyGivenUp,
     RequestWithheld,
     RoomLost,
     ServiceComplained,
@@ -42,6 +43,8 @@ from channels.happenings import (
     TurnStopped,
     TurnTimed,
     UpdateAnswered,
+    VoiceAudible,
+    VoiceUnheard,
     WordsHeard,
 )
 
@@ -87,6 +90,8 @@ class EventLog:
                 PersonSaid(final=False) | WordsHeard() | SoundStarted() | SoundStopped() | SessionConfigured()
             ):
                 write = self.log.debug
+            case VoiceAudible() | VoiceUnheard(why="alone"):
+                write = self.log.debug  # so begins each call
             case TurnStarted() | TurnStopped() | FloorPassed() | AskSent() | UpdateAnswered():
                 write = self.log.debug
             case ToolAnswered(error=str()) | BystanderFailed() | LoopHeld():
@@ -104,6 +109,8 @@ class EventLog:
                 | AskGivenUp()
                 | AnswerMissing()
                 | ReplyCutShort()
+                | ReplyGivenUp()
+                | VoiceUnheard()
             ):
                 write = self.log.warning
             case _:

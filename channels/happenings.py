@@ -42,6 +42,7 @@ __all__ = [
     "ReplyBegan",
     "ReplyCutShort",
     "ReplyEnded",
+    "ReplyGivenUp",
     "ReplyOutcome",
     "RequestWithheld",
     "RoomJoined",
@@ -64,8 +65,10 @@ __all__ = [
     "TurnStopped",
     "TurnTimed",
     "UpdateAnswered",
+    "VoiceAudible",
     "VoiceHeld",
     "VoiceResumed",
+    "VoiceUnheard",
     "WordsHeard",
 ]
 
@@ -88,6 +91,20 @@ class RoomLost:
 @attrs.frozen
 class RoomRestored:
     """The connection to the room is there again."""
+
+
+@attrs.frozen
+class VoiceUnheard:
+    """Nobody in the room can hear the agent: its voice waits. Told again when the reason changes."""
+
+    why: str
+    """A name of `channels.messages.Unheard`, in lower case: muted, forbidden, unpublished or alone."""
+    mend: str
+
+
+@attrs.frozen
+class VoiceAudible:
+    """The agent can be heard: its voice goes on."""
 
 
 @attrs.frozen
@@ -368,6 +385,16 @@ class ReplyEnded:
 
 
 @attrs.frozen
+class ReplyGivenUp:
+    """For so long nobody could hear this reply that what is left of it is not said any more."""
+
+    reply_id: str
+    why: str
+    """As in `VoiceUnheard`."""
+    at: float
+
+
+@attrs.frozen
 class ReplyCutShort:
     """The service sent more of a reply than is kept while it is being played: the rest of it is not heard."""
 
@@ -493,6 +520,8 @@ Happening: TypeAlias = (
     RoomJoined
     | RoomLost
     | RoomRestored
+    | VoiceUnheard
+    | VoiceAudible
     | Leaving
     | ParticipantJoined
     | ParticipantLeft
@@ -523,6 +552,7 @@ Happening: TypeAlias = (
     | VoiceResumed
     | Interrupted
     | ReplyEnded
+    | ReplyGivenUp
     | ReplyCutShort
     | TurnTimed
     | ToolCalled

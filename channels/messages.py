@@ -6,6 +6,7 @@ PCM16 mono 24 kHz in `bytes` and always knows its reply.
 
 from __future__ import annotations
 
+import enum
 from typing import TypeAlias
 
 import attrs
@@ -48,6 +49,7 @@ __all__ = [
     "SpeakerReport",
     "TimePassed",
     "ToolEvent",
+    "Unheard",
 ]
 
 
@@ -94,14 +96,26 @@ class PersonWent:
     identity: str
 
 
+class Unheard(enum.Enum):
+    """Why nobody hears what the agent says."""
+
+    LOST = "the connection to the room broke"
+    MUTED = "the agent's track was muted"
+    FORBIDDEN = "the agent may not publish"
+    UNPUBLISHED = "the agent's track is not in the room"
+    ALONE = "nobody has subscribed to the agent's track"
+
+
 @attrs.frozen
 class RoomAway:
-    """The connection to the room broke: nobody hears what is played now."""
+    """Nobody hears what is played now. Another one may follow, with another reason."""
+
+    why: Unheard = Unheard.LOST
 
 
 @attrs.frozen
 class RoomBack:
-    """The room is there again."""
+    """What is played is heard again."""
 
 
 @attrs.frozen

@@ -13,6 +13,7 @@ from typing import Protocol, TypeAlias
 
 import attrs
 
+from channels.messages import Unheard
 from channels.secret import Secret
 from channels.texts import RoomText
 
@@ -34,6 +35,7 @@ __all__ = [
     "SoundRecorded",
     "TrackEvent",
     "TrackSource",
+    "VoiceReach",
     "WhyLeft",
 ]
 
@@ -99,6 +101,12 @@ class Loudspeaker(Protocol):
 
         Raises:
             EdgeFault: the SDK refuses sound.
+        """
+
+    @property
+    def steps_from(self) -> float | None:
+        """A moment (s, Trio's clock) at which the room takes 10 ms out of the queue, as it does every 10 ms
+        before and after; None: it drains evenly, or that is not known.
         """
 
     def clear(self) -> None:
@@ -185,6 +193,14 @@ class SoundRecorded:
 
 
 @attrs.frozen
+class VoiceReach:
+    """Whether what is played can be heard, told whenever that changes."""
+
+    unheard: Unheard | None
+    """Why not; None: it is. `LOST` is told by `RoomReconnecting` and `RoomLeft` instead."""
+
+
+@attrs.frozen
 class RoomReconnecting:
     """The connection broke; the SDK tries to mend it."""
 
@@ -208,6 +224,7 @@ RoomEvent: TypeAlias = (
     | AudioTrackHeard
     | AudioTrackGone
     | SoundRecorded
+    | VoiceReach
     | RoomReconnecting
     | RoomReconnected
     | RoomLeft
@@ -225,7 +242,8 @@ class Room(Protocol):
     def join(self, url: str, token: Secret) -> AbstractAsyncContextManager[AsyncIterator[RoomEvent]]:
         """Joins, publishes the agent's track and gives what happens; leaves on the way out.
 
-        The iterator ends after `RoomLeft`. Participants and tracks that are already there come first.
+        The iterator ends after `RoomLeft`. Participants and tracks that are already there come first. A room
+        that never tells `VoiceReach` is one where all that is played is heard.
 
         Raises:
             RoomUnreachable: nobody answers at the URL.

@@ -22,6 +22,7 @@ __all__ = [
     "TOOLS",
     "TRANSCRIPTION_TOPIC",
     "TURNS_TOPIC",
+    "UNHEARD",
     "Asked",
     "Pressed",
     "RoomText",
@@ -47,6 +48,9 @@ object with echoCancellation, noiseSuppression and autoGainControl."""
 
 TOOLS = "voice-agent.tools"
 """Participant attribute of ours: the names of the tools that run, with commas, or empty."""
+
+UNHEARD = "voice-agent.unheard"
+"""Participant attribute of ours: why nobody can hear the agent, as `VoiceUnheard` has it, or empty."""
 
 TURNS_TOPIC = "voice-agent.turns"
 """Text stream of ours: one JSON object for each reply that ended."""

@@ -135,6 +135,7 @@ class ServerConfig:
             "bind_addresses": [_HOST],
             "keys": {self.api_key: self.api_secret.reveal()},
             "logging": {"json": False, "level": "info"},
+            "room": {"enable_remote_unmute": True},
             "rtc": {
                 "node_ip": _HOST,
                 "use_external_ip": False,

@@ -82,6 +82,12 @@ class Guest:
         with trio.CancelScope(shield=True):
             await trio_asyncio.aio_as_trio(self._source.capture_frame)(frame)
 
+    def listen(self, *, to_it: bool = True) -> None:
+        """Subscribes to everybody who is there, or does no more."""
+        for participant in self.room.remote_participants.values():
+            for publication in participant.track_publications.values():
+                publication.set_subscribed(to_it)
+
     async def hush(self, seconds: float) -> None:
         """Sends silence, as an open microphone does."""
         await self.say(bytes(bytes_of_ms(seconds * 1000)))
@@ -137,6 +143,7 @@ async def join_as_guest(
     identity: str = "alice",
     *,
     publish: bool = True,
+    subscribe: bool = True,
 ) -> AsyncIterator[Guest]:
     """Joins a room of a real server, listens to everybody in it, and opens a microphone.
 
@@ -145,6 +152,7 @@ async def join_as_guest(
         room_name: not needed with a token.
         identity: not needed with a token.
         publish: whether to open a microphone.
+        subscribe: whether to listen from the beginning; else from `Guest.listen` on.
     """
     url, token = (
         livekit if isinstance(livekit, tuple) else (livekit.url, _token(livekit, room_name, identity))
@@ -178,7 +186,9 @@ async def join_as_guest(
                 nursery.start_soon(listen, track)
 
         room.on("track_subscribed", on_track)
-        await trio_asyncio.aio_as_trio(room.connect)(url, token.reveal())
+        await trio_asyncio.aio_as_trio(room.connect)(
+            url, token.reveal(), rtc.RoomOptions(auto_subscribe=subscribe)
+        )
         nursery.start_soon(listen_to_all)
         if publish:
             track = rtc.LocalAudioTrack.create_audio_track("microphone", source)

@@ -1,6 +1,6 @@
 """BargeInController: decides what of the service's sound is heard.
 
-In: the session's events, the person's first and last sounds, whether the room can be reached, what fills a
+In: the session's events, the person's first and last sounds, whether anybody can hear the agent, what fills a
 silence, when tools return, and the speaker's reports. Out: commands to the speaker, happenings to the taps.
 The decisions are `machine.step`; this actor only moves messages, and waits for nothing but the next one, so
 that an interruption is never behind anything slower than memory.

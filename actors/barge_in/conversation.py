@@ -14,6 +14,7 @@ from actors.barge_in.floor import NAMED_WITHIN_S, FloorState
 from actors.barge_in.said import PersonTurn, words_of
 from actors.barge_in.table import LIVING, Life
 from channels.happenings import FloorHolder
+from channels.messages import Unheard
 from channels.settings import BargeInSettings
 
 __all__ = ["Conversation", "ReplyState", "Word"]
@@ -105,8 +106,9 @@ class Conversation:
     """When something last came of a reply that is arriving, or was played; infinity: none is, or it waits."""
     connected: bool = False
     """There is a session that may answer."""
-    away: bool = False
-    """The room cannot be reached: the voice waits, whoever has the floor."""
+    away: Unheard | None = None
+    """Why nobody can hear the agent: the voice waits, whoever has the floor."""
+    away_since: float = -math.inf
     filler: str | None = None
     """A sound that is no reply and gives way to everything, while it is being played."""
     fillers: int = 0
@@ -116,7 +118,17 @@ class Conversation:
     @property
     def deadline(self) -> float:
         """When to look again even if nothing happens (s; infinity: never)."""
-        return min(self.floor.deadline, self.overdue_at, self.moved_at + STUCK_AFTER_S)
+        given_up_at = min(map(self.given_up_at, self.replies.values()), default=math.inf)
+        return min(self.floor.deadline, self.overdue_at, self.moved_at + STUCK_AFTER_S, given_up_at)
+
+    def given_up_at(self, reply: ReplyState) -> float:
+        """When it has waited for long enough for somebody who can hear it (s); infinity: it does not wait.
+
+        A lost room is joined again or ends the call, in a time of its own.
+        """
+        if self.away in (None, Unheard.LOST) or not (reply.living and reply.sounds):
+            return math.inf
+        return max(self.away_since, reply.began_at) + self.floor.settings.unheard_ms / 1000
 
     def living(self) -> list[ReplyState]:
         """The replies that are still to be heard."""
@@ -137,7 +149,7 @@ class Conversation:
     def may_be_stuck(self) -> bool:
         """Whether a reply is expected to move: it is arriving, waits for nobody and for no tool."""
         arriving = any(reply.life is Life.ARRIVING and not reply.acts for reply in self.replies.values())
-        return arriving and not self.floor.holds and not self.away
+        return arriving and not self.floor.holds and self.away is None
 
     def echoes(self, text: str) -> bool:
         """Whether all of these words are among those that the agent is saying."""
@@ -162,7 +174,7 @@ class Conversation:
         """Who has the floor."""
         if self.floor.holds:
             return FloorHolder.PERSON
-        if self.is_heard():
+        if self.is_heard() and self.away is None:
             return FloorHolder.AGENT
         if self.floor.may_speak:
             return FloorHolder.PERSON

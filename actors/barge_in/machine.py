@@ -28,6 +28,7 @@ from channels.happenings import (
     ReplyBegan,
     ReplyCutShort,
     ReplyEnded,
+    ReplyGivenUp,
     ReplyOutcome,
     SessionConfigured,
     SoundStarted,
@@ -58,6 +59,7 @@ from channels.messages import (
     SpeakerCommand,
     SpeakerReport,
     TimePassed,
+    Unheard,
 )
 from channels.wire.events import (
     AgentTranscript,
@@ -128,8 +130,8 @@ def step(conversation: Conversation, event: Event, now: float) -> Outcome:
             turn.signal_floor(FloorSignal.SILENCE)
         case TimePassed():
             turn.pass_time()
-        case RoomAway():
-            turn.lose_room()
+        case RoomAway(why=why):
+            turn.lose_room(why)
         case RoomBack():
             turn.find_room()
         case ReplyStarted(reply_id=reply_id):
@@ -295,6 +297,9 @@ class _Step:
             self.signal_floor(FloorSignal.DEADLINE)
         if self.now >= self.conversation.overdue_at:
             self._miss_answer("none")
+        for reply_id, reply in self.conversation.replies.items():
+            if self.now >= self.conversation.given_up_at(reply):
+                self._give_up(reply_id)
         if self.now >= self.conversation.moved_at + STUCK_AFTER_S:
             for reply_id, reply in self.conversation.replies.items():
                 if reply.life is Life.ARRIVING and not reply.acts:
@@ -332,7 +337,8 @@ class _Step:
             self._tell_turn()
 
     def _agent_is_heard_again(self) -> bool:
-        return not self.conversation.floor.holds and self.conversation.is_heard()
+        conversation = self.conversation
+        return conversation.is_heard() and not conversation.floor.holds and conversation.away is None
 
     def _settle_wait(self) -> None:
         floor, voice = self.conversation.floor, self.conversation.has_voice()
@@ -371,22 +377,34 @@ class _Step:
 
     # The room.
 
-    def lose_room(self) -> None:
-        if not self.conversation.away and not self.conversation.floor.holds:
+    def lose_room(self, why: Unheard) -> None:
+        if why is not Unheard.LOST and self.conversation.floor.settings.unheard_ms == 0:
+            self.find_room()
+            return
+        if self.conversation.away is None and not self.conversation.floor.holds:
             self.commands.append(Hold())
-        self.change(away=True)
+        if why is not self.conversation.away:
+            self.change(away=why, away_since=self.now)
         self.await_answer()
 
     def find_room(self) -> None:
-        if self.conversation.away and not self.conversation.floor.holds:
+        if self.conversation.away is not None and not self.conversation.floor.holds:
             self.commands.append(self._resume())
-        self.change(away=False)
+        self.change(away=None)
         self.await_answer()
 
     def _command(self, command: Hold | Resume) -> None:
         # While the room is away the voice is held for that; whoever has the floor shows when it is back.
-        if not self.conversation.away:
+        if self.conversation.away is None:
             self.commands.append(command)
+
+    def _give_up(self, reply_id: str) -> None:
+        """Nobody decided that it is interrupted. Whoever waits for an answer is still owed one."""
+        before = len(self.happenings)
+        self.signal(reply_id, Signal.INTERRUPTED)
+        del self.happenings[before:]
+        why = (self.conversation.away or Unheard.LOST).name.lower()
+        self.happenings.append(ReplyGivenUp(reply_id, why, self.now))
 
     def _resume(self) -> Resume:
         if self.conversation.playing is None:
@@ -521,7 +539,7 @@ class _Step:
     def _overdue_at(self) -> float:
         conversation = self.conversation
         due = conversation.finds_holder() is FloorHolder.ANSWER
-        if not due or conversation.away or not conversation.connected:
+        if not due or conversation.away is not None or not conversation.connected:
             return math.inf
         if conversation.tools:
             return self.now + TOOL_ANSWERED_WITHIN_S

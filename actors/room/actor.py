@@ -2,8 +2,8 @@
 
 In: the `Room` port, the word to leave, and happenings, to know who is listened to. Out: the audio tracks of
 people (to the microphone pump), who came of those with whom the agent talks (to the session, which begins
-then), what those typed, and what happens in the room (to the taps). Who they are, and how much they may type,
-is decided in `company`.
+then), whether anybody can hear the agent (to the controller), what people typed, and what happens in the room
+(to the taps). Who they are, and how much they may type, is decided in `company`.
 
 It mints a token for each join: this room only, short-lived. When the server goes away for good it joins
 again, with backoff, for as long as a person would wait; a room that the server closed since nobody was in it
@@ -38,8 +38,10 @@ from channels.happenings import (
     RoomRestored,
     Taps,
     TextDropped,
+    VoiceAudible,
+    VoiceUnheard,
 )
-from channels.messages import LeaveRoom, PersonCame, PersonWent, RoomAway, RoomBack
+from channels.messages import LeaveRoom, PersonCame, PersonWent, RoomAway, RoomBack, Unheard
 from channels.ports import (
     AudioTrackGone,
     AudioTrackHeard,
@@ -52,6 +54,7 @@ from channels.ports import (
     RoomReconnecting,
     SoundRecorded,
     TrackEvent,
+    VoiceReach,
     WhyLeft,
 )
 from channels.secret import Secret
@@ -88,6 +91,13 @@ _ENDED = {
         f"another participant with the identity {AGENT_IDENTITY!r} took the agent's place",
         "run one agent a room, or give each its own room with ROOM_NAME",
     ),
+}
+
+_MENDS = {
+    Unheard.MUTED: "unmute it; if the server refuses that, take its permission to publish and give it back",
+    Unheard.FORBIDDEN: "give the agent its permission to publish back (can_publish, microphone)",
+    Unheard.UNPUBLISHED: "it is being published again; start the agent again if that does not help",
+    Unheard.ALONE: "have the client subscribe to it; with barge_in.unheard_ms = 0 nobody is waited for",
 }
 
 
@@ -178,6 +188,13 @@ class RoomActor:
     typing: TypingSettings = field(factory=TypingSettings)
     happenings: Receiver[Happening] | None = None
     _company: Company = field(init=False)
+    _lost: bool = field(default=False, init=False)
+    _unheard: Unheard | None = field(default=None, init=False)
+    """Why nobody hears the agent although it is in the room."""
+    _told: Unheard | None = field(default=None, init=False)
+    """What the voice waits for, as the controller has it."""
+    _tells_reach: bool = field(default=False, init=False)
+    """This way into rooms tells who can hear the agent."""
 
     def __attrs_post_init__(self) -> None:
         self._company = Company(self.listen, self.typing)
@@ -242,12 +259,13 @@ class RoomActor:
         token = mint_agent_token(self.settings)
         async with self.room.join(self.settings.url, token) as events:
             self.taps.publish(RoomJoined(self.settings.room_name, rejoined))
-            if rejoined:
-                self.state.send_nowait(RoomBack())
+            self._note_lost(lost=False)
             left = await self._attend(events)
         if left.why in _ENDED:
             raise RoomEnded(*_ENDED[left.why])
-        self.state.send_nowait(RoomAway())
+        self._note_lost(lost=True)
+        if self._tells_reach:
+            self._unheard = Unheard.ALONE  # until it is told otherwise, in the next room
         if left.why is WhyLeft.LOST:
             self.taps.publish(RoomLost("joining again"))
         return left.why
@@ -276,13 +294,16 @@ class RoomActor:
                         if self._company.go(identity):
                             self.people.send_nowait(PersonWent(identity))
                     case RoomReconnecting():
-                        self.state.send_nowait(RoomAway())
+                        self._note_lost(lost=True)
                         self.taps.publish(RoomLost("LiveKit reconnects"))
                     case RoomReconnected():
-                        self.state.send_nowait(RoomBack())
+                        self._note_lost(lost=False)
                         self.taps.publish(RoomRestored())
                     case Typed() | Pressed():
                         self._read(event)
+                    case VoiceReach(unheard=unheard):
+                        self._tells_reach = True
+                        self._note_reach(unheard)
                     case Asked():
                         self._pass_on_text(event)
                     case RoomLeft():
@@ -306,6 +327,23 @@ class RoomActor:
             self._pass_on_text(text)
         elif self._company.is_news(text.identity, now):
             self.taps.publish(TextDropped(text.identity, why))
+
+    def _note_lost(self, *, lost: bool) -> None:
+        self._lost = lost
+        self._tell_reach()
+
+    def _note_reach(self, unheard: Unheard | None) -> None:
+        if unheard is not self._unheard:
+            told = VoiceUnheard(unheard.name.lower(), _MENDS[unheard]) if unheard else VoiceAudible()
+            self.taps.publish(told)
+        self._unheard = unheard
+        self._tell_reach()
+
+    def _tell_reach(self) -> None:
+        why = Unheard.LOST if self._lost else self._unheard
+        if why is not self._told:
+            self._told = why
+            self.state.send_nowait(RoomBack() if why is None else RoomAway(why))
 
     def _pass_on_text(self, text: RoomText) -> None:
         # Whoever reads what is typed only watches: when it is gone, the conversation goes on.

@@ -49,6 +49,7 @@ AUDIBLE = 300
 
 _STEP_BYTES = bytes_of_ms(10)
 """The SDK plays whole steps of 10 ms; the rest of a shorter one would wait for the next sound."""
+_STEP_S = ms_of_bytes(_STEP_BYTES) / 1000
 
 
 @frozen
@@ -82,6 +83,14 @@ class _InQueue:
     def reply_id(self) -> str:
         return self.frame.reply_id
 
+    steps: bool = False
+    """It leaves in steps of 10 ms, the first one at once."""
+
+    def _gone(self, now: float) -> int:
+        # A hair is added so that 20 ms are 20 ms of sound whatever floats do.
+        since = max(0.0, now - self.starts_at) * 1000 + 1e-6
+        return _STEP_BYTES * (int(since / ms_of_bytes(_STEP_BYTES)) + 1) if self.steps else bytes_of_ms(since)
+
     def sounds(self, now: float) -> bool:
         """Whether it is being heard at `now`."""
         return self.starts_at <= now < self.ends_at
@@ -89,13 +98,13 @@ class _InQueue:
     def still_to_come(self, now: float) -> bytes:
         """What of it has not left the queue by `now`, as it would be heard."""
         length = len(self.frame.pcm) // SAMPLE_BYTES * SAMPLE_BYTES
-        return self.frame.padded()[min(length, _bytes_since(self.starts_at, now)) : length]
+        return self.frame.padded()[min(length, self._gone(now)) : length]
 
     def left(self, now: float) -> int:
         """The place up to which it has left the queue by `now`, in whole samples."""
         if now >= self.ends_at:
             return self.end
-        return min(self.end, self.begin + _bytes_since(self.starts_at, now))
+        return min(self.end, self.begin + self._gone(now))
 
 
 @define
@@ -266,8 +275,13 @@ class Playout:
             reply.underruns += 1
         return self._give(reply_id, reply)
 
-    def landed(self, frame: Frame, now: float) -> bool:
+    def landed(self, frame: Frame, now: float, steps_from: float | None = None) -> bool:
         """The frame lies in the room's queue: only then does it begin to be played.
+
+        Args:
+            frame: the latest one that was given.
+            now: the time (s).
+            steps_from: as `Loudspeaker.steps_from`.
 
         Returns:
             False if it comes too late to be heard, and the room's queue must be emptied of it.
@@ -276,9 +290,15 @@ class Playout:
             self._queue.pop()
             return False
         starts_at = max(now, self._dry_at)
+        if steps_from is not None and now >= self._dry_at:
+            starts_at = steps_from + math.ceil((now - steps_from) / _STEP_S) * _STEP_S
         self._dry_at = starts_at + ms_of_bytes(len(frame.padded())) / 1000
         if self._queue and self._queue[-1].starts_at == math.inf:
-            self._queue.append(evolve(self._queue.pop(), starts_at=starts_at, ends_at=self._dry_at))
+            self._queue.append(
+                evolve(
+                    self._queue.pop(), starts_at=starts_at, ends_at=self._dry_at, steps=steps_from is not None
+                )
+            )
         return True
 
     def next_change(self, now: float) -> float | None:
@@ -356,11 +376,6 @@ def _first_audible(pcm: bytes) -> int | None:
     return next(
         (2 * at for at, sample in enumerate(memoryview(pcm).cast("h")) if abs(sample) > AUDIBLE), None
     )
-
-
-def _bytes_since(begin: float, now: float) -> int:
-    # A hair is added so that 20 ms are 20 ms of sound whatever floats do.
-    return bytes_of_ms(max(0.0, now - begin) * 1000 + 1e-6)
 
 
 def _rising(pcm: bytes) -> bytes:

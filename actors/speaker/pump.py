@@ -1,10 +1,11 @@
 """SpeakerPump: plays what the controller wants to be heard, and tells it what was.
 
 In: `Play`, `Finish`, `Cut`, `Hold`, `Resume`. Out: `Playing`, `Finished` and `CutShort` reports, `Sounding`
-for whoever must know an echo, and sound through the `Loudspeaker` port. The account is `playout.Playout`; this
-actor reads the clock, gives frames to the port while its queue has room, and empties it when something is cut. It
-never lets a capture wait for room, and when a cut falls into a capture that is under way it empties the queue
-once more, since that frame may have landed after the first time. Cancelled, it falls silent at once.
+for whoever must know an echo, and sound through the `Loudspeaker` port. The account is `playout.Playout`;
+this actor reads the clock, gives frames to the port while its queue has room, and empties it when something
+is cut. It never lets a capture wait for room, and when a cut falls into a capture that is under way it
+empties the queue once more, since that frame may have landed after the first time. Cancelled, it falls silent
+at once.
 """
 
 from __future__ import annotations
@@ -104,7 +105,7 @@ class SpeakerPump:
         clears = self._clears
         await self.loudspeaker.capture(frame.padded())
         now = trio.current_time()
-        if self._clears == clears and self.playout.landed(frame, now):
+        if self._clears == clears and self.playout.landed(frame, now, self.loudspeaker.steps_from):
             sound = frame.padded()
             self._tell(Sounding(now + (self.playout.queued_ms(now) - ms_of_bytes(len(sound))) / 1000, sound))
         else:

@@ -64,6 +64,10 @@ _API_KEY = Setting(
 _QUEUE_SIZE = Setting(Whole(40, 2000, "ms"), "QUEUE_SIZE_MS", "leave it out for 100")
 # Nobody talks for more than a minute while the agent waits to go on.
 _LONGEST_HOLD = Setting(Whole(0, 60_000, "ms"), "HOLD_MS", "leave it out for 20000; 0 switches holding off")
+# Ten minutes: what was said longer ago than that answers nobody.
+_UNHEARD = Setting(
+    Whole(0, 600_000, "ms"), mend="leave it out for 30000; 0 plays on although nobody can hear it"
+)
 # Silero's own default is 0.5, and below 0.2 it takes noise for a voice.
 _ACTIVATION_THRESHOLD = Setting(Number(0.2, 0.95))
 _MIN_SPEECH = Setting(Whole(32, 1000, "ms"))
@@ -128,6 +132,10 @@ class BargeInSettings:
     coughed-at voice sooner, a longer one keeps a short "stop" from hearing it once more. `decision_ms` is how
     long the service's decision is waited for once it says that they have finished: 6 to 12 ms were seen.
 
+    `unheard_ms` is how long a voice waits that nobody can hear: the agent's track is muted, it may not
+    publish, or nobody has subscribed to the track yet. Then the reply is given up. 0 plays on, and counts
+    it as heard.
+
     `answer_within_ms` is when a person who waits for an answer has waited too long. The service was seen to
     think for up to 4.9 s.
 
@@ -142,6 +150,7 @@ class BargeInSettings:
     alone_ms: Annotated[int, Setting(Whole(0, 60_000, "ms"))] = 4000
     linger_ms: Annotated[int, Setting(Whole(0, 10_000, "ms"))] = 800
     decision_ms: Annotated[int, Setting(Whole(0, 5_000, "ms"))] = 300
+    unheard_ms: Annotated[int, _UNHEARD] = 30_000
     answer_within_ms: Annotated[int, Setting(Whole(1_000, 120_000, "ms"))] = 10_000
     activation_threshold: Annotated[float, _ACTIVATION_THRESHOLD] = 0.5
     min_speech_ms: Annotated[int, _MIN_SPEECH] = 64

@@ -9,7 +9,7 @@ slow room or a stalled machine is not there; whether decisions are the same, `ju
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias, cast
+from typing import Any, ClassVar, TypeAlias, cast
 
 import trio
 from attrs import evolve
@@ -38,6 +38,8 @@ Wiring: TypeAlias = Callable[..., Any]
 
 class _Loudspeaker:
     """A room's queue that takes everything at once: what was played is the speaker's own account."""
+
+    steps_from: ClassVar[float | None] = None
 
     async def capture(self, pcm: bytes) -> None:
         await trio.lowlevel.checkpoint()

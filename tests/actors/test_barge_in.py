@@ -39,6 +39,7 @@ from channels.happenings import (
     Interrupted,
     PersonSaid,
     ReplyEnded,
+    ReplyGivenUp,
     ReplyOutcome,
     SoundStarted,
     SoundStopped,
@@ -57,7 +58,9 @@ from channels.messages import (
     SessionOver,
     SpeakerCommand,
     SpeakerReport,
+    Unheard,
 )
+from channels.settings import BargeInSettings
 from channels.sound import bytes_of_ms
 from channels.wire.events import (
     AgentTranscript,
@@ -77,6 +80,7 @@ from tests.actors.room_in_time import RoomQueue
 
 QUEUE_MS = 100
 LOUD = 20_000
+UNHEARD_MS = 3_000
 
 
 def sound_of(number: int, samples: int) -> bytes:
@@ -89,6 +93,7 @@ class Told:
     """What the model knows of one reply: nothing but what was sent and when it was over."""
 
     number: int
+    began_at: float = 0.0
     sent: int = 0
     """Samples sent while the reply was neither cut nor over."""
     done: bool = False
@@ -116,13 +121,15 @@ class AConversation(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.now = 0.0
-        self.conversation = Conversation()
+        self.conversation = Conversation(floor=floor.FloorState(BargeInSettings(unheard_ms=UNHEARD_MS)))
         self.playout = Playout(QUEUE_MS)
         self.room = RoomQueue(lambda: self.now)
         self.told: dict[str, Told] = {}
         self.sessions = 0
         self.items = 0
         self.holder = FloorHolder.NOBODY
+        self.unheard: tuple[Unheard, float] | None = None
+        """Why nobody can hear the agent, and since when."""
         self.sounds_since: float | None = None
         """Since when the ear has heard a person whom it believes."""
         self.last_turn_told = 0
@@ -133,6 +140,7 @@ class AConversation(RuleBasedStateMachine):
         """A capture under way."""
         self.landing_clears = False
         """The room's queue was emptied since it began."""
+        self.cleared_at = 0.0
         self.orders: list[SpeakerCommand] = []
         """Commands on their way to the speaker."""
         self.reports: list[SpeakerReport] = []
@@ -154,6 +162,11 @@ class AConversation(RuleBasedStateMachine):
                 assert told.done, "only what the service had done with gives way"
                 assert turn.aside, "only to what was said over it"
                 assert len(turn.text.split()) >= WORDS_OF_A_TURN, "only to more than an mm-hm"
+                told.cut, told.heard_at_cut = True, self.room.hear()[LOUD + told.number]
+            if isinstance(happening, ReplyGivenUp):
+                away = self.conversation.away
+                assert away not in (None, Unheard.LOST), "only what nobody can hear is given up"
+                told = self.told[happening.reply_id]
                 told.cut, told.heard_at_cut = True, self.room.hear()[LOUD + told.number]
             if isinstance(happening, ReplyEnded):
                 self.told[happening.reply_id].outcomes.append(happening.outcome)
@@ -207,6 +220,7 @@ class AConversation(RuleBasedStateMachine):
 
     def clear_room(self) -> None:
         self.room.clear()
+        self.cleared_at = self.now
         self.landing_clears = True
 
     def capture_begins(self) -> None:
@@ -219,7 +233,10 @@ class AConversation(RuleBasedStateMachine):
             assert not frame.falls or len(frame.pcm) <= bytes_of_ms(FADE_MS), "no fade is longer than 10 ms"
             # A voice that rises is heard; what falls is heard once more, and counts then.
             self.room.land(bytes(len(frame.padded())) if frame.falls else evolve(frame, rises=False).padded())
-            if self.landing_clears or not self.playout.landed(frame, self.now):
+            heard = not self.landing_clears and self.playout.landed(frame, self.now)
+            late = self.now > self.cleared_at + FADE_MS / 1000 + 1e-6
+            assert not (heard and frame.falls and late), "a fade that comes late is a sound of its own"
+            if not heard:
                 self.room.clear()
 
     def speaker_feeds(self) -> None:
@@ -259,6 +276,14 @@ class AConversation(RuleBasedStateMachine):
         self.speaker_feeds()
         self.controller_hears_speaker()
         self.speaker_obeys()
+        self.nothing_waits_for_ever_for_somebody_who_hears_it()
+
+    def nothing_waits_for_ever_for_somebody_who_hears_it(self) -> None:
+        if self.unheard is None or self.unheard[0] is Unheard.LOST:
+            return
+        for reply_id, told in self.told.items():
+            if told.sent and self.now > max(self.unheard[1], told.began_at) + UNHEARD_MS / 1000:
+                assert self.conversation.life(reply_id) not in LIVING, "what nobody can hear is given up"
 
     def interrupt(self, reply_id: str) -> None:
         """From now on, nothing of it may be heard."""
@@ -290,7 +315,7 @@ class AConversation(RuleBasedStateMachine):
     def reply_starts(self) -> str:
         self.leave_open()
         reply_id = f"resp_{len(self.told) + 1}"
-        self.told[reply_id] = Told(number=len(self.told) + 1)
+        self.told[reply_id] = Told(len(self.told) + 1, self.now)
         self.tell(ReplyStarted(reply_id))
         return reply_id
 
@@ -455,11 +480,34 @@ class AConversation(RuleBasedStateMachine):
         self.speaker_obeys()
         assert not (given_back and self.conversation.floor.holds), "one sound, one pause"
 
-    @rule(away=st.booleans())
-    def room_goes_or_comes(self, away: bool) -> None:
-        """Perhaps for the second time."""
-        self.tell(RoomAway() if away else RoomBack())
+    @rule(away=st.none() | st.sampled_from(Unheard))
+    def room_goes_or_comes(self, away: Unheard | None) -> None:
+        """Perhaps for the second time, or for another reason."""
+        if away is None:
+            self.unheard = None
+        elif self.unheard is None or away is not self.unheard[0]:
+            self.unheard = away, self.now
+        self.tell(RoomBack() if away is None else RoomAway(away))
         self.speaker_obeys()
+
+    @rule(
+        target=replies,
+        why=st.sampled_from([*Unheard][1:]),
+        seconds=st.floats(0.1, 6.0),
+        ms=st.integers(60, 900),
+    )
+    def agent_is_silenced_in_the_middle_of_a_reply(self, why: Unheard, seconds: float, ms: int) -> str:
+        """For a moment, or for so long that nobody wants to hear the rest of it."""
+        reply_id = str(self.reply_starts())
+        self.sound_comes(reply_id, samples=24 * 1000, late=False)
+        self.all_catch_up()
+        self.now += ms / 1000
+        self.all_catch_up()
+        self.room_goes_or_comes(why)
+        self.a_while_passes(seconds)
+        self.room_goes_or_comes(None)
+        self.all_catch_up()
+        return reply_id
 
     @rule()
     def person_is_understood(self) -> None:
@@ -541,7 +589,7 @@ class AConversation(RuleBasedStateMachine):
             if told.cut and told.outcomes:
                 assert told.outcomes == [ReplyOutcome.CUT]
             if ReplyOutcome.CUT in told.outcomes:
-                assert told.cut, "only the service's decision cuts a reply"
+                assert told.cut, "only the service's decision cuts a reply, or that nobody can hear it"
 
     @invariant()
     def what_is_said_to_be_played_was_heard(self) -> None:
@@ -561,7 +609,12 @@ class AConversation(RuleBasedStateMachine):
     @invariant()
     def while_the_room_is_away_or_a_person_speaks_nothing_is_played(self) -> None:
         if not self.orders:
-            assert self.playout.held == (self.conversation.away or self.conversation.floor.holds)
+            away = self.conversation.away is not None
+            assert self.playout.held == (away or self.conversation.floor.holds)
+
+    @invariant()
+    def nobody_is_said_to_hear_an_agent_that_cannot_be_heard(self) -> None:
+        assert self.holder is not FloorHolder.AGENT or self.conversation.away is None
 
     @invariant()
     def a_hold_always_ends(self) -> None:
@@ -590,7 +643,7 @@ class AConversation(RuleBasedStateMachine):
     def teardown(self) -> None:
         """The service falls silent and a fresh session begins: all that is left is heard, then it is over."""
         self.sessions += 1
-        self.tell(RoomBack())
+        self.room_goes_or_comes(None)
         self.tell(SessionReady(f"sess_{self.sessions}"))
         self.all_catch_up()
         for _ in range(10_000):

@@ -7,6 +7,7 @@ import itertools
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import ClassVar
 
 import hypothesis.strategies as st
 import pytest
@@ -46,6 +47,8 @@ def sound(value: int, ms: float) -> bytes:
 @define
 class VirtualLoudspeaker:
     """A room whose captures land late, also after a clear, as the real SDK's do."""
+
+    steps_from: ClassVar[float | None] = None
 
     landing_s: float = 0.0
     queue: RoomQueue = field(factory=lambda: RoomQueue(trio.current_time))

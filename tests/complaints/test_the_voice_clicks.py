@@ -51,6 +51,8 @@ STEEPER = LOUDNESS // (bytes_of_ms(10) // 2) + 2
 class Ears:
     """A loudspeaker that remembers what was heard, sample by sample, silence as well."""
 
+    steps_from: float | None = None
+    """A moment at which 10 ms are taken, as every 10 ms; None: all is taken as it is due."""
     heard: array[int] = field(factory=lambda: array("h"))
     _queue: bytearray = field(factory=bytearray)
     _began: float = field(factory=trio.current_time)
@@ -65,7 +67,10 @@ class Ears:
         self._queue.clear()
 
     def listen(self) -> array[int]:
-        due = int((trio.current_time() - self._began) * SAMPLE_RATE_HZ + 1e-4) - len(self.heard)
+        until = int((trio.current_time() - self._began) * SAMPLE_RATE_HZ + 1e-4)
+        if self.steps_from is not None:
+            until = (int((trio.current_time() - self.steps_from) * 100 + 1e-6) + 1) * 240
+        due = until - len(self.heard)
         out = bytes(self._queue[: 2 * due])
         del self._queue[: len(out)]
         self.heard.frombytes(out.ljust(2 * due, b"\0"))
@@ -73,7 +78,7 @@ class Ears:
 
 
 async def what_is_heard(
-    orders: Sequence[tuple[float, SpeakerCommand]], *, sounding: list[Sounding] | None = None
+    orders: Sequence[tuple[float, SpeakerCommand]], *, steps_from: float | None = None
 ) -> tuple[array[int], list[SpeakerReport]]:
     """What the room hears of orders that come so many seconds after one another, until all is over."""
     commands = Channel[SpeakerCommand]("orders", capacity=64, unit="orders", full=Full.FAIL, because="test")
@@ -81,9 +86,7 @@ async def what_is_heard(
     echo = Channel[Sounding]("sounding", capacity=64, unit="frames", full=Full.DROP_OLDEST, because="test")
     told: list[SpeakerReport] = []
     reports.overhear(told.append)
-    if sounding is not None:
-        echo.overhear(sounding.append)
-    ears, sender = Ears(), commands.sender()
+    ears, sender = Ears(steps_from), commands.sender()
     receivers = reports.receiver(), echo.receiver()
     async with trio.open_nursery() as nursery:
         pump = SpeakerPump(SpeakerSettings(100), ears, commands.receiver(), reports.sender(), echo.sender())
@@ -146,6 +149,19 @@ async def test_a_cut_behind_the_voice_that_is_heard_is_not_heard_at_all(
     heard, _ = await what_is_heard(orders)
     assert heard[: len(TONE)] == TONE
     assert not any(heard[len(TONE) :])
+
+
+@pytest.mark.parametrize("steps_from", [-0.0001, -0.0049, -0.0099])
+@pytest.mark.parametrize("order", [Hold(), Cut("r")])
+async def test_a_room_that_takes_ten_milliseconds_at_a_time_hears_no_click_either(
+    autojump_clock: trio.testing.MockClock, steps_from: float, order: SpeakerCommand
+) -> None:
+    orders: list[tuple[float, SpeakerCommand]] = [(0, Play("r", TONE.tobytes())), (0, Finish("r"))]
+    orders += [(1.0127, order), (0.2133, Resume())]
+    heard, told = await what_is_heard(orders, steps_from=steps_from)
+    assert biggest_step(heard) <= OWN_STEP + STEEPER
+    (ended,) = [report for report in told if isinstance(report, Finished)]
+    assert ended.played_ms == 2000 if order == Hold() else ended.played_ms % 10 == 0
 
 
 PAUSES = st.lists(st.tuples(st.floats(0.0005, 0.3), st.floats(0.0005, 0.1)), min_size=1, max_size=5)

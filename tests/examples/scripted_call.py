@@ -10,7 +10,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from random import Random
-from typing import Any
+from typing import Any, ClassVar
 
 import trio
 from attrs import define, field, frozen
@@ -111,6 +111,8 @@ def call_at(pieces: Sequence[tuple[float, bytes]], begins: float, ends: float) -
 @define(eq=False)
 class Ears:
     """The agent's track, and what the room heard of it: pieces with the times at which they began."""
+
+    steps_from: ClassVar[float | None] = None
 
     queue_ms: int = 100
     heard: list[tuple[float, bytes]] = field(factory=list)

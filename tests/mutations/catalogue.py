@@ -229,6 +229,18 @@ MUTATIONS = (
         "head = None if self.held and self._rises else self._head()",
     ),
     Mutation(
+        "an agent that is muted speaks on",
+        _MACHINE,
+        "self.change(away=why, away_since=self.now)",
+        "self.change(away_since=self.now)",
+    ),
+    Mutation(
+        "what nobody can hear waits for ever",
+        "actors/barge_in/conversation.py",
+        "max(self.away_since, reply.began_at) + self.floor.settings.unheard_ms / 1000",
+        "math.inf",
+    ),
+    Mutation(
         "a voice that falls has had its place",
         _PLAYOUT,
         "            self._fade = Frame(item.reply_id, rest, falls=True)",

@@ -23,7 +23,7 @@ from actors.room.livekit_edge import LiveKitEdge
 from channels.bounded import ChannelStatistics, Receiver
 from channels.errors import VoiceAgentError, reason_of
 from channels.happenings import Happening, SessionStarted, Taps
-from channels.messages import ApiEvent, ConnectionBroke, SessionOver
+from channels.messages import ApiEvent, ConnectionBroke, SessionOver, Unheard
 from channels.ports import ParticipantKind
 from channels.secret import Secret
 from channels.settings import (
@@ -142,6 +142,11 @@ class Call:
             if track.muted != muted:
                 track.change(muted=muted)
 
+    def reach(self, unheard: Unheard | None) -> None:
+        """Whether anybody can hear the agent."""
+        self.ledger.unheard_at = math.inf if unheard is None else trio.current_time()
+        self.room.reach(unheard)
+
     def person_sounds(self, length_s: float) -> None:
         """All people make the same sound, so that it does not matter who is listened to."""
         now = trio.current_time()
@@ -210,6 +215,8 @@ class Call:
         self.service.calm, self.service.down, self.service.resumable = True, "", True
         self.service.answers.clear()
         self.room.refuses = 0
+        if self.room.unheard is not None:
+            self.reach(None)
         self.loudspeaker.takes_s = self.board.takes_s = 0.0
         for connection in self.service.connections:
             connection.line.flow()

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, ClassVar
 import trio
 from attrs import field, frozen
 
+from channels.messages import Unheard
 from channels.ports import ParticipantKind, WhyLeft
 from channels.texts import CONFIGURE_METHOD, Asked, Typed
 from channels.wire.events import ReplyDone, SessionFailed
@@ -255,6 +256,19 @@ class RoomReconnects(Fault):
 
 
 @frozen
+class NobodyHears(Fault):
+    """The agent's track is muted, or taken from the room, for a while."""
+
+    for_s: float
+    why: Unheard
+
+    async def happen(self, call: Call) -> None:
+        call.reach(self.why)
+        await trio.sleep(self.for_s)
+        call.reach(None)
+
+
+@frozen
 class RoomIsLost(Fault):
     """The connection to the room breaks for good; joining again fails a few times."""
 
@@ -489,6 +503,12 @@ DRAWS: tuple[tuple[int, Callable[[float, Random], Fault]], ...] = (
     (4, lambda at, random: RoomSlow(at, round(random.uniform(0.5, 5), 2), random.uniform(0.005, 0.3))),
     (2, lambda at, random: BoardSlow(at, round(random.uniform(1, 10), 2), random.uniform(0.1, 2))),
     (2, lambda at, random: RoomReconnects(at, round(random.uniform(0.1, 10), 2))),
+    (
+        2,
+        lambda at, random: NobodyHears(
+            at, round(math.exp(random.uniform(-2, 3.8)), 2), random.choice([*Unheard][1:])
+        ),
+    ),
     (3, lambda at, random: RoomIsLost(at, random.choice([0, 0, 1, 2, 5]))),
     (
         5,

@@ -26,6 +26,7 @@ from channels.happenings import (
     PersonSaid,
     ReplyBegan,
     ReplyEnded,
+    ReplyGivenUp,
     ReplyOutcome,
     RoomJoined,
     RoomRestored,
@@ -33,6 +34,7 @@ from channels.happenings import (
     ToolAnswered,
     ToolCalled,
     ToolDropped,
+    VoiceAudible,
     VoiceHeld,
     VoiceResumed,
     WordsHeard,
@@ -65,6 +67,9 @@ __all__ = ["Broken", "Ledger", "Piece", "Told"]
 
 FADE_MS = 20
 """Faded sound that may be heard of a reply after it was held."""
+
+HELD_WITHIN_S = 0.05
+"""From when nobody can hear the agent to its silence."""
 
 SLACK = 4
 """Samples by which rounding may be off: the agent and the room each cut times down to whole samples."""
@@ -169,6 +174,8 @@ class Ledger:
     session_id: str | None = None
     resumes: int = 0
     hold_at_most_s: float = 3.0
+    unheard_at: float = math.inf
+    """Since when nobody can hear the agent."""
     _turn_told: int = 0
     _held_at: float | None = None
     _newest: Told | None = None
@@ -277,6 +284,11 @@ class Ledger:
             case Interrupted(reply_id=reply_id):
                 self._hold_ends()
                 self.timeline.note("agent", f"cuts {reply_id}")
+            case VoiceAudible():
+                self._rewound += 1
+            case ReplyGivenUp(reply_id=reply_id):
+                self._cut(self.replies[reply_id])
+                self.timeline.note("agent", _short(happening))
             case AskSent(request=request):
                 # What a broken session left in the middle is asked for by the next one, first of all.
                 if not (request.instructions or "").startswith(PREFACE):
@@ -351,6 +363,9 @@ class Ledger:
                 "nothing of a reply is heard after its cut",
                 f"{told} was cut at {told.cut_at:.3f}, and {_ms(count)} ms of it are heard from {at:.3f} on",
             )
+            return
+        if at >= self.unheard_at + HELD_WITHIN_S and not piece.faded:
+            self.breaks("nothing is played while nobody can hear it", f"{told}, from {at:.3f} on")
             return
         if piece.wrong:
             self.breaks("what is owed is heard once and in order", f"{piece.wrong}, from {at:.3f} on")

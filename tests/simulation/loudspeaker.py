@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from random import Random
+from typing import ClassVar
 
 import trio
 from attrs import define, field
@@ -32,6 +33,8 @@ class SimulatedLoudspeaker:
         random: for when captures land.
         queue_ms: how much the queue holds.
     """
+
+    steps_from: ClassVar[float | None] = None
 
     ledger: Ledger
     random: Random

@@ -15,6 +15,7 @@ import trio
 from attrs import define, field
 
 from channels.errors import RoomUnreachable
+from channels.messages import Unheard
 from channels.ports import (
     AudioTrackGone,
     AudioTrackHeard,
@@ -26,6 +27,7 @@ from channels.ports import (
     RoomReconnected,
     RoomReconnecting,
     TrackSource,
+    VoiceReach,
     WhyLeft,
 )
 from channels.secret import Secret
@@ -152,6 +154,8 @@ class SimulatedRoom:
     refuses: int = 0
     """So many of the next attempts to join fail."""
     joins: int = 0
+    unheard: Unheard | None = None
+    """Why nobody can hear the agent."""
     _to_agent: trio.MemorySendChannel[RoomEvent] | None = None
     _tracks: list[Track] = field(factory=list)
     _sids: int = 0
@@ -169,6 +173,7 @@ class SimulatedRoom:
         self.joins += 1
         self._to_agent, events = trio.open_memory_channel[RoomEvent](10_000)
         self.timeline.note("room", "the agent is in")
+        self._tell(VoiceReach(self.unheard))
         for participant in self.present.values():
             self._tell(ParticipantCame(participant.person.name, participant.kind))
             if participant.track is not None:
@@ -236,6 +241,12 @@ class SimulatedRoom:
         """The connection is mended."""
         self.timeline.note("room", "has reconnected")
         self._tell(RoomReconnected())
+
+    def reach(self, unheard: Unheard | None) -> None:
+        """Whether the agent can be heard, as the server has it."""
+        self.unheard = unheard
+        self.timeline.note("room", "hears the agent" if unheard is None else unheard.value)
+        self._tell(VoiceReach(unheard))
 
     def put_out(self, why: WhyLeft) -> None:
         """The agent is out, and not because it asked to be."""

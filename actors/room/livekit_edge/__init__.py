@@ -7,6 +7,8 @@
 - A cancelled `capture_frame` breaks the source for good, so a capture is shielded from cancellation.
 - `isconnected()` stays true and captures succeed while the server is gone: only events are believed.
 - An error text of the SDK may quote the URL with its token: such texts are never passed on.
+- What lies in the queue is taken 10 ms at a time, at moments that stay the same as long as the source lives:
+  they are found out once, so that it is known to the sample what an emptied queue had given away.
 - On a busy machine `AudioSource` computes a negative delay, which asyncio takes and trio-asyncio does not.
 - It logs three errors when a server closes a room in good order: they are left out of the log.
 - It sends loopback through a proxy, too, and knows no NO_PROXY: it is shown the way that all else here goes.
@@ -61,6 +63,7 @@ async def livekit_edge(*, queue_size_ms: int) -> AsyncIterator[LiveKitEdge]:
         try:
             board = LiveKitBoard()
             loudspeaker = LiveKitLoudspeaker(source, queue_size_ms)
+            await loudspeaker.find_steps()
             yield LiveKitEdge(LiveKitRoom(source, loop, board), loudspeaker, board, WebRtcEchoCanceller())
         finally:
             source.clear_queue()

@@ -32,6 +32,10 @@ class LiveKitBoard:
         self._room, self._track_sid = room, track_sid
         await self.set_attributes({})
 
+    def speak_with(self, track_sid: str) -> None:
+        """The agent's track has another id from now on."""
+        self._track_sid = track_sid
+
     def take_down(self) -> None:
         """The room is left."""
         self._room, self._track_sid = None, ""

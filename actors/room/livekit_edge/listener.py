@@ -69,11 +69,11 @@ class RoomListener:
         """By identity."""
         self._hung_up: set[str] = set()
         """Legs of phone calls that are over."""
-        self._tracks = RemoteTracks(loop, self._tell)
+        self._tracks = RemoteTracks(loop, self.tell)
         self._chat = Chat(loop, self._tell_text, self._present.__contains__)
         self._calls = Calls(board, loop, self._tell_text)
         room.register_text_stream_handler(CHAT_TOPIC, self._on_text)
-        self._recorded = RecordedSounds(loop, self._is_person, self._tell)
+        self._recorded = RecordedSounds(loop, self._is_person, self.tell)
         room.register_byte_stream_handler(RECORDED_TOPIC, self._recorded.take)
         room.on("participant_connected", self._on_participant)
         room.on("participant_attributes_changed", self._on_attributes)
@@ -83,8 +83,8 @@ class RoomListener:
         room.on("track_subscribed", self._on_track)
         room.on("track_unsubscribed", self._on_track_gone)
         room.on("sip_dtmf_received", self._on_key)
-        room.on("reconnecting", lambda: self._tell(RoomReconnecting()))
-        room.on("reconnected", lambda: self._tell(RoomReconnected()))
+        room.on("reconnecting", lambda: self.tell(RoomReconnecting()))
+        room.on("reconnected", lambda: self.tell(RoomReconnected()))
         room.on("disconnected", self._on_disconnected)
 
     def greet_those_present(self) -> None:
@@ -114,7 +114,8 @@ class RoomListener:
         self._send.close()
         self._receive.close()
 
-    def _tell(self, event: RoomEvent) -> None:
+    def tell(self, event: RoomEvent) -> None:
+        """Puts an event on the channel; without effect once it was stopped."""
         # An exception in a callback would vanish in the SDK's log: it is kept for the reader instead.
         try:
             self._send.send_nowait(event)
@@ -126,7 +127,7 @@ class RoomListener:
 
     def _tell_text(self, text: RoomText) -> None:
         if self._channel.statistics().depth < MOST_EVENTS_BEFORE_TEXT:
-            self._tell(text)
+            self.tell(text)
 
     def _is_person(self, identity: str) -> bool:
         return self._present.get(identity) is ParticipantKind.PERSON
@@ -135,7 +136,7 @@ class RoomListener:
         identity = participant.identity
         if identity not in self._present and identity not in self._hung_up and is_on_the_line(participant):
             kind = self._present[identity] = kind_of(participant)
-            self._tell(ParticipantCame(identity, kind))
+            self.tell(ParticipantCame(identity, kind))
             self._tracks.offer(participant)
             if kind is ParticipantKind.PERSON:
                 self._chat.deliver(identity)
@@ -162,7 +163,7 @@ class RoomListener:
         self._chat.forget(participant.identity)
         # The SDK keeps quiet about the tracks of somebody whom it has forgotten already.
         self._tracks.forget_all_of(participant.identity)
-        self._tell(ParticipantWent(participant.identity))
+        self.tell(ParticipantWent(participant.identity))
 
     def _on_published(
         self, _publication: rtc.RemoteTrackPublication, participant: rtc.RemoteParticipant
@@ -195,4 +196,4 @@ class RoomListener:
             self._tell_text(Pressed(who.identity, dtmf.digit))
 
     def _on_disconnected(self, reason: rtc.DisconnectReason.ValueType) -> None:
-        self._tell(RoomLeft(_WHY_LEFT.get(reason, WhyLeft.LOST), rtc.DisconnectReason.Name(reason)))
+        self.tell(RoomLeft(_WHY_LEFT.get(reason, WhyLeft.LOST), rtc.DisconnectReason.Name(reason)))

@@ -13,14 +13,14 @@ from livekit import rtc
 from actors.room.livekit_edge.board import LiveKitBoard
 from actors.room.livekit_edge.listener import RoomListener
 from actors.room.livekit_edge.loop import LEAVE_WITHIN_S, politely
+from actors.room.livekit_edge.own_track import OwnTrack
 from actors.room.livekit_edge.way import no_way, show_the_way
-from channels.errors import NotAllowedInRoom, RoomUnreachable
+from channels.errors import RoomUnreachable
 from channels.ports import RoomEvent
 from channels.secret import Secret
 
 __all__ = ["LiveKitRoom", "connect"]
 
-TRACK_NAME = "agent-voice"
 _JOIN_WITHIN_S = 10.0
 _LARGEST_STREAM = 2_000_000
 """Bytes of a text or byte stream, unpacked: ten seconds of sound, and much more than anybody types."""
@@ -39,22 +39,15 @@ class LiveKitRoom:
         """As `Room.join`."""
         room = rtc.Room(loop=self._loop)
         listener = RoomListener(room, self._loop, self._board)
+        voice = OwnTrack(room, self._source, self._loop, self._board.speak_with, listener.tell)
         try:
             await connect(room, url, token, _options())
             listener.greet_those_present()
             listener.take_calls()
-            track = rtc.LocalAudioTrack.create_audio_track(TRACK_NAME, self._source)
-            options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE)
-            publish = room.local_participant.publish_track
-            try:
-                publication = await trio_asyncio.aio_as_trio(publish)(track, options)
-            except rtc.participant.PublishTrackError as error:
-                raise NotAllowedInRoom(
-                    "LiveKit refused the agent's audio track", "its token must allow publishing (can_publish)"
-                ) from error
-            await self._board.hang_up_in(room, publication.sid)
+            await self._board.hang_up_in(room, await voice.publish())
             yield listener.events()
         finally:
+            voice.stop()
             self._board.take_down()
             listener.stop()
             await politely(room.disconnect, within_s=LEAVE_WITHIN_S)

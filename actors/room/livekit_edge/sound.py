@@ -7,11 +7,15 @@ import trio_asyncio
 from livekit import rtc
 
 from channels.errors import EdgeFault
-from channels.sound import SAMPLE_BYTES, SAMPLE_RATE_HZ, ms_of_bytes
+from channels.sound import SAMPLE_BYTES, SAMPLE_RATE_HZ, bytes_of_ms, ms_of_bytes
 
 __all__ = ["LiveKitLoudspeaker", "WebRtcEchoCanceller"]
 
 _CAPTURE_SLACK_S = 5.0
+STEP_MS = 10
+STEP_S = STEP_MS / 1000
+_STEPS_LOOKED_AT = 9
+_AGREE_WITHIN_S = 0.001
 _PROCESSING_SAMPLES = SAMPLE_RATE_HZ // 100
 """WebRTC's audio processing takes 10 ms at a time and nothing else."""
 _ECHO_AFTER_MS = 120
@@ -26,6 +30,32 @@ class LiveKitLoudspeaker:
     def __init__(self, source: rtc.AudioSource, queue_size_ms: int) -> None:
         self._source = source
         self._queue_size_ms = queue_size_ms
+        self._steps_from: float | None = None
+
+    @property
+    def steps_from(self) -> float | None:
+        """As `Loudspeaker.steps_from`."""
+        return self._steps_from
+
+    async def find_steps(self) -> None:
+        """Finds out when the SDK takes its steps, before there is anything to be heard.
+
+        A capture that overfills the queue returns with the first step after it. Some return late, none early.
+        """
+        silence = bytes(bytes_of_ms(self._queue_size_ms + STEP_MS))
+        returned: list[float] = []
+        for _ in range(_STEPS_LOOKED_AT):
+            await self.capture(silence)
+            returned.append(trio.current_time())
+            self.clear()
+
+        def late_s(at: float, other: float) -> float:
+            return (other - at + STEP_S / 2) % STEP_S - STEP_S / 2
+
+        def agree(at: float) -> int:
+            return sum(0 <= late_s(at, other) < _AGREE_WITHIN_S for other in returned)
+
+        self._steps_from = max(returned, key=agree)
 
     async def capture(self, pcm: bytes) -> None:
         """As `Loudspeaker.capture`."""

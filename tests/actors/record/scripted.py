@@ -10,7 +10,7 @@ import functools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from random import Random
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import trio
 from attrs import define, field, frozen
@@ -125,6 +125,8 @@ class Script:
 @define
 class LateLoudspeaker:
     """Captures land up to 8 ms late."""
+
+    steps_from: ClassVar[float | None] = None
 
     random: Random
 
