@@ -341,6 +341,8 @@ class ApiSession:
 
     async def _go_on(self, connection: Connection) -> None:
         """Has the agent speak first, if the session before this one broke in the middle of something."""
+        # First the controller, which was told that the session is ready, gives up what the old one began.
+        await trio.sleep(_LOOK_SOON_S)
         while (at := self._call.going_on.at()) is not None:
             now = trio.current_time()
             if at <= now:
