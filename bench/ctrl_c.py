@@ -5,7 +5,8 @@
 A guest of a real LiveKit server hears the agent (`python runner.py` in a process of its own; the service is
 the playground's, in this process), and somebody presses Ctrl-C at it: in mid-reply, or before it has joined,
 or in mid-reply while nobody reads its log, whose pipe is full. Counted are the exit codes: a negative one is
-a signal that ended it, -6 an abort. What an agent that ended badly had said is printed.
+a signal that ended it, -6 an abort. What an agent that ended badly, or late, had said is
+printed.
 """
 
 from __future__ import annotations
@@ -45,11 +46,12 @@ __all__ = ["main"]
 _HEARD_WITHIN_S = 60.0
 _ENDED_WITHIN_S = 20.0
 _FROM_S = {"reply": 0.0, "early": 0.3, "unread": 0.0}
-_TO_S = {"reply": 0.5, "early": 5.0, "unread": 0.5}
+_TO_S = {"reply": 0.5, "early": 4.5, "unread": 0.5}
 """Ctrl-C comes at random between them: counted from the first sound, or from the start of the process, whose
 very first moments are Python's own."""
 _RIGHT = {"reply": {0}, "early": {0, 130, -signal.SIGINT}, "unread": {0}}
 """While the agent is being loaded, the signal itself ends the process."""
+_LATE_S = 4.0
 _LINES_TOLD = 40
 
 
@@ -99,7 +101,7 @@ async def _end(process: subprocess.Popen[bytes], log: Path) -> _Count:
     with trio.move_on_after(_ENDED_WITHIN_S):
         await ended(process)
     took_s = time.monotonic() - pressed_at
-    if process.returncode != 0:
+    if process.returncode != 0 or took_s > _LATE_S:
         _tell_end_of(log)
     return _Count(Counter([process.returncode]), took_s)
 

@@ -22,6 +22,10 @@ from typing import NoReturn
 
 __all__ = ["end_with"]
 
+AT_EXIT_WITHIN_S = 2.0
+"""Time for what was registered with `atexit`. LiveKit's SDK waits there for connections that were just being
+made: 15 s were seen after a Ctrl-C in that moment."""
+
 FLUSHED_WITHIN_S = 1.0
 """Time for files that somebody forgot to close: a disk that hangs must not keep the process."""
 
@@ -33,9 +37,9 @@ _INTERRUPTED = 130
 def end_with(main: Callable[[], int]) -> NoReturn:
     """Runs a program and ends the process with its exit code, as `sys.exit(main())` would.
 
-    Threads that are no daemons are waited for, what was registered with `atexit` is called, and open files
-    are flushed. A second Ctrl-C meanwhile ends it at once. What Python does after that, destroying all
-    objects, is left out.
+    Threads that are no daemons are waited for, what was registered with `atexit` is called and has 2 s, and
+    open files are flushed. A second Ctrl-C meanwhile ends it at once. What Python does after that, destroying
+    all objects, is left out.
 
     Args:
         main: the program. What it raises is printed, and the code is 1, or 130 after Ctrl-C; `SystemExit`
@@ -47,7 +51,15 @@ def end_with(main: Callable[[], int]) -> NoReturn:
             signal.signal(signal.SIGINT, signal.SIG_DFL)
     # The same, in the same order, as Python itself before it destroys anything.
     threading._shutdown()  # type: ignore[attr-defined]
+    impatience = threading.Timer(AT_EXIT_WITHIN_S, _leave, [code])
+    impatience.daemon = True
+    impatience.start()
     atexit._run_exitfuncs()
+    impatience.cancel()
+    _leave(code)
+
+
+def _leave(code: int) -> NoReturn:
     flushing = threading.Thread(target=_flush_forgotten_files, daemon=True)
     flushing.start()
     flushing.join(FLUSHED_WITHIN_S)
