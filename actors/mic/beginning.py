@@ -17,8 +17,8 @@ from channels.sound import SAMPLE_BYTES, bytes_of_ms
 
 __all__ = ["WAITS_S", "Beginning", "Beginnings", "overlap_bytes"]
 
-WAITS_S = 1.5
-"""From the first live sound on. The session itself needs about a second, so nobody waits for this."""
+WAITS_S = 3.0
+"""From when the track came on, as LiveKit's own agents wait. The session itself needs about a second."""
 
 MOST_EARLY = 4
 """Recordings that wait for their track, half a megabyte each."""

@@ -81,7 +81,7 @@ async def test_who_recorded_nothing_is_heard_at_once(autojump_clock: MockClock) 
 
 
 async def test_a_recording_that_does_not_come_is_not_waited_for_for_long(autojump_clock: MockClock) -> None:
-    said = spoken(AFTER)
+    said = spoken(AFTER) * 2
     alice = of_alice()
     async with pump() as mic:
         await mic.come(alice)
