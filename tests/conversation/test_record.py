@@ -120,7 +120,8 @@ def check_replays(path: Path) -> None:
     assert seen >= {SoundStarted, ReplyAudioRun, PlayingRun, ReplyEnded, TurnTimed, SessionClosed}
     assert seen >= {ToolAnswered, OperatorActed, PersonTyped, VoiceHeld, TimePassed}
     both = read_sound(path.with_suffix(".wav"))
-    assert abs(len(both) / 24_000 - record.length_s) < 3
+    # Longer, where silence was put in for sound that a busy machine had late.
+    assert len(both) / 24_000 > record.length_s - 0.5
     assert all(abs(both[:, voice].astype(int)).max() > 1000 for voice in (0, 1))
     for more in ([], ["--without-sound"]):
         replayed = replay(path, *more)
