@@ -136,7 +136,7 @@ class Channels:
             capacity=16,
             unit="orders to begin or end",
             full=Full.FAIL,
-            because="the session takes them within a second or so, and nobody comes and goes that fast",
+            because="the session takes them at once, also while one is being ended",
         )
         self.texts = Channel[RoomText](
             "texts",

@@ -51,7 +51,6 @@ from channels.messages import (
     ApiEvent,
     BeginSession,
     ConnectionBroke,
-    EndSession,
     MicrophoneFrame,
     SessionOrder,
     SessionOver,
@@ -138,6 +137,10 @@ class ApiSession:
         default=Factory(lambda self: RetryPolicy(self.random, self.settings.resume), takes_self=True),
         init=False,
     )
+    _wanted: bool = field(default=False, init=False)
+    """Whether there is to be a session, by the latest order."""
+    _fresh: bool = field(default=False, init=False)
+    """Whether the next session is another call."""
     _waiting: deque[ClientMessage] = field(factory=deque, init=False)
     """What was asked for while there was no connection, and has been looked at."""
     _encoding: Encoding = field(factory=Encoding, init=False)
@@ -158,22 +161,37 @@ class ApiSession:
         ):
             nursery.start_soon(self._uplink.take)
             former = False
-            async for order in self.orders:
-                if isinstance(order, BeginSession):
-                    if order.fresh:
-                        self._call = self._new_call()
-                        if former:
-                            self._forget_requests()
-                    if not await self._until_ended():
-                        break
-                    former = True
+            while await self._is_wanted():
+                if self._fresh:
+                    self._fresh = False
+                    self._call = self._new_call()
+                    if former:
+                        self._forget_requests()
+                if not await self._until_ended():
+                    break
+                former = True
             nursery.cancel_scope.cancel()
+
+    async def _is_wanted(self) -> bool:
+        """Waits for a session to be wanted; False: nobody orders any more."""
+        while not self._wanted:
+            try:
+                self._obey(await self.orders.receive())
+            except trio.EndOfChannel:
+                return False
+        return True
+
+    def _obey(self, order: SessionOrder) -> None:
+        # Who was there for less time than a session takes to end had none, but may have been somebody else.
+        self._wanted = isinstance(order, BeginSession)
+        if isinstance(order, BeginSession):
+            self._fresh = self._fresh or order.fresh
 
     async def _until_ended(self) -> bool:
         """Keeps up one session until it is ordered to end; False: the frames have ended."""
         ended = trio.CancelScope()
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._take_end, ended)
+            nursery.start_soon(self._take_orders, ended)
             with ended:
                 await self._keep_up()
             nursery.cancel_scope.cancel()
@@ -194,11 +212,14 @@ class ApiSession:
             while True:
                 self.requests.receive_nowait()
 
-    async def _take_end(self, ended: trio.CancelScope) -> None:
+    async def _take_orders(self, ended: trio.CancelScope) -> None:
+        # While a session is being ended, too: guests who come and go all the time must not fill the channel.
         async for order in self.orders:
-            if isinstance(order, EndSession):
-                break
-        ended.cancel()  # also when nobody orders any more, since the room was left
+            self._obey(order)
+            if not self._wanted:
+                ended.cancel()
+        self._wanted = False
+        ended.cancel()  # nobody orders any more, since the room was left
 
     async def _keep_up(self) -> None:
         resume: str | None = None

@@ -284,6 +284,29 @@ async def test_ordered_to_end_while_it_dials_or_waits_it_stops_trying(
         assert talk.failure is None
 
 
+async def test_guests_who_come_and_go_faster_than_a_session_ends_end_no_call_and_get_nobody_elses(
+    autojump_clock: MockClock,
+) -> None:
+    said = Send(UserTranscript("item_1", "My order number is 4471."))
+    second = (Expect("session.update"), ready("sess_2"))
+    never_says_that_it_ended = (*START, said, Stall(5))
+    async with conversation(
+        never_says_that_it_ended, second, config=SessionConfig(greeting="Hello.")
+    ) as talk:
+        await talk.speak_for(1)
+        talk.taps.publish(PersonSaid("My order number is 4471.", final=True))
+        for guest in range(60):
+            talk.orders.send_nowait(EndSession())
+            await trio.sleep(0.01)
+            talk.orders.send_nowait(BeginSession(fresh=guest != 59))
+            await trio.sleep(0.01)
+        await talk.speak_for(5)
+        assert talk.failure is None
+        assert len(talk.network.dialled) == 2, "who was there for no time had no session"
+        assert "4471" not in talk.sent(SessionUpdate)[-1].what.session.get("system_prompt", "")
+        assert talk.sent(SessionUpdate)[-1].what.session["greeting"] == "Hello."
+
+
 async def test_what_was_asked_of_a_session_that_is_over_is_not_asked_of_the_next(
     autojump_clock: MockClock,
 ) -> None:
