@@ -1,7 +1,7 @@
 """Sound that a client recorded by itself, as LiveKit's clients write it, to the house's. Hostile until read.
 
-Phones send PCM16 at the rate and with the channels that the attributes name. Browsers send Opus in WebM; the
-package `soundfile` decodes it where it is installed. Safari's AAC is not read.
+Phones send PCM16 at the rate and with the channels that the attributes name. Browsers send Opus in WebM.
+Safari's AAC is not read.
 """
 
 from __future__ import annotations
@@ -104,10 +104,8 @@ def _decoded(webm: bytes, channels: int) -> npt.NDArray[np.int16]:
     """The sound of Opus in WebM, at 48,000 Hz."""
     try:
         import soundfile
-    except (ImportError, OSError):  # OSError: its library is not there
-        raise RecordingUnreadable(
-            "it is Opus, which the package soundfile decodes", "python -m pip install soundfile"
-        ) from None
+    except OSError:  # no wheel for this platform, and no library of the system's
+        raise RecordingUnreadable("it is Opus, which libsndfile decodes", "install libsndfile") from None
     try:
         ogg = ogg_of(opus_packets(webm), channels)
         samples, rate_hz = soundfile.read(io.BytesIO(ogg), dtype="int16", always_2d=True)
