@@ -20,6 +20,10 @@ _END = re.compile(rf"(?<![.!?\u2026])[.!?\u2026]+[{re.escape(_CLOSING)}]*(?=\s)|
 _LONGEST_GAP = 80
 """Letters behind an end in which the next word begins."""
 
+_LONGEST_WORD = 80
+"""Letters before an end that are looked at: what is longer is no abbreviation. To look at the whole sentence
+each time would cost the square of its length."""
+
 _ABBREVIATION = re.compile(
     r"""(?:mr|mrs|ms|dr|prof|st|rev|hon|gen|col|capt|lt|sgt|mt|ft|vs|vol|ch|figs?|pp|cf|ca|approx|dept|est|tel
     |jan|feb|apr|jun|jul|aug|sept|oct|nov|dec|e\.g|i\.e)$""",
@@ -36,7 +40,8 @@ def sentences(text: str) -> list[str]:
     for line in text.splitlines():
         begin = 0
         for end in _END.finditer(line):
-            if _is_end(line[begin : end.end()], line[end.end() : end.end() + _LONGEST_GAP].lstrip()):
+            last = line[max(begin, end.end() - _LONGEST_WORD) : end.end()]
+            if _is_end(last, line[end.end() : end.end() + _LONGEST_GAP].lstrip()):
                 found.append(line[begin : end.end()])
                 begin = end.end()
         found.append(line[begin:])

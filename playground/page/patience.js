@@ -22,7 +22,8 @@ export class Patience {
 
   /** Waits; ends early when the network comes back or somebody looks at the page. */
   async wait() {
-    const ms = this.#next * (0.8 + 0.4 * Math.random());
+    // Full jitter: pages that lost the same agent do not all come back at the same moment.
+    const ms = this.#next * Math.random();
     this.#next = Math.min(this.#next * 1.7, LONGEST_MS);
     const over = new AbortController();
     await new Promise((resolve) => {

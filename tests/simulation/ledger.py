@@ -322,7 +322,9 @@ class Ledger:
 
     def _ask(self) -> None:
         """A `reply.create` goes out."""
-        if self.speaking_since is not None and trio.current_time() - self.speaking_since < 2.5:
+        # Who speaks longer than a voice may be held for is taken for a noise that does not end.
+        for_s = min(2.5, self.hold_at_most_s)
+        if self.speaking_since is not None and trio.current_time() - self.speaking_since < for_s:
             self.breaks("nothing is asked while somebody speaks", f"since {self.speaking_since:.3f}")
         if living := self.living():
             self.breaks("nothing is asked while a reply runs", ", ".join(map(str, living)))
