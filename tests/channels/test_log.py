@@ -19,11 +19,13 @@ TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhZ2VudCJ9.c2lnbmF0dXJlLV8"
 
 @pytest.fixture(autouse=True)
 def _leave_the_log_as_it_was() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
+    root, sdk = logging.getLogger(), logging.getLogger("livekit")
+    handlers, level, sdk_level = root.handlers[:], root.level, sdk.level
+    sdk.setLevel(logging.NOTSET)  # as a process begins; `check` says less of it
     yield
     root.handlers[:] = handlers
     root.setLevel(level)
+    sdk.setLevel(sdk_level)
     structlog.reset_defaults()
 
 
