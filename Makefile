@@ -1,4 +1,4 @@
-# Sets up and runs everything; needs Python 3.10 or newer and nothing else.
+# Sets up and runs everything; needs Python 3.11 or newer and nothing else.
 # Finished steps leave a stamp in .venv that depends on the lock files; an interrupted one leaves none.
 
 VENV := .venv
@@ -10,7 +10,7 @@ AUDIT := $(VENV)/audit.stamp
 QUIET := $(shell [ -t 2 ] || echo --quiet)
 INSTALL := -m pip install $(QUIET) --disable-pip-version-check --no-deps --require-hashes
 PIP := $(BIN)/python $(INSTALL)
-UV_COMPILE := uv pip compile --quiet --universal --python-version 3.10 --generate-hashes \
+UV_COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header --no-annotate
 
 .PHONY: help run test dev lint format types audit sbom lock clean livekit-server page

@@ -94,9 +94,6 @@ from commands.services import room_of, services_of
 from commands.token import print_token
 from commands.tools import read_tools, with_tools
 
-if sys.version_info < (3, 11):
-    from exceptiongroup import BaseExceptionGroup
-
 INTERRUPTED = 130
 """What shells say of whoever was ended by Ctrl-C."""
 

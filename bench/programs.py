@@ -23,9 +23,6 @@ from channels.errors import VoiceAgentError, reason_of
 from playground.child import ended, start_child, stop_child, stream_of
 from playground.livekit_server import LiveKitServer
 
-if sys.version_info < (3, 11):
-    from exceptiongroup import BaseExceptionGroup
-
 __all__ = [
     "AGENT",
     "ARTICLE",

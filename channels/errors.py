@@ -8,12 +8,8 @@ table that maps the protocol's codes to them.
 from __future__ import annotations
 
 import math
-import sys
 
 import trio
-
-if sys.version_info < (3, 11):
-    from exceptiongroup import BaseExceptionGroup
 
 __all__ = [
     "ActorFailed",

@@ -17,9 +17,6 @@ from channels.settings import LiveKitSettings
 from channels.texts import OPERATE_METHOD
 from commands.agent_room import AgentRoom, cancel_on_ctrl_c, room_of_agent
 
-if sys.version_info < (3, 11):
-    from exceptiongroup import BaseExceptionGroup
-
 __all__ = ["operate"]
 
 

@@ -25,7 +25,7 @@ not wanted: should it fail, the call ends.
 from __future__ import annotations
 
 import re
-import sys
+import tomllib
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -38,11 +38,6 @@ from channels.errors import SettingsError
 from channels.happenings import Happening, PersonSaid, ReplyBegan, ReplyEnded
 from channels.messages import LeaveRoom
 from channels.wire.messages import ClientMessage, ReplyCreate, SessionUpdate
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 LAST_WORDS_S = 15.0
 """A goodbye takes no longer; then the call ends, heard or not."""

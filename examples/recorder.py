@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import wave
 from array import array
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from io import FileIO
 from pathlib import Path
 from typing import IO, cast
@@ -119,7 +119,7 @@ class Recorder:
     async def run(self) -> None:
         """Records until the call is over."""
         self._began_at = trio.current_time()
-        tape = Tape(self.folder, datetime.now(timezone.utc))
+        tape = Tape(self.folder, datetime.now(UTC))
         try:
             await trio.to_thread.run_sync(tape.open)
             async with self.heard, self.spoken, trio.open_nursery() as writing:

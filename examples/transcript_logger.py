@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from io import FileIO
 from pathlib import Path
 
@@ -132,7 +132,7 @@ class TranscriptLogger:
     async def run(self) -> None:
         """Writes until the call is over."""
         transcript, began_at = Transcript(), trio.current_time()
-        paper = Paper(self.folder, datetime.now(timezone.utc), began_at)
+        paper = Paper(self.folder, datetime.now(UTC), began_at)
 
         async def write(lines: Iterable[Line]) -> None:
             for line in lines:

@@ -31,7 +31,7 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Callable
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from enum import Enum
 from pathlib import Path
 from random import Random
@@ -338,7 +338,7 @@ def _event(happening: Happening) -> bytes:
         value_serializer=lambda _, __, value: value.value if isinstance(value, Enum) else value,
     )
     kind = re.sub(r"(?<!^)(?=[A-Z])", ".", type(happening).__name__).lower()
-    now = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+    now = datetime.now(UTC).isoformat(timespec="milliseconds")
     return json.dumps({"type": kind, "timestamp": now, "data": data}, ensure_ascii=False).encode()
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import ssl
-import sys
 from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -19,9 +18,6 @@ import h11
 import trio
 
 from channels.net.proxies import Proxy, is_secure, port_of, proxy_for
-
-if sys.version_info < (3, 11):
-    from exceptiongroup import BaseExceptionGroup
 
 __all__ = ["Obstacle", "ProxyRefused", "mend_certificates", "obstacle_to", "open_stream"]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 import json
 import re
-import sys
+import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,6 @@ from channels.errors import SettingsError
 from channels.settings.catalogue import CATALOGUE, VARIABLES
 from channels.settings.dotenv import read_dotenv, unquoted
 from channels.settings.rules import nearest, shown
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 __all__ = [
     "Origin",

@@ -19,9 +19,6 @@ from commands.check.machine import check_packages, check_python
 from commands.check.room_loop import check_room_loop
 from commands.check.service import check_session, check_turn_detection
 
-if sys.version_info < (3, 11):
-    from exceptiongroup import BaseExceptionGroup
-
 __all__ = ["check"]
 
 

@@ -13,7 +13,7 @@ from commands.check.finding import Colour, Finding
 
 __all__ = ["check_packages", "check_python"]
 
-OLDEST_PYTHON = (3, 10)
+OLDEST_PYTHON = (3, 11)
 """As `requires-python` of pyproject.toml says."""
 
 LOCK_FILE = Path(__file__).parents[2] / "requirements.lock"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import secrets
-import sys
 from array import array
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -19,9 +18,6 @@ from channels.ports import AudioTrackHeard, Loudspeaker, MicrophoneTrack, RoomEv
 from channels.settings import LiveKitSettings
 from channels.sound import SAMPLE_RATE_HZ
 from commands.check.finding import Colour, Finding
-
-if sys.version_info < (3, 11):
-    from exceptiongroup import BaseExceptionGroup
 
 __all__ = ["check_room_loop"]
 

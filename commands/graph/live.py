@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from typing import TypeAlias
@@ -25,9 +24,6 @@ from channels.texts import OPERATE_METHOD
 from commands.agent_room import AgentRoom, cancel_on_ctrl_c, room_of_agent
 from commands.graph.command import print_graph
 from commands.graph.counters import Flow, flows, read_counters
-
-if sys.version_info < (3, 11):
-    from exceptiongroup import BaseExceptionGroup
 
 __all__ = ["as_table", "show_graph"]
 

@@ -22,9 +22,6 @@ from commands.serve.held import LoopWatch
 from commands.serve.room import BYSTANDERS_LEAVE_WITHIN_S, Wired, serve_room
 from commands.services import Preparation
 
-if sys.version_info < (3, 11):
-    from exceptiongroup import BaseExceptionGroup
-
 __all__ = ["serve"]
 
 

@@ -19,7 +19,7 @@ import enum
 import json
 import math
 from collections.abc import Iterator, Mapping
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from itertools import count
 from typing import Any, BinaryIO
 
@@ -202,7 +202,7 @@ def _time(line: int, content: Mapping[str, Any]) -> _Time | None:
             if isinstance(value, str):
                 try:
                     moment = datetime.fromisoformat(value.strip().replace("Z", "+00:00"))
-                    utc = moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+                    utc = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
                     return _Time(utc.timestamp() * 1000, False)
                 except (ValueError, OverflowError):
                     continue

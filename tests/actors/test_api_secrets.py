@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from io import StringIO
@@ -20,9 +19,6 @@ from channels.secret import Secret
 from channels.wire.events import SessionFailed, SpeechStarted
 from playground.voice_agent_api import Close, Drop, Expect, Script, Send, SendRaw, ServerOptions, Wait
 from tests.actors.test_api_support import KEY, RESUME, RESUME_TOKEN, START, URL, Conversation, conversation
-
-if sys.version_info < (3, 11):
-    from exceptiongroup import BaseExceptionGroup
 
 SECRETS = (KEY, RESUME_TOKEN)
 

@@ -6,7 +6,6 @@ streams. Nothing here takes real time.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from random import Random
@@ -35,9 +34,6 @@ from playground.voice_agent_api import (
     ServerOptions,
     VoiceAgentServer,
 )
-
-if sys.version_info < (3, 11):
-    from exceptiongroup import BaseExceptionGroup
 
 __all__ = [
     "KEY",

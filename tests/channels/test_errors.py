@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 import pytest
 import trio
 
@@ -15,9 +13,6 @@ from channels.errors import (
     VoiceAgentError,
     reason_of,
 )
-
-if sys.version_info < (3, 11):
-    from exceptiongroup import BaseExceptionGroup, ExceptionGroup
 
 REASON = RoomEnded("the room was closed", "start the agent again")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-import sys
+import tomllib
 
 import numpy as np
 import pytest
@@ -17,11 +17,6 @@ from channels.vad import WINDOW_MS, Vad, Window
 from playground.turns import ADAPTIVE, EndOfTurn, Lull, Onset, Pause, TurnDetector, TurnEvent
 from tests.agent_process import ROOT
 from tests.speech import noise, people, silence, spoken
-
-if sys.version_info < (3, 11):
-    import tomli as tomllib
-else:
-    import tomllib
 
 SENTENCE = silence(300) + spoken("Is there a bus to the museum?") + silence(2000)
 

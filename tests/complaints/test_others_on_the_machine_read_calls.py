@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -26,7 +26,7 @@ def _generous_umask() -> object:
 
 
 def test_files_with_what_people_said_are_for_their_owner_alone(tmp_path: Path) -> None:
-    now = datetime.now(timezone.utc)
+    now = datetime.now(UTC)
     paper = Paper(tmp_path / "transcripts", now, 0.0)
     paper.open()
     paper.write(Line("person", "alice", "my number is 4471", 0.0, 1.0))

@@ -7,12 +7,11 @@ import contextlib
 import enum
 import functools
 import json
-import sys
 import time
 import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
@@ -34,9 +33,6 @@ from channels.wire.codec import EventReader
 from channels.wire.events import SessionReady, SessionUpdated, ToolCall, Unrecognised
 from playground.sentences import sentences
 from tests.actors.test_tools_runner import Bench, runner
-
-if sys.version_info < (3, 11):
-    from exceptiongroup import BaseExceptionGroup
 
 
 class Own(BaseException):
@@ -242,7 +238,7 @@ class Price:
         ([Model(a=1), Model(a=2)], [{"a": 1}, {"a": 2}]),
         ({"found": Model(a=[1])}, {"found": {"a": [1]}}),
         (
-            Price(Decimal("1.50"), datetime(2026, 1, 2, tzinfo=timezone.utc)),
+            Price(Decimal("1.50"), datetime(2026, 1, 2, tzinfo=UTC)),
             {"amount": "1.50", "at": "2026-01-02T00:00:00Z"},
         ),
         ([Colour.RED], ["red"]),

@@ -6,7 +6,6 @@ server, over real framing. A test says who says what; sounds and silences are wh
 
 from __future__ import annotations
 
-import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from random import Random
@@ -47,9 +46,6 @@ from playground.voice_agent_api import (
     VoiceAgentServer,
 )
 from tests.actors.test_front_end import Board
-
-if sys.version_info < (3, 11):
-    from exceptiongroup import BaseExceptionGroup
 
 __all__ = ["Call", "Ears", "Microphone", "call_at", "scripted_call", "tone"]
 

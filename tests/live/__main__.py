@@ -15,7 +15,7 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 import trio
 
@@ -68,7 +68,7 @@ def _table(account: Account, rows: Sequence[tuple[Probe, str, float]]) -> str:
     minutes = account.session_s / 60
     return "\n".join(
         [
-            f"Asked {datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC of {account.url}: {minutes:.1f} minutes "
+            f"Asked {datetime.now(UTC):%Y-%m-%d %H:%M} UTC of {account.url}: {minutes:.1f} minutes "
             f"of sessions, some ${account.session_s / 3600 * DOLLARS_PER_HOUR:.2f}.",
             "",
             "| Question | Seen | Session |",

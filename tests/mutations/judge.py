@@ -8,8 +8,6 @@ the speaker's account (seconds), then calls that once found a bug, then simulate
 
 from __future__ import annotations
 
-import sys
-
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
@@ -17,9 +15,6 @@ from tests.actors.test_barge_in import AConversation
 from tests.simulation.call import take_place
 from tests.simulation.kept import KEPT
 from tests.simulation.plan import draw_plan
-
-if sys.version_info < (3, 11):
-    from exceptiongroup import ExceptionGroup
 
 SIMULATED_S = 1200.0
 """Some 20 calls."""

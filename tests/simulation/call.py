@@ -8,7 +8,6 @@ seeded scheduling and gives what came of it; the same plan gives the same timeli
 from __future__ import annotations
 
 import math
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from time import perf_counter
@@ -47,9 +46,6 @@ from tests.simulation.plan import Plan
 from tests.simulation.room import SimulatedRoom, Track
 from tests.simulation.service import NOBODY, Connection, Service
 from tests.simulation.timeline import Timeline
-
-if sys.version_info < (3, 11):
-    from exceptiongroup import BaseExceptionGroup
 
 __all__ = ["Call", "Outcome", "take_place"]
 

@@ -76,7 +76,7 @@ class RecordedSounds:
             # Ten seconds take up to 100 ms: too long to hold up the voice.
             pcm = await self._loop.run_in_executor(None, recording.read, written)
             self._tell(SoundRecorded(recording.track_sid, identity, pcm))
-        except (RecordingUnreadable, rtc.StreamError, asyncio.TimeoutError) as failure:
+        except (TimeoutError, RecordingUnreadable, rtc.StreamError) as failure:
             self._refuse(
                 identity, failure.what if isinstance(failure, RecordingUnreadable) else "it broke off"
             )

@@ -7,7 +7,6 @@ import itertools
 import json
 import os
 import stat
-import sys
 import wave
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -35,9 +34,6 @@ from channels.texts import Asked
 from channels.wire.events import ReplyAudio, ReplyDone, SessionFailed, SessionReady, UserTranscript
 from channels.wire.messages import ConversationMessage, SessionUpdate
 from tests.actors.record.scripted import KEY, LIVEKIT_SECRET, SETTINGS
-
-if sys.version_info < (3, 11):
-    from exceptiongroup import ExceptionGroup
 
 Put = Callable[[Any], None]
 
