@@ -87,7 +87,7 @@ MUTATIONS = (
         "sound that names no reply is of none",
         _MACHINE,
         "conversation.newest if reply_id is None else reply_id",
-        "UNNAMED if reply_id is None else reply_id",
+        "'unnamed' if reply_id is None else reply_id",
     ),
     Mutation(
         "a held voice goes back to the beginning of its reply",

@@ -95,8 +95,10 @@ async def test_a_language_model_of_ones_own_takes_the_place_of_the_small_dialogu
     ):
         answer = await answer_to(guest, "What are the penguins doing?")
     assert "asleep" in answer.lower()
-    roles = [message["role"] for message in endpoint.asked[-1].body["messages"]]
-    assert roles == ["system", "assistant", "user"], "the greeting is part of the history"
+    told = endpoint.asked[-1].body["messages"]
+    assert [message["role"] for message in told] == ["system", "user", "assistant", "user"], "turn by turn"
+    assert "penguins" in told[-1]["content"]
+    assert told[2]["content"], "the greeting is part of the history"
 
 
 def is_pure_tone(pcm: bytes) -> bool:

@@ -71,6 +71,10 @@ async def livekit_edge(*, queue_size_ms: int) -> AsyncIterator[LiveKitEdge]:
 
 
 def _tells_something(record: logging.LogRecord) -> bool:
-    # That the room is gone comes as an event, with its reason.
     said = record.getMessage()
-    return not ("publisher data channel" in said and "closed unexpectedly" in said)
+    return not (
+        # That the room is gone comes as an event, with its reason.
+        ("publisher data channel" in said and "closed unexpectedly" in said)
+        # What the SDK's native part has dropped with its room, its Python part drops once more.
+        or "Attempted to drop unknown FFI handle" in said
+    )

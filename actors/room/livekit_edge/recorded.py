@@ -60,7 +60,13 @@ class RecordedSounds:
             reader.close()
             self._refuse(identity, "it is not their turn to send one")
             return
-        reading = self._loop.create_task(self._read(reader, identity))
+        try:
+            recording = Recording.of(reader.info.mime_type, reader.info.attributes or {})
+        except RecordingUnreadable as failure:
+            reader.close()
+            self._refuse(identity, failure.what)
+            return
+        reading = self._loop.create_task(self._read(reader, recording, identity))
         self._reading[identity] = reading
         reading.add_done_callback(lambda _: self._reading.pop(identity, None))
 
@@ -69,9 +75,8 @@ class RecordedSounds:
         for reading in list(self._reading.values()):
             reading.cancel()
 
-    async def _read(self, reader: rtc.ByteStreamReader, identity: str) -> None:
+    async def _read(self, reader: rtc.ByteStreamReader, recording: Recording, identity: str) -> None:
         try:
-            recording = Recording.of(reader.info.mime_type, reader.info.attributes or {})
             written = await asyncio.wait_for(_bytes_of(reader, recording.most_bytes), WITHIN_S)
             # Ten seconds take up to 100 ms: too long to hold up the voice.
             pcm = await self._loop.run_in_executor(None, recording.read, written)
