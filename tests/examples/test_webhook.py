@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import FileIO
 from pathlib import Path
@@ -38,7 +38,7 @@ from channels.happenings import (
     TurnTimed,
 )
 from channels.streams import Addition, Streams
-from examples.webhook import Webhook
+from examples.webhook import Spool, Webhook
 from playground.child import tied
 
 ROOT = Path(__file__).parents[2]
@@ -229,7 +229,7 @@ KILLED = """
 import sys, trio
 from pathlib import Path
 from channels.happenings import PersonSaid, Taps
-from examples.webhook import Webhook
+from examples.webhook import Spool, Webhook
 from playground.child import tied
 
 async def main():
@@ -376,22 +376,48 @@ async def test_an_event_that_the_disk_does_not_let_go_of_is_posted_once(
     assert {line["event"] for line in logged} == {"webhook_cannot_remove_an_event"}
 
 
-async def test_a_receiver_that_holds_its_threads_leaves_all_others_alone(
+async def test_a_disk_that_holds_its_thread_leaves_all_others_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("examples.webhook.ANSWERS_WITHIN_S", 0.05)
-    let_go = threading.Event()
-    monkeypatch.setattr("examples.webhook.PostOffice.post", lambda self, event: let_go.wait())
-    webhook = compose(taps := Taps(), url="http://127.0.0.1:9/", spool=str(tmp_path), first_wait_s="0.01")
+    held, let_go = threading.Event(), threading.Event()
+
+    def hold(self: Spool, event: bytes) -> int:
+        held.set()
+        let_go.wait()
+        return 0
+
+    monkeypatch.setattr(Spool, "put", hold)
+    webhook = compose(taps := Taps(), url="http://127.0.0.1:9/", spool=str(tmp_path))
     others = trio.to_thread.current_default_thread_limiter()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(webhook.run)
         taps.publish(said("hello?"))
-        await trio.sleep(1)
-        held = others.borrowed_tokens
+        with trio.fail_after(10):
+            while not held.is_set():
+                await trio.sleep(0.01)
+        borrowed = others.borrowed_tokens
         nursery.cancel_scope.cancel()
     let_go.set()
-    assert held == 0
+    assert borrowed == 0
+
+
+async def test_an_answer_without_end_is_not_waited_for(tmp_path: Path) -> None:
+    async def answer(stream: trio.SocketStream) -> None:
+        async with stream:
+            await stream.receive_some()
+            await stream.send_all(b"HTTP/1.1 200 OK\r\n\r\nwait for it")
+            with suppress(trio.BrokenResourceError):
+                while True:
+                    await stream.send_all(bytes(2**20))
+
+    listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    site = Site(port=listeners[0].socket.getsockname()[1])
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(trio.serve_listeners, answer, listeners)
+        async with posting(site, tmp_path) as taps:
+            taps.publish(said("one"))
+        assert list(tmp_path.iterdir()) == []  # noqa: ASYNC240
+        nursery.cancel_scope.cancel()
 
 
 @pytest.mark.parametrize(
@@ -399,6 +425,7 @@ async def test_a_receiver_that_holds_its_threads_leaves_all_others_alone(
     [
         ("http://example.com/calls", KEY, "Webhook.url is no address that events may be sent to"),
         ("https://me:hush-hush@example.com/", KEY, "Webhook.url is no address"),
+        ("https://example.com/a call", KEY, "Webhook.url is no address"),
         ("example.com", KEY, "Webhook.url is no address"),
         ("https://example.com/", "", "WEBHOOK_SECRET is not set; set it in the environment"),
         ("https://example.com/", "whsec_hush-hush", "WEBHOOK_SECRET is not whsec_ and base64"),
