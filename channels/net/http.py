@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import attrs
 import httpcore
@@ -52,13 +52,14 @@ async def asking(
     Raises:
         OSError: what answers does not speak HTTP, or hung up; also while the body is being read.
     """
-    address = httpcore.URL(url)
+    url = _in_ascii(url)
     given = [("Host", host_header(url)), ("Connection", "close"), *headers.items()]
     method = "GET" if body is None else "POST"
     try:
         async with (
-            httpcore.AsyncHTTP11Connection(address.origin, _Carried(stream)) as connection,
-            connection.stream(method, address, headers=given, content=body) as answer,
+            stream,
+            httpcore.AsyncHTTP11Connection(httpcore.URL(url).origin, _Carried(stream)) as connection,
+            connection.stream(method, url, headers=given, content=body) as answer,
         ):
             yield answer
     except httpcore.NetworkError:
@@ -102,6 +103,14 @@ def host_header(url: str) -> str:
     """What a request calls the host of a URL."""
     parts = urlsplit(url)
     return parts.netloc.removesuffix(":443" if is_secure(parts) else ":80")
+
+
+def _in_ascii(url: str) -> str:
+    if url.isascii():
+        return url
+    parts = urlsplit(url)
+    host = parts.netloc.encode("idna").decode("ascii")
+    return parts._replace(netloc=host, path=quote(parts.path, safe="/%")).geturl()
 
 
 class _Carried(httpcore.AsyncNetworkStream):

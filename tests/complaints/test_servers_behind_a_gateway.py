@@ -50,8 +50,9 @@ LIST_ROOMS = "/twirp/livekit.RoomService/ListRooms"
 
 
 async def test_check_asks_a_livekit_server_below_its_path() -> None:
-    async with gateway({f"/lk{LIST_ROOMS}": Response(200, b"{}")}) as (address, asked):
-        for url in (f"ws://{address}/lk", f"ws://{address}/lk/"):
+    lists = Response(200, b"{}")
+    async with gateway({f"/lk{LIST_ROOMS}": lists, f"/%C3%BC{LIST_ROOMS}": lists}) as (address, asked):
+        for url in (f"ws://{address}/lk", f"ws://{address}/lk/", f"ws://{address}/ü"):
             finding, _ = await check_livekit_key(livekit_at(url))
             assert finding.colour is Colour.GREEN, (finding, asked)
 
