@@ -11,7 +11,8 @@ goes on with what is there. So an event may come twice, with the same id. The sp
 `most` events the oldest gives way, and the log says so. What a full disk does not take waits in memory, a
 hundred events at most. Give each running agent a spool of its own; only its owner can read it.
 
-The client is Python's own, in a thread: one post at a time needs no pool and no dependency.
+A post goes the way of all requests of the project: through the proxy that the environment names, if there
+is one.
 """
 
 from __future__ import annotations
@@ -21,12 +22,10 @@ import binascii
 import contextlib
 import hashlib
 import hmac
-import http.client
 import json
 import math
 import os
 import re
-import ssl
 import time
 import uuid
 from collections import deque
@@ -61,7 +60,8 @@ from channels.happenings import (
     ToolCalled,
     TurnTimed,
 )
-from channels.net.dialling import obstacle_to
+from channels.net.dialling import obstacle_to, open_stream
+from channels.net.http import asking
 from channels.net.proxies import is_loopback, proxy_for
 from channels.secret import Secret
 from channels.settings.dotenv import unquoted
@@ -117,9 +117,8 @@ class Webhook:
     """What the disk did not take, the oldest first."""
     _stuck: set[str] = field(factory=set, init=False)
     """Files that are done with and that the disk does not let go of."""
-    # Threads of its own: those that a slow receiver or disk holds are missing nowhere else.
+    # A thread of its own: one that a slow disk holds is missing nowhere else.
     _disk: trio.CapacityLimiter = field(factory=lambda: trio.CapacityLimiter(1), init=False)
-    _wire: trio.CapacityLimiter = field(factory=lambda: trio.CapacityLimiter(2), init=False)
     _news: trio.Event = field(factory=trio.Event, init=False)
     _over: trio.Event = field(factory=trio.Event, init=False)
     _log: Any = field(factory=structlog.get_logger, init=False)
@@ -225,16 +224,12 @@ class Webhook:
         """The status of the answer, or why there is none; None: the event has given way to newer ones."""
         with trio.move_on_after(ANSWERS_WITHIN_S):
             try:
-                return await trio.to_thread.run_sync(
-                    self._receiver.post, event, abandon_on_cancel=True, limiter=self._wire
-                )
+                body = await self._on_disk(event.read_bytes)
             except FileNotFoundError:
                 return None
-            except http.client.HTTPException as error:
-                return f"{type(error).__name__}: {error}"
             except OSError as error:
-                obstacle = obstacle_to(f"https://{self._receiver.host}", error)
-                return f"it {obstacle.what}" + (f"; {obstacle.mend}" if obstacle.mend else "")
+                return f"it cannot be read ({error.strerror})"
+            return await self._receiver.post(event.stem.partition("-")[2], body)
         return f"no answer within {ANSWERS_WITHIN_S:.0f} s"
 
 
@@ -276,7 +271,7 @@ class Spool:
 
 @define
 class PostOffice:
-    """The way to the receiver. Blocking: used in a thread."""
+    """The way to the receiver."""
 
     url: SplitResult
     key: Secret
@@ -287,37 +282,21 @@ class PostOffice:
         """For the log: the rest of the address may be a secret."""
         return self.url.hostname or ""
 
-    def post(self, event: Path) -> int:
-        """Posts an event; gives the status of the answer.
-
-        Raises:
-            OSError, http.client.HTTPException: there is none.
-        """
-        body = event.read_bytes()
-        headers = {"content-type": "application/json", **self._signed(event.stem.partition("-")[2], body)}
-        connection = self._connection()
+    async def post(self, event_id: str, body: bytes) -> int | str:
+        """Posts an event; gives the status of the answer, or why there is none."""
+        url = self.url._replace(fragment="").geturl()
+        headers = {"Content-Type": "application/json", **self._signed(event_id, body)}
         try:
-            connection.request(
-                "POST", self.url._replace(scheme="", netloc="", fragment="").geturl(), body, headers
-            )
-            return connection.getresponse().status
-        finally:
-            connection.close()
-
-    def _connection(self) -> http.client.HTTPConnection:
-        if self.url.scheme != "https":  # to this machine
-            return http.client.HTTPConnection(self.host, self.url.port, timeout=ANSWERS_WITHIN_S)
-        tls, proxy = ssl.create_default_context(), proxy_for(self.url.geturl())
-        if proxy is None:
-            return http.client.HTTPSConnection(
-                self.host, self.url.port, timeout=ANSWERS_WITHIN_S, context=tls
-            )
-        connection = http.client.HTTPSConnection(
-            proxy.host, proxy.port, timeout=ANSWERS_WITHIN_S, context=tls
-        )
-        permit = {} if proxy.authorization is None else {"Proxy-Authorization": proxy.authorization.reveal()}
-        connection.set_tunnel(self.host, self.url.port, permit)
-        return connection
+            stream = await open_stream(url)
+        except (OSError, UnicodeError) as error:
+            obstacle = obstacle_to(url, error)
+            return f"it {obstacle.what}" + (f"; {obstacle.mend}" if obstacle.mend else "")
+        try:
+            # What else it answers is of no interest.
+            async with asking(stream, url, headers, body) as answer:
+                return answer.status
+        except OSError as error:
+            return str(error)
 
     def _signed(self, event_id: str, body: bytes) -> dict[str, str]:
         at = str(int(time.time()))
@@ -344,8 +323,9 @@ def _event(happening: Happening) -> bytes:
 
 def _read_url(written: str) -> SplitResult:
     url = urlsplit(written)
+    sendable = written.isascii() and written.isprintable() and " " not in written
     safe = url.scheme == "https" or (url.scheme == "http" and is_loopback(url.hostname or ""))
-    if not url.hostname or not safe or url.username is not None:
+    if not url.hostname or not safe or not sendable or url.username is not None:
         raise SettingsError(
             f"Webhook.url is no address that events may be sent to (it begins with {url.scheme[:8]!r})",
             "give one that begins with https:// and holds no password; http:// is for this machine only",

@@ -1,25 +1,25 @@
 """Chat completions of an OpenAI-compatible endpoint, streamed: HTTP and server-sent events on Trio.
 
-One request a connection, by h11 (which the playground has anyway) over a socket of Trio's. `stream` gives
-the `choices[0].delta` objects as they come. All waiting is bounded: to connect, for the next bytes, and
-for all bytes together; so is their number. Whatever goes wrong is a `ChatFailed`, whose text is fit for a
-log and never contains the key. The key travels by TLS, or over loopback, and nowhere else.
+One request a connection (`channels.net.http`). `stream` gives the `choices[0].delta` objects as they come.
+All waiting is bounded: to connect, for the next bytes, and for all bytes together; so is their number.
+Whatever goes wrong is a `ChatFailed`, whose text is fit for a log and never contains the key. The key travels
+by TLS, or over loopback, and nowhere else.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from typing import Any
 from urllib.parse import urlsplit
 
 import attrs
-import h11
 import trio
 
 from channels.errors import SettingsError
 from channels.net.dialling import obstacle_to, open_stream
+from channels.net.http import asking
 from channels.net.proxies import is_loopback
 from channels.secret import Secret
 
@@ -79,7 +79,7 @@ class Endpoint:
         asked = {"model": model, "messages": messages, "stream": True, **({"tools": tools} if tools else {})}
         body = json.dumps(asked).encode()
         done = spoke = False
-        async with aclosing(self._lines("POST", "chat/completions", body)) as lines:
+        async with aclosing(self._lines("chat/completions", body)) as lines:
             async for line in lines:
                 if line.startswith(b"{"):
                     line = b"data: " + line  # an endpoint that does not stream
@@ -115,17 +115,17 @@ class Endpoint:
         Raises:
             ChatFailed: at any point.
         """
-        async with aclosing(self._lines("GET", "models", b"")) as lines:
+        async with aclosing(self._lines("models")) as lines:
             listed = _json(b"\n".join([line async for line in lines]))
         try:
             return [str(model["id"])[:_LONGEST_NAME] for model in listed["data"]]
         except (KeyError, TypeError):
             return []
 
-    async def _lines(self, method: str, path: str, body: bytes) -> AsyncGenerator[bytes, None]:
+    async def _lines(self, path: str, body: bytes | None = None) -> AsyncGenerator[bytes, None]:
         """The lines of a response, the last one whether or not it ends."""
         try:
-            async with aclosing(self._chunks(method, path, body)) as chunks:
+            async with aclosing(self._chunks(path, body)) as chunks:
                 rest = b""
                 async for chunk in chunks:
                     *lines, rest = (rest + chunk).split(b"\n")
@@ -136,59 +136,38 @@ class Endpoint:
                 yield rest.strip()
         except trio.TooSlowError:
             raise ChatFailed("it takes too long") from None
-        except (OSError, trio.BrokenResourceError) as error:
-            raise ChatFailed(f"it hung up ({error.__cause__ or error})") from None
-        except h11.RemoteProtocolError as error:
-            raise ChatFailed(f"it does not speak HTTP ({error})") from None
+        except OSError as error:
+            raise ChatFailed(str(error)) from None
 
-    async def _chunks(self, method: str, path: str, body: bytes) -> AsyncGenerator[bytes, None]:
-        async with await self._connect() as stream:
-            connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=2**16)
-            request = connection.send(self._request(method, path, body))
-            data = connection.send(h11.Data(body))
-            end = connection.send(h11.EndOfMessage())
+    async def _chunks(self, path: str, body: bytes | None) -> AsyncGenerator[bytes, None]:
+        headers = {"Content-Type": "application/json", "Accept": "text/event-stream, application/json"}
+        if self.key is not None:
+            headers["Authorization"] = f"Bearer {self.key.reveal()}"
+        stream, began_s = await self._connect(), trio.current_time()
+        async with AsyncExitStack() as stack:
             with trio.fail_after(self.patience.next_bytes_s):
-                await stream.send_all((request or b"") + (data or b"") + (end or b""))
-            status, complaint, received, waited_s = 0, b"", 0, 0.0
+                asked = asking(stream, f"{self.base_url}/{path}", headers, body)
+                answer = await stack.enter_async_context(asked)
+            pieces, complaint, received = aiter(answer.aiter_stream()), b"", 0
+            waited_s = trio.current_time() - began_s
             while True:
-                match connection.next_event():
-                    case h11.NEED_DATA:
-                        began_s = trio.current_time()
-                        left_s = min(self.patience.next_bytes_s, self.patience.whole_s - waited_s)
-                        with trio.fail_after(max(0.0, left_s)):
-                            more = await stream.receive_some()
-                        waited_s += trio.current_time() - began_s
-                        received += len(more)
-                        if received > _MOST_BYTES:
-                            raise ChatFailed("its answer does not end")
-                        connection.receive_data(bytes(more))
-                    case h11.Response(status_code=status):
-                        pass
-                    case h11.Data(data=data) if status == 200:
-                        yield bytes(data)
-                    case h11.Data(data=data):
-                        complaint = (complaint + bytes(data))[: 2**16]
-                    case h11.EndOfMessage() | h11.ConnectionClosed():
-                        break
-                    case _:
-                        pass  # informational responses
-            if status != 200:
-                what = f"it answers with HTTP {status}{_complaint(complaint, self.key)}"
-                raise ChatFailed(what, status)
-
-    def _request(self, method: str, path: str, body: bytes) -> h11.Request:
-        parts = urlsplit(self.base_url)
-        authorization = {} if self.key is None else {"authorization": f"Bearer {self.key.reveal()}"}
-        headers = {
-            "host": parts.netloc,
-            "content-type": "application/json",
-            "content-length": str(len(body)),
-            "accept": "text/event-stream, application/json",
-            "connection": "close",
-            **authorization,
-        }
-        target = f"{parts.path.rstrip('/')}/{path}"
-        return h11.Request(method=method, target=target, headers=list(headers.items()))
+                began_s = trio.current_time()
+                left_s = min(self.patience.next_bytes_s, self.patience.whole_s - waited_s)
+                with trio.fail_after(max(0.0, left_s)):
+                    data = await anext(pieces, None)
+                waited_s += trio.current_time() - began_s
+                if data is None:
+                    break
+                received += len(data)
+                if received > _MOST_BYTES:
+                    raise ChatFailed("its answer does not end")
+                if answer.status == 200:
+                    yield data
+                else:
+                    complaint = (complaint + data)[: 2**16]
+            if answer.status != 200:
+                what = f"it answers with HTTP {answer.status}{_complaint(complaint, self.key)}"
+                raise ChatFailed(what, answer.status)
 
     async def _connect(self) -> trio.abc.Stream:
         with trio.fail_after(self.patience.connect_s):

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import json
 import re
 import secrets
 from collections.abc import AsyncIterator, Callable
@@ -30,7 +29,7 @@ import trio
 
 from channels.errors import PlaygroundFault, VoiceAgentError
 from channels.secret import Secret
-from playground.http import Request, Response, serve_http
+from playground.http import Request, Response, json_response, serve_http
 from playground.page_build.client import find_or_install
 
 __all__ = ["DEFAULT_PORT", "Joining", "PageUnavailable", "page_server"]
@@ -255,8 +254,4 @@ def _plain(status: int, text: str, **headers: str) -> Response:
 
 
 def _json(status: int, content: dict[str, str]) -> Response:
-    return Response(
-        status,
-        json.dumps(content).encode(),
-        {**_ALWAYS, "Content-Type": "application/json", "Cache-Control": "no-store"},
-    )
+    return json_response(status, content, **_ALWAYS, **{"Cache-Control": "no-store"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
 import ssl
 import subprocess
@@ -10,9 +11,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import attrs
-import h11
 import pytest
 import trio
+
+from playground.http import Request, Response, Upgrade, serve_http
 
 __all__ = ["ConnectProxy", "PrivateCA", "connect_proxy", "private_ca", "relay", "serving_tls"]
 
@@ -31,20 +33,19 @@ class ConnectProxy:
         return f"127.0.0.1:{self.port}"
 
     async def serve(self, stream: trio.SocketStream) -> None:
-        http = h11.Connection(h11.SERVER)
-        async with stream:
-            while (event := http.next_event()) is h11.NEED_DATA:
-                http.receive_data(bytes(await stream.receive_some()))
-            assert isinstance(event, h11.Request)
-            if event.method != b"CONNECT":
-                await stream.send_all(b"HTTP/1.1 407 No\r\nContent-Length: 0\r\n\r\n")
-                return
-            headers = {name.decode(): value.decode() for name, value in event.headers}
-            target = event.target.decode()
-            self.asked.append((target, headers.get("proxy-authorization")))
-            await stream.send_all(b"HTTP/1.1 %d Said\r\n\r\n" % self.status)
-            if self.status == 200:
-                await relay(stream, int(target.rpartition(":")[2]))
+        await serve_http(stream, self._answer)
+
+    async def _answer(self, request: Request) -> Response | Upgrade:
+        if request.method != "CONNECT":
+            return Response(407)
+        self.asked.append((request.target, request.headers.get("proxy-authorization")))
+        if self.status != 200:
+            return Response(self.status)
+        return functools.partial(self._tunnel, int(request.target.rpartition(":")[2]))
+
+    async def _tunnel(self, port: int, stream: trio.abc.Stream, _: bytes) -> None:
+        await stream.send_all(b"HTTP/1.1 200 Said\r\n\r\n")
+        await relay(stream, port)
 
 
 async def relay(stream: trio.abc.Stream, port: int) -> None:

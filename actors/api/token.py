@@ -16,7 +16,7 @@ from channels.net.http import ask
 from channels.secret import Secret
 from channels.wire.failures import FAULT_MEND, KEY_MEND, KeyRefused, ServiceBusy, ServiceError, ServiceFault
 
-__all__ = ["mint_token", "token_path"]
+__all__ = ["mint_token", "token_url"]
 
 _LARGEST_ANSWER = 64 * 2**10
 """Bytes. A token has about 2,500 characters."""
@@ -46,20 +46,16 @@ async def mint_token(
         ServiceBusy: too many tokens were asked for.
         ServiceFault: what answers does not give tokens.
     """
-    query = {"expires_in_seconds": expires_in_s}
-    if longest_session_s is not None:
-        query["max_session_duration_seconds"] = longest_session_s
     try:
         stream = await dialer(url)
     except (OSError, UnicodeError, trio.BrokenResourceError) as error:
         raise unreachable(url, error) from error
-    asked = urlsplit(url)._replace(path=token_path(url), query=urlencode(query)).geturl()
+    asked = token_url(url, expires_in_s, longest_session_s)
     bearer = {"Authorization": f"Bearer {api_key.reveal()}"}
-    async with stream:
-        try:
-            answer = await ask(stream, asked, bearer, largest=_LARGEST_ANSWER)
-        except OSError as error:
-            raise ServiceFault(f"{urlsplit(url).hostname} gave no token ({error})", FAULT_MEND) from None
+    try:
+        answer = await ask(stream, asked, bearer, largest=_LARGEST_ANSWER)
+    except OSError as error:
+        raise ServiceFault(f"{urlsplit(url).hostname} gave no token ({error})", FAULT_MEND) from None
     if answer.status != 200:
         raise _refusal(url, answer.status)
     try:
@@ -71,10 +67,22 @@ async def mint_token(
     return Secret(token)
 
 
-def token_path(url: str) -> str:
-    """Where the service gives tokens: beside its websocket, which may be below the path of a gateway."""
-    path = urlsplit(url).path.rstrip("/")
-    return f"{path.removesuffix('/ws')}/token" if path.endswith("/ws") else f"{path}/v1/token"
+def token_url(url: str, expires_in_s: int = 60, longest_session_s: int | None = None) -> str:
+    """Where the service gives tokens: beside its websocket, which may be below the path of a gateway.
+
+    Args:
+        url: of the websocket.
+        expires_in_s: as in `mint_token`.
+        longest_session_s: as in `mint_token`.
+    """
+    parts = urlsplit(url)
+    path = parts.path.rstrip("/")
+    path = f"{path.removesuffix('/ws')}/token" if path.endswith("/ws") else f"{path}/v1/token"
+    query = {"expires_in_seconds": expires_in_s}
+    if longest_session_s is not None:
+        query["max_session_duration_seconds"] = longest_session_s
+    scheme = {"ws": "http", "wss": "https"}.get(parts.scheme, parts.scheme)
+    return parts._replace(scheme=scheme, path=path, query=urlencode(query)).geturl()
 
 
 def _refusal(url: str, status: int) -> ServiceError:

@@ -1,17 +1,25 @@
-"""One request and its whole answer, over a stream that is open already."""
+"""HTTP by httpcore, over byte streams that `dialling` opened.
+
+So requests and websockets go one way: through the same proxy, trusting the same certificates, and with the
+same words when there is no way; and in tests they go over memory, in virtual time. httpcore reads no
+environment, follows no redirect, which would take a key elsewhere, unpacks nothing, so that what is small on
+the wire stays small, and writes no address into the log.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from urllib.parse import SplitResult, urlsplit
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+from urllib.parse import quote, urlsplit
 
 import attrs
-import h11
+import httpcore
 import trio
 
 from channels.net.proxies import is_secure
 
-__all__ = ["Answer", "ask", "host_header"]
+__all__ = ["Answer", "ask", "asking", "host_header"]
 
 _LARGEST_ANSWER = 100_000
 """Bytes."""
@@ -27,6 +35,40 @@ class Answer:
     body: bytes = attrs.field(repr=False)
 
 
+@asynccontextmanager
+async def asking(
+    stream: trio.abc.Stream, url: str, headers: Mapping[str, str], body: bytes | None = None
+) -> AsyncIterator[httpcore.Response]:
+    """Asks for a URL; with a body it is a POST. Gives the answer, whose `aiter_stream` reads its body.
+
+    The head of the answer has at most 100 KB; how long it may take, and its body, are the caller's to bound.
+
+    Args:
+        stream: to the host of the URL, for this one request. It is closed at the end.
+        url: http://, https://, ws:// or wss://.
+        headers: beside `Host`, `Connection` and `Content-Length`.
+        body: to be posted.
+
+    Raises:
+        OSError: what answers does not speak HTTP, or hung up; also while the body is being read.
+    """
+    url = _in_ascii(url)
+    given = [("Host", host_header(url)), ("Connection", "close"), *headers.items()]
+    method = "GET" if body is None else "POST"
+    try:
+        async with (
+            stream,
+            httpcore.AsyncHTTP11Connection(httpcore.URL(url).origin, _Carried(stream)) as connection,
+            connection.stream(method, url, headers=given, content=body) as answer,
+        ):
+            yield answer
+    except httpcore.NetworkError:
+        raise OSError("it hung up") from None
+    except httpcore.ProtocolError:
+        # Not in the library's words: they quote what came.
+        raise OSError("it does not speak HTTP, or hung up") from None
+
+
 async def ask(
     stream: trio.abc.Stream,
     url: str,
@@ -35,59 +77,26 @@ async def ask(
     *,
     largest: int = _LARGEST_ANSWER,
 ) -> Answer:
-    """Asks for a URL; with a body it is a POST. Answers are taken as they come: no redirect is followed.
+    """Asks for a URL, as `asking`; gives the whole answer.
 
     Args:
-        stream: to the host of the URL, for this one request.
-        url: of which the path and the query are asked for.
-        headers: beside `Host`, `Connection` and `Content-Length`.
-        body: to be posted.
-        largest: bytes that the answer may have.
+        stream: as there, and so are `url`, `headers` and `body`.
+        url: see `stream`.
+        headers: see `stream`.
+        body: see `stream`.
+        largest: bytes that the answer's body may have.
 
     Raises:
-        OSError: what answers does not speak HTTP, hung up, or has no end.
+        OSError: as there, or the answer has no end.
     """
-    parts = urlsplit(url)
-    http = h11.Connection(h11.CLIENT)
-    request = h11.Request(
-        method="GET" if body is None else "POST",
-        target=_target(parts),
-        headers=[
-            ("Host", host_header(url)),
-            ("Connection", "close"),
-            *headers.items(),
-            *([] if body is None else [("Content-Length", str(len(body)))]),
-        ],
-    )
-    events: list[h11.Request | h11.Data | h11.EndOfMessage] = [
-        request,
-        h11.Data(body or b""),
-        h11.EndOfMessage(),
-    ]
-    status, got, answered = 0, bytearray(), dict[str, str]()
-    try:
-        await stream.send_all(b"".join(http.send(event) or b"" for event in events))
-        while True:
-            match http.next_event():
-                case h11.NEED_DATA:
-                    http.receive_data(bytes(await stream.receive_some(16 * 2**10)))
-                case h11.Response(status_code=code, headers=given):
-                    status = code
-                    answered = {name.decode("ascii"): value.decode("latin-1") for name, value in given}
-                case h11.Data(data=data):
-                    got += data
-                    if len(got) > largest:
-                        raise OSError("its answer has no end")
-                case h11.EndOfMessage():
-                    return Answer(status, answered, bytes(got))
-                case h11.ConnectionClosed():
-                    raise OSError("it hung up")
-                case _:
-                    pass
-    except trio.BrokenResourceError:
-        raise OSError("it hung up") from None
-    except h11.ProtocolError:
-        raise OSError("what answers does not speak HTTP") from None
+    async with asking(stream, url, headers, body) as answer:
+        got = bytearray()
+        async for data in answer.aiter_stream():
+            got += data
+            if len(got) > largest:
+                raise OSError("its answer has no end")
+    told = {name.decode("ascii").lower(): value.decode("latin-1") for name, value in answer.headers}
+    return Answer(answer.status, told, bytes(got))
 
 
 def host_header(url: str) -> str:
@@ -96,5 +105,34 @@ def host_header(url: str) -> str:
     return parts.netloc.removesuffix(":443" if is_secure(parts) else ":80")
 
 
-def _target(parts: SplitResult) -> str:
-    return (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+def _in_ascii(url: str) -> str:
+    if url.isascii():
+        return url
+    parts = urlsplit(url)
+    host = parts.netloc.encode("idna").decode("ascii")
+    return parts._replace(netloc=host, path=quote(parts.path, safe="/%")).geturl()
+
+
+class _Carried(httpcore.AsyncNetworkStream):
+    """A stream of Trio's, as httpcore wants it."""
+
+    def __init__(self, stream: trio.abc.Stream) -> None:
+        self._stream = stream
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        try:
+            return bytes(await self._stream.receive_some(max_bytes))
+        except trio.BrokenResourceError as error:
+            raise httpcore.ReadError from error
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        try:
+            await self._stream.send_all(buffer)
+        except trio.BrokenResourceError as error:
+            raise httpcore.WriteError from error
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+    def get_extra_info(self, info: str) -> Any:
+        return None

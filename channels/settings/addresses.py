@@ -33,6 +33,8 @@ class Address:
         scheme, host = _split(address)
         if scheme not in (("ws", "wss", "http", "https") if self.web_too else ("ws", "wss")):
             raise Malformed(f"is not a ws:// or wss:// address (found {_shown_address(address)})")
+        if self.carries_key and not address.isascii():
+            raise Malformed(f"has letters beyond ASCII (found {_shown_address(address)})")
         if self.carries_key and scheme == "ws" and not is_loopback(host):
             raise Malformed(
                 "would send the key unencrypted over ws:// to another machine "

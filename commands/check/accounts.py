@@ -12,13 +12,13 @@ from collections.abc import Mapping
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 import attrs
 import trio
 from livekit import api
 
-from actors.api.token import token_path
+from actors.api.token import token_url
 from actors.room.actor import AGENT_IDENTITY, mint_agent_token, mint_token
 from channels.errors import VoiceAgentError
 from channels.net.dialling import obstacle_to, open_stream
@@ -74,11 +74,10 @@ async def ask(url: str, bearer: Secret, *, body: bytes | None = None) -> Answer:
         except (OSError, UnicodeError) as error:
             obstacle = obstacle_to(url, error)
             raise NoAnswer(f"does not answer: it {obstacle.what}", obstacle.mend or "") from None
-        async with stream:
-            try:
-                answer = await request(stream, url, headers, body)
-            except OSError as error:
-                raise NoAnswer(f"does not answer ({error})", "") from None
+        try:
+            answer = await request(stream, url, headers, body)
+        except OSError as error:
+            raise NoAnswer(f"does not answer ({error})", "") from None
         took = trio.current_time() - began
         return Answer(answer.status, answer.body, _skew(answer.headers.get("date", ""), clock, took), took)
     raise NoAnswer(f"does not answer within {ANSWERS_WITHIN_S:.0f} s", obstacle_to(url, None).mend or "")
@@ -101,15 +100,11 @@ async def ask_livekit(
         NoAnswer: nobody answers, or not in HTTP.
     """
     token = api.AccessToken(settings.api_key, settings.api_secret.reveal()).with_ttl(_TOKEN_LIFE)
-    path = f"{urlsplit(settings.url).path.rstrip('/')}/twirp/livekit.RoomService/{method}"
-    url = _http_address(settings.url, path)
-    return await ask(url, Secret(token.with_grants(grants).to_jwt()), body=json.dumps(content).encode())
-
-
-def _http_address(url: str, path: str, query: str = "") -> str:
-    parts = urlsplit(url)
+    parts = urlsplit(settings.url)
+    path = f"{parts.path.rstrip('/')}/twirp/livekit.RoomService/{method}"
     scheme = {"ws": "http", "wss": "https"}.get(parts.scheme, parts.scheme)
-    return urlunsplit((scheme, parts.netloc, path, query, ""))
+    url = parts._replace(scheme=scheme, path=path, query="").geturl()
+    return await ask(url, Secret(token.with_grants(grants).to_jwt()), body=json.dumps(content).encode())
 
 
 async def check_livekit_key(settings: LiveKitSettings) -> tuple[Finding, Answer | None]:
@@ -145,7 +140,7 @@ async def check_livekit_key(settings: LiveKitSettings) -> tuple[Finding, Answer 
 
 async def check_api_key(settings: ApiSettings) -> tuple[Finding, Answer | None]:
     """Whether the Voice Agent API takes the key: a temporary token is asked for, and thrown away."""
-    url = _http_address(settings.url, token_path(settings.url), "expires_in_seconds=60")
+    url = token_url(settings.url)
     try:
         answer = await ask(url, settings.api_key)
     except VoiceAgentError as error:

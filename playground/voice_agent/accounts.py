@@ -13,7 +13,8 @@ from typing import Any
 import attrs
 
 from channels.secret import Secret
-from playground.voice_agent.front_door import Answer, Caller
+from playground.http import Response
+from playground.voice_agent.front_door import Caller, answer
 from playground.voice_agent.options import ServerOptions
 
 __all__ = ["Accounts", "Admission"]
@@ -76,17 +77,17 @@ class Accounts:
         """Makes a token that comes in as `owner` for a `session.resume`."""
         return self._mint(_RESUME_MARK, Admission(owner, session_id=session_id), lasts_s, size=48)
 
-    def token(self, caller: Caller) -> Answer:
+    def token(self, caller: Caller) -> Response:
         """Answers `GET /v1/token`, live errors and documented ones as the personality says."""
         if caller.method != "GET":
-            return Answer(405, {"detail": "Method Not Allowed"})
+            return answer(405, {"detail": "Method Not Allowed"})
         if not caller.authorization_sent:
             return self._refuse(422, 401, "Field required", "header", "authorization")
         credential = caller.credential
         if credential is None or not self._knows(credential) or credential.reveal().startswith(_TOKEN_MARK):
             if self._options.docs:
-                return Answer(401, {"error": "Invalid API key", "code": "unauthorized", "details": None})
-            return Answer(404, {"detail": "Invalid API key"})
+                return answer(401, {"error": "Invalid API key", "code": "unauthorized", "details": None})
+            return answer(404, {"detail": "Invalid API key"})
         window_s = _whole(caller.query, "expires_in_seconds", _WINDOW_S)
         if window_s is None:
             return self._out_of_range("expires_in_seconds", _WINDOW_S)
@@ -97,7 +98,7 @@ class Accounts:
                 return self._out_of_range("max_session_duration_seconds", _CAP_S)
             cap_s = asked_s
         token = self._mint(_TOKEN_MARK, Admission(credential, cap_s=cap_s), window_s, size=_TOKEN_BYTES)
-        return Answer(200, {"token": token, "expires_in_seconds": window_s})
+        return answer(200, {"token": token, "expires_in_seconds": window_s})
 
     def _knows(self, key: Secret) -> bool:
         keys = self._options.keys
@@ -109,13 +110,13 @@ class Accounts:
         del self._tokens[:-_MOST_TOKENS]
         return text
 
-    def _out_of_range(self, name: str, limits: tuple[int, int]) -> Answer:
+    def _out_of_range(self, name: str, limits: tuple[int, int]) -> Response:
         return self._refuse(422, 400, f"must be a whole number, {limits[0]} to {limits[1]}", "query", name)
 
-    def _refuse(self, live: int, docs: int, what: str, where: str, name: str) -> Answer:
+    def _refuse(self, live: int, docs: int, what: str, where: str, name: str) -> Response:
         if self._options.docs:
-            return Answer(docs, {"error": f"{name}: {what}", "code": "invalid_request", "details": None})
-        return Answer(live, {"detail": [{"type": "value_error", "loc": [where, name], "msg": what}]})
+            return answer(docs, {"error": f"{name}: {what}", "code": "invalid_request", "details": None})
+        return answer(live, {"detail": [{"type": "value_error", "loc": [where, name], "msg": what}]})
 
 
 _TOKEN_MARK = "playground-token-"

@@ -7,6 +7,7 @@ goes wrong in it is logged and closes that one connection; the others do not not
 
 from __future__ import annotations
 
+import functools
 import logging
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -19,9 +20,10 @@ from channels.errors import PlaygroundFault
 from channels.wire.events import ServerEvent, SessionFailed
 from channels.wire.messages import ClientMessage
 from playground.ears import HearingEvent, SpeechOnset
+from playground.http import Request, Response, Upgrade, serve_http
 from playground.voice_agent.accounts import Accounts, Admission
 from playground.voice_agent.connection import MAX_FRAME_BYTES, Connection, ConnectionGone, Goodbye
-from playground.voice_agent.front_door import Answer, Caller, ReplayStream, answer, read_head
+from playground.voice_agent.front_door import Caller, ReplayStream, answer, read_caller
 from playground.voice_agent.host import Host
 from playground.voice_agent.options import ServerOptions
 from playground.voice_agent.record import Record
@@ -124,8 +126,7 @@ class VoiceAgentServer:
     async def serve_stream(self, stream: trio.abc.Stream) -> None:
         """Serves one connection over any stream, and the session that is begun on it."""
         try:
-            async with stream:
-                await self._answer_or_upgrade(stream)
+            await serve_http(stream, self._answer)
         # The wall between connections: a fault of ours ends this one, and is told in full.
         except Exception:
             self._faults += 1
@@ -159,32 +160,30 @@ class VoiceAgentServer:
         """Lets every session hear somebody begin to speak."""
         await self.hear(SpeechOnset())
 
-    async def _answer_or_upgrade(self, stream: trio.abc.Stream) -> None:
-        head = await read_head(stream)
-        match head:
-            case None:
-                return
-            case Answer():
-                await answer(stream, head)
+    async def _answer(self, request: Request) -> Response | Upgrade:
+        try:
+            caller = read_caller(request)
+        except ValueError:
+            return answer(400, {"detail": "The address is malformed"})
+        match caller:
             case Caller(from_a_page=True):
                 # Any page that somebody visits can ask this machine's ports, by websocket too.
-                await answer(stream, Answer(403, {"detail": "Web pages are not let in here"}))
+                return answer(403, {"detail": "Web pages are not let in here"})
             case Caller(path="/v1/ws", upgrade=True):
-                await self._serve_websocket(head, stream)
+                return functools.partial(self._serve_websocket, caller)
             case Caller(path="/v1/ws"):
-                await answer(stream, Answer(426, {"detail": "Upgrade Required"}))
+                return answer(426, {"detail": "Upgrade Required"})
             case Caller(path="/v1/token"):
-                await answer(stream, self._accounts.token(head))
-            case _:
-                await answer(stream, Answer(404, {"detail": "Not Found"}))
+                return self._accounts.token(caller)
+        return answer(404, {"detail": "Not Found"})
 
-    async def _serve_websocket(self, head: Caller, stream: trio.abc.Stream) -> None:
+    async def _serve_websocket(self, caller: Caller, stream: trio.abc.Stream, read: bytes) -> None:
         self._count += 1
-        admission = self._accounts.admit(head.credential)
+        admission = self._accounts.admit(caller.credential)
         async with trio.open_nursery() as nursery:
             with trio.move_on_after(_HANDSHAKE_S) as patience:
                 request = await wrap_server_stream(
-                    nursery, ReplayStream(head.read, stream), max_message_size=MAX_FRAME_BYTES
+                    nursery, ReplayStream(read, stream), max_message_size=MAX_FRAME_BYTES
                 )
                 try:
                     websocket = await request.accept()

@@ -200,6 +200,7 @@ def test_the_key_is_never_sent_unencrypted_to_another_machine(url: str) -> None:
         "wss://host/v1/ws?token=abc",
         "wss://host/v1/ws#abc",
         "wss://user:pass@host/v1/ws",
+        "wss://host/ü/v1/ws",
     ],
 )
 def test_what_is_no_address_of_a_websocket_is_refused(url: str) -> None:

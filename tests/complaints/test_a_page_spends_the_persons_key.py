@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-from urllib.error import HTTPError
-from urllib.parse import urlsplit
-from urllib.request import Request, urlopen
 
 import pytest
 import trio
 from trio_websocket import ConnectionRejected, open_websocket_url
 
 from actors.api.connection import dial
-from actors.api.token import mint_token
+from actors.api.token import mint_token, token_url
+from channels.net.http import ask
 from channels.secret import Secret
 from channels.wire.failures import KeyRefused
 from playground.voice_agent_api import ServerOptions, ToneSpeech, voice_agent_server
@@ -53,9 +51,7 @@ async def test_a_web_page_is_let_in_with_no_key_at_all_not_even_the_right_one() 
                 async with open_websocket_url(address, extra_headers=headers):
                     pass
             assert refused.value.status_code == 403
-        asked = Request(f"http://{urlsplit(server.url).netloc}/v1/token?expires_in_seconds=60")
-        for name, value in (A_PAGE, bearer(KEY)):
-            asked.add_header(name.decode(), value.decode())
-        with pytest.raises(HTTPError, match="403"):
-            await trio.to_thread.run_sync(urlopen, asked)
+        asked = {name.decode(): value.decode() for name, value in (A_PAGE, bearer(KEY))}
+        refusal = await ask(await dial(server.url), token_url(server.url), asked)
+        assert refusal.status == 403
         assert server.sessions == 0

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from random import Random
 
 import pytest
-import trio
 import trio_asyncio
 from livekit import rtc
 
@@ -47,10 +45,8 @@ def ca(tmp_path_factory: pytest.TempPathFactory) -> PrivateCA:
 
 
 async def test_the_service_and_check_and_the_webhook_go_through_the_same_proxy(
-    monkeypatch: pytest.MonkeyPatch, ca: PrivateCA, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, ca: PrivateCA
 ) -> None:
-    event = tmp_path / "1-msg_1.json"
-    event.write_text("{}")
     server = VoiceAgentServer(ServerOptions(speech=ToneSpeech, keys=(KEY,)))
     async with serving_tls(ca, server.serve_stream) as (port, met), connect_proxy() as proxy:
         monkeypatch.setenv("SSL_CERT_FILE", str(ca.file))
@@ -62,7 +58,7 @@ async def test_the_service_and_check_and_the_webhook_go_through_the_same_proxy(
         office = PostOffice(_read_url(f"https://agents.test:{port}/calls"), Secret("a2V5"))
         with pytest.raises(ChatFailed, match="404"):
             await Endpoint(f"https://agents.test:{port}").first_model()
-        assert await trio.to_thread.run_sync(office.post, event) == 404
+        assert await office.post("msg_1", b"{}") == 404
     assert (key.colour, session.colour) == (Colour.GREEN, Colour.GREEN), (key, session)
     assert proxy.asked == [(f"agents.test:{port}", ITS_BASIC)] * 5
     assert met == ["trusted"] * 5

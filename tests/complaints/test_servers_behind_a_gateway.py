@@ -2,56 +2,44 @@
 
 from __future__ import annotations
 
-import http.server
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+import functools
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
 
 import pytest
+import trio
 import trio_asyncio
 from livekit import rtc
 
 from actors.api.connection import dial
-from actors.api.token import mint_token, token_path
+from actors.api.token import mint_token, token_url
 from actors.room.livekit_edge.room import connect
 from channels.errors import NotAllowedInRoom, RoomUnreachable
 from channels.secret import Secret
 from channels.settings import ApiSettings, LiveKitSettings
 from commands.check.accounts import check_api_key, check_livekit_key
 from commands.check.finding import Colour
+from playground.http import Request, Response, serve_http
 
 KEY = Secret("0123456789abcdef0123456789abcdef")
 
 
-@contextmanager
-def gateway(answer: dict[str, tuple[int, dict[str, str], bytes]]) -> Iterator[tuple[str, list[str]]]:
+@asynccontextmanager
+async def gateway(answers: dict[str, Response]) -> AsyncIterator[tuple[str, list[str]]]:
     """Its address, and the paths that were asked for."""
     asked: list[str] = []
 
-    class Answers(http.server.BaseHTTPRequestHandler):
-        def _answer(self) -> None:
-            path = self.path.partition("?")[0]
-            asked.append(path)
-            status, headers, body = answer.get(path, (404, {}, b""))
-            self.send_response_only(status)
-            for name, value in {"Content-Length": str(len(body)), **headers}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(body)
+    async def answer(request: Request) -> Response:
+        path = request.target.partition("?")[0]
+        asked.append(path)
+        return answers.get(path, Response(404))
 
-        do_GET = do_POST = _answer
-
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answers) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        try:
-            yield f"127.0.0.1:{server.server_address[1]}", asked
-        finally:
-            server.shutdown()
-            thread.join()
+    async with trio.open_nursery() as nursery:
+        (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        nursery.start_soon(trio.serve_listeners, functools.partial(serve_http, handle=answer), [listener])
+        yield f"127.0.0.1:{listener.socket.getsockname()[1]}", asked
+        nursery.cancel_scope.cancel()
 
 
 def livekit_at(url: str) -> LiveKitSettings:
@@ -62,14 +50,15 @@ LIST_ROOMS = "/twirp/livekit.RoomService/ListRooms"
 
 
 async def test_check_asks_a_livekit_server_below_its_path() -> None:
-    with gateway({f"/lk{LIST_ROOMS}": (200, {}, b"{}")}) as (address, asked):
-        for url in (f"ws://{address}/lk", f"ws://{address}/lk/"):
+    lists = Response(200, b"{}")
+    async with gateway({f"/lk{LIST_ROOMS}": lists, f"/%C3%BC{LIST_ROOMS}": lists}) as (address, asked):
+        for url in (f"ws://{address}/lk", f"ws://{address}/lk/", f"ws://{address}/ü"):
             finding, _ = await check_livekit_key(livekit_at(url))
             assert finding.colour is Colour.GREEN, (finding, asked)
 
 
 async def test_check_and_tokens_ask_a_voice_agent_api_below_its_path() -> None:
-    with gateway({"/voice/v1/token": (200, {}, b'{"token": "t"}')}) as (address, _):
+    async with gateway({"/voice/v1/token": Response(200, b'{"token": "t"}')}) as (address, _):
         url = f"ws://{address}/voice/v1/ws"
         finding, _ = await check_api_key(ApiSettings(url, KEY))
         assert finding.colour is Colour.GREEN
@@ -87,15 +76,15 @@ async def test_check_and_tokens_ask_a_voice_agent_api_below_its_path() -> None:
     ],
 )
 def test_a_token_comes_from_beside_the_websocket(url: str, path: str) -> None:
-    assert token_path(url) == path
+    assert urlsplit(token_url(url)).path == path
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 async def test_check_takes_the_key_to_nobody_else_when_it_is_sent_elsewhere(status: int) -> None:
-    with gateway({}) as (elsewhere, stolen):
-        there = {"Location": f"http://{elsewhere}/v1/token"}
-        moved = {"/v1/token": (status, there, b""), LIST_ROOMS: (status, there, b"")}
-        with gateway(moved) as (address, asked):
+    async with gateway({}) as (elsewhere, stolen):
+        there = Response(status, headers={"Location": f"http://{elsewhere}/v1/token"})
+        moved = {"/v1/token": there, LIST_ROOMS: there}
+        async with gateway(moved) as (address, asked):
             service, _ = await check_api_key(ApiSettings(f"ws://{address}/v1/ws", KEY))
             livekit, _ = await check_livekit_key(livekit_at(f"ws://{address}"))
     assert len(asked) == 2
@@ -106,7 +95,7 @@ async def test_check_takes_the_key_to_nobody_else_when_it_is_sent_elsewhere(stat
 
 
 async def test_a_date_that_is_none_is_no_end_of_check() -> None:
-    with gateway({"/v1/token": (200, {"Date": "yesterday, or so"}, b"{}")}) as (address, _):
+    async with gateway({"/v1/token": Response(200, b"{}", {"Date": "yesterday, or so"})}) as (address, _):
         finding, answer = await check_api_key(ApiSettings(f"ws://{address}/v1/ws", KEY))
     assert finding.colour is Colour.GREEN
     assert answer is not None

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import base64
 import errno
+import functools
 import json
 import os
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from io import FileIO
 from pathlib import Path
 from typing import Any
@@ -38,8 +38,9 @@ from channels.happenings import (
     TurnTimed,
 )
 from channels.streams import Addition, Streams
-from examples.webhook import Webhook
+from examples.webhook import Spool, Webhook
 from playground.child import tied
+from playground.http import Request, Response, serve_http
 
 ROOT = Path(__file__).parents[2]
 KEY = "whsec_" + base64.b64encode(b"a key of the tests, 32 bytes long").decode()
@@ -72,30 +73,19 @@ class Site:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}/calls?key=of-the-address"
 
-    @contextmanager
-    def up(self) -> Iterator[None]:
-        site = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["content-length"]))
-                headers = {name.lower(): value for name, value in self.headers.items()}
-                site.came.append(Taken(self.path, headers, body))
-                self.send_response(site.answers.pop(0) if site.answers else 204)
-                self.end_headers()
-
-            def log_message(self, format: str, *arguments: object) -> None: ...
-
-        server = ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
-        self.port = server.server_address[1]
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        try:
+    @asynccontextmanager
+    async def up(self) -> AsyncIterator[None]:
+        async with trio.open_nursery() as nursery:
+            (listener,) = await trio.open_tcp_listeners(self.port, host="127.0.0.1")
+            self.port = listener.socket.getsockname()[1]
+            serve = functools.partial(serve_http, handle=self._answer)
+            nursery.start_soon(trio.serve_listeners, serve, [listener])
             yield
-        finally:
-            server.shutdown()
-            server.server_close()
-            thread.join()
+            nursery.cancel_scope.cancel()
+
+    async def _answer(self, request: Request) -> Response:
+        self.came.append(Taken(request.target, dict(request.headers), request.body))
+        return Response(self.answers.pop(0) if self.answers else 204)
 
     async def has_taken(self, count: int) -> list[Taken]:
         with trio.fail_after(20):
@@ -136,10 +126,9 @@ def said(text: str) -> PersonSaid:
 
 async def test_an_event_comes_signed_in_the_way_of_standard_webhooks(tmp_path: Path) -> None:
     site = Site()
-    with site.up():
-        async with posting(site, tmp_path) as taps:
-            taps.publish(said("one tea, “please”"))
-            (taken,) = await site.has_taken(1)
+    async with site.up(), posting(site, tmp_path) as taps:
+        taps.publish(said("one tea, “please”"))
+        (taken,) = await site.has_taken(1)
     event = taken.event()
     assert taken.path == "/calls?key=of-the-address"
     assert taken.headers["content-type"] == "application/json"
@@ -158,13 +147,12 @@ async def test_an_event_comes_signed_in_the_way_of_standard_webhooks(tmp_path: P
 async def test_chatter_and_what_is_nobody_elses_stays_here(tmp_path: Path) -> None:
     site = Site()
     reply = ReplyEnded("r1", ReplyOutcome.CUT, 700, "One euro", at=12.5)
-    with site.up():
-        async with posting(site, tmp_path) as taps:
-            taps.publish(PersonSaid("one t", final=False))
-            taps.publish(SoundStarted(1.0))
-            taps.publish(TurnTimed(1, 900, None, 700, reply))
-            taps.publish(ToolAnswered("c1", "price", 12, "no such tea", "Traceback: /home/me/tools.py"))
-            await site.has_taken(2)
+    async with site.up(), posting(site, tmp_path) as taps:
+        taps.publish(PersonSaid("one t", final=False))
+        taps.publish(SoundStarted(1.0))
+        taps.publish(TurnTimed(1, 900, None, 700, reply))
+        taps.publish(ToolAnswered("c1", "price", 12, "no such tea", "Traceback: /home/me/tools.py"))
+        await site.has_taken(2)
     timed, answered = (taken.event() for taken in site.came)
     assert timed["data"] == {
         "turn": 1,
@@ -186,11 +174,10 @@ async def test_chatter_and_what_is_nobody_elses_stays_here(tmp_path: Path) -> No
 
 async def test_what_fails_at_first_is_tried_again_in_order_and_under_the_same_id(tmp_path: Path) -> None:
     site = Site(answers=[500, 503, 302, 204])
-    with site.up():
-        async with posting(site, tmp_path) as taps:
-            taps.publish(said("first"))
-            taps.publish(said("second"))
-            await site.has_taken(5)
+    async with site.up(), posting(site, tmp_path) as taps:
+        taps.publish(said("first"))
+        taps.publish(said("second"))
+        await site.has_taken(5)
     assert site.said() == ["first", "first", "first", "first", "second"]
     assert len({taken.headers["webhook-id"] for taken in site.came[:4]}) == 1
     assert [taken.event()["data"]["text"] for taken in site.came[3:]] == ["first", "second"]
@@ -198,13 +185,13 @@ async def test_what_fails_at_first_is_tried_again_in_order_and_under_the_same_id
 
 async def test_nothing_is_lost_while_the_receiver_is_down(tmp_path: Path) -> None:
     site = Site()
-    with site.up():
+    async with site.up():
         pass  # its port is known, and nobody is there
     async with posting(site, tmp_path) as taps:
         for number in range(5):
             taps.publish(said(f"number {number}"))
         await trio.sleep(0.3)
-        with site.up():
+        async with site.up():
             await site.has_taken(5)
             await trio.sleep(0.1)
     assert site.said() == [f"number {number}" for number in range(5)]
@@ -212,16 +199,15 @@ async def test_nothing_is_lost_while_the_receiver_is_down(tmp_path: Path) -> Non
 
 async def test_what_was_not_taken_by_the_end_of_the_call_is_posted_by_the_next(tmp_path: Path) -> None:
     site = Site()
-    with site.up():
+    async with site.up():
         pass
     async with posting(site, tmp_path) as taps:
         taps.publish(said("of the first call"))
         await trio.sleep(0.1)
     assert len(list(tmp_path.glob("*.json"))) == 1  # noqa: ASYNC240
-    with site.up():
-        async with posting(site, tmp_path) as taps:
-            taps.publish(said("of the second call"))
-            await site.has_taken(2)
+    async with site.up(), posting(site, tmp_path) as taps:
+        taps.publish(said("of the second call"))
+        await site.has_taken(2)
     assert site.said() == ["of the first call", "of the second call"]
 
 
@@ -229,8 +215,9 @@ KILLED = """
 import sys, trio
 from pathlib import Path
 from channels.happenings import PersonSaid, Taps
-from examples.webhook import Webhook
+from examples.webhook import Spool, Webhook
 from playground.child import tied
+from playground.http import Request, Response, serve_http
 
 async def main():
     taps = Taps()
@@ -256,34 +243,31 @@ async def test_what_was_spooled_survives_kill_9(tmp_path: Path) -> None:
         os.kill(program.pid, signal.SIGKILL)
         program.wait()
     site = Site()
-    with site.up():
-        async with posting(site, tmp_path):
-            await site.has_taken(1)
+    async with site.up(), posting(site, tmp_path):
+        await site.has_taken(1)
     assert site.said() == ["the last words"]
 
 
 async def test_a_spool_that_is_full_gives_up_its_oldest(tmp_path: Path) -> None:
     site = Site()
-    with site.up():
+    async with site.up():
         pass
     async with posting(site, tmp_path, most="3") as taps:
         for number in range(8):
             taps.publish(said(f"number {number}"))
         await trio.sleep(0.5)
     assert len(list(tmp_path.iterdir())) == 3  # noqa: ASYNC240
-    with site.up():
-        async with posting(site, tmp_path):
-            await site.has_taken(3)
+    async with site.up(), posting(site, tmp_path):
+        await site.has_taken(3)
     assert site.said() == ["number 5", "number 6", "number 7"]
 
 
 async def test_an_event_that_is_refused_for_what_it_is_does_not_hold_up_the_others(tmp_path: Path) -> None:
     site = Site(answers=[422])
-    with site.up():
-        async with posting(site, tmp_path) as taps:
-            taps.publish(said("odd"))
-            taps.publish(said("fine"))
-            await site.has_taken(2)
+    async with site.up(), posting(site, tmp_path) as taps:
+        taps.publish(said("odd"))
+        taps.publish(said("fine"))
+        await site.has_taken(2)
     assert site.said() == ["odd", "fine"]
     (aside,) = tmp_path.iterdir()  # noqa: ASYNC240
     assert aside.suffix == ".refused"
@@ -327,8 +311,8 @@ async def test_a_full_disk_ends_nothing_and_loses_nothing_once_there_is_room(
         return _FullDisk(path, "w")
 
     monkeypatch.setattr(private_files, "create", create_on_the_disk)
-    with site.up(), capture_logs() as logged:
-        async with posting(site, tmp_path) as taps:
+    with capture_logs() as logged:
+        async with site.up(), posting(site, tmp_path) as taps:
             taps.publish(said("one"))
             taps.publish(said("two"))
             with trio.fail_after(20):
@@ -350,8 +334,8 @@ async def test_what_a_full_disk_never_took_is_counted_at_the_end(
 
     monkeypatch.setattr(private_files, "create", create)
     site = Site()
-    with site.up(), capture_logs() as logged:
-        async with posting(site, tmp_path) as taps:
+    with capture_logs() as logged:
+        async with site.up(), posting(site, tmp_path) as taps:
             for number in range(3):
                 taps.publish(said(f"number {number}"))
     assert [line["event"] for line in logged] == ["webhook_cannot_keep_events", "webhook_lost_events"]
@@ -366,8 +350,8 @@ async def test_an_event_that_the_disk_does_not_let_go_of_is_posted_once(
 
     monkeypatch.setattr(type(tmp_path), "unlink", refuse)
     site = Site()
-    with site.up(), capture_logs() as logged:
-        async with posting(site, tmp_path) as taps:
+    with capture_logs() as logged:
+        async with site.up(), posting(site, tmp_path) as taps:
             taps.publish(said("one"))
             taps.publish(said("two"))
             await site.has_taken(2)
@@ -376,22 +360,48 @@ async def test_an_event_that_the_disk_does_not_let_go_of_is_posted_once(
     assert {line["event"] for line in logged} == {"webhook_cannot_remove_an_event"}
 
 
-async def test_a_receiver_that_holds_its_threads_leaves_all_others_alone(
+async def test_a_disk_that_holds_its_thread_leaves_all_others_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("examples.webhook.ANSWERS_WITHIN_S", 0.05)
-    let_go = threading.Event()
-    monkeypatch.setattr("examples.webhook.PostOffice.post", lambda self, event: let_go.wait())
-    webhook = compose(taps := Taps(), url="http://127.0.0.1:9/", spool=str(tmp_path), first_wait_s="0.01")
+    held, let_go = threading.Event(), threading.Event()
+
+    def hold(self: Spool, event: bytes) -> int:
+        held.set()
+        let_go.wait()
+        return 0
+
+    monkeypatch.setattr(Spool, "put", hold)
+    webhook = compose(taps := Taps(), url="http://127.0.0.1:9/", spool=str(tmp_path))
     others = trio.to_thread.current_default_thread_limiter()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(webhook.run)
         taps.publish(said("hello?"))
-        await trio.sleep(1)
-        held = others.borrowed_tokens
+        with trio.fail_after(10):
+            while not held.is_set():
+                await trio.sleep(0.01)
+        borrowed = others.borrowed_tokens
         nursery.cancel_scope.cancel()
     let_go.set()
-    assert held == 0
+    assert borrowed == 0
+
+
+async def test_an_answer_without_end_is_not_waited_for(tmp_path: Path) -> None:
+    async def answer(stream: trio.SocketStream) -> None:
+        async with stream:
+            await stream.receive_some()
+            await stream.send_all(b"HTTP/1.1 200 OK\r\n\r\nwait for it")
+            with suppress(trio.BrokenResourceError):
+                while True:
+                    await stream.send_all(bytes(2**20))
+
+    listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    site = Site(port=listeners[0].socket.getsockname()[1])
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(trio.serve_listeners, answer, listeners)
+        async with posting(site, tmp_path) as taps:
+            taps.publish(said("one"))
+        assert list(tmp_path.iterdir()) == []  # noqa: ASYNC240
+        nursery.cancel_scope.cancel()
 
 
 @pytest.mark.parametrize(
@@ -399,6 +409,7 @@ async def test_a_receiver_that_holds_its_threads_leaves_all_others_alone(
     [
         ("http://example.com/calls", KEY, "Webhook.url is no address that events may be sent to"),
         ("https://me:hush-hush@example.com/", KEY, "Webhook.url is no address"),
+        ("https://example.com/a call", KEY, "Webhook.url is no address"),
         ("example.com", KEY, "Webhook.url is no address"),
         ("https://example.com/", "", "WEBHOOK_SECRET is not set; set it in the environment"),
         ("https://example.com/", "whsec_hush-hush", "WEBHOOK_SECRET is not whsec_ and base64"),

@@ -7,7 +7,7 @@ import trio.testing
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from playground.http import Request, Response, serve_http
+from playground.http import Handler, Request, Response, Upgrade, serve_http
 
 GET = b"GET /page HTTP/1.1\r\nHost: here\r\n\r\n"
 
@@ -16,11 +16,11 @@ async def echo(request: Request) -> Response:
     return Response(200, f"{request.method} {request.target} ".encode() + request.body)
 
 
-async def talk(*sent: bytes, then_close: bool = True) -> bytes:
+async def talk(*sent: bytes, then_close: bool = True, handle: Handler = echo) -> bytes:
     """All that a client receives until the server closes, or has nothing more to say."""
     ours, theirs = trio.testing.memory_stream_pair()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(serve_http, theirs, echo)
+        nursery.start_soon(serve_http, theirs, handle)
         for piece in sent:
             await ours.send_all(piece)
             await trio.testing.wait_all_tasks_blocked()
@@ -122,6 +122,34 @@ async def test_a_client_that_vanishes_is_no_fault() -> None:
         nursery.start_soon(serve_http, theirs, echo)
         await ours.send_all(GET[:10])
         await ours.aclose()
+
+
+async def test_a_connection_is_handed_on_with_the_request_that_asked_for_it_and_none_before() -> None:
+    async def speak(stream: trio.abc.Stream, read: bytes) -> None:
+        more = await stream.receive_some()
+        await stream.send_all(b"<" + read + bytes(more) + b">")
+
+    async def answer(request: Request) -> Response | Upgrade:
+        return await echo(request) if request.target == "/page" else speak
+
+    switch = GET.replace(b"/page", b"/talk").replace(b"\r\n\r\n", b"\r\nUpgrade: talk\r\n\r\n")
+    answers = await talk(GET + switch[:9], switch[9:] + b"early ", b"late", handle=answer)
+    assert answers.endswith(b"<" + switch + b"early late>")
+
+
+async def test_a_small_body_in_huge_wrappings_takes_no_memory() -> None:
+    kept: list[int] = []
+
+    async def measure(stream: trio.abc.Stream, read: bytes) -> None:
+        kept.append(len(read))
+
+    async def answer(request: Request) -> Upgrade:
+        return measure
+
+    head = b"POST / HTTP/1.1\r\nHost: here\r\nTransfer-Encoding: chunked\r\n\r\n"
+    wrapped = b"1;" + b"x" * 10_000 + b"\r\ny\r\n"
+    await talk(head, *[wrapped] * 50, b"0\r\n\r\n", then_close=False, handle=answer)
+    assert kept == [len(head)]
 
 
 _LINES = st.lists(

@@ -8,8 +8,9 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import attrs
-import h11
 import trio
+
+from playground.http import Request, Upgrade, serve_http
 
 __all__ = ["Asked", "FakeEndpoint", "chunk", "fake_endpoint", "speaking", "sse"]
 
@@ -70,32 +71,14 @@ class FakeEndpoint:
 
     async def serve(self, stream: trio.SocketStream) -> None:
         """One connection."""
-        async with stream:
-            try:
-                await self._answer(stream)
-            except trio.BrokenResourceError:
-                self.closed.set()
+        await serve_http(stream, self._answer)
 
-    async def _answer(self, stream: trio.SocketStream) -> None:
-        connection = h11.Connection(h11.SERVER)
-        request: h11.Request | None = None
-        body = b""
-        while not isinstance(event := connection.next_event(), h11.EndOfMessage):
-            if event is h11.NEED_DATA:
-                connection.receive_data(bytes(await stream.receive_some()))
-            elif isinstance(event, h11.Request):
-                request = event
-            elif isinstance(event, h11.Data):
-                body += bytes(event.data)
-            elif isinstance(event, h11.ConnectionClosed):
-                return
-        assert request is not None
-        headers = {name.decode(): value.decode() for name, value in request.headers}
-        self.asked.append(
-            Asked(
-                request.method.decode(), request.target.decode(), headers, json.loads(body) if body else None
-            )
-        )
+    async def _answer(self, request: Request) -> Upgrade:
+        body = json.loads(request.body) if request.body else None
+        self.asked.append(Asked(request.method, request.target, request.headers, body))
+        return self._stream
+
+    async def _stream(self, stream: trio.abc.Stream, _: bytes) -> None:
         if self.hangs:
             await trio.sleep_forever()
         if self.raw is not None:
@@ -103,12 +86,15 @@ class FakeEndpoint:
             return
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         pieces = answer() if callable(answer) else answer
-        head = h11.Response(status_code=self.status, headers=[("content-type", "text/event-stream")])
-        await stream.send_all(connection.send(head) or b"")
-        for piece in pieces:
-            await trio.sleep(self.pause_s)
-            await stream.send_all(connection.send(h11.Data(piece)) or b"")
-        await stream.send_all(connection.send(h11.EndOfMessage()) or b"")
+        head = "Content-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+        try:
+            await stream.send_all(f"HTTP/1.1 {self.status} Said\r\n{head}".encode())
+            for piece in pieces:
+                await trio.sleep(self.pause_s)
+                await stream.send_all(b"%x\r\n%b\r\n" % (len(piece), piece))
+            await stream.send_all(b"0\r\n\r\n")
+        except trio.BrokenResourceError:
+            self.closed.set()
 
 
 @asynccontextmanager

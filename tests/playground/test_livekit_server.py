@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import http.client
 import os
 import shutil
 import signal
@@ -14,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import httpcore
 import pytest
 import trio
 from livekit import api, rtc
@@ -47,11 +47,8 @@ def token(server: LiveKitServer, *, identity: str = "someone", room: str = "a ro
 
 def admission(server: LiveKitServer, jwt: str) -> int:
     """The HTTP status with which the server answers a token."""
-    connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=5)
-    connection.request("GET", "/rtc/validate?access_token=" + jwt)
-    status = connection.getresponse().status
-    connection.close()
-    return status
+    address = f"http://{urlsplit(server.url).netloc}/rtc/validate?access_token={jwt}"
+    return httpcore.request("GET", address, extensions={"timeout": {"read": 5.0}}).status
 
 
 def accepts_connections(host: str, port: int) -> bool:
