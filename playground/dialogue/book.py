@@ -12,6 +12,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
+from typing import Annotated
 
 import attrs
 import msgspec
@@ -38,7 +39,7 @@ _LACKS_A_WORD = 1000
 class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Ways to say one thing, and what comes of it."""
 
-    asked: tuple[str, ...]
+    asked: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
     answers: tuple[str, ...] = ()
     means: str = ""
     does: str = ""
@@ -56,7 +57,7 @@ class File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The file as it is written; its comments say what is what."""
 
     small_words: frozenset[str]
-    offers: tuple[str, ...]
+    offers: Annotated[tuple[str, ...], msgspec.Meta(min_length=2)]
     as_said: frozenset[str]
     slots: Mapping[str, tuple[str, ...]]
     steering: tuple[Entry, ...]
@@ -65,7 +66,7 @@ class File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     misheard_numbers: Mapping[str, int]
     days: Mapping[str, int]
     feasts: Mapping[str, str]
-    story: tuple[Story, ...]
+    story: Annotated[tuple[Story, ...], msgspec.Meta(min_length=1)]
 
 
 @attrs.frozen
@@ -143,7 +144,10 @@ class Book:
         for gap, behind in zip(rest[::2], rest[1::2], strict=True):
             of = "|".join(map(re.escape, self.file.slots.get(gap, ()))) or (".+?" if behind else ".+")
             pattern += rf"(?P<{gap}>{of}){re.escape(behind)}"
-        return re.compile(f"{pattern}$")
+        try:
+            return re.compile(f"{pattern}$")
+        except re.error as error:
+            raise ValueError(f"talk.toml, {question!r} has gaps that cannot be told apart: {error}") from None
 
     def _filled(self, question: re.Pattern[str], found: re.Match[str], said: str) -> Slots:
         slots = found.groupdict()
@@ -169,7 +173,7 @@ class Book:
 
 
 def read_book(path: Path) -> Book:
-    """Reads such a file; `msgspec.ValidationError` names what is wrong, and where."""
+    """Reads such a file; a `ValueError` names what is wrong, and where."""
     return Book(msgspec.convert(tomllib.loads(path.read_text("utf-8")), File))
 
 

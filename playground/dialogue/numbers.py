@@ -8,7 +8,7 @@ from text_to_num import alpha2digit
 
 __all__ = ["in_digits", "number", "written"]
 
-_SCALED = re.compile(r"\b(\d{1,9}(?:\.\d{1,6})?) (1000(?:000){0,3})\b")
+_SCALED = re.compile(r"\b(\d{1,9}(?:\.\d{1,6})?) (dozen|1000(?:000){0,3})\b")
 _NUMBER = re.compile(r"\d{1,15}(?:\.\d{1,12})?")
 _MOST_DECIMALS = 4
 """Further ones help nobody who listens."""
@@ -16,22 +16,21 @@ _MOST_DECIMALS = 4
 
 def in_digits(words: str) -> str:
     """Plain words with every number in digits, and every ordinal as "3rd"."""
-    text: str = alpha2digit(words, "en", 0)
+    text: str = alpha2digit(re.sub(r"\ba dozen\b", "twelve", words), "en", 0)
     text = re.sub(r"\ban? (?=\d)", "", text)  # a hundred
     text = re.sub(r"\b(19|20|21) (\d\d)\b", r"\1\2", text)  # twenty twenty six
-    return _SCALED.sub(lambda found: f"{float(found[1]) * int(found[2]):.12g}", text)
+    return _SCALED.sub(_multiplied, text)
+
+
+def _multiplied(found: re.Match[str]) -> str:
+    return f"{float(found[1]) * (12 if found[2] == 'dozen' else int(found[2])):.12g}"
 
 
 def number(word: str) -> int | float | None:
     """The number that a word is, of at most 15 digits; None if it is none."""
     if not _NUMBER.fullmatch(word):
         return None
-    return whole(float(word)) if "." in word else int(word)
-
-
-def whole(value: float) -> int | float:
-    """An integer where the number is one."""
-    return int(value) if value == int(value) else value
+    return float(word) if "." in word and not float(word).is_integer() else int(word.partition(".")[0])
 
 
 def written(value: float) -> str:

@@ -69,9 +69,7 @@ def _story(turn: Turn, slots: Slots) -> Answer:
 
 
 def _which_stories(turn: Turn, slots: Slots) -> Answer:
-    return Answer(
-        f"I know {len(BOOK.file.story)}: {spoken_list([story.title for story in BOOK.file.story])}."
-    )
+    return Answer(f"I know these: {spoken_list([story.title for story in BOOK.file.story])}.")
 
 
 def _throw_dice(turn: Turn, slots: Slots) -> Answer:

@@ -96,7 +96,7 @@ def _worked_out(expression: str, said: str) -> Answer | None:
         return None
     if not isinstance(value, int | float):
         return None
-    if abs(value) > _LARGEST:
+    if not abs(value) <= _LARGEST:  # it may be no number at all: infinity less infinity
         return Answer(_TOO_LARGE)
     shown = written(value)
     about = "" if isclose(float(shown.replace(",", "")), value, rel_tol=1e-12, abs_tol=1e-12) else "about "

@@ -17,7 +17,7 @@ from playground.dialogue.book import BOOK, Book, Entry
 from playground.dialogue.days import spoken_date, spoken_time
 from playground.dialogue.skills import SKILLS, freshest
 from playground.dialogue.turn import Answer, Memory, Slots, Turn
-from playground.dialogue.words import quotable, spoken_list
+from playground.dialogue.words import plain, quotable, spoken_list
 
 __all__ = ["answer", "checked"]
 
@@ -74,11 +74,10 @@ def _of_entry(turn: Turn, entry: Entry, slots: Slots = _NOT_SAID, *, restated: b
 
 def _chosen(turn: Turn, entry: Entry) -> Answer:
     """One of the answers: of those that can be filled, those with the most that is known."""
-    known = _known(turn)
-    fitting = [one for one in entry.answers if all(known[name] for name in _BRACES.findall(one))]
+    known, memory = _known(turn), turn.memory
+    fitting = _fitting(entry, known)
     most = max(len(_BRACES.findall(one)) for one in fitting)
     fitting = [one for one in fitting if len(_BRACES.findall(one)) == most]
-    memory = turn.memory
     if entry.by_chance:
         one = fitting[min(int(turn.luck * len(fitting)), len(fitting) - 1)]
     else:
@@ -86,6 +85,10 @@ def _chosen(turn: Turn, entry: Entry) -> Answer:
         if len(fitting) > 1:
             memory = attrs.evolve(memory, told=(*(told for told in memory.told if told != one), one))
     return Answer(_BRACES.sub(lambda name: known[name[1]], one), memory)
+
+
+def _fitting(entry: Entry, known: Mapping[str, str]) -> list[str]:
+    return [one for one in entry.answers if all(known[name] for name in _BRACES.findall(one))]
 
 
 def _known(turn: Turn) -> Mapping[str, str]:
@@ -127,34 +130,33 @@ def _remembered(turn: Turn, given: Answer) -> Answer:
 
 def checked(book: Book) -> Book:
     """The book as it is; an entry that could not be answered in a call is a `ValueError` that says why."""
-    known = _known(Turn("", Memory(), datetime.min))
     for entry in (*book.file.steering, *book.file.talk):
-        fault = ""
-        if not (entry.answers or entry.means or entry.does):
-            fault = "it has neither `answers` nor `means` nor `does`"
-        if entry.does and entry.does not in SKILLS:
-            fault = f"does = {entry.does!r} is not known; there are {', '.join(SKILLS)}"
-        for answer_text in entry.answers:
-            fault = next(
-                (
-                    f"{{{name}}} is not known; there are {', '.join(known)}"
-                    for name in _BRACES.findall(answer_text)
-                    if name not in known
-                ),
-                fault,
-            )
-        if (
-            entry.answers
-            and not fault
-            and all(any(not known[name] for name in _BRACES.findall(one)) for one in entry.answers)
-        ):
-            fault = "one of its answers must need nothing that may be unknown"
-        for asked in entry.asked if entry.means else ():
-            lacking = set(_BRACES.findall(entry.means)) - set(_BRACES.findall(asked))
-            fault = f"`means` has {{{min(lacking)}}}, which {asked!r} has not" if lacking else fault
-        if fault:
+        for fault in _faults(entry):
             raise ValueError(f"talk.toml, the entry that begins with {entry.asked[0]!r}: {fault}")
     return book
+
+
+def _faults(entry: Entry) -> Iterator[str]:
+    turn = Turn("", Memory(), datetime(2026, 1, 1))
+    known = _known(turn)
+    if not (entry.answers or entry.means or entry.does):
+        yield "it has neither `answers` nor `means` nor `does`"
+    for name in _BRACES.findall(" ".join(entry.answers)):
+        if name not in known:
+            yield f"{{{name}}} is not known; there are {', '.join(known)}"
+    if entry.answers and not _fitting(entry, known):
+        yield "one of its answers must need nothing that may be unknown"
+    if entry.does and entry.does not in SKILLS:
+        yield f"does = {entry.does!r} is not known; there are {', '.join(SKILLS)}"
+    for asked in entry.asked:
+        gaps = dict.fromkeys(_BRACES.findall(asked), "x")
+        spoken = _BRACES.sub("x", asked)
+        if gaps and plain(spoken) != spoken:
+            yield f"{asked!r} has to be in plain words: {plain(spoken)!r}, where x is a gap"
+        try:
+            _of_entry(turn, entry, gaps)
+        except KeyError as missing:
+            yield f"{asked!r} needs the gap {{{missing.args[0]}}}"
 
 
 checked(BOOK)

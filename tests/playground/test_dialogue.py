@@ -49,6 +49,10 @@ SUMS = [
     ("what percent of eighty is twenty", "20 is 25 percent of 80."),
     ("What is to times for?", "2 times 4 is 8."),
     ("What is seven squared plus one?", "7 squared plus 1 is 50."),
+    ("How much is the sum of four and five?", "4 plus 5 is 9."),
+    ("What is 3.5 million plus one?", "3,500,000 plus 1 is 3,500,001."),
+    ("Twice forty", "Twice 40 is 80."),
+    ("A quarter of a hundred", "A quarter of 100 is 25."),
     ("The square root of two", "The square root of 2 is about 1.4142."),
     ("What's two to the power of ten?", "2 to the power of 10 is 1,024."),
     ("What is one plus two times three?", "1 plus 2 times 3 is 7."),
@@ -246,6 +250,9 @@ MISTAKES = [
     ('means = "tell me about {it}"', "{it}"),
     ('answers = ["You are {person}."]', "one of its answers must need nothing that may be unknown"),
     ("by_chance = true", "neither `answers`"),
+    ('does = "spell"', "needs the gap {word}"),
+    ('answers = ["Yes."]\n[[talk]]\nasked = ["I\'m {x}"]\nanswers = ["No."]', "'i am x'"),
+    ('answers = ["Yes."]\n[[talk]]\nasked = ["is {x} {x}"]\nanswers = ["No."]', "cannot be told apart"),
 ]
 
 
