@@ -52,9 +52,10 @@ _NEVER_A_NAME = frozenset(
     could please the tell okay ok today tomorrow""".split()
 )
 _MOST = 200
-_SLOW = re.compile(r"\)\s*[*+{]|\\[1-9]|\(\?P=")
-"""What makes a pattern slow: a group again and again, and what refers back."""
-_ENDLESS = re.compile(r"[*+]|,\}|\{\d{3}")
+_VARYING = re.compile(r"[*+?]|\{\d*,")
+_AGAIN = re.compile(r"\)[*+{]|\\[1-9]|\(\?P=")
+"""A group again and again, or what refers back to one."""
+_MOST_VARYING = 3
 
 
 @attrs.frozen
@@ -246,9 +247,7 @@ def _time(heard: Heard, *, formal: bool) -> str | None:
 
 def _fitting(heard: Heard, pattern: object) -> str | None:
     """Words next to each other that fit a pattern; letters and digits may have been said one by one."""
-    if not isinstance(pattern, str):
-        return None
-    if len(pattern) > _MOST or _SLOW.search(pattern) or len(_ENDLESS.findall(pattern)) > 3:
+    if not isinstance(pattern, str) or not _is_quick(pattern):
         return None
     try:
         fits = re.compile(pattern).fullmatch
@@ -267,6 +266,13 @@ def _fitting(heard: Heard, pattern: object) -> str | None:
                 if form.strip(".") and len(form) <= 40 and fits(form.strip(".")):
                     return form.strip(".")
     return None
+
+
+def _is_quick(pattern: str) -> bool:
+    """Whether a pattern can try but few ways to fit; it comes from outside."""
+    varying = len(_VARYING.findall(pattern))
+    ambiguous = _AGAIN.search(pattern) and (varying or "|" in pattern)
+    return len(pattern) <= _MOST and varying <= _MOST_VARYING and not ambiguous
 
 
 def _quoted(heard: Heard) -> str | None:
