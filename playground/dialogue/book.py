@@ -1,7 +1,7 @@
 """What people ask and what is answered: talk.toml, read once and matched with what was said.
 
-A turn is compared three ways, the surest first: it is made up of known questions and nothing else ("no,
-stop, wait a moment"), it fits a question with a {gap}, or it has all the words of a question, in order, and
+A turn is compared three ways, the surest first: it is made up of known questions and hardly more ("no, stop,
+what time is it"), it fits a question with a {gap}, or it has all the words of a question, in order, and
 few others. A word that the recogniser spelled a little differently counts as the word that it is close to.
 """
 
@@ -32,6 +32,8 @@ _SHORTEST_ALIKE = 4
 """Letters; of shorter words, too many are alike."""
 _SURPLUS = 0.5
 """How many words more than the question a turn may have, per word of the question."""
+_SKIPPABLE = 0.2
+"""How many words of a turn of several questions may belong to none of them."""
 _GAP = re.compile(r"\{(\w+)\}")
 _LACKS_A_WORD = 1000
 
@@ -104,15 +106,18 @@ class Book:
         return frozenset(word for question in self._questions for word in question)
 
     def whole(self, words: str) -> Entry | None:
-        """The entry of a turn that is made up of known questions; of several, the highest in the file."""
-        left, found = self._telling(words), []
+        """The entry of the last question of a turn that is made up of known questions, and hardly more."""
+        left, last = self._telling(words), None
+        skippable = int(len(left) * _SKIPPABLE)
         while left:
             length = next((size for size in range(len(left), 0, -1) if left[:size] in self._questions), 0)
-            if not length:
+            if length:
+                last = self._questions[left[:length]]
+            elif not skippable:
                 return None
-            found.append(self._questions[left[:length]])
-            left = left[length:]
-        return self._entries[min(found)] if found else None
+            skippable -= not length
+            left = left[length or 1 :]
+        return None if last is None else self._entries[last]
 
     def with_gaps(self, words: str, said: str, *, steering: bool) -> Iterator[tuple[Entry, Slots]]:
         """The entries of which a question with gaps fits, from the top, with what fills the gaps."""

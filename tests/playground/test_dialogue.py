@@ -192,9 +192,12 @@ def test_a_sound_without_words_is_called_so(said: str) -> None:
 
 
 STEERED = [
-    ("Stop, wait a moment please.", "Okay."),
-    ("stop wait a moment please", "Okay."),
-    ("No, no, stop! Hang on.", "Okay."),
+    ("Stop, wait a moment please.", "Okay. Take your time."),
+    ("stop wait a moment please", "Okay. Take your time."),
+    ("Hang on. No, no, stop!", "Okay."),
+    ("No, stop it please, I have heard enough of that now.", "Okay."),
+    ("Stop. What time is it?", "It is 8:05 PM."),
+    ("Wait, what?", "3 times 3 is 9."),
     ("Hang on.", "Okay. Take your time."),
     ("Wait a second, please.", "Okay. Take your time."),
     ("Never mind.", "Okay."),
