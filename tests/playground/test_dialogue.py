@@ -194,6 +194,7 @@ def test_a_sound_without_words_is_called_so(said: str) -> None:
 STEERED = [
     ("Stop, wait a moment please.", "Okay. Take your time."),
     ("stop wait a moment please", "Okay. Take your time."),
+    ("Stop way to moment please.", "Okay. Take your time."),
     ("Hang on. No, no, stop!", "Okay."),
     ("No, stop it please, I have heard enough of that now.", "Okay."),
     ("Stop. What time is it?", "It is 8:05 PM."),
