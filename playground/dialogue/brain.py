@@ -16,8 +16,7 @@ import trio
 
 from channels.quoting import TYPED, UNANSWERED, unquoted
 from playground.brain import CallTool, Thought
-from playground.dialogue.identity import name_in
-from playground.dialogue.instructions import obeyed
+from playground.dialogue.instructions import name_in, obeyed
 from playground.dialogue.table import answer
 from playground.dialogue.tool_results import spoken_result
 from playground.dialogue.turn import Answer, Memory, Turn

@@ -1,4 +1,6 @@
-"""Instructions for one reply, as far as they can be obeyed without a language model. Pure.
+"""Instructions, as far as they can be obeyed without a language model: for one reply, and for the session.
+
+Pure. Of a system prompt only a name is taken.
 
 Applications ask for few things in such instructions: to say a text, to take leave, to go on after
 a break, to ask whether somebody is still there. These are done; anything else is admitted not to be.
@@ -11,7 +13,7 @@ import re
 from playground.dialogue.words import quotable
 from playground.sentences import sentences
 
-__all__ = ["obeyed"]
+__all__ = ["name_in", "obeyed"]
 
 _SAY = re.compile(
     r"""(?isx)^\s*(?:please\s+)?(?:say|speak|repeat)
@@ -53,3 +55,22 @@ def obeyed(instructions: str) -> tuple[str, ...]:
 
 def _printable(text: str) -> str:
     return "".join(letter if letter.isprintable() else "\n" if letter == "\n" else " " for letter in text)
+
+
+_NAME = re.compile(
+    r"(?:\b[Yy]our name is|\b[Yy]ou(?: are|'re|\u2019re)(?: called| named)?|\b(?:called|named)"
+    r"|\b[Cc]all yourself)\s+"
+    r"[\"'\u201c]?((?:[A-Z][\w'\u2019-]*)(?:\s+[A-Z][\w'\u2019-]*){0,2})"
+)
+_NO_NAME = re.compile(
+    r"^(?:A|An|The|I|In|On|At|Not|NOT|Always|Never|Now|Here|Very|Your|Our|My|If|To|All|AI|An?\s.*)$"
+)
+
+
+def name_in(system_prompt: str) -> str:
+    """The agent's name by its system prompt ("You are Ada, …", "Your name is Ada"); "" if it gives none."""
+    for found in _NAME.finditer(system_prompt[:20_000]):
+        first = found[1].split()[0]
+        if not _NO_NAME.match(first):
+            return found[1][:60].rstrip("'\u2019-")
+    return ""

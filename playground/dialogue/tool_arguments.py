@@ -14,10 +14,10 @@ from typing import Any, TypeAlias
 
 import attrs
 
-from playground.dialogue.dates import find_day
-from playground.dialogue.numbers import Spoken, numbers_in, read_number
+from playground.dialogue.days import find_day
+from playground.dialogue.numbers import in_digits, number
 from playground.dialogue.tool_choice import name_words
-from playground.dialogue.words import plain, quotable, stem
+from playground.dialogue.words import cut, plain, quotable, stem
 
 __all__ = ["Heard", "answered", "arguments_in", "required"]
 
@@ -52,25 +52,41 @@ _NEVER_A_NAME = frozenset(
     could please the tell okay ok today tomorrow""".split()
 )
 _MOST = 200
+_VARYING = re.compile(r"[*+?]|\{\d*,")
+_AGAIN = re.compile(r"\)[*+{]|\\[1-9]|\(\?P=")
+"""A group again and again, or what refers back to one."""
+_MOST_VARYING = 3
 
 
 @attrs.frozen
 class Heard:
     """A turn, as the finders see it."""
 
-    said: str
+    said: str = attrs.field(converter=cut)
     now: datetime
     words: str = attrs.field(init=False)
+    """Plain words …"""
+    digits: tuple[str, ...] = attrs.field(init=False)
+    """… and with numbers in digits."""
 
     @words.default
     def _(self) -> str:
         return plain(self.said)
 
+    @digits.default
+    def _(self) -> tuple[str, ...]:
+        return tuple(in_digits(self.words).split())
+
+    @property
+    def numbers(self) -> list[int]:
+        """The places in `digits` where a number stands."""
+        return [place for place, word in enumerate(self.digits) if number(word) is not None]
+
 
 def arguments_in(heard: Heard, tool: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments that were said."""
     found: dict[str, Any] = {}
-    numbers = numbers_in(heard.words.split())
+    numbers = heard.numbers
     for name, schema in _properties(tool).items():
         value = _value(heard, name, schema, numbers, needed=name in required(tool))
         if value is not None:
@@ -81,7 +97,7 @@ def arguments_in(heard: Heard, tool: Mapping[str, Any]) -> dict[str, Any]:
 def answered(heard: Heard, tool: Mapping[str, Any], name: str) -> Json:
     """The value of an argument that was asked for: what the turn contains, or the turn as it is."""
     schema = _properties(tool).get(name, {})
-    value = _value(heard, name, schema, numbers_in(heard.words.split()), needed=True)
+    value = _value(heard, name, schema, heard.numbers, needed=True)
     closed = "enum" in schema or "pattern" in schema or schema.get("type", "string") != "string"
     if value is not None or closed or schema.get("format") in ("date", "time", "date-time", "email"):
         return value
@@ -110,20 +126,15 @@ def _properties(tool: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     return {str(name): schema if isinstance(schema, Mapping) else {} for name, schema in properties.items()}
 
 
-def _value(
-    heard: Heard, name: str, schema: Mapping[str, Any], numbers: list[Spoken], *, needed: bool
-) -> Json:
+def _value(heard: Heard, name: str, schema: Mapping[str, Any], numbers: list[int], *, needed: bool) -> Json:
     if isinstance(schema.get("enum"), Sequence):
         return _one_of(heard, schema["enum"])
     match schema.get("type", "string"):
         case "integer":
-            number = _number(heard, name, numbers, needed)
-            return None if number is None or number.value.denominator != 1 else int(number.value)
+            value = _number(heard, name, numbers, needed)
+            return value if isinstance(value, int) else None
         case "number":
-            number = _number(heard, name, numbers, needed)
-            if number is None:
-                return None
-            return int(number.value) if number.value.denominator == 1 else float(number.value)
+            return _number(heard, name, numbers, needed)
         case "boolean":
             return _yes_or_no(heard, name)
         case "array":
@@ -131,8 +142,8 @@ def _value(
             items = items if isinstance(items, Mapping) else {}
             if isinstance(items.get("enum"), Sequence):
                 return [one for one in items["enum"] if _one_of(heard, [one]) is not None] or None
-            value = _value(heard, name, items, numbers, needed=needed)
-            return None if value is None else [value]
+            one = _value(heard, name, items, numbers, needed=needed)
+            return None if one is None else [one]
         case "string":
             return _text(heard, name, schema, numbers, needed)
         case _:
@@ -153,15 +164,19 @@ def _one_of(heard: Heard, choices: Sequence[Any]) -> Json:
     return max(sure, key=lambda choice: len(str(choice)), default=None)
 
 
-def _number(heard: Heard, name: str, numbers: list[Spoken], needed: bool) -> Spoken | None:
+def _number(heard: Heard, name: str, numbers: list[int], needed: bool) -> int | float | None:
     """The number beside a word of the name ("room 12", "3 nights"), else the next; it is used up."""
-    words, names = heard.words.split(), {stem(word) for word in name_words(name)}
-    for number in numbers:
-        beside = (words[place] for place in (number.first - 1, number.end) if 0 <= place < len(words))
-        if names & {stem(word) for word in beside}:
-            numbers.remove(number)
-            return number
-    return numbers.pop(0) if needed and numbers else None
+    words, names = heard.digits, {stem(word) for word in name_words(name)}
+    beside = (
+        at
+        for at in numbers
+        if names & {stem(word) for word in (*words[max(0, at - 1) : at], *words[at + 1 : at + 2])}
+    )
+    at = next(beside, numbers[0] if needed and numbers else None)
+    if at is None:
+        return None
+    numbers.remove(at)
+    return number(words[at])
 
 
 def _yes_or_no(heard: Heard, name: str) -> bool | None:
@@ -172,9 +187,7 @@ def _yes_or_no(heard: Heard, name: str) -> bool | None:
     return {"yes": True, "no": False}.get(heard.words)
 
 
-def _text(
-    heard: Heard, name: str, schema: Mapping[str, Any], numbers: list[Spoken], needed: bool
-) -> str | None:
+def _text(heard: Heard, name: str, schema: Mapping[str, Any], numbers: list[int], needed: bool) -> str | None:
     names = {stem(word) for word in name_words(name)} | {name.lower()}
     finders: list[Callable[[], str | None]] = [
         lambda: _example(heard, schema),
@@ -213,48 +226,35 @@ def _formatted(heard: Heard, names: set[str], form: str) -> str | None:
             return None
         return f"{day.date:%Y-%m-%d}" if form == "date" else day.said if not form else None
     if form == "time" or (not form and timed):
-        return _time(heard.words, formal=form == "time")
+        return _time(heard, formal=form == "time")
     return None
 
 
-def _time(words: str, *, formal: bool) -> str | None:
+def _time(heard: Heard, *, formal: bool) -> str | None:
+    words = " ".join(heard.digits)
     found = re.search(r"\b(\d{1,2})(?:[: ](\d{2}))? ?(a ?m|p ?m)\b", words) or re.search(
-        r"\bat (\d{1,2})(?: (\d{2}))?\b()", words
+        r"\bat (\d{1,2})(?:[: ](\d{2}))?\b()", words
     )
     if found is None:
-        tokens = words.split()
-        number = next(
-            (
-                one
-                for at in range(1, len(tokens))
-                if tokens[at - 1] == "at" and (one := read_number(tokens, at))
-            ),
-            None,
-        )
-        if number is None or not 0 <= number.value < 24:
-            return None
-        hour, minute, half = int(number.value), 0, (tokens[number.end : number.end + 1] or [""])[0]
-    else:
-        hour, minute, half = int(found[1]), int(found[2] or 0), (found[3] or "").replace(" ", "")
+        return None
+    hour, minute, half = int(found[1]), int(found[2] or 0), found[3].replace(" ", "")
     if hour > 23 or minute > 59:
         return None
-    if half in ("am", "pm") and hour <= 12:
+    if half and hour <= 12:
         hour = hour % 12 + (12 if half == "pm" else 0)
     return f"{hour:02}:{minute:02}" + (":00" if formal else "")
 
 
 def _fitting(heard: Heard, pattern: object) -> str | None:
     """Words next to each other that fit a pattern; letters and digits may have been said one by one."""
-    if not isinstance(pattern, str):
+    if not isinstance(pattern, str) or not _is_quick(pattern):
         return None
     try:
         fits = re.compile(pattern).fullmatch
     except (re.error, RecursionError, OverflowError):
         return None
-    words = [_digits(word) for word in re.findall(r"[\w.@+-]+", heard.said[:_MOST])]
-    digits = "".join(
-        str(number.value) for number in numbers_in(heard.words.split()[:50]) if number.value.denominator == 1
-    )
+    words = re.findall(r"[\w.@+-]+", in_digits(heard.said[:_MOST]))
+    digits = "".join(heard.digits[at] for at in heard.numbers[:50])
     runs = [
         words[at : at + length] for length in (1, 2, 3, 4, 5, 6, 7) for at in range(len(words) - length + 1)
     ]
@@ -268,9 +268,11 @@ def _fitting(heard: Heard, pattern: object) -> str | None:
     return None
 
 
-def _digits(word: str) -> str:
-    number = read_number([word.lower()])
-    return word if number is None or number.value.denominator != 1 else str(number.value)
+def _is_quick(pattern: str) -> bool:
+    """Whether a pattern can try but few ways to fit; it comes from outside."""
+    varying = len(_VARYING.findall(pattern))
+    ambiguous = _AGAIN.search(pattern) and (varying or "|" in pattern)
+    return len(pattern) <= _MOST and varying <= _MOST_VARYING and not ambiguous
 
 
 def _quoted(heard: Heard) -> str | None:
@@ -290,8 +292,8 @@ def _behind(heard: Heard, names: set[str] | None) -> str | None:
             continue
         value = re.sub(r"^(?:the|my|our) ", "", found[1])
         day = find_day(value, heard.now)
-        value = value.replace(day.said, "").strip() if day else value
-        if value and read_number(value.split()) is None:
+        value = in_digits(value).replace(day.said, "").strip() if day else value
+        if value and number(in_digits(value).split()[0]) is None:
             return _as_written(heard, value)[:_MOST]
     return None
 
@@ -301,7 +303,7 @@ def _as_written(heard: Heard, words: str) -> str:
     return found[0] if found else words
 
 
-def _code(heard: Heard, names: set[str], numbers: list[Spoken]) -> str | None:
+def _code(heard: Heard, names: set[str], numbers: list[int]) -> str | None:
     """An order's number, say: digits that were said as one number, or one by one."""
     if not names & _CODES:
         return None
@@ -310,7 +312,7 @@ def _code(heard: Heard, names: set[str], numbers: list[Spoken]) -> str | None:
         return mixed[0]
     if not numbers:
         return None
-    return "".join(str(int(number.value)) for number in numbers if number.value.denominator == 1) or None
+    return "".join(heard.digits[at] for at in numbers if heard.digits[at].isdigit()) or None
 
 
 def _free(heard: Heard) -> str | None:

@@ -13,7 +13,7 @@ from playground.dialogue.tool_choice import best_fit, human_name, name_words
 from playground.dialogue.turn import Answer, Question, Turn
 from playground.dialogue.words import plain, quotable, spoken_list
 
-__all__ = ["fits_a_little", "fits_well", "open_question"]
+__all__ = ["fits_a_little", "fits_well", "human_name", "open_question"]
 
 _ASKS = frozenset("what who when where why how which is are do does did can could".split())
 

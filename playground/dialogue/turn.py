@@ -1,24 +1,24 @@
-"""What a topic is given and what it gives: a turn and an answer, and what is remembered between turns.
+"""A turn and its answer, and what is remembered between turns.
 
-All of them are values. A topic is a table of intents, made with `when`: patterns over the plain words of
-what was said (`words.plain`), and a pure function that answers what fits them, or says that it is not for
-it after all.
+All of them are values.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeAlias
 
 import attrs
 
 from playground.brain import CallTool
-from playground.dialogue.words import plain
+from playground.dialogue.words import cut, plain
 from playground.sentences import sentences
 
-__all__ = ["Answer", "Intent", "Memory", "Question", "Topic", "Turn", "first_answer", "when"]
+__all__ = ["Answer", "Memory", "Question", "Slots", "Turn"]
+
+Slots: TypeAlias = Mapping[str, str]
+"""What fills the gaps of a question, by their names: plain words, or as said where the file wants it."""
 
 
 @attrs.frozen
@@ -55,7 +55,7 @@ class Memory:
     rest: tuple[str, ...] = ()
     """What an interruption left unsaid, from the sentence that was cut on."""
     told: tuple[str, ...] = ()
-    """Titles of the stories, and the jokes, that were told."""
+    """Titles of stories, and answers of which there are several, that were told; the latest last."""
     misses: int = 0
     """How many turns in a row were not understood."""
     question: Question | None = None
@@ -65,7 +65,7 @@ class Memory:
 class Turn:
     """What the person said, and when."""
 
-    said: str
+    said: str = attrs.field(converter=cut)
     """As the recogniser wrote it."""
     memory: Memory
     now: datetime
@@ -97,39 +97,3 @@ class Answer:
     """So many sentences need not be said again when this is continued after an interruption."""
     reading: bool = False
     """It is what "go on" continues; heard to its end, there is nothing left to continue."""
-
-
-@attrs.frozen
-class Intent:
-    """One thing that people say, and its answer."""
-
-    patterns: tuple[re.Pattern[str], ...]
-    """Searched for in the plain words."""
-    answer: Callable[[Turn, re.Match[str]], Answer | None]
-    """None: not for this intent after all."""
-
-
-def when(*patterns: str, then: Callable[[Turn, re.Match[str]], Answer | None]) -> Intent:
-    """An intent: when one of the patterns is found in the plain words, then this is the answer.
-
-    Use ^ and $ where nothing else may stand beside it.
-    """
-    return Intent(tuple(re.compile(pattern) for pattern in patterns), then)
-
-
-Topic: TypeAlias = Callable[[Turn], "Answer | None"]
-
-
-def first_answer(intents: Sequence[Intent]) -> Topic:
-    """A topic that asks its intents in order."""
-
-    def topic(turn: Turn) -> Answer | None:
-        for intent in intents:
-            for pattern in intent.patterns:
-                match = pattern.search(turn.words)
-                answer = None if match is None else intent.answer(turn, match)
-                if answer is not None:
-                    return answer
-        return None
-
-    return topic

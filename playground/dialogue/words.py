@@ -1,4 +1,4 @@
-"""What was said, as plain words: the form in which the patterns of the topics read it.
+"""What was said, as plain words: the form in which it is compared with what is known.
 
 A recogniser writes the same thing in many ways ("What's 5 times 3?", "Um, whats five times three, please").
 Here all of them become "what is 5 times 3": small letters, no punctuation that only helps the eye, no
@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-__all__ = ["plain", "quotable", "spoken_list", "stem"]
+__all__ = ["cut", "plain", "quotable", "spoken_list", "stem"]
 
 _LONGEST = 1500
 """Characters of a turn that are looked at: a minute and a half of fast talk."""
@@ -47,6 +47,11 @@ _POLITE = re.compile(
     r"^(?:(?:can|could|would|will) you (?:just |also |maybe )?|i (?:want|would like|need) you to |just )(?=.)"
 )
 _TAIL = re.compile(r"(?<=.)(?: (?:for me|if you can|right now|thank you|thanks))+$")
+
+
+def cut(said: str) -> str:
+    """What is looked at of what was said."""
+    return said[:_LONGEST]
 
 
 def plain(text: str) -> str:

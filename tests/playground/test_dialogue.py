@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import datetime
+from pathlib import Path
 
 import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from playground.dialogue.stories import STORIES
-from playground.dialogue.table import answer
+from playground.dialogue import book
+from playground.dialogue.book import BOOK, Entry, read_book
+from playground.dialogue.table import answer, checked
 from playground.dialogue.turn import Memory, Turn
 from playground.dialogue.words import plain
 from tests.speech import spoken
@@ -46,6 +49,10 @@ SUMS = [
     ("what percent of eighty is twenty", "20 is 25 percent of 80."),
     ("What is to times for?", "2 times 4 is 8."),
     ("What is seven squared plus one?", "7 squared plus 1 is 50."),
+    ("How much is the sum of four and five?", "4 plus 5 is 9."),
+    ("What is 3.5 million plus one?", "3,500,000 plus 1 is 3,500,001."),
+    ("Twice forty", "Twice 40 is 80."),
+    ("A quarter of a hundred", "A quarter of 100 is 25."),
     ("The square root of two", "The square root of 2 is about 1.4142."),
     ("What's two to the power of ten?", "2 to the power of 10 is 1,024."),
     ("What is one plus two times three?", "1 plus 2 times 3 is 7."),
@@ -161,22 +168,121 @@ def test_it_says_the_last_thing_again() -> None:
     assert talk("What is three times three?", "Say that again.", "Pardon?") == ["3 times 3 is 9."] * 3
 
 
-def test_what_it_does_not_understand_it_quotes_and_mentions_help_only_now_and_then() -> None:
-    first, second, third, fourth = talk(*["Who won the cup?"] * 4)
-    assert first.startswith('I only caught "Who won the cup".')
-    assert "Ask me what I can do" in first
-    assert second == third == 'I only caught "Who won the cup".'
-    assert fourth == first
+def offers_in(fallback: str) -> list[str]:
+    return re.findall('"([^"]+)"', fallback.partition("You can say")[2])
+
+
+def test_what_it_does_not_understand_it_quotes_and_admits_why_once() -> None:
+    first, second, third = talk(*["Who won the cup?"] * 3)
+    assert first.startswith('I only caught "Who won the cup". I have no language model')
+    assert "language model" not in second + third
+
+
+@pytest.mark.parametrize("said", ["Who won the cup?", "", "   ", "...", "?!", "\u2026"])
+def test_whoever_is_not_understood_is_offered_two_things_that_are_and_then_two_others(said: str) -> None:
+    fallbacks = talk(*[said] * 5)
+    offers = [offer for fallback in fallbacks for offer in offers_in(fallback)]
+    assert len(offers) == len(set(offers)) == 10
+    assert not any("I only caught" in reply(offer) for offer in offers)
 
 
 @pytest.mark.parametrize("said", ["", "   ", "...", "?!", "\u2026"])
 def test_a_sound_without_words_is_called_so(said: str) -> None:
-    assert reply(said) == "I only caught a sound, and no words."
+    assert reply(said).startswith("I only caught a sound, and no words.")
+
+
+STEERED = [
+    ("Stop, wait a moment please.", "Okay. Take your time."),
+    ("stop wait a moment please", "Okay. Take your time."),
+    ("Stop way to moment please.", "Okay. Take your time."),
+    ("Hang on. No, no, stop!", "Okay."),
+    ("No, stop it please, I have heard enough of that now.", "Okay."),
+    ("Stop. What time is it?", "It is 8:05 PM."),
+    ("Wait, what?", "3 times 3 is 9."),
+    ("Hang on.", "Okay. Take your time."),
+    ("Wait a second, please.", "Okay. Take your time."),
+    ("Never mind.", "Okay."),
+    ("What?", "3 times 3 is 9."),
+    ("Sorry, what was that?", "3 times 3 is 9."),
+    ("I didn't catch that.", "3 times 3 is 9."),
+    ("Could you speak more slowly, please?", "3 times 3. is 9."),
+    ("You're too fast.", "3 times 3. is 9."),
+    ("Go on.", "There is nothing that I broke off. Ask me for a story or a joke, if you like."),
+]
+
+
+@pytest.mark.parametrize(("said", "answered"), STEERED, ids=[said for said, _ in STEERED])
+def test_it_understands_what_people_say_to_somebody_who_is_speaking(said: str, answered: str) -> None:
+    assert talk("What is three times three?", said)[1].endswith(answered)
+
+
+ALMOST = [
+    ("Hello, how are you?", "Quite well"),
+    ("Thanks. Goodbye!", "Goodbye."),
+    ("Tell me a nice storey.", "This is"),
+    ("What time is it in the kitchen?", "It is 8:05 PM."),
+    ("What time?", "It is 8:05 PM."),
+    ("What is your age?", "I only caught"),
+    ("Who are you voting for in May?", "I only caught"),
+    ("What is the name of that river?", "I only caught"),
+]
+
+
+@pytest.mark.parametrize(("said", "answered"), ALMOST, ids=[said for said, _ in ALMOST])
+def test_a_question_may_be_put_a_little_differently_but_not_be_another(said: str, answered: str) -> None:
+    assert reply(said).startswith(answered)
+
+
+def test_jokes_differ_until_all_are_told() -> None:
+    first, second, third, fourth = talk(*["Tell me a joke."] * 4)
+    assert len({first, second, third}) == 3
+    assert fourth == first
+
+
+@pytest.mark.parametrize("entry", [*BOOK.file.steering, *BOOK.file.talk], ids=lambda entry: entry.asked[0])
+def test_every_question_in_the_file_is_understood(entry: Entry) -> None:
+    for question in entry.asked:
+        if "{" not in question:
+            assert BOOK.whole(plain(question)) is entry, f"{question!r} is asked higher up in talk.toml, too"
+
+
+FILE = Path(book.__file__).with_name("talk.toml").read_text("utf-8")
+MISTAKES = [
+    ('answer = ["Fine."]', "unknown field `answer`"),
+    ('does = "dance"', "'dance'"),
+    ('answers = ["It is {weather}."]', "{weather}"),
+    ('means = "tell me about {it}"', "{it}"),
+    ('answers = ["You are {person}."]', "one of its answers must need nothing that may be unknown"),
+    ("by_chance = true", "neither `answers`"),
+    ('does = "spell"', "needs the gap {word}"),
+    ('answers = ["Yes."]\n[[talk]]\nasked = ["I\'m {x}"]\nanswers = ["No."]', "'i am x'"),
+    ('answers = ["Yes."]\n[[talk]]\nasked = ["is {x} {x}"]\nanswers = ["No."]', "cannot be told apart"),
+]
+
+
+@pytest.mark.parametrize(("line", "complaint"), MISTAKES, ids=[line for line, _ in MISTAKES])
+def test_whoever_adds_to_the_file_is_told_of_a_mistake_before_anybody_calls(
+    line: str, complaint: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "talk.toml"
+    file.write_text(FILE.replace("[[story]]", f'[[talk]]\nasked = ["do you dance"]\n{line}\n\n[[story]]', 1))
+    with pytest.raises(ValueError, match=re.escape(complaint)) as told:
+        checked(read_book(file))
+    assert "talk" in str(told.value)
+
+
+def test_what_an_author_adds_is_said_by_its_question(tmp_path: Path) -> None:
+    file = tmp_path / "talk.toml"
+    added = '[[talk]]\nasked = ["do you dance"]\nanswers = ["Only in circles."]\n\n[[story]]'
+    file.write_text(FILE.replace("[[story]]", added, 1))
+    entry = read_book(file).whole(plain("So, do you dance?"))
+    assert entry is not None
+    assert entry.answers == ("Only in circles.",)
 
 
 def test_the_stories_differ_and_each_is_long_enough_to_be_interrupted() -> None:
-    told = talk(*["Tell me a story."] * (len(STORIES) + 1))
-    assert len(set(told[:-1])) == len(STORIES)
+    told = talk(*["Tell me a story."] * (len(BOOK.file.story) + 1))
+    assert len(set(told[:-1])) == len(BOOK.file.story)
     assert told[-1] == told[0], "when all are told, the oldest comes again"
     for story in told:
         assert len(spoken(story, "lola")) / 48_000 >= 45, "the quickest of the voices takes this many seconds"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -167,6 +168,24 @@ def test_a_tool_that_failed_is_told_as_one() -> None:
         spoken_result("get_weather", '{"message": "no such city"}', is_error=True)
         == "I am sorry, weather failed. It said: no such city."
     )
+
+
+def seconds_to_answer(pattern: str) -> float:
+    """The quickest of three."""
+    code = {"type": "string", "pattern": pattern}
+    memory = Memory(tools=(tool("find_part", "Finds a spare part.", ["code"], code=code),))
+    took = []
+    for _ in range(3):
+        begun = time.perf_counter()
+        said = " ".join(answer(Turn(f"Find part {'a' * 20}1", memory, NOW)).sentences)
+        took.append(time.perf_counter() - begun)
+        assert said.startswith("For part I need the code.")
+    return min(took)
+
+
+@pytest.mark.parametrize("pattern", ["(a+)+", "(a|a)+", "a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a{20}"])
+def test_a_pattern_that_tries_a_million_ways_does_not_keep_the_person_waiting(pattern: str) -> None:
+    assert seconds_to_answer(pattern) < 20 * seconds_to_answer("[b-z]{2}-[0-9]{3}")
 
 
 JSON = st.recursive(
