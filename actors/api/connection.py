@@ -149,12 +149,15 @@ async def open_connection(
         NoWayToService: its certificate is not trusted, or the proxy lets nobody through.
         SettingsError: what names the proxy is no address of one.
         ServiceFault: what answers is not the Voice Agent API.
-        KeyRefused: a gateway refuses the key, or it is none.
+        KeyRefused: a gateway refuses the key, or it cannot be one.
     """
     key = settings.api_key.reveal()
     secrets = [settings.api_key]
     if not key or not key.isascii() or not key.isprintable() or key != key.strip():
-        raise KeyRefused(f"the API key is none ({len(key)} characters)", KEY_MEND)
+        raise KeyRefused(
+            f"this is not an API key: it is empty, or has letters that no key has ({len(key)} characters)",
+            KEY_MEND,
+        )
     reader = _Reader(nursery)
     stream: trio.abc.Stream | None = None
     websocket: WebSocketConnection | None = None

@@ -82,12 +82,14 @@ def _load(where: str) -> ModuleType:
             raise SettingsError(
                 what, "give the path of a Python file, or the dotted name of a module"
             ) from error
-        raise SettingsError(what, "mend the module, or install what it imports") from error
+        raise SettingsError(what, "fix the module, or install what it imports") from error
 
 
 def _load_file(path: Path) -> ModuleType:
     if not path.is_file():
-        raise SettingsError(f"--tools {path} is no file", "give the path of a Python file, or a dotted name")
+        raise SettingsError(
+            f"--tools {path}: there is no such file", "give the path of a Python file, or a dotted name"
+        )
     path = path.resolve()
     # A name of its own: a file called json.py must not hide anything.
     name = f"tools from {path}"

@@ -98,7 +98,7 @@ class VoiceMatrix:
         if voice is None:
             meant = nearest(name, self.served)
             known = f"the voices are {', '.join(self.served)}; a newer one goes into a voices.toml"
-            what = f"is a voice that nobody knows (found {shown(name)})"
+            what = f"is not a known voice (found {shown(name)})"
             return what, f"did you mean {meant!r}? Else, {known}" if meant else known
         if voice.era is not Era.LEGACY or voice.replaced_by is None:
             return None

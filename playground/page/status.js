@@ -13,7 +13,7 @@ const SOON_S = 4;
 export function describe(known) {
   switch (known.phase) {
     case "resting":
-      return say("resting", "Say hello", "Your browser will ask for the microphone. It is open while the call lasts.");
+      return say("resting", "Say hello", "Your browser will ask for the microphone. It stays on until you leave.");
     case "joining":
       return say("connecting", "Connecting…", "");
     case "reconnecting":

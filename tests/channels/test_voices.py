@@ -72,7 +72,7 @@ def test_a_voice_written_with_a_capital_is_answered_with_the_one_that_was_meant(
 def test_a_voice_that_nobody_knows_is_answered_with_the_nearest_name_and_with_all(person: Person) -> None:
     line = person.problem('session.output.voice = "georg"')
     assert line.startswith(
-        "session.output.voice in agent.toml is a voice that nobody knows (found 'georg'); "
+        "session.output.voice in agent.toml is not a known voice (found 'georg'); "
         "did you mean 'george'? Else, the voices are alba, "
     )
     assert line.endswith("a newer one goes into a voices.toml")

@@ -240,7 +240,7 @@ async def test_settings_are_changed_where_that_can_be_and_the_page_says_why_not_
         await tab.evaluate("document.querySelector('#setting-system_prompt').select()")
         await tab.type("You are a pirate.")
         await tab.click("#apply-settings")
-        await tab.shows("It is so from now on.")
+        await tab.shows("Changed, from now on.")
         assert agent.asked == [{"system_prompt": "You are a pirate."}]
 
         agent.answer = lambda changes: {"accepted": False, "why": "A call is going on."}
