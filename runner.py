@@ -321,6 +321,7 @@ def wire(
             c.microphone.receiver(),
             c.session.receiver(),
             c.outgoing.receiver(),
+            taps.tap("session"),
             c.service.sender(),
             c.tool_events.sender(),
             taps,

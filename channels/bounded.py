@@ -13,8 +13,9 @@ keeps none for itself: when every sender is closed, the receivers end, as in Tri
 
 from __future__ import annotations
 
+import contextlib
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Generic, TypeVar
 
@@ -90,6 +91,7 @@ class Channel(Generic[T]):
         self._send, self._receive = trio.open_memory_channel[T](capacity)
         self._sender_given = False
         self._receiver_given = False
+        self._arrivals = trio.lowlevel.ParkingLot()
         self._listeners: list[Callable[[T], None]] = []
         self._taps: list[tuple[Channel[T], Sender[T]]] = []
 
@@ -154,6 +156,7 @@ class Channel(Generic[T]):
     def _sent(self, message: T) -> None:
         self.passed += 1
         self.deepest = max(self.deepest, self._send.statistics().current_buffer_used)
+        self._arrivals.unpark_all()
         for listener in self._listeners:
             listener(message)
         self._show(message)
@@ -168,6 +171,7 @@ class Channel(Generic[T]):
 
     def _end_closed(self) -> None:
         if self._send.statistics().open_send_channels == 0:
+            self._arrivals.unpark_all()
             for _, sender in self._taps:
                 sender.close()
 
@@ -266,6 +270,25 @@ class Receiver(Generic[T_out]):
             trio.EndOfChannel: every sender is closed and nothing waits.
         """
         return self._end.receive_nowait()
+
+    def receive_waiting(self) -> Iterator[T_out]:
+        """All that waits, oldest first, until nothing does or the channel has ended."""
+        with contextlib.suppress(trio.WouldBlock, trio.EndOfChannel):
+            while True:
+                yield self._end.receive_nowait()
+
+    async def wait_for_any(self) -> bool:
+        """Waits until there is something to receive, and leaves it there. Always a checkpoint.
+
+        For a reader that takes all that waits before it decides anything: what another of its tasks has
+        been given, and has not looked at yet, would come out of order. False: the channel has ended.
+        """
+        await trio.lowlevel.checkpoint()
+        while not (state := self._end.statistics()).current_buffer_used:
+            if state.open_send_channels == 0:
+                return False
+            await self.channel._arrivals.park()
+        return True
 
     def account(self, *, kept_back: int, dropped: int, age_s: float | None = None) -> None:
         """Says what became of messages after they were received, for the statistics.

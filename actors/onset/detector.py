@@ -17,7 +17,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
-import trio
 from attrs import define, field
 
 from actors.onset.echo import EchoWatch
@@ -97,11 +96,8 @@ class OnsetDetector:
                         self.sounds.send_nowait(happening)
 
     def _without_echo(self, canceller: EchoCanceller, heard: bytes, at: float, *, person: bool) -> bytes:
-        try:
-            while True:
-                self._played.take(self.playing.receive_nowait())
-        except (trio.WouldBlock, trio.EndOfChannel):
-            pass
+        for sounding in self.playing.receive_waiting():
+            self._played.take(sounding)
         samples = len(heard) // SAMPLE_BYTES
         ended_at = self._clock.take(samples, at)
         played = self._played.before(ended_at - SHORTEST_WAY_S, samples)

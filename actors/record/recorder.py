@@ -89,19 +89,12 @@ class Recorder:
                 async for first in self.notes:
                     with trio.move_on_after(WRITES_EVERY_S):
                         await self.closing.wait()
-                    batch = [first, *self._waiting()]
+                    batch = [first, *self.notes.receive_waiting()]
                     await trio.to_thread.run_sync(self.file.write, batch, self.lost(), abandon_on_cancel=True)
                 await trio.to_thread.run_sync(self.file.end, trio.current_time(), abandon_on_cancel=True)
             except OSError:
                 self.file.drop()
                 raise
-
-    def _waiting(self) -> list[Noted]:
-        notes: list[Noted] = []
-        with contextlib.suppress(trio.WouldBlock, trio.EndOfChannel):
-            while True:
-                notes.append(self.notes.receive_nowait())
-        return notes
 
 
 @asynccontextmanager

@@ -120,6 +120,7 @@ async def test_a_session_is_taken_up_at_the_address_where_it_was_begun() -> None
                 frames.receiver(),
                 orders.receiver(),
                 requests.receiver(),
+                taps.tap("session"),
                 service.sender(),
                 tools.sender(),
                 taps,

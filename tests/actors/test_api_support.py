@@ -306,6 +306,7 @@ async def conversation(
             frames.receiver(),
             orders.receiver(),
             requests.receiver(),
+            taps.tap("session"),
             service.sender(),
             tool_events.sender(),
             taps,

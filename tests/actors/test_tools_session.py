@@ -91,6 +91,7 @@ async def talk(
             frames.receiver(),
             orders.receiver(),
             requests.receiver(),
+            taps.tap("session"),
             service.sender(),
             events.sender(),
             taps,

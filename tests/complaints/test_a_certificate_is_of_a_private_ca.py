@@ -51,14 +51,16 @@ def session_at(url: str) -> ApiSession:
     service = Channel[ApiEvent]("s", capacity=1, unit="events", full=Full.DROP_OLDEST, because="nobody reads")
     tools = Channel[ToolEvent]("t", capacity=9, unit="events", full=Full.DROP_OLDEST, because="nobody reads")
     orders.sender().send_nowait(BeginSession())
+    taps = Taps()
     return ApiSession(
         ApiSettings(url, KEY),
         frames.receiver(),
         orders.receiver(),
         requests.receiver(),
+        taps.tap("session"),
         service.sender(),
         tools.sender(),
-        Taps(),
+        taps,
     )
 
 
