@@ -76,6 +76,7 @@ from channels.messages import (
 )
 from channels.ports import TrackEvent
 from channels.printable import complain
+from channels.seen import On
 from channels.settings import ACCOUNT, LIVEKIT_ACCOUNT, LiveKitSettings, Settings, read_configuration
 from channels.standard_streams import as_written, standard_streams
 from channels.streams import Actor, Addition, Streams
@@ -122,7 +123,7 @@ class Channels:
             because="the life of the call takes them at once",
         )
         self.room = Channel[RoomAway | RoomBack](
-            "room",
+            On.ROOM,
             capacity=64,
             unit="breaks of its connection",
             full=Full.FAIL,
@@ -136,21 +137,21 @@ class Channels:
             because="the session takes them at once, also while one is being ended",
         )
         self.texts = Channel[RoomText](
-            "texts",
+            On.TEXTS,
             capacity=32,
             unit="messages typed",
             full=Full.DROP_OLDEST,
             because="somebody who floods the chat must not stop the conversation",
         )
         self.departures = Channel[LeaveRoom](
-            "departures",
+            On.DEPARTURES,
             capacity=1,
             unit="orders to leave",
             full=Full.DROP_OLDEST,
             because="one leaves once, whoever says so",
         )
         self.microphone = Channel[MicrophoneFrame](
-            "microphone",
+            On.MICROPHONE,
             capacity=400,
             unit="frames of 50 ms",
             full=Full.DROP_OLDEST,
@@ -158,42 +159,42 @@ class Channels:
             "as much that was recorded before the agent was there; silence between words gives way first",
         )
         self.onset = Channel[MicrophoneFrame](
-            "onset",
+            On.ONSET,
             capacity=20,
             unit="frames of 50 ms",
             full=Full.DROP_OLDEST,
             because="a second bridges the loading of its model; an older onset is none",
         )
         self.sounding = Channel[Sounding](
-            "sounding",
+            On.SOUNDING,
             capacity=128,
             unit="frames of 20 ms",
             full=Full.DROP_OLDEST,
             because="the longest queue of the room, 2 s, may be filled at once; older sound has no echo left",
         )
         self.sounds = Channel[SoundStarted | SoundStopped](
-            "sounds",
+            On.SOUNDS,
             capacity=64,
             unit="beginnings and ends of sounds",
             full=Full.FAIL,
             because="the controller takes them at once",
         )
         self.fills = Channel[Fill](
-            "fills",
+            On.FILLS,
             capacity=1,
             unit="sounds in a silence",
             full=Full.DROP_OLDEST,
             because="one that comes late fills no silence",
         )
         self.service = Channel[ApiEvent](
-            "service",
+            On.SERVICE,
             capacity=1024,
             unit="events",
             full=Full.FAIL,
             because="the controller takes them at once, a reply that comes in a burst included",
         )
         self.requests = Channel[ClientMessage](
-            "requests",
+            On.REQUESTS,
             capacity=16,
             unit="messages to the service",
             full=Full.WAIT,
@@ -215,14 +216,14 @@ class Channels:
             "person who waits for nothing",
         )
         self.orders = Channel[SpeakerCommand](
-            "orders",
+            On.ORDERS,
             capacity=1024,
             unit="commands",
             full=Full.FAIL,
             because="the speaker takes them at once; what is to be played waits in its backlog, not here",
         )
         self.reports = Channel[SpeakerReport](
-            "reports",
+            On.REPORTS,
             capacity=1024,
             unit="reports",
             full=Full.FAIL,
@@ -310,6 +311,7 @@ def wire(
             settings.call,
             c.people.receiver(),
             c.texts.tap("typed", capacity=32),
+            c.sounds.tap("listened for", capacity=64),
             taps.tap("call life"),
             c.session.sender(),
             c.requests.sender(),

@@ -39,7 +39,7 @@ from channels.happenings import (
     VoiceUnheard,
     WordsHeard,
 )
-from channels.quoting import TYPED, quoted
+from channels.instructions import TYPED, quoted
 from channels.settings import FrontEndSettings
 from channels.texts import (
     AGENT_STATE,

@@ -25,6 +25,7 @@ from channels.messages import (
     SpeakerReport,
     TimePassed,
 )
+from channels.seen import On
 from channels.settings import BargeInSettings
 
 __all__ = ["BargeInController"]
@@ -89,14 +90,14 @@ class BargeInController:
     async def _watch_tools(self) -> None:
         async for happening in self.happenings:
             if isinstance(happening, ToolAnswered | ToolDropped):
-                self._take(happening, "tools")
+                self._take(happening, On.TOOLS)
 
     async def _watch_deadline(self) -> None:
         while True:
             with trio.move_on_at(self.conversation.deadline):
                 await self._deadline_moved.wait()
                 continue
-            self._take(TimePassed(), "deadline")
+            self._take(TimePassed(), On.DEADLINE)
 
     def _take(self, event: Event, on: str) -> None:
         now, deadline = trio.current_time(), self.conversation.deadline

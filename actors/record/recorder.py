@@ -21,6 +21,7 @@ from actors.record.file import RecordFile
 from actors.record.notes import Noted, Seen
 from channels.bounded import Channel, Full, Receiver
 from channels.happenings import BystanderFailed, Taps
+from channels.seen import On
 from channels.settings import Settings
 
 __all__ = ["Ear", "Recorder", "recording"]
@@ -35,7 +36,7 @@ class Ear:
 
     def __init__(self, *, capacity: int = 8192) -> None:
         self.channel = Channel[Noted](
-            "record",
+            On.RECORD,
             capacity=capacity,
             unit="things that passed",
             full=Full.DROP_OLDEST,
@@ -50,7 +51,7 @@ class Ear:
 
     def listen_to_taps(self, taps: Taps) -> None:
         """Overhears what the taps are told from now on, and sees what they are shown."""
-        taps.overhear(self._hears("happenings"))
+        taps.overhear(self._hears(On.HAPPENINGS))
         taps.witness(lambda at, on, what: self._note(Seen(at, on, what)))
 
     def close(self) -> None:

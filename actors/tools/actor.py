@@ -19,8 +19,8 @@ from actors.tools.calling import Answer, call_tool
 from actors.tools.decisions import AnotherTurn, Event, Returned, Run, Send, Stop, TimePassed, ToolState, step
 from channels.bounded import Receiver, Sender
 from channels.happenings import AskSent, Happening, Taps, TurnStarted
+from channels.instructions import is_second_try
 from channels.messages import ToolEvent
-from channels.quoting import is_second_try
 from channels.settings import ToolSettings
 from channels.wire.messages import ClientMessage
 

@@ -25,6 +25,7 @@ from actors.speaker import SpeakerPump
 from actors.timers import TurnTimer
 from channels.happenings import Taps
 from channels.secret import Secret
+from channels.seen import On
 from channels.settings import ApiSettings, BargeInSettings, LiveKitSettings, Settings, SpeakerSettings
 from commands.replay.fed import FROM_OUTSIDE, conversation_ends, fed_to_controller
 
@@ -67,9 +68,9 @@ def rerun(
         slack_s: how long its end may take.
         sounds: of the person, in place of the recorded ones.
     """
-    feeds = fed_to_controller(record, FROM_OUTSIDE if sounds is None else FROM_OUTSIDE - {"sounds"})
+    feeds = fed_to_controller(record, FROM_OUTSIDE if sounds is None else FROM_OUTSIDE - {On.SOUNDS})
     if sounds is not None:
-        feeds += [Entry(sound.t, "sounds", sound.what) for sound in sounds]
+        feeds += [Entry(sound.t, On.SOUNDS, sound.what) for sound in sounds]
         feeds.sort(key=lambda feed: feed.t)
     until = conversation_ends(record) + slack_s
     return trio.run(_run, wiring, barge_in, speaker, feeds, until, clock=MockClock(autojump_threshold=0))
@@ -92,10 +93,11 @@ async def _run(
 
         return listener
 
-    channels.orders.overhear(overhears("orders"))
-    channels.reports.overhear(overhears("reports"))
-    taps.overhear(overhears("happenings"))
-    senders = {name: getattr(channels, name).sender() for name in ("service", "sounds", "fills", "room")}
+    channels.orders.overhear(overhears(On.ORDERS))
+    channels.reports.overhear(overhears(On.REPORTS))
+    taps.overhear(overhears(On.HAPPENINGS))
+    fed = (channels.service, channels.sounds, channels.fills, channels.room)
+    senders = {channel.name: channel.sender() for channel in fed}
     async with trio.open_nursery() as nursery:
         for actor in (*graph.conversation, *graph.bystanders):
             if isinstance(actor, DECIDING):
@@ -104,7 +106,7 @@ async def _run(
         for feed in feeds:
             await trio.sleep_until(started + feed.t)
             message = shifted(feed.what, started)
-            if feed.on in ("sounds", "tools"):
+            if feed.on in (On.SOUNDS, On.TOOLS):
                 taps.publish(message)
             if feed.on in senders:
                 senders[feed.on].send_nowait(message)

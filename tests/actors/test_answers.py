@@ -29,8 +29,8 @@ from channels.happenings import (
     ToolCalled,
     TurnStarted,
 )
+from channels.instructions import APOLOGY, UNANSWERED, unquoted
 from channels.messages import Fill, Finished, Playing, RoomAway, RoomBack
-from channels.quoting import APOLOGY, UNANSWERED, unquoted
 from channels.wire.events import (
     ReplyAudio,
     ReplyDone,

@@ -34,7 +34,7 @@ from channels.happenings import (
     ToolCalled,
     ToolDropped,
 )
-from channels.quoting import LONGEST_QUOTE, TYPED, quoted, unquoted
+from channels.instructions import LONGEST_QUOTE, TYPED, quoted, unquoted
 from channels.wire.messages import (
     ClientMessage,
     ConversationMessage,

@@ -45,7 +45,7 @@ def record_simulated(path: Path, plan: Plan) -> None:
 
     settings = attrs.evolve(
         SETTINGS,
-        barge_in=BargeInSettings(longest_hold_ms=plan.hold_ms),
+        barge_in=BargeInSettings(plan.on_speech_started, longest_hold_ms=plan.hold_ms),
         speaker=SpeakerSettings(plan.queue_ms),
     )
     file = RecordFile.create(path, settings, started=began[0], with_sound=False)

@@ -35,8 +35,8 @@ from channels.happenings import (
     ToolAnswered,
     WordsHeard,
 )
+from channels.instructions import PRESSED, TYPED, quoted, unquoted
 from channels.keys import KeyCover
-from channels.quoting import PRESSED, TYPED, quoted, unquoted
 from channels.settings import LogSettings
 from channels.texts import Pressed, RoomText
 from channels.wire.events import AgentTranscript, AgentTranscriptDelta, ToolCall
