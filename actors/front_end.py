@@ -32,7 +32,6 @@ from channels.happenings import (
     RoomLost,
     RoomRestored,
     SessionConfigured,
-    Taps,
     TurnTimed,
     UpdateAnswered,
     VoiceAudible,
@@ -41,6 +40,7 @@ from channels.happenings import (
 )
 from channels.instructions import TYPED, quoted
 from channels.settings import FrontEndSettings
+from channels.taps import Taps
 from channels.texts import (
     AGENT_STATE,
     CONFIGURE_METHOD,

@@ -1,13 +1,16 @@
-"""Where a record says that something passed: channels by their names, and what has none.
+"""What those who decide have taken, and when, for a record: what they decided follows from it.
 
-The wiring names the channels by these, the record is written with them, and a replay finds them again.
+The wiring names the channels by `On`, the record is written with it, and a replay finds them again.
 """
 
 from __future__ import annotations
 
 import enum
+from typing import Any
 
-__all__ = ["On"]
+import attrs
+
+__all__ = ["Noted", "On", "Seen"]
 
 
 class On(enum.StrEnum):
@@ -33,3 +36,19 @@ class On(enum.StrEnum):
     """The controller's own time has come."""
     RECORD = "record"
     """What a record says of itself."""
+
+
+@attrs.frozen
+class Noted:
+    """Something that passed."""
+
+    at: float
+    """Seconds on Trio's clock."""
+    on: str
+    """The channel, or one of `On`."""
+    what: Any
+
+
+@attrs.frozen
+class Seen(Noted):
+    """What somebody who decides has taken, before anything comes of it, at their own time."""

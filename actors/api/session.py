@@ -47,7 +47,6 @@ from channels.happenings import (
     SessionClosed,
     SessionLost,
     SessionStarted,
-    Taps,
     UpdateAnswered,
 )
 from channels.messages import (
@@ -60,6 +59,7 @@ from channels.messages import (
     ToolEvent,
 )
 from channels.settings import ApiSettings
+from channels.taps import Taps
 from channels.wire.events import (
     ReplyAudio,
     ReplyDone,

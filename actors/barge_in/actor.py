@@ -14,8 +14,8 @@ from attrs import define, field
 from actors.barge_in.conversation import Conversation
 from actors.barge_in.floor import FloorState
 from actors.barge_in.machine import Event, step
-from channels.bounded import Receiver, Sender
-from channels.happenings import Happening, SoundStarted, SoundStopped, Taps, ToolAnswered, ToolDropped
+from channels.bounded import Receiver, Sender, Watched
+from channels.happenings import Happening, SoundStarted, SoundStopped, ToolAnswered, ToolDropped
 from channels.messages import (
     ApiEvent,
     Fill,
@@ -25,8 +25,9 @@ from channels.messages import (
     SpeakerReport,
     TimePassed,
 )
-from channels.seen import On
+from channels.seen import On, Seen
 from channels.settings import BargeInSettings
+from channels.taps import Taps
 
 __all__ = ["BargeInController"]
 
@@ -44,6 +45,8 @@ class BargeInController:
     happenings: Receiver[Happening]
     commands: Sender[SpeakerCommand]
     taps: Taps
+    seen: Watched[Seen]
+    """Is shown each input, for a record."""
     conversation: Conversation = field(init=False)
     _deadline_moved: trio.Event = field(factory=trio.Event, init=False)
 
@@ -101,7 +104,7 @@ class BargeInController:
 
     def _take(self, event: Event, on: str) -> None:
         now, deadline = trio.current_time(), self.conversation.deadline
-        self.taps.saw(now, on, event)
+        self.seen.show(Seen(now, on, event))
         self.conversation, commands, happenings = step(self.conversation, event, now)
         for command in commands:
             self.commands.send_nowait(command)

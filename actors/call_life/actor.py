@@ -28,7 +28,6 @@ from channels.happenings import (
     ReplyEnded,
     SoundStarted,
     SoundStopped,
-    Taps,
     ToolAnswered,
     ToolCalled,
     ToolDropped,
@@ -37,6 +36,7 @@ from channels.happenings import (
 from channels.instructions import SAY_GOODBYE, STILL_THERE, ends_in
 from channels.messages import BeginSession, EndSession, LeaveRoom, PersonCame, PersonWent, SessionOrder
 from channels.settings import CallSettings
+from channels.taps import Taps
 from channels.texts import Pressed, RoomText, Typed
 from channels.wire.messages import ClientMessage, ReplyCreate
 

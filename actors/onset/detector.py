@@ -23,12 +23,14 @@ from actors.onset.echo import EchoWatch
 from actors.onset.played import PlayedSound
 from actors.onset.sounds import Onsets
 from channels.arrival import ArrivalClock
-from channels.bounded import Receiver, Sender
-from channels.happenings import SoundStarted, SoundStopped, Taps
+from channels.bounded import Receiver, Sender, Watched
+from channels.happenings import SoundStarted, SoundStopped
 from channels.messages import MicrophoneFrame, Sounding
 from channels.ports import EchoCanceller
+from channels.seen import Seen
 from channels.settings import BargeInSettings
 from channels.sound import SAMPLE_BYTES, ms_of_bytes
+from channels.taps import Taps
 
 __all__ = ["Judge", "Judged", "OnsetDetector"]
 
@@ -58,6 +60,7 @@ class OnsetDetector:
     """Listens to the person's microphone for its beginnings and ends.
 
     Args:
+        seen: is shown each frame that is judged, for a record.
         load: makes the judge.
         window_ms: the length of its windows.
         settings: when a sound counts.
@@ -68,6 +71,7 @@ class OnsetDetector:
     playing: Receiver[Sounding]
     sounds: Sender[SoundStarted | SoundStopped]
     taps: Taps
+    seen: Watched[Seen]
     load: Callable[[], Awaitable[Judge]]
     window_ms: float
     settings: BargeInSettings = field(factory=BargeInSettings)
@@ -83,7 +87,7 @@ class OnsetDetector:
             onsets = Onsets(self.window_ms, self.settings)
             unjudged_ms = 0.0
             async for frame in self.frames:
-                self.taps.saw(frame.at, self.frames.channel.name, frame)
+                self.seen.show(Seen(frame.at, self.frames.channel.name, frame))
                 pcm = frame.untouched
                 if self.canceller is not None:
                     pcm = self._without_echo(self.canceller, pcm, frame.at, person=onsets.sounding)

@@ -36,12 +36,12 @@ from channels.happenings import (
     OperatorActed,
     OperatorRefused,
     SessionStarted,
-    Taps,
     UpdateAnswered,
 )
 from channels.instructions import VERBATIM
 from channels.messages import LeaveRoom
 from channels.settings import LiveKitSettings
+from channels.taps import Taps
 from channels.texts import OPERATE_METHOD, Asked, RoomText, TextBoard
 from channels.wire.messages import ClientMessage, ConversationMessage, ReplyCreate, SessionUpdate
 

@@ -15,7 +15,7 @@ from attrs import define, evolve, field
 
 from actors.record.codec import encode, shifted
 from actors.record.header import Header
-from actors.record.notes import Ended, Entry, Lost, Noted, Seen
+from actors.record.notes import Ended, Entry, Lost
 from actors.record.runs import Runs
 from actors.record.secrecy import blotter
 from actors.record.sound import SoundFile
@@ -23,7 +23,7 @@ from channels import private_files
 from channels.errors import SettingsError
 from channels.keys import KeyCover
 from channels.messages import MicrophoneFrame, Sounding
-from channels.seen import On
+from channels.seen import Noted, On, Seen
 from channels.settings import Settings
 
 __all__ = ["RecordFile", "check_free", "sound_beside"]

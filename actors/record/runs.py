@@ -11,9 +11,10 @@ from collections.abc import Callable
 
 from attrs import define, evolve, field
 
-from actors.record.notes import Entry, MicrophoneRun, Noted, PlayingRun, PlayRun, ReplyAudioRun
+from actors.record.notes import Entry, MicrophoneRun, PlayingRun, PlayRun, ReplyAudioRun
 from actors.record.sound_reference import first_audible
 from channels.messages import MicrophoneFrame, Play, Playing
+from channels.seen import Noted
 from channels.sound import SAMPLE_BYTES
 from channels.wire.events import ReplyAudio
 

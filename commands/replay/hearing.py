@@ -18,12 +18,12 @@ from actors.record.reading import Record, RecordUnreadable
 from actors.record.sound import read_sound
 from actors.room.livekit_edge import LiveKitEdge, WebRtcEchoCanceller
 from channels.bounded import Channel, Full
-from channels.happenings import Taps
 from channels.messages import MicrophoneFrame, Sounding
 from channels.seen import On
 from channels.sound import SAMPLE_RATE_HZ
 from channels.vad import Vad
-from commands.replay.rerun import Wiring, settings_with
+from commands.replay.rerun import settings_with
+from commands.wired import Wiring
 
 __all__ = ["hear_again"]
 
@@ -43,15 +43,16 @@ def hear_again(record: Record, wiring: Wiring) -> list[Entry]:
 
 
 async def _listen(record: Record, wiring: Wiring, feeds: list[Entry]) -> list[Entry]:
-    taps, started, nobody, heard = Taps(), trio.current_time(), cast(Any, None), list[Entry]()
+    started, nobody, heard = trio.current_time(), cast(Any, None), list[Entry]()
     edge = LiveKitEdge(nobody, nobody, nobody, WebRtcEchoCanceller())
-    graph = wiring(settings_with(record.header.barge_in, record.header.speaker), edge, taps, load_judge=_load)
-    taps.overhear(
+    graph = wiring(settings_with(record.header.barge_in, record.header.speaker), edge, load_judge=_load)
+    graph.taps.overhear(
         lambda sound: heard.append(
             Entry(trio.current_time() - started, On.HAPPENINGS, shifted(sound, -started))
         )
     )
-    frames = graph.channels.onset.sender()
+    channels: Any = graph.channels
+    frames = channels.onset.sender()
     # The speaker's own channel has a sender that never closes: it plays nothing here.
     played = Channel[Sounding](
         On.SOUNDING, capacity=256, unit="frames of 20 ms", full=Full.DROP_OLDEST, because="as in the room"

@@ -9,7 +9,7 @@ slow room or a stalled machine is not there; whether decisions are the same, `ju
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, TypeAlias, cast
+from typing import Any, ClassVar, cast
 
 import trio
 from attrs import evolve
@@ -17,24 +17,21 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from actors.barge_in import BargeInController
 from actors.record.codec import shifted
-from actors.record.notes import Entry, Noted
+from actors.record.notes import Entry
 from actors.record.reading import Record
 from actors.record.runs import Runs
 from actors.room.livekit_edge import LiveKitEdge
 from actors.speaker import SpeakerPump
 from actors.timers import TurnTimer
-from channels.happenings import Taps
 from channels.secret import Secret
-from channels.seen import On
+from channels.seen import Noted, On
 from channels.settings import ApiSettings, BargeInSettings, LiveKitSettings, Settings, SpeakerSettings
 from commands.replay.fed import FROM_OUTSIDE, conversation_ends, fed_to_controller
+from commands.wired import Wiring
 
-__all__ = ["Wiring", "rerun", "settings_with"]
+__all__ = ["rerun", "settings_with"]
 
 DECIDING = (BargeInController, SpeakerPump, TurnTimer)
-
-Wiring: TypeAlias = Callable[..., Any]
-"""The runner's `wire`: makes the actors of one room and joins them."""
 
 
 class _Loudspeaker:
@@ -79,11 +76,12 @@ def rerun(
 async def _run(
     wiring: Wiring, barge_in: BargeInSettings, speaker: SpeakerSettings, feeds: list[Entry], until: float
 ) -> list[Entry]:
-    taps, started = Taps(), trio.current_time()
+    started = trio.current_time()
     nobody = cast(Any, None)  # those who would use them are not run
     edge = LiveKitEdge(nobody, _Loudspeaker(), nobody, None)
-    graph = wiring(settings_with(barge_in, speaker), edge, taps)
-    channels = graph.channels
+    graph = wiring(settings_with(barge_in, speaker), edge)
+    channels: Any = graph.channels
+    taps = graph.taps
     runs, entries = Runs(), list[Entry]()
 
     def overhears(on: str) -> Callable[[Any], None]:

@@ -13,11 +13,12 @@ import trio
 from actors.api import ApiSession
 from actors.api.dialling import dial_again, peer_of
 from channels.bounded import Channel, Full
-from channels.happenings import SessionStarted, Taps
+from channels.happenings import SessionStarted
 from channels.messages import ApiEvent, BeginSession, MicrophoneFrame, SessionOrder, ToolEvent
 from channels.net.http import host_header
 from channels.secret import Secret
 from channels.settings import ApiSettings
+from channels.taps import Taps
 from channels.wire.messages import ClientMessage
 from playground.voice_agent_api import ResumePolicy, ServerOptions, ToneSpeech, VoiceAgentServer
 

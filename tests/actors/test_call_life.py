@@ -30,7 +30,6 @@ from channels.happenings import (
     ReplyOutcome,
     SoundStarted,
     SoundStopped,
-    Taps,
 )
 from channels.messages import (
     BeginSession,
@@ -41,6 +40,7 @@ from channels.messages import (
     SessionOrder,
 )
 from channels.settings import CallSettings
+from channels.taps import Taps
 from channels.texts import RoomText, Typed
 from channels.wire.messages import ClientMessage, ReplyCreate
 
