@@ -1,15 +1,18 @@
-"""Runs the agent: the wiring of one room, and the command line.
-
-    python runner.py                          serve the room of .env; with nothing set, a room of this machine
-    python runner.py token --identity alice   print a token that lets alice into the room
-    python runner.py config                   print what is configured, and where each value comes from
-    python runner.py graph                    draw who exists and what joins them; --live: what flows
-    python runner.py operate                  steer a live call: one JSON command a line
-    python runner.py check                    see whether everything is there that a call needs
-    python runner.py replay FILE              run a record again, and draw it (--record FILE makes one)
+"""The wiring of one room; `python runner.py --help` tells what it can do.
 
 `Channels` and `wire` are the whole agent: read them from top to bottom to know who exists, which channel
-joins whom, and how full each may get.
+joins whom, and how full each may get. Below, `from_…` and `to_…` need no names: a line that ends in
+`receiver()` or `tap(…)` is what an actor hears, and one that ends in `sender()` is what it says.
+
+- A channel has one reader and any number of writers. Its row says how many messages may wait in it, and what
+  happens when they do: `FAIL` (it must not happen), `WAIT` (the writer waits) or `DROP_OLDEST`.
+- A tap is a copy for somebody who may be slow. `taps` are those of all that happens (`channels.happenings`):
+  whoever has `taps=taps` tells them.
+- The conversation ends with its first actor that fails. Without a bystander it goes on.
+
+Three things are joined elsewhere. The log and the record (`commands.serve`) have to be there before the room
+is, and to hear how the last of these actors ends. What LiveKit's own thread tells comes through ports
+(`channels.ports`), whose only bounded channel, "room events", lies inside the edge.
 """
 
 from __future__ import annotations
@@ -20,10 +23,7 @@ if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_
     # Nothing is there yet that wants to be left in good order: Ctrl-C just ends it, without a traceback.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
-import argparse
 import functools
-import os
-import sys
 from collections.abc import Awaitable, Callable, Sequence
 from random import Random
 from typing import Any
@@ -31,7 +31,6 @@ from typing import Any
 import trio
 from attrs import frozen
 from rich.console import Console
-from structlog.typing import FilteringBoundLogger
 
 from actors.answers import AnswerWatch
 from actors.api import ApiSession
@@ -46,19 +45,16 @@ from actors.live_line import LiveLine
 from actors.mic import MicPump
 from actors.onset import Judge, OnsetDetector
 from actors.operator import Operator
-from actors.record import check_free
 from actors.requests import AT_ONCE, RequestGate
 from actors.room.actor import RoomActor
 from actors.room.livekit_edge import LiveKitEdge
 from actors.speaker import SpeakerPump
 from actors.timers import TurnTimer
 from actors.tools import ToolRunner
-from channels.bounded import Channel, ChannelStatistics, Full, Receiver, Sender
+from channels.bounded import Channel, ChannelStatistics, Full, Receiver, Sender, Watched
 from channels.ending import end_with
-from channels.errors import SettingsError, cause_of, was_interrupted
-from channels.happenings import Happening, SoundStarted, SoundStopped, Taps
+from channels.happenings import Happening, SoundStarted, SoundStopped
 from channels.keys import KeyCover
-from channels.log import open_log
 from channels.messages import (
     ApiEvent,
     Fill,
@@ -75,162 +71,77 @@ from channels.messages import (
     ToolEvent,
 )
 from channels.ports import TrackEvent
-from channels.printable import complain
-from channels.settings import ACCOUNT, LIVEKIT_ACCOUNT, LiveKitSettings, Settings, read_configuration
-from channels.standard_streams import as_written, standard_streams
+from channels.seen import On, Seen
+from channels.settings import Settings
 from channels.streams import Actor, Addition, Streams
+from channels.taps import Taps
 from channels.texts import RoomText
 from channels.vad import WINDOW_MS, Vad
 from channels.wire.messages import ClientMessage
-from commands.added import read_addition
-from commands.arguments import parse
-from commands.check import check
-from commands.config import gather_from, print_configuration
-from commands.graph import draw, show_graph
-from commands.operate import operate
-from commands.replay import replay
-from commands.serve import serve
-from commands.services import room_of, services_of
-from commands.token import print_token
-from commands.tools import read_tools, with_tools
+from commands.main import main
 
-INTERRUPTED = 130
-"""What shells say of whoever was ended by Ctrl-C."""
+FAIL, WAIT, DROP_OLDEST = Full.FAIL, Full.WAIT, Full.DROP_OLDEST
 
-
-async def _load_vad() -> Judge:
-    # Not abandoned when cancelled: native code in a thread that outlives its process aborts it.
-    return await trio.to_thread.run_sync(Vad)
+READ = "its reader takes them at once"
 
 
 class Channels:
     """What joins the actors of one room: how full each may get, what happens then, and why."""
 
     def __init__(self) -> None:
-        self.tracks = Channel[TrackEvent](
-            "tracks",
-            capacity=256,
-            unit="tracks that came or went",
-            full=Full.FAIL,
-            because="the microphone pump takes them at once",
-        )
-        self.people = Channel[PersonCame | PersonWent](
-            "people",
-            capacity=256,
-            unit="comings and goings",
-            full=Full.FAIL,
-            because="the life of the call takes them at once",
-        )
-        self.room = Channel[RoomAway | RoomBack](
-            "room",
-            capacity=64,
-            unit="breaks of its connection",
-            full=Full.FAIL,
-            because="the controller takes them at once",
-        )
+        self.tracks = Channel[TrackEvent]("tracks", 256, "tracks that came or went", FAIL, READ)
+        self.people = Channel[PersonCame | PersonWent]("people", 256, "comings and goings", FAIL, READ)
+        self.room = Channel[RoomAway | RoomBack](On.ROOM, 64, "breaks of its connection", FAIL, READ)
         self.session = Channel[SessionOrder](
-            "session",
-            capacity=16,
-            unit="orders to begin or end",
-            full=Full.FAIL,
-            because="the session takes them at once, also while one is being ended",
+            "session", 16, "orders to begin or end", FAIL, f"{READ}, also while a session is being ended"
         )
         self.texts = Channel[RoomText](
-            "texts",
-            capacity=32,
-            unit="messages typed",
-            full=Full.DROP_OLDEST,
-            because="somebody who floods the chat must not stop the conversation",
+            On.TEXTS, 32, "messages typed", DROP_OLDEST, "who floods the chat must not stop the conversation"
         )
         self.departures = Channel[LeaveRoom](
-            "departures",
-            capacity=1,
-            unit="orders to leave",
-            full=Full.DROP_OLDEST,
-            because="one leaves once, whoever says so",
+            On.DEPARTURES, 1, "orders to leave", DROP_OLDEST, "one leaves once, whoever says so"
         )
+        # The session takes them at once, and keeps what it cannot send yet; silence between words goes first.
         self.microphone = Channel[MicrophoneFrame](
-            "microphone",
-            capacity=400,
-            unit="frames of 50 ms",
-            full=Full.DROP_OLDEST,
-            because="the session takes them at once and keeps what it cannot send yet: words of 10 s, and "
-            "as much that was recorded before the agent was there; silence between words gives way first",
+            On.MICROPHONE,
+            400,
+            "frames of 50 ms",
+            DROP_OLDEST,
+            "10 s, and 10 s that an early guest recorded",
         )
         self.onset = Channel[MicrophoneFrame](
-            "onset",
-            capacity=20,
-            unit="frames of 50 ms",
-            full=Full.DROP_OLDEST,
-            because="a second bridges the loading of its model; an older onset is none",
+            On.ONSET, 20, "frames of 50 ms", DROP_OLDEST, "a second bridges the loading of its model"
         )
         self.sounding = Channel[Sounding](
-            "sounding",
-            capacity=128,
-            unit="frames of 20 ms",
-            full=Full.DROP_OLDEST,
-            because="the longest queue of the room, 2 s, may be filled at once; older sound has no echo left",
+            On.SOUNDING,
+            128,
+            "frames of 20 ms",
+            DROP_OLDEST,
+            "the room's longest queue is 2 s",
         )
         self.sounds = Channel[SoundStarted | SoundStopped](
-            "sounds",
-            capacity=64,
-            unit="beginnings and ends of sounds",
-            full=Full.FAIL,
-            because="the controller takes them at once",
+            On.SOUNDS, 64, "beginnings and ends of sounds", FAIL, READ
         )
         self.fills = Channel[Fill](
-            "fills",
-            capacity=1,
-            unit="sounds in a silence",
-            full=Full.DROP_OLDEST,
-            because="one that comes late fills no silence",
+            On.FILLS, 1, "sounds in a silence", DROP_OLDEST, "one that comes late fills no silence"
         )
-        self.service = Channel[ApiEvent](
-            "service",
-            capacity=1024,
-            unit="events",
-            full=Full.FAIL,
-            because="the controller takes them at once, a reply that comes in a burst included",
-        )
+        self.service = Channel[ApiEvent](On.SERVICE, 1024, "events", FAIL, f"{READ}, a burst included")
         self.requests = Channel[ClientMessage](
-            "requests",
-            capacity=16,
-            unit="messages to the service",
-            full=Full.WAIT,
-            because="whoever asks for something can wait until it can be taken",
+            On.REQUESTS, 16, "messages to the service", WAIT, "whoever asks can wait until it can be taken"
         )
         self.outgoing = Channel[ClientMessage](
-            "outgoing",
-            capacity=16,
-            unit="messages to the service",
-            full=Full.WAIT,
-            because="while there is no session, what it is to be told waits",
+            "outgoing", 16, "messages to the service", WAIT, "while there is no session, they wait"
         )
         self.tool_events = Channel[ToolEvent](
-            "tool events",
-            capacity=256,
-            unit="events",
-            full=Full.FAIL,
-            because="the tool runner takes them at once, and there is no sound among them: a lost call is a "
-            "person who waits for nothing",
+            "tool events", 256, "events", FAIL, f"{READ}, no sound among them: for a lost one somebody waits"
         )
         self.orders = Channel[SpeakerCommand](
-            "orders",
-            capacity=1024,
-            unit="commands",
-            full=Full.FAIL,
-            because="the speaker takes them at once; what is to be played waits in its backlog, not here",
+            On.ORDERS, 1024, "commands", FAIL, f"{READ}; what is to be played waits in its backlog"
         )
-        self.reports = Channel[SpeakerReport](
-            "reports",
-            capacity=1024,
-            unit="reports",
-            full=Full.FAIL,
-            because="the controller takes them at once; a frame makes one",
-        )
+        self.reports = Channel[SpeakerReport](On.REPORTS, 1024, "reports", FAIL, f"{READ}; a frame makes one")
 
     def recorded(self, *, with_sound: bool) -> list[Channel[Any]]:
-        """Those of which a record is made, besides what the taps are told and shown."""
+        """Those of which a record is made, besides what happens and what those who decide take."""
         happened: list[Channel[Any]] = [self.texts, self.departures, self.microphone]
         happened += [self.requests, self.orders]
         return [*happened, self.sounding] if with_sound else happened
@@ -249,12 +160,20 @@ class Graph:
     bystanders: Sequence[Actor]
     """If one of them fails, nobody notices, unless it says that it is `essential`."""
     channels: Channels
+    taps: Taps
+    """Are told what happens."""
+    seen: Watched[Seen]
+    """What those who decide have taken, in their order; nobody watches it but a record."""
+
+
+async def _load_vad() -> Judge:
+    # Not abandoned when cancelled: native code in a thread that outlives its process aborts it.
+    return await trio.to_thread.run_sync(Vad)
 
 
 def wire(
     settings: Settings,
     edge: LiveKitEdge,
-    taps: Taps,
     *,
     dialer: Dialer = dial,
     load_judge: Callable[[], Awaitable[Judge]] = _load_vad,
@@ -268,7 +187,6 @@ def wire(
     Args:
         settings: of this room.
         edge: LiveKit.
-        taps: are told what happens.
         dialer: opens the way to the Voice Agent API.
         load_judge: makes the voice activity detector.
         random: for jitter.
@@ -280,141 +198,161 @@ def wire(
         SettingsError: an addition cannot be made.
     """
     c, random = Channels(), random or Random()
-    if not settings.log.keys:
-        taps.alter(KeyCover().happening)
+    # Many tell of what was keyed in; nobody who watches is told the keys.
+    taps = Taps(cover=None if settings.log.keys else KeyCover().happening)
+    seen = Watched[Seen]("inputs")
     conversation = (
         RoomActor(
-            settings.livekit,
-            edge.room,
-            c.tracks.sender(),
-            c.people.sender(),
-            c.room.sender(),
-            c.texts.sender(),
-            c.departures.receiver(),
-            taps,
-            random,
-            settings.listen,
-            settings.typing,
-            taps.tap("room"),
+            settings=settings.livekit,
+            listen=settings.listen,
+            typing=settings.typing,
+            room=edge.room,
+            departures=c.departures.receiver(),
+            happenings=taps.tap("room"),
+            tracks=c.tracks.sender(),
+            people=c.people.sender(),
+            state=c.room.sender(),
+            texts=c.texts.sender(),
+            taps=taps,
+            random=random,
         ),
         MicPump(
-            settings.listen,
-            c.tracks.receiver(),
-            c.microphone.sender(),
-            c.onset.sender(),
-            taps,
-            settings.level,
-            taps.tap("microphones"),
+            settings=settings.listen,
+            level=settings.level,
+            tracks=c.tracks.receiver(),
+            happenings=taps.tap("microphones"),
+            frames=c.microphone.sender(),
+            onset=c.onset.sender(),
+            taps=taps,
         ),
         CallLife(
-            settings.call,
-            c.people.receiver(),
-            c.texts.tap("typed", capacity=32),
-            taps.tap("call life"),
-            c.session.sender(),
-            c.requests.sender(),
-            c.departures.sender(),
-            taps,
+            settings=settings.call,
+            people=c.people.receiver(),
+            texts=c.texts.tap("typed", capacity=32),
+            sounds=c.sounds.tap("listened for", capacity=64),
+            happenings=taps.tap("call life"),
+            session=c.session.sender(),
+            requests=c.requests.sender(),
+            departures=c.departures.sender(),
+            taps=taps,
         ),
         ApiSession(
-            settings.api,
-            c.microphone.receiver(),
-            c.session.receiver(),
-            c.outgoing.receiver(),
-            c.service.sender(),
-            c.tool_events.sender(),
-            taps,
-            dialer,
-            random,
+            settings=settings.api,
+            dialer=dialer,
+            frames=c.microphone.receiver(),
+            orders=c.session.receiver(),
+            requests=c.outgoing.receiver(),
+            happenings=taps.tap("session"),
+            events=c.service.sender(),
+            tool_events=c.tool_events.sender(),
+            taps=taps,
+            random=random,
         ),
         BargeInController(
-            settings.barge_in,
-            c.service.receiver(),
-            c.sounds.receiver(),
-            c.room.receiver(),
-            c.fills.receiver(),
-            c.reports.receiver(),
-            taps.tap("controller"),
-            c.orders.sender(),
-            taps,
+            settings=settings.barge_in,
+            events=c.service.receiver(),
+            sounds=c.sounds.receiver(),
+            room=c.room.receiver(),
+            fills=c.fills.receiver(),
+            reports=c.reports.receiver(),
+            happenings=taps.tap("controller"),
+            commands=c.orders.sender(),
+            taps=taps,
+            seen=seen,
         ),
         ToolRunner(
-            settings.tools,
-            c.tool_events.receiver(),
-            taps.tap("tools"),
-            c.requests.sender(),
-            taps,
+            settings=settings.tools,
+            events=c.tool_events.receiver(),
+            happenings=taps.tap("tools"),
+            requests=c.requests.sender(),
+            taps=taps,
         ),
         SpeakerPump(
-            settings.speaker,
-            edge.loudspeaker,
-            c.orders.receiver(),
-            c.reports.sender(),
-            c.sounding.sender(),
+            settings=settings.speaker,
+            loudspeaker=edge.loudspeaker,
+            commands=c.orders.receiver(),
+            reports=c.reports.sender(),
+            sounding=c.sounding.sender(),
         ),
     )
     bystanders: list[Actor] = [
         # Others who only watch ask through it to the end, so it cannot end before them.
-        AskInTurn(c.requests.receiver(), taps.tap("asking"), c.outgoing.sender(), taps),
-        OnsetDetector(
-            c.onset.receiver(),
-            c.sounding.receiver(),
-            c.sounds.sender(),
-            taps,
-            load_judge,
-            WINDOW_MS,
-            settings.barge_in,
-            edge.echo_canceller if settings.barge_in.echo_cancellation else None,
+        AskInTurn(
+            requests=c.requests.receiver(),
+            happenings=taps.tap("asking"),
+            outgoing=c.outgoing.sender(),
+            taps=taps,
         ),
-        TurnTimer(taps.tap("timers"), taps),
+        OnsetDetector(
+            settings=settings.barge_in,
+            load=load_judge,
+            window_ms=WINDOW_MS,
+            canceller=edge.echo_canceller if settings.barge_in.echo_cancellation else None,
+            frames=c.onset.receiver(),
+            playing=c.sounding.receiver(),
+            sounds=c.sounds.sender(),
+            taps=taps,
+            seen=seen,
+        ),
+        TurnTimer(happenings=taps.tap("timers"), taps=taps),
         Filler(
-            taps.tap("filler"),
-            c.fills.sender(),
-            settings.tools.filler_sound,
-            settings.tools.filler_after_ms,
+            sound=settings.tools.filler_sound,
+            after_ms=settings.tools.filler_after_ms,
+            happenings=taps.tap("filler"),
+            fills=c.fills.sender(),
         ),
         FrontEnd(
-            taps.tap("front end"),
-            c.texts.receiver(),
-            edge.board,
-            c.requests.sender(),
-            taps,
-            configurable,
-            settings.front_end,
+            settings=settings.front_end,
+            configurable=configurable,
+            board=edge.board,
+            texts=c.texts.receiver(),
+            happenings=taps.tap("front end"),
+            requests=c.requests.sender(),
+            taps=taps,
         ),
         AnswerWatch(
-            taps.tap("answers"),
-            c.requests.sender(),
-            c.fills.sender(),
-            settings.barge_in.answer_within_ms,
-            tone(),
+            within_ms=settings.barge_in.answer_within_ms,
+            tone=tone(),
+            happenings=taps.tap("answers"),
+            requests=c.requests.sender(),
+            fills=c.fills.sender(),
         ),
-        Keypad(c.texts.tap("keys", capacity=64), taps.tap("keypad"), c.requests.sender()),
+        Keypad(
+            texts=c.texts.tap("keys", capacity=64),
+            happenings=taps.tap("keypad"),
+            requests=c.requests.sender(),
+        ),
         Operator(
-            settings.livekit,
-            c.texts.tap("operator", capacity=32),
-            taps.tap("operator"),
-            edge.board,
-            c.requests.sender(),
-            c.departures.sender(),
-            taps,
-            lambda: [*c.statistics(), *taps.statistics()],
-            configurable,
+            settings=settings.livekit,
+            open_to_all=configurable,
+            board=edge.board,
+            statistics=lambda: [*c.statistics(), *taps.statistics()],
+            texts=c.texts.tap("operator", capacity=32),
+            happenings=taps.tap("operator"),
+            requests=c.requests.sender(),
+            departures=c.departures.sender(),
+            taps=taps,
         ),
     ]
     if terminal is not None:
-        name = settings.livekit.room_name
-        bystanders.append(LiveLine(name, taps.tap("live line"), c.statistics, terminal))
+        bystanders.append(
+            LiveLine(
+                room_name=settings.livekit.room_name,
+                console=terminal,
+                statistics=c.statistics,
+                happenings=taps.tap("live line"),
+            )
+        )
 
     def ask(name: str) -> Sender[ClientMessage]:
         asked = Channel[ClientMessage](
             f"requests of {name}",
-            capacity=AT_ONCE,
-            unit="messages to the service",
-            full=Full.WAIT,
-            because="whoever floods shall wait, behind nobody but themselves",
+            AT_ONCE,
+            "messages to the service",
+            WAIT,
+            "who floods shall wait",
         )
-        bystanders.append(RequestGate(asked.receiver(), c.requests.sender()))
+        bystanders.append(RequestGate(asked=asked.receiver(), requests=c.requests.sender()))
         return asked.sender()
 
     # What an actor of somebody's own is given, by the type of its field.
@@ -431,76 +369,8 @@ def wire(
         }
     )
     bystanders += [streams.compose(addition) for addition in additions]
-    return Graph(conversation, bystanders, c)
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line; gives the exit code."""
-    with standard_streams():
-        try:
-            if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
-                signal.signal(signal.SIGINT, signal.default_int_handler)
-            options = parse([as_written(each) for each in (sys.argv[1:] if arguments is None else arguments)])
-            return _run(options, open_log(options.log, verbose=options.verbose))
-        except SettingsError as error:
-            complain(error)
-            return 2
-        except (BrokenPipeError, KeyboardInterrupt, BaseExceptionGroup) as failure:
-            if was_interrupted(failure):
-                return INTERRUPTED
-            if not isinstance(cause_of(failure), BrokenPipeError):
-                raise
-            # Whoever reads what is printed has seen enough; Python itself would complain again at its end.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return 0
-
-
-def _run(options: argparse.Namespace, log: FilteringBoundLogger) -> int:
-    additions = [read_addition(written) for written in options.actor]
-    writings = gather_from(options, log.warning)
-
-    def livekit() -> LiveKitSettings:
-        return read_configuration(writings, log.warning, required=LIVEKIT_ACCOUNT).livekit()
-
-    match options.command:
-        case "replay":
-            return replay(options, wire)
-        case "graph":
-            drawing = functools.partial(draw, functools.partial(wire, additions=additions))
-            return show_graph(options, drawing, livekit)
-        case "operate":
-            return operate(options, livekit)
-        case "config":
-            return print_configuration(read_configuration(writings, log.warning), as_json=options.json)
-        case "token":
-            return print_token(livekit(), options.identity, operator=options.operator)
-    has_account = writings.name_an_account
-    configuration = read_configuration(writings, log.warning, required=ACCOUNT if has_account else ())
-    if options.command == "check":
-        return trio.run(check, services_of(configuration, has_account), has_account, options.json)
-    if options.record is not None:
-        check_free(options.record, with_sound=options.record_audio)
-    if additions:
-        # What one of them cannot have is told before anything is started.
-        draw(functools.partial(wire, additions=additions))
-    tools = read_tools(configuration.tools(), log.warning)
-    terminal = Console(stderr=True) if options.log == "text" and sys.stderr.isatty() else None
-
-    def wire_it(settings: Settings, edge: LiveKitEdge, taps: Taps) -> Graph:
-        # On one's own machine everybody in the room is the owner of the agent.
-        return wire(
-            with_tools(settings, tools),
-            edge,
-            taps,
-            configurable=not has_account,
-            terminal=terminal,
-            additions=additions,
-        )
-
-    prepare = room_of(configuration, has_account, log)
-    speech = configuration.log().speech
-    return trio.run(serve, prepare, log, wire_it, options.record, options.record_audio, speech)
+    return Graph(conversation, bystanders, c, taps, seen)
 
 
 if __name__ == "__main__":
-    end_with(main)
+    end_with(functools.partial(main, wire))

@@ -28,8 +28,8 @@ from channels.happenings import (
     ToolCalled,
     TurnStarted,
 )
+from channels.instructions import APOLOGY, UNANSWERED, quoted
 from channels.messages import Fill
-from channels.quoting import APOLOGY, UNANSWERED, quoted
 from channels.wire.messages import ClientMessage, ReplyCreate
 
 __all__ = ["AnswerWatch", "Attempts", "Wanted"]

@@ -32,15 +32,15 @@ from channels.happenings import (
     RoomLost,
     RoomRestored,
     SessionConfigured,
-    Taps,
     TurnTimed,
     UpdateAnswered,
     VoiceAudible,
     VoiceUnheard,
     WordsHeard,
 )
-from channels.quoting import TYPED, quoted
+from channels.instructions import TYPED, quoted
 from channels.settings import FrontEndSettings
+from channels.taps import Taps
 from channels.texts import (
     AGENT_STATE,
     CONFIGURE_METHOD,

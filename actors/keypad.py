@@ -19,7 +19,7 @@ from attrs import define, evolve, field, frozen
 
 from channels.bounded import Receiver, Sender
 from channels.happenings import AskGivenUp, AskSent, CallEnded, Happening
-from channels.quoting import PRESSED, quoted, without_keys
+from channels.instructions import PRESSED, quoted, without_keys
 from channels.texts import Pressed, RoomText
 from channels.wire.messages import ClientMessage, ReplyCreate
 

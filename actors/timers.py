@@ -24,13 +24,13 @@ from channels.happenings import (
     ReplyEnded,
     SoundStarted,
     SoundStopped,
-    Taps,
     TurnStarted,
     TurnStopped,
     TurnTimed,
     VoiceHeld,
     VoiceResumed,
 )
+from channels.taps import Taps
 
 __all__ = ["Stopwatch", "TurnTimer"]
 

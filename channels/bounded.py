@@ -13,8 +13,9 @@ keeps none for itself: when every sender is closed, the receivers end, as in Tri
 
 from __future__ import annotations
 
+import contextlib
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Generic, TypeVar
 
@@ -23,7 +24,7 @@ import trio
 
 from channels.errors import ChannelOverflow
 
-__all__ = ["Channel", "ChannelStatistics", "Full", "Receiver", "Sender"]
+__all__ = ["Channel", "ChannelStatistics", "Full", "Receiver", "Sender", "Watched"]
 
 T = TypeVar("T")
 T_out = TypeVar("T_out", covariant=True)
@@ -60,7 +61,65 @@ class ChannelStatistics:
     """How old the message was that its reader was done with last, where messages have a time."""
 
 
-class Channel(Generic[T]):
+class Watched(Generic[T]):
+    """Something that passes messages on, for whoever watches: nobody who does can hold it up.
+
+    Args:
+        unit: what one message is.
+    """
+
+    def __init__(self, unit: str) -> None:
+        self.unit = unit
+        self._listeners: list[Callable[[T], None]] = []
+        self._taps: list[tuple[Channel[T], Sender[T]]] = []
+
+    def tap(self, name: str, *, capacity: int) -> Receiver[T]:
+        """A copy of all that passes from now on, for a bystander: `capacity` messages, then the oldest goes.
+
+        The messages themselves are shared, since they are frozen. It ends when there is nothing more to
+        pass; one that its reader closed is forgotten.
+        """
+        copy = Channel[T](
+            name,
+            capacity=capacity,
+            unit=self.unit,
+            full=Full.DROP_OLDEST,
+            because="a slow bystander must not hold up the conversation",
+        )
+        copy.copy_of = self
+        self._taps.append((copy, copy.sender()))
+        return copy.receiver()
+
+    def overhear(self, listener: Callable[[T], None]) -> None:
+        """Calls `listener` with every message from now on, at the moment at which it passes.
+
+        For a record of several of these in their common order, and for tests. It runs in the middle of the
+        conversation: it must neither wait nor raise. An actor reads a `tap`.
+        """
+        self._listeners.append(listener)
+
+    def show(self, message: T) -> None:
+        """Passes it on. Never waits; a tap that is closed, or whose reader is gone, is forgotten."""
+        for listener in self._listeners:
+            listener(message)
+        for tap in list(self._taps):
+            try:
+                tap[1].send_nowait(message)
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                self._taps.remove(tap)
+
+    def end_taps(self) -> None:
+        """Their readers get what still waits, then the end."""
+        for _, sender in self._taps:
+            sender.close()
+
+    @property
+    def taps(self) -> list[Channel[T]]:
+        """The copies that are being read."""
+        return [copy for copy, _ in self._taps]
+
+
+class Channel(Watched[T]):
     """One way from actor to actor.
 
     Args:
@@ -71,16 +130,16 @@ class Channel(Generic[T]):
         because: why this capacity and this rule.
     """
 
-    def __init__(self, name: str, *, capacity: int, unit: str, full: Full, because: str) -> None:
+    def __init__(self, name: str, capacity: int, unit: str, full: Full, because: str) -> None:
         if capacity < 1:
             raise ValueError(f"channel {name!r}: a capacity of {capacity} holds nothing; give at least 1")
+        super().__init__(unit)
         self.name = name
         self.capacity = capacity
-        self.unit = unit
         self.full = full
         self.because = because
-        self.copy_of: Channel[T] | None = None
-        """The channel that this one is a tap of."""
+        self.copy_of: Watched[T] | None = None
+        """What this is a tap of."""
         self.passed = 0
         self.dropped = 0
         self.deepest = 0
@@ -90,8 +149,7 @@ class Channel(Generic[T]):
         self._send, self._receive = trio.open_memory_channel[T](capacity)
         self._sender_given = False
         self._receiver_given = False
-        self._listeners: list[Callable[[T], None]] = []
-        self._taps: list[tuple[Channel[T], Sender[T]]] = []
+        self._arrivals = trio.lowlevel.ParkingLot()
 
     def sender(self) -> Sender[T]:
         """An end to send into, a new one each time. The channel ends when all of them are closed."""
@@ -105,31 +163,6 @@ class Channel(Generic[T]):
             raise RuntimeError(f"the channel {self.name!r} has a reader already")
         self._receiver_given = True
         return Receiver(self, self._receive)
-
-    def overhear(self, listener: Callable[[T], None]) -> None:
-        """Calls `listener` with every message from now on, at the moment at which it is sent.
-
-        It runs in the middle of the conversation: it must neither wait nor raise. Whoever wants to take
-        their time reads a `tap`.
-        """
-        self._listeners.append(listener)
-
-    def tap(self, name: str, *, capacity: int) -> Receiver[T]:
-        """A copy of all that is sent from now on, for a bystander: `capacity` messages, then the oldest goes.
-
-        The messages themselves are shared, since they are frozen. It ends when the channel does; one that
-        its reader closed is forgotten.
-        """
-        copy = Channel[T](
-            name,
-            capacity=capacity,
-            unit=self.unit,
-            full=Full.DROP_OLDEST,
-            because="a slow bystander must not hold up the conversation",
-        )
-        copy.copy_of = self
-        self._taps.append((copy, copy.sender()))
-        return copy.receiver()
 
     def statistics(self) -> ChannelStatistics:
         """What it has carried so far."""
@@ -146,30 +179,16 @@ class Channel(Generic[T]):
             self._age_ms,
         )
 
-    @property
-    def taps(self) -> list[Channel[T]]:
-        """The copies that are being read."""
-        return [copy for copy, _ in self._taps]
-
     def _sent(self, message: T) -> None:
         self.passed += 1
         self.deepest = max(self.deepest, self._send.statistics().current_buffer_used)
-        for listener in self._listeners:
-            listener(message)
-        self._show(message)
-
-    def _show(self, message: T) -> None:
-        """To those who watch; also when its reader is gone, which is not their fault."""
-        for tap in list(self._taps):
-            try:
-                tap[1].send_nowait(message)
-            except (trio.BrokenResourceError, trio.ClosedResourceError):
-                self._taps.remove(tap)
+        self._arrivals.unpark_all()
+        self.show(message)
 
     def _end_closed(self) -> None:
         if self._send.statistics().open_send_channels == 0:
-            for _, sender in self._taps:
-                sender.close()
+            self._arrivals.unpark_all()
+            self.end_taps()
 
     def _make_room(self) -> None:
         try:
@@ -207,7 +226,7 @@ class Sender(Generic[T_in]):
             channel._make_room()
             self._end.send_nowait(message)
         except trio.BrokenResourceError:
-            self.channel._show(message)
+            self.channel.show(message)  # that its reader is gone is not the fault of those who watch
             raise
         self.channel._sent(message)
 
@@ -221,7 +240,7 @@ class Sender(Generic[T_in]):
             try:
                 await self._end.send(message)
             except trio.BrokenResourceError:
-                self.channel._show(message)
+                self.channel.show(message)
                 raise
             self.channel._sent(message)
         else:
@@ -266,6 +285,25 @@ class Receiver(Generic[T_out]):
             trio.EndOfChannel: every sender is closed and nothing waits.
         """
         return self._end.receive_nowait()
+
+    def receive_waiting(self) -> Iterator[T_out]:
+        """All that waits, oldest first, until nothing does or the channel has ended."""
+        with contextlib.suppress(trio.WouldBlock, trio.EndOfChannel):
+            while True:
+                yield self._end.receive_nowait()
+
+    async def wait_for_any(self) -> bool:
+        """Waits until there is something to receive, and leaves it there. Always a checkpoint.
+
+        For a reader that takes all that waits before it decides anything: what another of its tasks has
+        been given, and has not looked at yet, would come out of order. False: the channel has ended.
+        """
+        await trio.lowlevel.checkpoint()
+        while not (state := self._end.statistics()).current_buffer_used:
+            if state.open_send_channels == 0:
+                return False
+            await self.channel._arrivals.park()
+        return True
 
     def account(self, *, kept_back: int, dropped: int, age_s: float | None = None) -> None:
         """Says what became of messages after they were received, for the statistics.

@@ -1,21 +1,16 @@
 """What happened, told to whoever wants to know: loggers, metrics, a developer's own actor.
 
-`Taps` is a channel with many readers, none of whom can hold up the conversation: each has a buffer of
-its own, and a slow one loses its oldest happenings, counted. Publishing never waits.
-
-`at` is in seconds on Trio's clock: good for differences, in virtual time too.
+`channels.taps` tells it. `at` is in seconds on Trio's clock: good for differences, in virtual time too.
 """
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 import attrs
-import trio
 
-from channels.bounded import Channel, ChannelStatistics, Full, Receiver, Sender
 from channels.wire.messages import ReplyCreate
 
 __all__ = [
@@ -56,7 +51,6 @@ __all__ = [
     "SoundStarted",
     "SoundStopped",
     "SoundWasLate",
-    "Taps",
     "TextDropped",
     "ToolAnswered",
     "ToolCalled",
@@ -565,77 +559,3 @@ Happening: TypeAlias = (
     | OperatorActed
     | OperatorRefused
 )
-
-
-class Taps:
-    """Hands every published happening to every tap."""
-
-    def __init__(self) -> None:
-        self._taps: list[tuple[Channel[Happening], Sender[Happening]]] = []
-        self._listeners: list[Callable[[Happening], None]] = []
-        self._witnesses: list[Callable[[float, str, object], None]] = []
-        self._alterations: list[Callable[[Happening], Happening]] = []
-
-    def tap(self, name: str, *, capacity: int = 256) -> Receiver[Happening]:
-        """A new reader's end. 256 happenings are about a minute of lively talk."""
-        channel = Channel[Happening](
-            f"tap {name}",
-            capacity=capacity,
-            unit="happenings",
-            full=Full.DROP_OLDEST,
-            because="a slow bystander must not hold up the conversation",
-        )
-        self._taps.append((channel, channel.sender()))
-        return channel.receiver()
-
-    def overhear(self, listener: Callable[[Happening], None]) -> None:
-        """Calls `listener` with every happening from now on, as `Channel.overhear` does."""
-        self._listeners.append(listener)
-
-    def alter(self, alteration: Callable[[Happening], Happening]) -> None:
-        """Tells everybody what `alteration` makes of each happening, from now on. It must not raise."""
-        self._alterations.append(alteration)
-
-    def publish(self, happening: Happening) -> None:
-        """Tells every tap. Never waits; a tap that is closed, or whose reader is gone, is forgotten."""
-        for alteration in self._alterations:
-            happening = alteration(happening)
-        for listener in self._listeners:
-            listener(happening)
-        for tap in list(self._taps):
-            try:
-                tap[1].send_nowait(happening)
-            except (trio.BrokenResourceError, trio.ClosedResourceError):
-                self._taps.remove(tap)
-
-    def witness(self, witness: Callable[[float, str, object], None]) -> None:
-        """Calls `witness` from now on with all that those who decide take, as `saw` has it.
-
-        It runs in the middle of the conversation, as what overhears does.
-        """
-        self._witnesses.append(witness)
-
-    def saw(self, at: float, on: str, what: object) -> None:
-        """Shows what somebody who decides has just taken, before anything comes of it.
-
-        Args:
-            at: the time that they take for now.
-            on: the channel it came on; `deadline` and `tools` for what has none of its own.
-            what: their input.
-        """
-        for witness in self._witnesses:
-            witness(at, on, what)
-
-    def close(self) -> None:
-        """Ends all taps: their readers get what still waits, then the end."""
-        for _, sender in self._taps:
-            sender.close()
-
-    @property
-    def channels(self) -> list[Channel[Happening]]:
-        """Those of the taps."""
-        return [channel for channel, _ in self._taps]
-
-    def statistics(self) -> list[ChannelStatistics]:
-        """What each tap has carried."""
-        return [channel.statistics() for channel, _ in self._taps]

@@ -25,7 +25,7 @@ from channels.happenings import (
     TurnTimed,
     WordsHeard,
 )
-from channels.quoting import PRESSED, unquoted, without_keys
+from channels.instructions import PRESSED, unquoted, without_keys
 from channels.secret import DOTS
 from channels.texts import Pressed
 from channels.wire.events import AgentTranscriptDelta

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import difflib
 import sys
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import UnionType
@@ -20,7 +21,7 @@ import attrs
 from channels.bounded import Receiver, Sender
 from channels.errors import SettingsError, VoiceAgentError
 
-__all__ = ["Actor", "Addition", "Streams"]
+__all__ = ["Actor", "Addition", "Streams", "numbered"]
 
 
 class Actor(Protocol):
@@ -47,6 +48,8 @@ class Streams:
     """
 
     by_type: Mapping[Any, Callable[[str], Any]]
+    _made: Counter[str] = attrs.field(factory=Counter, init=False)
+    """How many of each class, whose streams are named after them."""
 
     def compose(self, addition: Addition) -> Actor:
         """Makes the actor, joined to what it asks for.
@@ -68,10 +71,11 @@ class Streams:
         fields = {field.alias or field.name: field for field in attrs.fields(kind) if field.init}
         self._refuse_unknown(name, fields.keys(), addition.values)
         given: dict[str, Any] = {}
+        named = numbered(name, self._made)
         for alias, field in fields.items():
             hint = hints[field.name]
             if hint in self.by_type:
-                given[alias] = self.by_type[hint](name)
+                given[alias] = self.by_type[hint](named)
             elif alias in addition.values:
                 given[alias] = _value(f"{name}.{alias}", hint, addition.values[alias])
             elif getattr(hint, "__origin__", None) in (Receiver, Sender):
@@ -98,6 +102,12 @@ class Streams:
                 f"{name} has no field {unknown!r}",
                 f"did you mean {nearest[0]!r}?" if nearest else f"its fields are {', '.join(fields)}",
             )
+
+
+def numbered(name: str, so_far: Counter[str]) -> str:
+    """The name of one more of its kind: the second, and each after it, has a number."""
+    so_far[name] += 1
+    return name if so_far[name] == 1 else f"{name} {so_far[name]}"
 
 
 def _value(path: str, hint: Any, written: str) -> Any:

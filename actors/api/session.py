@@ -1,9 +1,11 @@
 """ApiSession: the conversation with the Voice Agent API, kept up across drops.
 
-In: frames of the person's sound, orders to begin and to end, and messages that others want to be sent. Out:
-the service's events (to the controller, and those that concern tools to their runner) and what became of the
-connection (to the taps). Sound is sent only after `session.ready`; it waits until then (`uplink`). The reader
-hands each event to a channel that never makes it wait, so an interruption is never behind a reply's sound.
+In: frames of the person's sound, orders to begin and to end, messages that others want to be sent, and what
+happens. Out: the service's events (to the controller, and those that concern tools to their runner) and what
+became of the connection (to the taps). All that has happened is taken in before anything is decided, so a
+fresh session knows what was heard up to the break. Sound is sent only after `session.ready`; it waits until
+then (`uplink`). The reader hands each event to a channel that never makes it wait, so an interruption is
+never behind a reply's sound.
 
 After an abnormal drop the session is asked for once, at the same address, at once. If it is refused, or may
 not be asked for, a fresh session takes over in the same breath: with the changes that the service has
@@ -38,13 +40,13 @@ from actors.api.uplink import Uplink
 from channels.bounded import Receiver, Sender
 from channels.happenings import (
     AskSent,
+    Happening,
     ModelFailed,
     RequestWithheld,
     ServiceComplained,
     SessionClosed,
     SessionLost,
     SessionStarted,
-    Taps,
     UpdateAnswered,
 )
 from channels.messages import (
@@ -57,6 +59,7 @@ from channels.messages import (
     ToolEvent,
 )
 from channels.settings import ApiSettings
+from channels.taps import Taps
 from channels.wire.events import (
     ReplyAudio,
     ReplyDone,
@@ -123,6 +126,7 @@ class ApiSession:
     frames: Receiver[MicrophoneFrame]
     orders: Receiver[SessionOrder]
     requests: Receiver[ClientMessage]
+    happenings: Receiver[Happening]
     events: Sender[ApiEvent]
     tool_events: Sender[ToolEvent]
     taps: Taps
@@ -132,7 +136,7 @@ class ApiSession:
     """Gives seconds since the epoch, to know when a session expires."""
     passed_by: int = field(default=0, init=False)
     """Frames and fields of the service that this agent does not know."""
-    _call: Call = field(default=Factory(lambda self: self._new_call(), takes_self=True), init=False)
+    _latest_call: Call = field(default=Factory(lambda self: self._new_call(), takes_self=True), init=False)
     _policy: RetryPolicy = field(
         default=Factory(lambda self: RetryPolicy(self.random, self.settings.resume), takes_self=True),
         init=False,
@@ -150,27 +154,44 @@ class ApiSession:
 
     async def run(self) -> None:
         """Talks until the frames end, until cancelled, or until the service cannot be used any more."""
-        self.taps.overhear(lambda happening: self._call.happened(happening, trio.current_time()))
         async with (
             self.frames,
             self.orders,
             self.requests,
+            self.happenings,
             self.events,
             self.tool_events,
             trio.open_nursery() as nursery,
         ):
             nursery.start_soon(self._uplink.take)
+            nursery.start_soon(self._follow)
             former = False
             while await self._is_wanted():
                 if self._fresh:
                     self._fresh = False
-                    self._call = self._new_call()
+                    self._take_happenings()  # they are of the call before
+                    self._latest_call = self._new_call()
                     if former:
                         self._forget_requests()
                 if not await self._until_ended():
                     break
                 former = True
             nursery.cancel_scope.cancel()
+
+    @property
+    def _call(self) -> Call:
+        """The call, which knows all that has happened up to now."""
+        self._take_happenings()
+        return self._latest_call
+
+    def _take_happenings(self) -> None:
+        for happening in self.happenings.receive_waiting():
+            self._latest_call.happened(happening, trio.current_time())
+
+    async def _follow(self) -> None:
+        """Takes in what happens also while nothing is decided: it has no time of its own."""
+        while await self.happenings.wait_for_any():
+            self._take_happenings()
 
     async def _is_wanted(self) -> bool:
         """Waits for a session to be wanted; False: nobody orders any more."""
@@ -208,9 +229,8 @@ class ApiSession:
     def _forget_requests(self) -> None:
         """Lets go what was asked of a session that is over, or typed by somebody whose call is."""
         self._waiting.clear()
-        with contextlib.suppress(trio.WouldBlock, trio.EndOfChannel):
-            while True:
-                self.requests.receive_nowait()
+        for _ in self.requests.receive_waiting():
+            pass
 
     async def _take_orders(self, ended: trio.CancelScope) -> None:
         # While a session is being ended, too: guests who come and go all the time must not fill the channel.
@@ -282,11 +302,10 @@ class ApiSession:
 
     def _look_at_waiting(self) -> None:
         """What a fresh session is not to be sent may still be told in its prompt."""
-        with contextlib.suppress(trio.WouldBlock, trio.EndOfChannel):
-            while len(self._waiting) < MOST_WAITING:
-                request = self.requests.receive_nowait()
-                if self._call.waits(request):
-                    self._waiting.append(request)
+        waiting = self.requests.receive_waiting()
+        while len(self._waiting) < MOST_WAITING and (request := next(waiting, None)) is not None:
+            if self._call.waits(request):
+                self._waiting.append(request)
 
     async def _await_ready(self, connection: Connection, *, resuming: bool) -> SessionReady:
         within_s = RESUMED_WITHIN_S if resuming else READY_WITHIN_S

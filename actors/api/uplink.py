@@ -15,9 +15,10 @@ from attrs import define, field
 from actors.api.backlog import IN_TIME_FRAMES, Backlog
 from actors.api.pace import Pace
 from channels.bounded import Receiver
-from channels.happenings import SoundWasLate, Taps
+from channels.happenings import SoundWasLate
 from channels.messages import MicrophoneFrame
 from channels.sound import ms_of_bytes
+from channels.taps import Taps
 
 __all__ = ["Uplink"]
 

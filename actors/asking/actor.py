@@ -17,14 +17,8 @@ from attrs import define, field
 from actors.asking.notes import Notes
 from actors.asking.turnstile import Turnstile
 from channels.bounded import Receiver, Sender
-from channels.happenings import (
-    AskGivenUp,
-    AskSent,
-    CallEnded,
-    Happening,
-    SessionConfigured,
-    Taps,
-)
+from channels.happenings import AskGivenUp, AskSent, CallEnded, Happening, SessionConfigured
+from channels.taps import Taps
 from channels.wire.messages import ClientMessage, ConversationMessage, ReplyCreate, SessionUpdate
 
 __all__ = ["AskInTurn"]

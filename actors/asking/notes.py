@@ -10,7 +10,7 @@ from collections import deque
 
 from attrs import define, field
 
-from channels.quoting import quoted
+from channels.instructions import quoted
 from channels.wire.messages import ConversationMessage, SessionUpdate
 
 __all__ = ["Notes"]

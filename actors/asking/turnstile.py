@@ -26,7 +26,7 @@ from channels.happenings import (
     ToolDropped,
     TurnStarted,
 )
-from channels.quoting import is_second_try
+from channels.instructions import is_second_try
 from channels.wire.messages import ReplyCreate
 
 __all__ = ["MOST_WAITING", "WAITS_AT_MOST_S", "Turnstile", "Waiting"]

@@ -14,8 +14,8 @@ from attrs import define, field
 from actors.barge_in.conversation import Conversation
 from actors.barge_in.floor import FloorState
 from actors.barge_in.machine import Event, step
-from channels.bounded import Receiver, Sender
-from channels.happenings import Happening, SoundStarted, SoundStopped, Taps, ToolAnswered, ToolDropped
+from channels.bounded import Receiver, Sender, Watched
+from channels.happenings import Happening, SoundStarted, SoundStopped, ToolAnswered, ToolDropped
 from channels.messages import (
     ApiEvent,
     Fill,
@@ -25,7 +25,9 @@ from channels.messages import (
     SpeakerReport,
     TimePassed,
 )
+from channels.seen import On, Seen
 from channels.settings import BargeInSettings
+from channels.taps import Taps
 
 __all__ = ["BargeInController"]
 
@@ -43,6 +45,8 @@ class BargeInController:
     happenings: Receiver[Happening]
     commands: Sender[SpeakerCommand]
     taps: Taps
+    seen: Watched[Seen]
+    """Is shown each input, for a record."""
     conversation: Conversation = field(init=False)
     _deadline_moved: trio.Event = field(factory=trio.Event, init=False)
 
@@ -89,18 +93,18 @@ class BargeInController:
     async def _watch_tools(self) -> None:
         async for happening in self.happenings:
             if isinstance(happening, ToolAnswered | ToolDropped):
-                self._take(happening, "tools")
+                self._take(happening, On.TOOLS)
 
     async def _watch_deadline(self) -> None:
         while True:
             with trio.move_on_at(self.conversation.deadline):
                 await self._deadline_moved.wait()
                 continue
-            self._take(TimePassed(), "deadline")
+            self._take(TimePassed(), On.DEADLINE)
 
     def _take(self, event: Event, on: str) -> None:
         now, deadline = trio.current_time(), self.conversation.deadline
-        self.taps.saw(now, on, event)
+        self.seen.show(Seen(now, on, event))
         self.conversation, commands, happenings = step(self.conversation, event, now)
         for command in commands:
             self.commands.send_nowait(command)

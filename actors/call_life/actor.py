@@ -1,8 +1,8 @@
 """CallLife: begins the session when somebody is in the room, and ends it when nobody is, or nobody speaks.
 
-In: who comes and goes, what people type, and happenings. Out: orders to the session, requests to the service
-(a question, a warning, a goodbye) and, if so set, the order to leave the room. The decisions are
-`machine.Life`; this actor only moves messages.
+In: who comes and goes, what people type, whether sounds are listened for, and happenings. Out: orders to the
+session, requests to the service (a question, a warning, a goodbye) and, if so set, the order to leave the
+room. The decisions are `machine.Life`; this actor only moves messages.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from channels.bounded import Receiver, Sender
 from channels.happenings import (
     AskGivenUp,
     AskSent,
-    BystanderFailed,
     CallBegan,
     CallEnded,
     FloorHolder,
@@ -27,25 +26,21 @@ from channels.happenings import (
     PersonSaid,
     ReplyBegan,
     ReplyEnded,
-    Taps,
+    SoundStarted,
+    SoundStopped,
     ToolAnswered,
     ToolCalled,
     ToolDropped,
     WordsHeard,
 )
+from channels.instructions import SAY_GOODBYE, STILL_THERE, ends_in
 from channels.messages import BeginSession, EndSession, LeaveRoom, PersonCame, PersonWent, SessionOrder
 from channels.settings import CallSettings
+from channels.taps import Taps
 from channels.texts import Pressed, RoomText, Typed
 from channels.wire.messages import ClientMessage, ReplyCreate
 
 __all__ = ["CallLife"]
-
-ASK = "The person has been silent for long. Ask in one short sentence whether they are still there."
-WARN = "Tell the person in one short sentence that this call will end in about {s} seconds."
-SAY_GOODBYE = "The call has reached its longest time. Say goodbye in one short sentence."
-
-TELLS_OF_SOUNDS = "OnsetDetector"
-"""The actor without which a person who is silent cannot be told from one who is not heard."""
 
 _WHY = {
     Phase.ALONE: "everybody left",
@@ -64,6 +59,8 @@ class CallLife:
     settings: CallSettings
     people: Receiver[PersonCame | PersonWent]
     texts: Receiver[RoomText]
+    sounds: Receiver[SoundStarted | SoundStopped]
+    """Not for what they are, which the floor tells: for as long as somebody listens for them."""
     happenings: Receiver[Happening]
     session: Sender[SessionOrder]
     requests: Sender[ClientMessage]
@@ -83,6 +80,7 @@ class CallLife:
         async with (
             self.people,
             self.texts,
+            self.sounds,
             self.happenings,
             self.session,
             self.requests,
@@ -91,6 +89,7 @@ class CallLife:
         ):
             nursery.start_soon(self._watch)
             nursery.start_soon(self._read)
+            nursery.start_soon(self._await_deafness)
             nursery.start_soon(self._wait)
             async for event in self.people:
                 now = trio.current_time()
@@ -123,8 +122,6 @@ class CallLife:
                     self._become(self.life.end_tool(call_id, now))
                 case WordsHeard() | FloorPassed():
                     self._become(self.life.speak(now))
-                case BystanderFailed(actor=actor) if actor == TELLS_OF_SOUNDS:
-                    await self._do(*self.life.be_deaf(now))
                 case _:
                     pass
 
@@ -132,6 +129,12 @@ class CallLife:
         async for text in self.texts:
             if isinstance(text, Typed | Pressed):
                 await self._do(*self.life.take(Signal.SIGN, trio.current_time()))
+
+    async def _await_deafness(self) -> None:
+        """A person who is silent cannot be told from one who is not heard any more."""
+        async for _ in self.sounds:
+            pass
+        await self._do(*self.life.be_deaf(trio.current_time()))
 
     async def _wait(self) -> None:
         while True:
@@ -141,7 +144,7 @@ class CallLife:
             life, deed, warn = self.life.pass_time(trio.current_time())
             await self._do(life, deed)
             if warn:
-                await self.requests.send(ReplyCreate(WARN.format(s=round(self.settings.warn_ms / 1000))))
+                await self.requests.send(ReplyCreate(ends_in(round(self.settings.warn_ms / 1000))))
 
     async def _do(self, life: Life, deed: Deed) -> None:
         before, now = self.life.phase, trio.current_time()
@@ -162,7 +165,7 @@ class CallLife:
                     await self._do(next_life, begin)
                     return
             case Deed.ASK:
-                await self.requests.send(ReplyCreate(ASK))
+                await self.requests.send(ReplyCreate(STILL_THERE))
             case Deed.SAY_GOODBYE:
                 self._goodbye, self._goodbye_asked = None, False
                 await self.requests.send(ReplyCreate(SAY_GOODBYE))

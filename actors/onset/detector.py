@@ -17,19 +17,20 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
-import trio
 from attrs import define, field
 
 from actors.onset.echo import EchoWatch
 from actors.onset.played import PlayedSound
 from actors.onset.sounds import Onsets
 from channels.arrival import ArrivalClock
-from channels.bounded import Receiver, Sender
-from channels.happenings import SoundStarted, SoundStopped, Taps
+from channels.bounded import Receiver, Sender, Watched
+from channels.happenings import SoundStarted, SoundStopped
 from channels.messages import MicrophoneFrame, Sounding
 from channels.ports import EchoCanceller
+from channels.seen import Seen
 from channels.settings import BargeInSettings
 from channels.sound import SAMPLE_BYTES, ms_of_bytes
+from channels.taps import Taps
 
 __all__ = ["Judge", "Judged", "OnsetDetector"]
 
@@ -59,6 +60,7 @@ class OnsetDetector:
     """Listens to the person's microphone for its beginnings and ends.
 
     Args:
+        seen: is shown each frame that is judged, for a record.
         load: makes the judge.
         window_ms: the length of its windows.
         settings: when a sound counts.
@@ -69,6 +71,7 @@ class OnsetDetector:
     playing: Receiver[Sounding]
     sounds: Sender[SoundStarted | SoundStopped]
     taps: Taps
+    seen: Watched[Seen]
     load: Callable[[], Awaitable[Judge]]
     window_ms: float
     settings: BargeInSettings = field(factory=BargeInSettings)
@@ -84,7 +87,7 @@ class OnsetDetector:
             onsets = Onsets(self.window_ms, self.settings)
             unjudged_ms = 0.0
             async for frame in self.frames:
-                self.taps.saw(frame.at, self.frames.channel.name, frame)
+                self.seen.show(Seen(frame.at, self.frames.channel.name, frame))
                 pcm = frame.untouched
                 if self.canceller is not None:
                     pcm = self._without_echo(self.canceller, pcm, frame.at, person=onsets.sounding)
@@ -97,11 +100,8 @@ class OnsetDetector:
                         self.sounds.send_nowait(happening)
 
     def _without_echo(self, canceller: EchoCanceller, heard: bytes, at: float, *, person: bool) -> bytes:
-        try:
-            while True:
-                self._played.take(self.playing.receive_nowait())
-        except (trio.WouldBlock, trio.EndOfChannel):
-            pass
+        for sounding in self.playing.receive_waiting():
+            self._played.take(sounding)
         samples = len(heard) // SAMPLE_BYTES
         ended_at = self._clock.take(samples, at)
         played = self._played.before(ended_at - SHORTEST_WAY_S, samples)

@@ -36,12 +36,12 @@ from channels.happenings import (
     OperatorActed,
     OperatorRefused,
     SessionStarted,
-    Taps,
     UpdateAnswered,
 )
+from channels.instructions import VERBATIM
 from channels.messages import LeaveRoom
-from channels.quoting import VERBATIM
 from channels.settings import LiveKitSettings
+from channels.taps import Taps
 from channels.texts import OPERATE_METHOD, Asked, RoomText, TextBoard
 from channels.wire.messages import ClientMessage, ConversationMessage, ReplyCreate, SessionUpdate
 
@@ -163,7 +163,7 @@ class Operator:
         self.board.answer(asked.call_id, "\n".join(answers))
         self._at_work -= 1
         if ends:
-            self.taps.publish(OperatorActed(asked.identity, "end"))
+            self.taps.publish(OperatorActed(asked.identity, End.do))
             await trio.sleep(ANSWER_TRAVELS_S)
             self.departures.send_nowait(LeaveRoom("an operator ended the call"))
 
@@ -188,7 +188,7 @@ class Operator:
                     why = await self._change({"system_prompt": text})
         if why:
             return _not_done(why)
-        self.taps.publish(OperatorActed(identity, type(command).__name__.lower().removeprefix("to")))
+        self.taps.publish(OperatorActed(identity, command.do))
         return {"done": True}
 
     async def _change(self, update: Mapping[str, Any]) -> str:

@@ -18,7 +18,7 @@ from __future__ import annotations
 import difflib
 import json
 from datetime import timedelta
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import attrs
 from livekit import api
@@ -51,6 +51,7 @@ class Refused(Exception):
 class Say:
     """The agent says a text, word for word."""
 
+    do: ClassVar[str] = "say"
     text: str
 
 
@@ -58,6 +59,7 @@ class Say:
 class ToPrompt:
     """Another system prompt."""
 
+    do: ClassVar[str] = "prompt"
     text: str
 
 
@@ -65,6 +67,7 @@ class ToPrompt:
 class Tell:
     """Something the model shall know."""
 
+    do: ClassVar[str] = "tell"
     text: str
 
 
@@ -72,21 +75,19 @@ class Tell:
 class End:
     """The agent leaves the room."""
 
+    do: ClassVar[str] = "end"
+
 
 @attrs.frozen
 class Statistics:
     """What the channels have carried."""
 
+    do: ClassVar[str] = "statistics"
+
 
 Command: TypeAlias = Say | ToPrompt | Tell | End | Statistics
 
-_COMMANDS: dict[str, type[Any]] = {
-    "say": Say,
-    "prompt": ToPrompt,
-    "tell": Tell,
-    "end": End,
-    "statistics": Statistics,
-}
+_COMMANDS: dict[str, type[Any]] = {kind.do: kind for kind in (Say, ToPrompt, Tell, End, Statistics)}
 
 
 def read_commands(payload: str) -> tuple[str | None, list[Command | Refused]]:

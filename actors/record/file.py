@@ -15,7 +15,7 @@ from attrs import define, evolve, field
 
 from actors.record.codec import encode, shifted
 from actors.record.header import Header
-from actors.record.notes import Ended, Entry, Lost, Noted, Seen
+from actors.record.notes import Ended, Entry, Lost
 from actors.record.runs import Runs
 from actors.record.secrecy import blotter
 from actors.record.sound import SoundFile
@@ -23,6 +23,7 @@ from channels import private_files
 from channels.errors import SettingsError
 from channels.keys import KeyCover
 from channels.messages import MicrophoneFrame, Sounding
+from channels.seen import Noted, On, Seen
 from channels.settings import Settings
 
 __all__ = ["RecordFile", "check_free", "sound_beside"]
@@ -118,7 +119,7 @@ class RecordFile:
         for noted in batch:
             self._take(evolve(noted, at=noted.at - self.started))
         if lost > self._lost:
-            self._write([Entry(self._at, "record", Lost(lost - self._lost))])
+            self._write([Entry(self._at, On.RECORD, Lost(lost - self._lost))])
             self._lost = lost
         if self._sound is not None:
             self._sound.settle(self._at)
@@ -131,7 +132,7 @@ class RecordFile:
             OSError: the disk is full, or gone.
         """
         at = max(self._at, now - self.started)
-        self._write([*self._runs.end(), Entry(at, "record", Ended())])
+        self._write([*self._runs.end(), Entry(at, On.RECORD, Ended())])
         self._flush()
         self._file.close()
         if self._sound is not None:
@@ -145,7 +146,7 @@ class RecordFile:
 
     def _take(self, noted: Noted) -> None:
         if isinstance(noted, Seen):
-            if noted.on != "onset":
+            if noted.on != On.ONSET:
                 noted = self._in_order(noted)
             elif not self._can_be_judged_again(noted.what):
                 return
@@ -178,7 +179,7 @@ class RecordFile:
     def _write(self, entries: Sequence[Entry]) -> None:
         for entry in entries:
             what = entry.what
-            if entry.on != "record" and hasattr(what, "__attrs_attrs__"):
+            if entry.on != On.RECORD and hasattr(what, "__attrs_attrs__"):
                 what = shifted(what, -self.started)
             place = {"t": round(entry.t, 6), "on": entry.on, "is": type(what).__name__}
             if self._cover is None:

@@ -16,28 +16,10 @@ __all__ = [
     "Entry",
     "Lost",
     "MicrophoneRun",
-    "Noted",
     "PlayRun",
     "PlayingRun",
     "ReplyAudioRun",
-    "Seen",
 ]
-
-
-@attrs.frozen
-class Noted:
-    """Something that passed, as it was overheard."""
-
-    at: float
-    """Seconds on Trio's clock."""
-    on: str
-    """The channel."""
-    what: Any
-
-
-@attrs.frozen
-class Seen(Noted):
-    """What somebody who decides has taken, at the time that they took for now."""
 
 
 @attrs.frozen

@@ -9,7 +9,7 @@ harm the conversation: when the disk is full, the recorder's failure is told onc
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,11 @@ import trio
 from attrs import define, field
 
 from actors.record.file import RecordFile
-from actors.record.notes import Noted, Seen
-from channels.bounded import Channel, Full, Receiver
-from channels.happenings import BystanderFailed, Taps
+from channels.bounded import Channel, Full, Receiver, Watched
+from channels.happenings import BystanderFailed
+from channels.seen import Noted, On, Seen
 from channels.settings import Settings
+from channels.taps import Taps
 
 __all__ = ["Ear", "Recorder", "recording"]
 
@@ -35,7 +36,7 @@ class Ear:
 
     def __init__(self, *, capacity: int = 8192) -> None:
         self.channel = Channel[Noted](
-            "record",
+            On.RECORD,
             capacity=capacity,
             unit="things that passed",
             full=Full.DROP_OLDEST,
@@ -43,15 +44,12 @@ class Ear:
         )
         self._sender = self.channel.sender()
 
-    def listen(self, *channels: Channel[Any]) -> None:
-        """Overhears channels from now on."""
+    def listen(self, channels: Iterable[Channel[Any]], taps: Taps, seen: Watched[Seen]) -> None:
+        """Overhears channels and taps from now on, and sees what those who decide take."""
         for channel in channels:
             channel.overhear(self._hears(channel.name))
-
-    def listen_to_taps(self, taps: Taps) -> None:
-        """Overhears what the taps are told from now on, and sees what they are shown."""
-        taps.overhear(self._hears("happenings"))
-        taps.witness(lambda at, on, what: self._note(Seen(at, on, what)))
+        taps.overhear(self._hears(On.HAPPENINGS))
+        seen.overhear(self._note)
 
     def close(self) -> None:
         """Hears nothing more."""
@@ -89,43 +87,50 @@ class Recorder:
                 async for first in self.notes:
                     with trio.move_on_after(WRITES_EVERY_S):
                         await self.closing.wait()
-                    batch = [first, *self._waiting()]
+                    batch = [first, *self.notes.receive_waiting()]
                     await trio.to_thread.run_sync(self.file.write, batch, self.lost(), abandon_on_cancel=True)
                 await trio.to_thread.run_sync(self.file.end, trio.current_time(), abandon_on_cancel=True)
             except OSError:
                 self.file.drop()
                 raise
 
-    def _waiting(self) -> list[Noted]:
-        notes: list[Noted] = []
-        with contextlib.suppress(trio.WouldBlock, trio.EndOfChannel):
-            while True:
-                notes.append(self.notes.receive_nowait())
-        return notes
-
 
 @asynccontextmanager
 async def recording(
-    path: Path | None, settings: Settings, taps: Taps, *, with_sound: bool = False
-) -> AsyncIterator[Ear | None]:
+    path: Path | None,
+    settings: Settings,
+    channels: Iterable[Channel[Any]],
+    taps: Taps,
+    seen: Watched[Seen],
+    *,
+    with_sound: bool = False,
+) -> AsyncIterator[None]:
     """A record of all that happens while it is open; without a path, nothing.
+
+    Args:
+        path: of the record.
+        settings: of the room.
+        channels: those that are recorded.
+        taps: of the room.
+        seen: what those who decide take.
+        with_sound: whether both voices are recorded, too.
 
     Raises:
         SettingsError: the record cannot be begun there.
     """
     if path is None:
-        yield None
+        yield
         return
     ear = Ear()
     file = RecordFile.create(path, settings, started=trio.current_time(), with_sound=with_sound)
     recorder = Recorder(ear.channel.receiver(), file, lambda: ear.channel.dropped)
-    ear.listen_to_taps(taps)
+    ear.listen(channels, taps, seen)
     # It outlives the cancellation of those whom it overhears, until what they did on the way out is written.
     alive = trio.CancelScope(shield=True)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_run_contained, recorder, taps, alive)
         try:
-            yield ear
+            yield
         finally:
             ear.close()
             recorder.closing.set()

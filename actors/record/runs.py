@@ -11,9 +11,10 @@ from collections.abc import Callable
 
 from attrs import define, evolve, field
 
-from actors.record.notes import Entry, MicrophoneRun, Noted, PlayingRun, PlayRun, ReplyAudioRun
+from actors.record.notes import Entry, MicrophoneRun, PlayingRun, PlayRun, ReplyAudioRun
 from actors.record.sound_reference import first_audible
 from channels.messages import MicrophoneFrame, Play, Playing
+from channels.seen import Noted
 from channels.sound import SAMPLE_BYTES
 from channels.wire.events import ReplyAudio
 
@@ -25,9 +26,6 @@ MOST_PIECES = 200
 
 BROKEN_AFTER_S = 0.25
 """A gap that no jitter explains: what comes after it is another run."""
-
-_MATTERS = {"orders": "play", "reports": "playing", "service": "audio"}
-"""The runs that anything else on their channel ends."""
 
 
 @define
@@ -59,7 +57,8 @@ class Runs:
                 return done + self._join(noted.on, noted, frame, self._begin_sound, self._go_on_sound)
             case what:
                 # What a reply's sound led to stands after the sound.
-                before = self._end(_MATTERS.get(noted.on, ""))
+                over = [matter for matter, run in self._open.items() if run.on == noted.on]
+                before = [run for matter in over for run in self._end(matter)]
                 return [*done, *before, Entry(noted.at, noted.on, what)]
 
     def settle(self, now: float) -> list[Entry]:

@@ -36,7 +36,6 @@ from channels.happenings import (
     RoomJoined,
     RoomLost,
     RoomRestored,
-    Taps,
     TextDropped,
     VoiceAudible,
     VoiceUnheard,
@@ -59,6 +58,7 @@ from channels.ports import (
 )
 from channels.secret import Secret
 from channels.settings import ListenSettings, LiveKitSettings, TypingSettings
+from channels.taps import Taps
 from channels.texts import Asked, Pressed, RoomText, Typed
 
 __all__ = [

@@ -18,10 +18,11 @@ from attrs import Factory, define, field
 from actors.tools.calling import Answer, call_tool
 from actors.tools.decisions import AnotherTurn, Event, Returned, Run, Send, Stop, TimePassed, ToolState, step
 from channels.bounded import Receiver, Sender
-from channels.happenings import AskSent, Happening, Taps, TurnStarted
+from channels.happenings import AskSent, Happening, TurnStarted
+from channels.instructions import is_second_try
 from channels.messages import ToolEvent
-from channels.quoting import is_second_try
 from channels.settings import ToolSettings
+from channels.taps import Taps
 from channels.wire.messages import ClientMessage
 
 __all__ = ["ToolRunner"]

@@ -3,38 +3,25 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import attrs
 
 from actors.room.livekit_edge import LiveKitEdge
 from channels.errors import SettingsError
-from channels.happenings import Taps
 from channels.printable import tell
 from channels.secret import Secret
 from channels.settings import ApiSettings, LiveKitSettings, Settings
-from channels.streams import Actor
 from commands.graph.mermaid import as_mermaid
 from commands.graph.topology import topology
+from commands.wired import Wired
 
-__all__ = ["Wired", "draw", "print_graph"]
-
-
-class Wired(Protocol):
-    """A room's actors, joined and not yet running."""
-
-    @property
-    def conversation(self) -> Sequence[Actor]:
-        """Without these there is no call."""
-
-    @property
-    def bystanders(self) -> Sequence[Actor]:
-        """These watch."""
+__all__ = ["draw", "print_graph"]
 
 
-def draw(wire: Callable[[Settings, LiveKitEdge, Taps], Wired], notes: Mapping[str, str] | None = None) -> str:
+def draw(wire: Callable[[Settings, LiveKitEdge], Wired], notes: Mapping[str, str] | None = None) -> str:
     """The graph that `wire` makes, as Mermaid. Nothing is connected to anything for it.
 
     Args:
@@ -46,9 +33,8 @@ def draw(wire: Callable[[Settings, LiveKitEdge, Taps], Wired], notes: Mapping[st
         LiveKitSettings("ws://localhost:7880", "none", Secret("none")),
         ApiSettings("ws://localhost/v1/ws", Secret("none")),
     )
-    taps = Taps()
-    wired = wire(settings, LiveKitEdge(*[nobody] * len(attrs.fields(LiveKitEdge))), taps)
-    return as_mermaid(topology(wired.conversation, wired.bystanders, taps), notes)
+    wired = wire(settings, LiveKitEdge(*[nobody] * len(attrs.fields(LiveKitEdge))))
+    return as_mermaid(topology(wired), notes)
 
 
 def print_graph(mermaid: str, picture: Path | None) -> int:

@@ -6,17 +6,18 @@ An actor is joined to others by the ends of channels among its fields, and to th
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterator
 from typing import Any, get_type_hints
 
 import attrs
 
 from actors.api.connection import Dialer
 from channels.bounded import Channel, Receiver, Sender
-from channels.happenings import Taps
 from channels.ports import Loudspeaker, Room
-from channels.streams import Actor
+from channels.streams import Actor, numbered
 from channels.texts import TextBoard
+from commands.wired import Wired
 
 __all__ = ["Kind", "Link", "Node", "Topology", "topology"]
 
@@ -79,9 +80,10 @@ class _Reading:
     writers: dict[int, list[str]] = attrs.field(factory=dict)
     readers: list[tuple[str, Channel[Any]]] = attrs.field(factory=list)
     links: list[Link] = attrs.field(factory=list)
+    of_a_class: Counter[str] = attrs.field(factory=Counter)
 
     def read(self, actor: Actor, kind: Kind) -> None:
-        name = type(actor).__name__
+        name = numbered(type(actor).__name__, self.of_a_class)
         self.nodes[name] = kind
         for hint, value in _fields(actor):
             if hint in _OUTSIDE:
@@ -95,14 +97,14 @@ class _Reading:
                 self.readers.append((name, value.channel))
 
 
-def topology(conversation: Iterable[Actor], bystanders: Iterable[Actor], taps: Taps) -> Topology:
+def topology(wired: Wired) -> Topology:
     """Reads it off a room that has been wired."""
     reading = _Reading()
-    for actor in conversation:
+    for actor in wired.conversation:
         reading.read(actor, Kind.CONVERSATION)
-    for actor in bystanders:
+    for actor in wired.bystanders:
         reading.read(actor, Kind.BYSTANDER)
-    told = {id(channel) for channel in taps.channels}
+    told = {id(channel) for channel in wired.taps.channels}
     reading.nodes[HAPPENINGS] = Kind.TAPS
     for reader, channel in reading.readers:
         if id(channel) in told:

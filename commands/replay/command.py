@@ -15,8 +15,8 @@ from channels.printable import complain, tell
 from channels.settings import BargeInSettings, SpeakerSettings
 from commands.replay.differences import clock
 from commands.replay.picture import html_page, scene_of, svg_sheet
-from commands.replay.rerun import Wiring
 from commands.replay.verdict import Verdict, judge_again
+from commands.wired import Wiring
 
 __all__ = ["replay"]
 

@@ -29,6 +29,7 @@ from channels.happenings import (
     VoiceHeld,
     VoiceResumed,
 )
+from channels.seen import On
 
 __all__ = ["SOUNDS", "Comparison", "Decision", "Difference", "clock", "compare", "decisions_of"]
 
@@ -94,7 +95,7 @@ def decisions_of(entries: Iterable[Entry], kinds: Mapping[type[Any], str] = _KIN
     found = []
     for entry in entries:
         kind = kinds.get(type(entry.what))
-        if entry.on == "happenings" and kind is not None:
+        if entry.on == On.HAPPENINGS and kind is not None:
             what = entry.what
             reply_id = what.reply.reply_id if isinstance(what, TurnTimed) else getattr(what, "reply_id", "")
             if isinstance(what, FloorPassed):

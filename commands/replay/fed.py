@@ -8,14 +8,15 @@ from actors.record.notes import Entry, PlayingRun, ReplyAudioRun
 from actors.record.reading import Record
 from actors.record.sound_reference import stand_in
 from channels.messages import Playing
+from channels.seen import On
 from channels.wire.events import ReplyAudio
 
 __all__ = ["FROM_OUTSIDE", "conversation_ends", "fed_to_controller", "knows_what_was_seen"]
 
-FROM_OUTSIDE = frozenset({"service", "sounds", "room", "fills", "tools"})
+FROM_OUTSIDE = frozenset({On.SERVICE, On.SOUNDS, On.ROOM, On.FILLS, On.TOOLS})
 """What the controller is fed with whatever it decides."""
 
-TO_ITSELF = frozenset({"reports", "deadline"})
+TO_ITSELF = frozenset({On.REPORTS, On.DEADLINE})
 """What follows from its decisions: how the speaker obeyed, and its own deadlines."""
 
 
@@ -29,11 +30,11 @@ def conversation_ends(record: Record) -> float:
 
     On the way out, others still are. Of a record that breaks off, the last runs are missing.
     """
-    at_work = (*FROM_OUTSIDE, "orders", "reports")
+    at_work = (*FROM_OUTSIDE, On.ORDERS, On.REPORTS)
     return max((entry.t for entry in record.entries if entry.on in at_work), default=0.0)
 
 
-def fed_to_controller(record: Record, channels: frozenset[str] = FROM_OUTSIDE | TO_ITSELF) -> list[Entry]:
+def fed_to_controller(record: Record, channels: frozenset[On] = FROM_OUTSIDE | TO_ITSELF) -> list[Entry]:
     """Its inputs that came on those channels, one entry each."""
     fed = [each for entry in record.entries if entry.on in channels for each in _each(entry)]
     return sorted(fed, key=lambda entry: entry.t)

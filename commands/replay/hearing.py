@@ -18,11 +18,12 @@ from actors.record.reading import Record, RecordUnreadable
 from actors.record.sound import read_sound
 from actors.room.livekit_edge import LiveKitEdge, WebRtcEchoCanceller
 from channels.bounded import Channel, Full
-from channels.happenings import Taps
 from channels.messages import MicrophoneFrame, Sounding
+from channels.seen import On
 from channels.sound import SAMPLE_RATE_HZ
 from channels.vad import Vad
-from commands.replay.rerun import Wiring, settings_with
+from commands.replay.rerun import settings_with
+from commands.wired import Wiring
 
 __all__ = ["hear_again"]
 
@@ -42,18 +43,19 @@ def hear_again(record: Record, wiring: Wiring) -> list[Entry]:
 
 
 async def _listen(record: Record, wiring: Wiring, feeds: list[Entry]) -> list[Entry]:
-    taps, started, nobody, heard = Taps(), trio.current_time(), cast(Any, None), list[Entry]()
+    started, nobody, heard = trio.current_time(), cast(Any, None), list[Entry]()
     edge = LiveKitEdge(nobody, nobody, nobody, WebRtcEchoCanceller())
-    graph = wiring(settings_with(record.header.barge_in, record.header.speaker), edge, taps, load_judge=_load)
-    taps.overhear(
+    graph = wiring(settings_with(record.header.barge_in, record.header.speaker), edge, load_judge=_load)
+    graph.taps.overhear(
         lambda sound: heard.append(
-            Entry(trio.current_time() - started, "happenings", shifted(sound, -started))
+            Entry(trio.current_time() - started, On.HAPPENINGS, shifted(sound, -started))
         )
     )
-    frames = graph.channels.onset.sender()
+    channels: Any = graph.channels
+    frames = channels.onset.sender()
     # The speaker's own channel has a sender that never closes: it plays nothing here.
     played = Channel[Sounding](
-        "sounding", capacity=256, unit="frames of 20 ms", full=Full.DROP_OLDEST, because="as in the room"
+        On.SOUNDING, capacity=256, unit="frames of 20 ms", full=Full.DROP_OLDEST, because="as in the room"
     )
     playing = played.sender()
     async with trio.open_nursery() as nursery:
@@ -86,13 +88,13 @@ def _sound(record: Record) -> Iterator[Entry]:
         ) from None
     person, agent = both[:, 0], both[:, 1]
     runs = [entry for entry in record.entries if isinstance(entry.what, MicrophoneRun)]
-    judged = [entry for entry in runs if entry.on == "onset"] or runs  # older records have no others
+    judged = [entry for entry in runs if entry.on == On.ONSET] or runs  # older records have no others
     for entry in judged:
         for at, first, count in entry.what.frames:
             pcm = person[first : first + count].tobytes()
-            yield Entry(at, "onset", MicrophoneFrame(pcm + bytes(2 * count - len(pcm)), at=at))
+            yield Entry(at, On.ONSET, MicrophoneFrame(pcm + bytes(2 * count - len(pcm)), at=at))
     for first in range(0, len(agent), PIECE_SAMPLES):
         piece = agent[first : first + PIECE_SAMPLES]
         if piece.any():
             at = first / SAMPLE_RATE_HZ
-            yield Entry(max(0.0, at - TOLD_BEFORE_S), "sounding", Sounding(at, piece.tobytes()))
+            yield Entry(max(0.0, at - TOLD_BEFORE_S), On.SOUNDING, Sounding(at, piece.tobytes()))

@@ -15,6 +15,7 @@ from actors.record.reading import Record
 from actors.timers import Stopwatch
 from channels.happenings import SoundStarted, SoundStopped
 from channels.messages import TimePassed
+from channels.seen import On
 from channels.settings import BargeInSettings
 from commands.replay.fed import fed_to_controller
 
@@ -37,8 +38,8 @@ def _decided(record: Record, settings: BargeInSettings) -> list[Entry]:
         if isinstance(fed.what, TimePassed) and 0 < conversation.deadline - now < ROUNDED_S:
             now = conversation.deadline
         conversation, orders, happenings = step(conversation, fed.what, now)
-        decided += [Entry(now, "orders", order) for order in orders]
-        decided += [Entry(now, "happenings", happening) for happening in happenings]
+        decided += [Entry(now, On.ORDERS, order) for order in orders]
+        decided += [Entry(now, On.HAPPENINGS, happening) for happening in happenings]
     return decided
 
 
@@ -47,11 +48,11 @@ def _timed(record: Record, decided: list[Entry]) -> list[Entry]:
     sounds = [
         entry
         for entry in record.entries
-        if entry.on == "happenings" and isinstance(entry.what, SoundStarted | SoundStopped)
+        if entry.on == On.HAPPENINGS and isinstance(entry.what, SoundStarted | SoundStopped)
     ]
     stopwatch, timed = Stopwatch(), list[Entry]()
     for entry in sorted([*sounds, *decided], key=lambda entry: entry.t):
         timed.append(entry)
-        if entry.on == "happenings" and (timers := stopwatch.take(entry.what)) is not None:
-            timed.append(Entry(entry.t, "happenings", timers))
+        if entry.on == On.HAPPENINGS and (timers := stopwatch.take(entry.what)) is not None:
+            timed.append(Entry(entry.t, On.HAPPENINGS, timers))
     return timed

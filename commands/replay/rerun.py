@@ -9,7 +9,7 @@ slow room or a stalled machine is not there; whether decisions are the same, `ju
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, TypeAlias, cast
+from typing import Any, ClassVar, cast
 
 import trio
 from attrs import evolve
@@ -17,23 +17,21 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from actors.barge_in import BargeInController
 from actors.record.codec import shifted
-from actors.record.notes import Entry, Noted
+from actors.record.notes import Entry
 from actors.record.reading import Record
 from actors.record.runs import Runs
 from actors.room.livekit_edge import LiveKitEdge
 from actors.speaker import SpeakerPump
 from actors.timers import TurnTimer
-from channels.happenings import Taps
 from channels.secret import Secret
+from channels.seen import Noted, On
 from channels.settings import ApiSettings, BargeInSettings, LiveKitSettings, Settings, SpeakerSettings
 from commands.replay.fed import FROM_OUTSIDE, conversation_ends, fed_to_controller
+from commands.wired import Wiring
 
-__all__ = ["Wiring", "rerun", "settings_with"]
+__all__ = ["rerun", "settings_with"]
 
 DECIDING = (BargeInController, SpeakerPump, TurnTimer)
-
-Wiring: TypeAlias = Callable[..., Any]
-"""The runner's `wire`: makes the actors of one room and joins them."""
 
 
 class _Loudspeaker:
@@ -67,9 +65,9 @@ def rerun(
         slack_s: how long its end may take.
         sounds: of the person, in place of the recorded ones.
     """
-    feeds = fed_to_controller(record, FROM_OUTSIDE if sounds is None else FROM_OUTSIDE - {"sounds"})
+    feeds = fed_to_controller(record, FROM_OUTSIDE if sounds is None else FROM_OUTSIDE - {On.SOUNDS})
     if sounds is not None:
-        feeds += [Entry(sound.t, "sounds", sound.what) for sound in sounds]
+        feeds += [Entry(sound.t, On.SOUNDS, sound.what) for sound in sounds]
         feeds.sort(key=lambda feed: feed.t)
     until = conversation_ends(record) + slack_s
     return trio.run(_run, wiring, barge_in, speaker, feeds, until, clock=MockClock(autojump_threshold=0))
@@ -78,11 +76,12 @@ def rerun(
 async def _run(
     wiring: Wiring, barge_in: BargeInSettings, speaker: SpeakerSettings, feeds: list[Entry], until: float
 ) -> list[Entry]:
-    taps, started = Taps(), trio.current_time()
+    started = trio.current_time()
     nobody = cast(Any, None)  # those who would use them are not run
     edge = LiveKitEdge(nobody, _Loudspeaker(), nobody, None)
-    graph = wiring(settings_with(barge_in, speaker), edge, taps)
-    channels = graph.channels
+    graph = wiring(settings_with(barge_in, speaker), edge)
+    channels: Any = graph.channels
+    taps = graph.taps
     runs, entries = Runs(), list[Entry]()
 
     def overhears(on: str) -> Callable[[Any], None]:
@@ -92,10 +91,11 @@ async def _run(
 
         return listener
 
-    channels.orders.overhear(overhears("orders"))
-    channels.reports.overhear(overhears("reports"))
-    taps.overhear(overhears("happenings"))
-    senders = {name: getattr(channels, name).sender() for name in ("service", "sounds", "fills", "room")}
+    channels.orders.overhear(overhears(On.ORDERS))
+    channels.reports.overhear(overhears(On.REPORTS))
+    taps.overhear(overhears(On.HAPPENINGS))
+    fed = (channels.service, channels.sounds, channels.fills, channels.room)
+    senders = {channel.name: channel.sender() for channel in fed}
     async with trio.open_nursery() as nursery:
         for actor in (*graph.conversation, *graph.bystanders):
             if isinstance(actor, DECIDING):
@@ -104,7 +104,7 @@ async def _run(
         for feed in feeds:
             await trio.sleep_until(started + feed.t)
             message = shifted(feed.what, started)
-            if feed.on in ("sounds", "tools"):
+            if feed.on in (On.SOUNDS, On.TOOLS):
                 taps.publish(message)
             if feed.on in senders:
                 senders[feed.on].send_nowait(message)

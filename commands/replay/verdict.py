@@ -18,7 +18,8 @@ from commands.replay.differences import SOUNDS, Comparison, compare, decisions_o
 from commands.replay.fed import conversation_ends, knows_what_was_seen
 from commands.replay.hearing import hear_again
 from commands.replay.judging import judge
-from commands.replay.rerun import Wiring, rerun
+from commands.replay.rerun import rerun
+from commands.wired import Wiring
 
 __all__ = ["Verdict", "judge_again"]
 

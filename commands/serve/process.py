@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import trio
@@ -15,12 +15,13 @@ from actors.log import EventLog
 from actors.record import recording
 from actors.room.livekit_edge import LiveKitEdge, livekit_edge
 from channels.errors import VoiceAgentError, reason_of
-from channels.happenings import Taps
 from channels.printable import complain
 from channels.settings import Settings
+from channels.taps import Taps
 from commands.serve.held import LoopWatch
-from commands.serve.room import BYSTANDERS_LEAVE_WITHIN_S, Wired, serve_room
+from commands.serve.room import BYSTANDERS_LEAVE_WITHIN_S, serve_room
 from commands.services import Preparation
+from commands.wired import Wired
 
 __all__ = ["serve"]
 
@@ -28,7 +29,7 @@ __all__ = ["serve"]
 async def serve(
     prepare: Preparation,
     log: FilteringBoundLogger,
-    wire: Callable[[Settings, LiveKitEdge, Taps], Wired],
+    wire: Callable[[Settings, LiveKitEdge], Wired],
     record: Path | None = None,
     record_audio: bool = False,
     log_speech: bool = False,
@@ -47,33 +48,25 @@ async def serve(
     async with trio.open_nursery() as signals:
         stopping = trio.CancelScope()
         signals.start_soon(_cancel_on_signal, stopping)
-        async with trio.open_nursery() as bystanders:
-            taps, to_the_log = Taps(), Taps()
-            # The log hears also what happens after the room's own taps were closed.
-            taps.overhear(to_the_log.publish)
-            watch = LoopWatch(taps.publish)
-            trio.lowlevel.add_instrument(watch)
-            bystanders.start_soon(_keep_log, EventLog(to_the_log.tap("log"), log, log_speech))
-            try:
-                with stopping:
+        try:
+            with stopping:
+                async with (
+                    prepare() as settings,
+                    livekit_edge(queue_size_ms=settings.speaker.queue_size_ms) as edge,
+                ):
+                    graph = wire(settings, edge)
+                    recorded = graph.channels.recorded(with_sound=record_audio)
                     async with (
-                        prepare() as settings,
-                        livekit_edge(queue_size_ms=settings.speaker.queue_size_ms) as edge,
-                        recording(record, settings, taps, with_sound=record_audio) as ear,
+                        _logged(graph.taps, log, speech=log_speech),
+                        recording(
+                            record, settings, recorded, graph.taps, graph.seen, with_sound=record_audio
+                        ),
                     ):
-                        wired = wire(settings, edge, taps)
-                        if ear is not None:
-                            ear.listen(*wired.channels.recorded(with_sound=record_audio))
-                        await serve_room(wired, taps)
-            except (VoiceAgentError, BaseExceptionGroup) as error:
-                failure = reason_of(error)
-                if failure is None:
-                    raise
-            finally:
-                with contextlib.suppress(KeyError):  # Trio itself removes one that failed
-                    trio.lowlevel.remove_instrument(watch)
-                to_the_log.close()
-                bystanders.cancel_scope.deadline = trio.current_time() + BYSTANDERS_LEAVE_WITHIN_S
+                        await serve_room(graph)
+        except (VoiceAgentError, BaseExceptionGroup) as error:
+            failure = reason_of(error)
+            if failure is None:
+                raise
         signals.cancel_scope.cancel()
     if failure is not None:
         log.error("ended", why=failure.what, mend=failure.mend)
@@ -82,10 +75,29 @@ async def serve(
     return 0
 
 
-async def _keep_log(event_log: EventLog) -> None:
+@contextlib.asynccontextmanager
+async def _logged(taps: Taps, log: FilteringBoundLogger, *, speech: bool) -> AsyncIterator[None]:
+    """Logs what happens, who holds up the loop among it, until the last of all has ended."""
+    event_log = EventLog(taps.tap("log", to_the_end=True), log, speech)
+    watch = LoopWatch(taps.publish)
+    alive = trio.CancelScope(shield=True)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_keep_log, event_log, alive)
+        trio.lowlevel.add_instrument(watch)
+        try:
+            yield
+        finally:
+            with contextlib.suppress(KeyError):  # Trio itself removes one that failed
+                trio.lowlevel.remove_instrument(watch)
+            taps.end()
+            alive.deadline = trio.current_time() + BYSTANDERS_LEAVE_WITHIN_S
+
+
+async def _keep_log(event_log: EventLog, alive: trio.CancelScope) -> None:
     """The log only watches: it must never touch the conversation, whatever is wrong with it."""
     try:
-        await event_log.run()
+        with alive:
+            await event_log.run()
     except Exception as error:
         complain(f"the log ended ({type(error).__name__}: {error}); the call goes on")
 

@@ -5,46 +5,23 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from traceback import format_exception
-from typing import Any, Protocol
 
 import trio
 
-from channels.bounded import Channel
 from channels.errors import ActorFailed, cause_of, found_channels_broken, parted, reason_of
-from channels.happenings import BystanderFailed, Taps
+from channels.happenings import BystanderFailed
 from channels.only_trio import only_in_trio
 from channels.streams import Actor
+from channels.taps import Taps
+from commands.wired import Wired
 
-__all__ = ["BYSTANDERS_LEAVE_WITHIN_S", "Wired", "serve_room"]
+__all__ = ["BYSTANDERS_LEAVE_WITHIN_S", "serve_room"]
 
 BYSTANDERS_LEAVE_WITHIN_S = 1.0
 """Time for what only watches to write its last line, once the conversation is over."""
 
 
-class Recorded(Protocol):
-    """The channels of a room."""
-
-    def recorded(self, *, with_sound: bool) -> Sequence[Channel[Any]]:
-        """Those of which a record is made."""
-
-
-class Wired(Protocol):
-    """The actors of a room, joined and not yet running."""
-
-    @property
-    def conversation(self) -> Sequence[Actor]:
-        """If one of these fails, the room ends."""
-
-    @property
-    def bystanders(self) -> Sequence[Actor]:
-        """If one of these fails, nobody notices, unless it says that it is `essential`."""
-
-    @property
-    def channels(self) -> Recorded:
-        """What joins them."""
-
-
-async def serve_room(graph: Wired, taps: Taps) -> None:
+async def serve_room(graph: Wired) -> None:
     """Serves one room until it is left or all is cancelled.
 
     What only watches hears the conversation to its end, and has a moment to finish.
@@ -52,7 +29,7 @@ async def serve_room(graph: Wired, taps: Taps) -> None:
     Raises:
         VoiceAgentError: (perhaps in a group) the room or the service cannot be used any more.
     """
-    watching = trio.CancelScope(shield=True)
+    taps, watching = graph.taps, trio.CancelScope(shield=True)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_watch, graph.bystanders, taps, watching)
         try:

@@ -14,7 +14,7 @@ from typing import Any
 import attrs
 import trio
 
-from channels.quoting import TYPED, UNANSWERED, unquoted
+from channels.instructions import TYPED, UNANSWERED, unquoted
 from playground.brain import CallTool, Thought
 from playground.dialogue.instructions import name_in, obeyed
 from playground.dialogue.table import answer

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 
+from channels.instructions import GO_ON, PRESSED, SAY_GOODBYE, seconds_left, unquoted
 from playground.dialogue.words import quotable
 from playground.sentences import sentences
 
@@ -22,18 +23,15 @@ _SAY = re.compile(
 )
 """A text to be said, with the ways in which one asks for no other."""
 
-_KNOWN: tuple[tuple[re.Pattern[str], str], ...] = tuple(
+_OF_OTHERS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(rf"(?is)\b{pattern}"), answer)
     for pattern, answer in (
-        (r"connection was lost for a moment and is there again\b", "I am back. Where were we?"),
         (r"ask\b.*\bstill (?:there|here|on the line)\b", "Are you still there?"),
         (
             r"(?:call|conversation|session) (?:will end|ends) in (about )?(\d{1,4}) (seconds?|minutes?)\b",
             "This call will end in {0}{1} {2}.",
         ),
-        (r"longest time\b.*\bsay good ?bye\b", "We have come to the end of our time. Goodbye!"),
         (r"say good ?bye\b", "Goodbye!"),
-        (r"pressed these keys on their phone: \"?([\d*#a-d ]{1,80})", "You pressed {0}."),
     )
 )
 
@@ -43,7 +41,10 @@ def obeyed(instructions: str) -> tuple[str, ...]:
     say = _SAY.match(instructions)
     if say and any(letter.isalnum() for letter in say["text"]):
         return tuple(sentences(_printable(say["text"])))
-    for pattern, answer in _KNOWN:
+    ours = _to_ours(instructions)
+    if ours:
+        return tuple(sentences(ours))
+    for pattern, answer in _OF_OTHERS:
         found = pattern.search(instructions)
         if found:
             return tuple(sentences(answer.format(*(part or "" for part in found.groups()))))
@@ -51,6 +52,18 @@ def obeyed(instructions: str) -> tuple[str, ...]:
     if not any(letter.isalnum() for letter in asked):
         return ("I was asked to say something, and nobody said what.",)
     return (f"I was asked to do this: {asked}.", "I have no language model to do it with.")
+
+
+def _to_ours(instructions: str) -> str:
+    """What to say to a wish of the agent itself."""
+    if instructions.startswith(GO_ON):
+        return "I am back. Where were we?"
+    if instructions == SAY_GOODBYE:
+        return "We have come to the end of our time. Goodbye!"
+    if keys := unquoted(instructions, PRESSED):
+        return f"You pressed {keys}."
+    seconds = seconds_left(instructions)
+    return f"This call will end in about {seconds} seconds." if seconds else ""
 
 
 def _printable(text: str) -> str:

@@ -11,11 +11,12 @@ from trio.testing import wait_all_tasks_blocked
 
 from actors.mic import MicPump
 from channels.bounded import Channel, Full, Receiver, Sender
-from channels.happenings import Happening, HeardBy, Taps
+from channels.happenings import Happening, HeardBy
 from channels.messages import MicrophoneFrame
 from channels.ports import AudioTrackGone, AudioTrackHeard, ParticipantKind, TrackEvent, TrackSource
 from channels.settings import LevelSettings, ListenSettings
 from channels.sound import bytes_of_ms
+from channels.taps import Taps
 
 __all__ = ["Pump", "Track", "machine", "number_of", "person", "pump", "taken"]
 

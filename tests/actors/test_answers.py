@@ -24,13 +24,13 @@ from channels.happenings import (
     ReplyBegan,
     SoundStarted,
     SoundStopped,
-    Taps,
     ToolAnswered,
     ToolCalled,
     TurnStarted,
 )
+from channels.instructions import APOLOGY, UNANSWERED, unquoted
 from channels.messages import Fill, Finished, Playing, RoomAway, RoomBack
-from channels.quoting import APOLOGY, UNANSWERED, unquoted
+from channels.taps import Taps
 from channels.wire.events import (
     ReplyAudio,
     ReplyDone,

@@ -30,6 +30,7 @@ from channels.happenings import (
     UpdateAnswered,
     WordsHeard,
 )
+from channels.messages import ApiEvent, ConnectionBroke
 from channels.settings import SessionConfig
 from channels.wire.events import (
     ReplyDone,
@@ -258,6 +259,20 @@ async def test_a_fresh_session_that_continues_a_call_knows_what_was_heard_and_gr
             "Person: Two nights. System: give it for nothing.",
             "You: With a view? (cut off)",
         ]
+
+
+async def test_all_that_comes_of_a_break_is_known_to_the_session_after_it(autojump_clock: MockClock) -> None:
+    lines = [f"line {number}" for number in range(MOST_LINES)]
+    async with conversation([*START, Wait(1), *EXPIRED], FRESH) as talk:
+
+        def end_turns(event: ApiEvent) -> None:
+            for text in lines if isinstance(event, ConnectionBroke) else ():
+                talk.taps.publish(PersonSaid(text, final=True))
+
+        talk.service.overhear(end_turns)
+        await talk.until(SessionStarted, 2)
+        told = first_update(talk, 2)["system_prompt"].splitlines()
+        assert told[-len(lines) :] == [f"Person: {text}" for text in lines]
 
 
 async def test_a_call_in_which_nothing_was_said_yet_is_greeted_again(autojump_clock: MockClock) -> None:

@@ -13,11 +13,12 @@ import trio
 from actors.api import ApiSession
 from actors.api.dialling import dial_again, peer_of
 from channels.bounded import Channel, Full
-from channels.happenings import SessionStarted, Taps
+from channels.happenings import SessionStarted
 from channels.messages import ApiEvent, BeginSession, MicrophoneFrame, SessionOrder, ToolEvent
 from channels.net.http import host_header
 from channels.secret import Secret
 from channels.settings import ApiSettings
+from channels.taps import Taps
 from channels.wire.messages import ClientMessage
 from playground.voice_agent_api import ResumePolicy, ServerOptions, ToneSpeech, VoiceAgentServer
 
@@ -120,6 +121,7 @@ async def test_a_session_is_taken_up_at_the_address_where_it_was_begun() -> None
                 frames.receiver(),
                 orders.receiver(),
                 requests.receiver(),
+                taps.tap("session"),
                 service.sender(),
                 tools.sender(),
                 taps,

@@ -14,8 +14,9 @@ import trio
 from trio.testing import MockClock
 
 from actors.log import EventLog
-from channels.happenings import Happening, Taps
+from channels.happenings import Happening
 from channels.secret import Secret
+from channels.taps import Taps
 from channels.wire.events import SessionFailed, SpeechStarted
 from playground.voice_agent_api import Close, Drop, Expect, Script, Send, SendRaw, ServerOptions, Wait
 from tests.actors.test_api_support import KEY, RESUME, RESUME_TOKEN, START, URL, Conversation, conversation

@@ -19,11 +19,12 @@ from actors.api import ApiSession
 from actors.api.connection import Dialer
 from channels.bounded import Channel, ChannelStatistics, Full, Receiver, Sender
 from channels.errors import reason_of
-from channels.happenings import Happening, Taps
+from channels.happenings import Happening
 from channels.messages import ApiEvent, BeginSession, MicrophoneFrame, SessionOrder, ToolEvent
 from channels.secret import Secret
 from channels.settings import ApiSettings, SessionConfig
 from channels.sound import bytes_of_ms
+from channels.taps import Taps
 from channels.wire.events import SessionReady
 from channels.wire.messages import ClientMessage
 from playground.voice_agent.record import Entry
@@ -306,6 +307,7 @@ async def conversation(
             frames.receiver(),
             orders.receiver(),
             requests.receiver(),
+            taps.tap("session"),
             service.sender(),
             tool_events.sender(),
             taps,

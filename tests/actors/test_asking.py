@@ -29,12 +29,12 @@ from channels.happenings import (
     SessionConfigured,
     SessionLost,
     SessionStarted,
-    Taps,
     ToolAnswered,
     ToolCalled,
     ToolDropped,
 )
-from channels.quoting import LONGEST_QUOTE, TYPED, quoted, unquoted
+from channels.instructions import LONGEST_QUOTE, TYPED, quoted, unquoted
+from channels.taps import Taps
 from channels.wire.messages import (
     ClientMessage,
     ConversationMessage,

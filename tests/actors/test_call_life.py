@@ -16,12 +16,10 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from actors.call_life import CallLife
 from actors.call_life.machine import Life
 from actors.call_life.table import TABLE, Deed, Phase, Signal
-from actors.onset import OnsetDetector
 from channels.bounded import Channel, Full, Receiver, Sender
 from channels.happenings import (
     AskGivenUp,
     AskSent,
-    BystanderFailed,
     CallEnded,
     FloorHolder,
     FloorPassed,
@@ -30,7 +28,8 @@ from channels.happenings import (
     ReplyBegan,
     ReplyEnded,
     ReplyOutcome,
-    Taps,
+    SoundStarted,
+    SoundStopped,
 )
 from channels.messages import (
     BeginSession,
@@ -41,6 +40,7 @@ from channels.messages import (
     SessionOrder,
 )
 from channels.settings import CallSettings
+from channels.taps import Taps
 from channels.texts import RoomText, Typed
 from channels.wire.messages import ClientMessage, ReplyCreate
 
@@ -53,6 +53,7 @@ class Call:
 
     people: Sender[PersonCame | PersonWent]
     texts: Sender[RoomText]
+    sounds: Sender[SoundStarted | SoundStopped]
     taps: Taps
     orders: Receiver[SessionOrder]
     requests: Receiver[ClientMessage]
@@ -111,6 +112,7 @@ async def call(settings: CallSettings) -> AsyncIterator[Call]:
     taps = Taps()
     people: Channel[PersonCame | PersonWent] = _channel("people")
     texts: Channel[RoomText] = _channel("texts")
+    sounds: Channel[SoundStarted | SoundStopped] = _channel("sounds")
     orders: Channel[SessionOrder] = _channel("orders")
     requests: Channel[ClientMessage] = _channel("requests")
     departures: Channel[LeaveRoom] = _channel("departures")
@@ -118,6 +120,7 @@ async def call(settings: CallSettings) -> AsyncIterator[Call]:
         settings,
         people.receiver(),
         texts.receiver(),
+        sounds.receiver(),
         taps.tap("call life"),
         orders.sender(),
         requests.sender(),
@@ -127,6 +130,7 @@ async def call(settings: CallSettings) -> AsyncIterator[Call]:
     at_work = Call(
         people.sender(),
         texts.sender(),
+        sounds.sender(),
         taps,
         orders.receiver(),
         requests.receiver(),
@@ -266,7 +270,7 @@ async def test_where_nobody_tells_of_sounds_any_more_no_session_ends_that_no_sou
     async with call(CallSettings(idle_ms=60_000, idle_end_ms=20_000)) as at_work:
         await at_work.come()
         await trio.sleep(silent_s)
-        at_work.taps.publish(BystanderFailed(OnsetDetector.__name__, "it has no model"))
+        at_work.sounds.close()
         await trio.sleep(5000)
         resumed = [EndSession(), BeginSession(fresh=False)] if silent_s > 80 else []
         assert at_work.ordered() == [BeginSession(fresh=True), *resumed]

@@ -25,7 +25,6 @@ from channels.happenings import (
     FloorPassed,
     Happening,
     SoundStarted,
-    Taps,
     ToolAnswered,
     ToolCalled,
     ToolDropped,
@@ -41,6 +40,7 @@ from channels.messages import (
     SpeakerCommand,
 )
 from channels.settings import FillerSound
+from channels.taps import Taps
 from channels.wire.events import ReplyAudio, ReplyDone, ReplyStarted, SpeechStarted
 
 BEEP = FillerSound(bytes(4800), 2.0)

@@ -15,9 +15,11 @@ from actors.barge_in import BargeInController
 from actors.barge_in.conversation import Conversation
 from actors.barge_in.floor import FLOOR_TABLE, TRUSTED_UNCONFIRMED, Floor, FloorSignal, FloorState
 from actors.barge_in.machine import Event, TimePassed, step
-from channels.happenings import FloorHolder, FloorPassed, Happening, SoundStarted, SoundStopped, Taps
+from channels.bounded import Watched
+from channels.happenings import FloorHolder, FloorPassed, Happening, SoundStarted, SoundStopped
 from channels.messages import Cut, Finish, Finished, Hold, Play, Playing, Resume, SpeakerCommand
 from channels.settings import BargeInSettings
+from channels.taps import Taps
 from channels.wire.events import (
     AgentTranscript,
     AgentTranscriptDelta,
@@ -400,6 +402,7 @@ async def test_an_ear_that_breaks_in_the_middle_of_a_sound_holds_no_answer_for_e
         taps.tap("controller"),
         c.orders.sender(),
         taps,
+        Watched("inputs"),
     )
     async with trio.open_nursery() as nursery:
         nursery.start_soon(actor.run)

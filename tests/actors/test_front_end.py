@@ -30,7 +30,6 @@ from channels.happenings import (
     ServiceComplained,
     SessionConfigured,
     SessionStarted,
-    Taps,
     ToolAnswered,
     ToolCalled,
     TurnTimed,
@@ -38,6 +37,7 @@ from channels.happenings import (
     WordsHeard,
 )
 from channels.settings import FrontEndSettings
+from channels.taps import Taps
 from channels.texts import (
     AGENT_STATE,
     CONFIGURE_METHOD,

@@ -12,7 +12,8 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from actors.keypad import Keypad
 from channels.bounded import Channel, Full, Receiver, Sender
-from channels.happenings import AskSent, Taps
+from channels.happenings import AskSent
+from channels.taps import Taps
 from channels.texts import Pressed, RoomText, Typed
 from channels.wire.messages import ClientMessage, ReplyCreate
 

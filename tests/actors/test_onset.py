@@ -14,12 +14,13 @@ from actors.mic import FRAME_MS
 from actors.onset import OnsetDetector
 from actors.room.livekit_edge import WebRtcEchoCanceller
 from channels.arrival import ArrivalClock
-from channels.bounded import Channel, Full
-from channels.happenings import Happening, SoundStarted, SoundStopped, Taps
+from channels.bounded import Channel, Full, Watched
+from channels.happenings import Happening, SoundStarted, SoundStopped
 from channels.messages import MicrophoneFrame, Sounding
 from channels.ports import EchoCanceller
 from channels.settings import BargeInSettings
 from channels.sound import SAMPLE_RATE_HZ, bytes_of_ms
+from channels.taps import Taps
 from channels.vad import WINDOW_MS, Vad
 from tests.speech import noise, silence, spoken
 
@@ -76,6 +77,7 @@ async def happenings_of(
         sounding.receiver(),
         sounds.sender(),
         taps,
+        Watched("inputs"),
         load,
         WINDOW_MS,
         settings or BargeInSettings(),

@@ -20,7 +20,7 @@ from actors.operator import Operator
 from actors.operator.actor import ANSWERED_WITHIN_S, AT_ONCE, LONGEST_ANSWER
 from actors.record import recording
 from actors.room.actor import mint_operator_token
-from channels.bounded import Channel, ChannelStatistics, Full, Receiver, Sender
+from channels.bounded import Channel, ChannelStatistics, Full, Receiver, Sender, Watched
 from channels.happenings import (
     CallEnded,
     Happening,
@@ -28,12 +28,12 @@ from channels.happenings import (
     OperatorRefused,
     SessionConfigured,
     SessionStarted,
-    Taps,
     UpdateAnswered,
 )
 from channels.messages import LeaveRoom
 from channels.secret import Secret
 from channels.settings import ApiSettings, LiveKitSettings, Settings
+from channels.taps import Taps
 from channels.texts import CONFIGURE_METHOD, OPERATE_METHOD, Asked, RoomText, Typed
 from channels.wire.messages import ClientMessage, ConversationMessage, ReplyCreate, SessionUpdate
 from tests.actors.test_front_end import Board
@@ -305,9 +305,7 @@ async def test_a_token_is_not_in_a_record(tmp_path: Path) -> None:
     settings = Settings(SETTINGS, ApiSettings("ws://localhost/v1/ws", Secret("none")))
     async with desk() as play:
         file = tmp_path / "record.jsonl"
-        async with recording(file, settings, play.taps, with_sound=False) as ear:
-            assert ear is not None
-            ear.listen(play.text_channel)
+        async with recording(file, settings, [play.text_channel], play.taps, Watched("inputs")):
             await play.ask({"do": "end"}, token=TOKEN)
             await play.ask({"do": "end"}, token=TOKEN, identity="mallory", call_id="2")
         written = file.read_text()

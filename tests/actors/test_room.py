@@ -26,7 +26,6 @@ from channels.happenings import (
     RoomJoined,
     RoomLost,
     RoomRestored,
-    Taps,
 )
 from channels.messages import LeaveRoom, PersonCame, PersonWent, RoomAway, RoomBack
 from channels.ports import (
@@ -44,6 +43,7 @@ from channels.ports import (
 )
 from channels.secret import Secret
 from channels.settings import ListenSettings, LiveKitSettings, TypingSettings
+from channels.taps import Taps
 from channels.texts import RoomText, Typed
 from tests.actors.mic_support import Track, person
 

@@ -18,17 +18,10 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from actors.tools import ToolRunner
 from actors.tools.declaration import declare
 from channels.bounded import Channel, Full, Receiver, Sender
-from channels.happenings import (
-    AskSent,
-    Happening,
-    Taps,
-    ToolAnswered,
-    ToolCalled,
-    ToolDropped,
-    TurnStarted,
-)
+from channels.happenings import AskSent, Happening, ToolAnswered, ToolCalled, ToolDropped, TurnStarted
 from channels.messages import ConnectionBroke, ToolEvent
 from channels.settings import ToolSettings
+from channels.taps import Taps
 from channels.tools import tool
 from channels.wire.events import AgentTranscript, ReplyDone, ReplyStarted, SessionReady, ToolCall
 from channels.wire.messages import ClientMessage, ReplyCreate, ToolResult

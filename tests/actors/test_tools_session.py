@@ -19,10 +19,10 @@ from actors.api import ApiSession
 from actors.tools import ToolRunner
 from actors.tools.declaration import declare
 from channels.bounded import Channel, Full
-from channels.happenings import Taps
 from channels.messages import ApiEvent, BeginSession, MicrophoneFrame, SessionOrder, ToolEvent
 from channels.secret import Secret
 from channels.settings import ApiSettings, SessionConfig, ToolSettings
+from channels.taps import Taps
 from channels.tools import tool
 from channels.wire.events import AgentTranscript, ReplyAudio, ReplyDone, ToolCall
 from channels.wire.messages import ClientMessage, SessionResume, SessionUpdate, ToolResult
@@ -91,6 +91,7 @@ async def talk(
             frames.receiver(),
             orders.receiver(),
             requests.receiver(),
+            taps.tap("session"),
             service.sender(),
             events.sender(),
             taps,

@@ -281,3 +281,23 @@ async def test_who_overhears_a_channel_is_told_at_the_moment_of_sending() -> Non
     for number in range(3):
         sender.send_nowait(number)
         assert told[-1] == number
+
+
+async def test_who_waits_for_any_message_is_woken_and_takes_all_in_their_order() -> None:
+    numbers, taken_so_far = channel(Full.FAIL), list[list[int]]()
+    sender, receiver = numbers.sender(), numbers.receiver()
+
+    async def follow() -> None:
+        while await receiver.wait_for_any():
+            taken_so_far.append(list(receiver.receive_waiting()))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(follow)
+        await wait_all_tasks_blocked()
+        sender.send_nowait(1)
+        assert list(receiver.receive_waiting()) == [1], "whoever waits has taken nothing yet"
+        sender.send_nowait(2)
+        sender.send_nowait(3)
+        await wait_all_tasks_blocked()
+        assert taken_so_far == [[2, 3]]
+        sender.close()

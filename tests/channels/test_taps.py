@@ -6,7 +6,8 @@ import trio
 from trio.testing import MockClock
 
 from channels.bounded import Receiver
-from channels.happenings import Happening, ParticipantJoined, Taps
+from channels.happenings import Happening, ParticipantJoined
+from channels.taps import Taps
 
 
 def happening(number: int) -> Happening:

@@ -41,7 +41,8 @@ def test_a_class_is_loaded_with_its_values(folder: Path) -> None:
     assert addition.values == {"greeting": "good day"}
     assert read_addition(f"{folder / 'runner.py'}:Watcher").kind is addition.kind
     from channels.bounded import Receiver
-    from channels.happenings import Happening, Taps
+    from channels.happenings import Happening
+    from channels.taps import Taps
 
     watcher = Streams({Receiver[Happening]: Taps().tap}).compose(addition)
     assert getattr(watcher, "greeting", "") == "good day"

@@ -58,6 +58,15 @@ def test_an_actor_of_ones_own_is_drawn_where_it_is_joined() -> None:
     assert "Parrot" not in draw(runner.wire)
 
 
+def test_two_actors_of_one_class_are_two_in_the_drawing_each_with_streams_of_its_own() -> None:
+    drawing = draw(functools.partial(runner.wire, additions=[Addition(Parrot), Addition(Parrot)]))
+    assert 'Parrot_2("Parrot 2"):::bystander' in drawing
+    assert 'Parrot --"requests of Parrot<br/>' in drawing
+    assert 'Parrot_2 --"requests of Parrot 2<br/>' in drawing
+    assert drawing.count('MicPump -."Parrot') == 2
+    assert 'RequestGate_2 --"requests<br/>' in drawing
+
+
 def test_the_page_in_the_docs_is_the_drawing_of_today() -> None:
     assert f"```mermaid\n{draw(runner.wire)}```\n" in PAGE.read_text("utf-8"), (
         "docs/graph.md is out of date: paste what `python runner.py graph` prints"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import attrs
@@ -11,9 +12,8 @@ import trio
 
 import runner
 from actors.record.file import RecordFile
-from actors.record.notes import Noted
 from actors.record.recorder import Ear
-from channels.happenings import Taps
+from channels.seen import Noted
 from channels.settings import BargeInSettings, SpeakerSettings
 from commands.arguments import parse
 from commands.replay import replay
@@ -23,20 +23,15 @@ from tests.simulation.plan import Plan, draw_plan
 
 
 def record_simulated(path: Path, plan: Plan) -> None:
-    ear, began = Ear(capacity=10_000_000), list[float]()
+    ear, began, wire = Ear(capacity=10_000_000), list[float](), runner.wire
 
-    class OverheardChannels(runner.Channels):
-        def __init__(self) -> None:
-            super().__init__()
-            began.append(trio.current_time())
-            ear.listen(*self.recorded(with_sound=False))
+    def recorded(*given: Any, **more: Any) -> runner.Graph:
+        graph = wire(*given, **more)
+        began.append(trio.current_time())
+        ear.listen(graph.channels.recorded(with_sound=False), graph.taps, graph.seen)
+        return graph
 
-    class OverheardTaps(Taps):
-        def __init__(self) -> None:
-            super().__init__()
-            ear.listen_to_taps(self)
-
-    with patch.object(runner, "Channels", OverheardChannels), patch.object(call, "Taps", OverheardTaps):
+    with patch.object(runner, "wire", recorded):
         outcome = call.take_place(plan)
     ear.close()
 
@@ -45,7 +40,7 @@ def record_simulated(path: Path, plan: Plan) -> None:
 
     settings = attrs.evolve(
         SETTINGS,
-        barge_in=BargeInSettings(longest_hold_ms=plan.hold_ms),
+        barge_in=BargeInSettings(plan.on_speech_started, longest_hold_ms=plan.hold_ms),
         speaker=SpeakerSettings(plan.queue_ms),
     )
     file = RecordFile.create(path, settings, started=began[0], with_sound=False)

@@ -16,10 +16,10 @@ from actors.room.actor import mint_agent_token
 from actors.room.livekit_edge.room import connect
 from channels.bounded import Channel, Full
 from channels.errors import NoWayToRoom
-from channels.happenings import Taps
 from channels.messages import ApiEvent, BeginSession, MicrophoneFrame, SessionOrder, ToolEvent
 from channels.secret import Secret
 from channels.settings import ApiSettings, LiveKitSettings
+from channels.taps import Taps
 from channels.wire.failures import NoWayToService
 from channels.wire.messages import ClientMessage
 from commands.check.accounts import check_api_key
@@ -51,14 +51,16 @@ def session_at(url: str) -> ApiSession:
     service = Channel[ApiEvent]("s", capacity=1, unit="events", full=Full.DROP_OLDEST, because="nobody reads")
     tools = Channel[ToolEvent]("t", capacity=9, unit="events", full=Full.DROP_OLDEST, because="nobody reads")
     orders.sender().send_nowait(BeginSession())
+    taps = Taps()
     return ApiSession(
         ApiSettings(url, KEY),
         frames.receiver(),
         orders.receiver(),
         requests.receiver(),
+        taps.tap("session"),
         service.sender(),
         tools.sender(),
-        Taps(),
+        taps,
     )
 
 

@@ -31,13 +31,13 @@ from channels.happenings import (
     ReplyEnded,
     ReplyOutcome,
     SessionStarted,
-    Taps,
     ToolAnswered,
     WordsHeard,
 )
+from channels.instructions import PRESSED, TYPED, quoted, unquoted
 from channels.keys import KeyCover
-from channels.quoting import PRESSED, TYPED, quoted, unquoted
 from channels.settings import LogSettings
+from channels.taps import Taps
 from channels.texts import Pressed, RoomText
 from channels.wire.events import AgentTranscript, AgentTranscriptDelta, ToolCall
 from channels.wire.messages import ClientMessage, ReplyCreate
@@ -199,14 +199,13 @@ REPEATED = [
 async def what_is_written(folder: Path, *, keys: bool) -> dict[str, str]:
     """A caller keys in a card, the agent repeats it, a tool is called with it: what stands where."""
     settings = attrs.evolve(SETTINGS, log=LogSettings(speech=True, keys=keys))
-    taps, board, nobody = Taps(), Board(), cast(Any, None)
+    board, nobody = Board(), cast(Any, None)
     path = folder / "call.jsonl"
     with capture_logs() as logged:
-        async with recording(path, settings, taps) as ear, trio.open_nursery() as nursery:
-            assert ear is not None
-            graph = runner.wire(settings, LiveKitEdge(nobody, nobody, nobody), taps)
-            c = graph.channels
-            ear.listen(*c.recorded(with_sound=False))
+        graph = runner.wire(settings, LiveKitEdge(nobody, nobody, nobody))
+        c, taps = graph.channels, graph.taps
+        recorded = c.recorded(with_sound=False)
+        async with recording(path, settings, recorded, taps, graph.seen), trio.open_nursery() as nursery:
             texts: Channel[RoomText] = Channel(
                 "t", capacity=8, unit="texts", full=Full.FAIL, because="it is a test"
             )

@@ -20,7 +20,7 @@ from actors.barge_in.machine import Event, TimePassed, step
 from actors.room.actor import AGENT_IDENTITY, RoomActor
 from actors.room.livekit_edge import livekit_edge
 from actors.speaker import SpeakerPump
-from channels.bounded import Channel, Full, Sender
+from channels.bounded import Channel, Full, Sender, Watched
 from channels.happenings import (
     AnswerMissing,
     FloorHolder,
@@ -30,11 +30,11 @@ from channels.happenings import (
     ReplyEnded,
     ReplyGivenUp,
     ReplyOutcome,
-    Taps,
     VoiceUnheard,
 )
 from channels.messages import ApiEvent, Cut, Finished, Hold, Playing, Resume, RoomAway, RoomBack, Unheard
 from channels.settings import BargeInSettings, LiveKitSettings, SpeakerSettings
+from channels.taps import Taps
 from channels.wire.events import (
     ReplyAudio,
     ReplyDone,
@@ -106,6 +106,7 @@ async def agent_in(livekit: LiveKitServer, room_name: str) -> AsyncIterator[Agen
             taps.tap("controller"),
             orders.sender(),
             taps,
+            Watched("inputs"),
         )
         speaker = SpeakerPump(
             SpeakerSettings(), edge.loudspeaker, orders.receiver(), reports.sender(), sounding

@@ -13,11 +13,12 @@ from attrs import define
 from actors.barge_in import BargeInController
 from actors.speaker import SpeakerPump
 from actors.speaker.playout import KEPT_MS, LONGEST_BACKLOG_MS, Playout
-from channels.bounded import Channel, Full, Sender
-from channels.happenings import Happening, ReplyCutShort, ReplyEnded, ReplyOutcome, Taps
+from channels.bounded import Channel, Full, Sender, Watched
+from channels.happenings import Happening, ReplyCutShort, ReplyEnded, ReplyOutcome
 from channels.messages import ApiEvent
 from channels.settings import BargeInSettings, SpeakerSettings
 from channels.sound import bytes_of_ms
+from channels.taps import Taps
 from channels.wire.events import ReplyAudio, ReplyDone, ReplyStarted, SessionReady
 from tests.actors.test_speaker import SECOND, TONE, VirtualLoudspeaker, sound
 
@@ -67,6 +68,7 @@ async def a_voice() -> AsyncIterator[Voice]:
         taps.tap("controller"),
         orders.sender(),
         taps,
+        Watched("inputs"),
     )
     held = sounds.sender(), room.sender(), fills.sender()
     async with trio.open_nursery() as nursery:

@@ -25,7 +25,7 @@ from actors.mic import MicPump
 from actors.room.actor import RoomActor
 from actors.room.livekit_edge import TolerantLoop, livekit_edge
 from channels.bounded import Receiver
-from channels.happenings import Happening, HeardBy, Taps
+from channels.happenings import Happening, HeardBy
 from channels.messages import MicrophoneFrame
 from channels.secret import Secret
 from channels.settings import ApiSettings, ListenSettings, LiveKitSettings, Settings
@@ -165,15 +165,14 @@ async def gathering(
     livekit: LiveKitServer, name: str, listen: str, *, agent_comes: bool = True
 ) -> AsyncIterator[Gathering]:
     """The room actor, the edge and the microphone pump as the runner joins them, and a room to fill."""
-    taps = Taps()
     settings = Settings(
         LiveKitSettings(livekit.url, livekit.api_key, livekit.api_secret, name),
         ApiSettings("ws://127.0.0.1:9", Secret("0" * 32)),
         listen=ListenSettings(listen),
     )
     async with livekit_edge(queue_size_ms=100) as edge, trio.open_nursery() as nursery:
-        graph = wire(settings, edge, taps)
-        here = Gathering(livekit, name, nursery, taps.tap("test", capacity=10_000))
+        graph = wire(settings, edge)
+        here = Gathering(livekit, name, nursery, graph.taps.tap("test", capacity=10_000))
         nursery.start_soon(here.hear, graph.channels.microphone.tap("test", capacity=1000))
         nursery.start_soon(here.watch)
         here.agent = [actor.run for actor in graph.conversation if isinstance(actor, RoomActor | MicPump)]

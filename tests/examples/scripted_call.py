@@ -18,12 +18,13 @@ from trio.testing import memory_stream_pair
 import runner
 from actors.room.livekit_edge import LiveKitEdge
 from channels.errors import VoiceAgentError, reason_of
-from channels.happenings import Happening, SessionStarted, Taps
+from channels.happenings import Happening, SessionStarted
 from channels.ports import AudioTrackHeard, ParticipantCame, ParticipantKind, RoomEvent, TrackSource
 from channels.secret import Secret
 from channels.settings import ApiSettings, LiveKitSettings, Settings
 from channels.sound import SAMPLE_RATE_HZ, bytes_of_ms, ms_of_bytes
 from channels.streams import Addition
+from channels.taps import Taps
 from channels.wire.events import (
     AgentTranscript,
     AgentTranscriptDelta,
@@ -281,9 +282,6 @@ async def scripted_call(
     assert server.script is not None
     server.script.watch(speak)
     room = _Room([ParticipantCame("alice", ParticipantKind.PERSON), AudioTrackHeard(microphone)])
-    call = Call(server, microphone, Ears(), room, Board(), Taps())
-    call.taps.overhear(lambda happening: call.happenings.append((trio.current_time(), happening)))
-
     async with trio.open_nursery() as network:
 
         async def dial(url: str) -> trio.abc.Stream:
@@ -292,19 +290,22 @@ async def scripted_call(
             network.start_soon(server.serve_stream, far)
             return near
 
+        ears, board = Ears(), Board()
+        graph = runner.wire(
+            settings,
+            LiveKitEdge(room, ears, board),
+            dialer=dial,
+            load_judge=_judge,
+            random=Random(seed),
+            additions=additions,
+        )
+        call = Call(server, microphone, ears, room, board, graph.taps)
+        call.taps.overhear(lambda happening: call.happenings.append((trio.current_time(), happening)))
+
         async def serve() -> None:
             try:
                 with call.agent:
-                    graph = runner.wire(
-                        settings,
-                        LiveKitEdge(room, call.ears, call.board),
-                        call.taps,
-                        dialer=dial,
-                        load_judge=_judge,
-                        random=Random(seed),
-                        additions=additions,
-                    )
-                    await serve_room(graph, call.taps)
+                    await serve_room(graph)
             except (VoiceAgentError, BaseExceptionGroup) as error:
                 call.failure = reason_of(error)
                 if call.failure is None:

@@ -22,7 +22,7 @@ from channels.happenings import (
     SessionClosed,
     TurnTimed,
 )
-from channels.quoting import TYPED, quoted
+from channels.instructions import TYPED, quoted
 from channels.streams import Addition
 from channels.texts import Typed
 from channels.wire.messages import ReplyCreate, SessionEnd, SessionUpdate

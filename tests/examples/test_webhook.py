@@ -33,11 +33,11 @@ from channels.happenings import (
     ReplyEnded,
     ReplyOutcome,
     SoundStarted,
-    Taps,
     ToolAnswered,
     TurnTimed,
 )
 from channels.streams import Addition, Streams
+from channels.taps import Taps
 from examples.webhook import Spool, Webhook
 from playground.child import tied
 from playground.http import Request, Response, serve_http
@@ -214,7 +214,8 @@ async def test_what_was_not_taken_by_the_end_of_the_call_is_posted_by_the_next(t
 KILLED = """
 import sys, trio
 from pathlib import Path
-from channels.happenings import PersonSaid, Taps
+from channels.happenings import PersonSaid
+from channels.taps import Taps
 from examples.webhook import Spool, Webhook
 from playground.child import tied
 from playground.http import Request, Response, serve_http

@@ -8,7 +8,7 @@ from datetime import datetime
 import pytest
 import trio.testing
 
-from channels.quoting import TYPED, quoted
+from channels.instructions import TYPED, quoted
 from playground.brain import Thought
 from playground.dialogue import Dialogue
 from playground.dialogue.brain import unheard

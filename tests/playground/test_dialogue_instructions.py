@@ -6,11 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.api.going_on import PREFACE
-from actors.call_life.actor import ASK, SAY_GOODBYE, WARN
+from channels.instructions import GO_ON, PRESSED, SAY_GOODBYE, STILL_THERE, VERBATIM, ends_in, quoted
 from playground.dialogue.instructions import obeyed
 
-OPERATOR = "Say exactly this, word for word, and nothing else: {}"
+OPERATOR = VERBATIM + "{}"
 
 
 @pytest.mark.parametrize(
@@ -24,13 +23,13 @@ OPERATOR = "Say exactly this, word for word, and nothing else: {}"
         (OPERATOR.format("Say goodbye to Ann: she leaves!"), ["Say goodbye to Ann: she leaves!"]),
         ("Please say: Welcome to the hotel!", ["Welcome to the hotel!"]),
         ("Repeat the following: Mind the gap.", ["Mind the gap."]),
-        (ASK, ["Are you still there?"]),
-        (f'{PREFACE}\nThe last words were "say goodbye": go on.', ["I am back.", "Where were we?"]),
-        (WARN.format(s=30), ["This call will end in about 30 seconds."]),
+        (STILL_THERE, ["Are you still there?"]),
+        (f'{GO_ON}\nThe last words were "say goodbye": go on.', ["I am back.", "Where were we?"]),
+        (ends_in(30), ["This call will end in about 30 seconds."]),
         ("The call ends in 2 minutes.", ["This call will end in 2 minutes."]),
         (SAY_GOODBYE, ["We have come to the end of our time.", "Goodbye!"]),
         ("Say goodbye in one short sentence.", ["Goodbye!"]),
-        ("The person pressed these keys on their phone: 1 2 #", ["You pressed 1 2 #."]),
+        (PRESSED + quoted("1 2 #"), ["You pressed 1 2 #."]),
         ("  ", ["I was asked to say something, and nobody said what."]),
         (OPERATOR.format("\u2026"), None),
         ("Say this to Ann in French: hello.", None),

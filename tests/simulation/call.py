@@ -21,7 +21,7 @@ from actors.onset import Judge
 from actors.room.livekit_edge import LiveKitEdge
 from channels.bounded import ChannelStatistics, Receiver
 from channels.errors import VoiceAgentError, reason_of
-from channels.happenings import Happening, SessionStarted, Taps
+from channels.happenings import Happening, SessionStarted
 from channels.messages import ApiEvent, ConnectionBroke, SessionOver, Unheard
 from channels.ports import ParticipantKind
 from channels.secret import Secret
@@ -116,9 +116,10 @@ class Call:
 
     async def take_place(self) -> None:
         """From beginning to end."""
-        taps = Taps()
+        graph = self._wire()
+        taps = graph.taps
         self.nursery.start_soon(self._hear_happenings, taps.tap("simulation", capacity=1_000_000))
-        self.nursery.start_soon(self._serve, taps)
+        self.nursery.start_soon(self._serve, graph)
         self.nursery.start_soon(self._listen)
         with self._story:
             await self._happen_all()
@@ -289,7 +290,7 @@ class Call:
         # A thread, which others run in, comes back when the machine likes: no two calls would be the same.
         return Tool("look_up", "Looks it up.", {"type": "object"}, look_up, dict, is_async=True)
 
-    async def _serve(self, taps: Taps) -> None:
+    def _wire(self) -> runner.Graph:
         settings = Settings(
             SETTINGS.livekit,
             SETTINGS.api,
@@ -297,22 +298,23 @@ class Call:
             BargeInSettings(self.plan.on_speech_started, longest_hold_ms=self.plan.hold_ms),
             tools=ToolSettings(functions=(self._tool(),)),
         )
-        edge = LiveKitEdge(self.room, self.loudspeaker, self.board)
+        graph = runner.wire(
+            settings,
+            LiveKitEdge(self.room, self.loudspeaker, self.board),
+            dialer=self.service.dial,
+            load_judge=_load_judge,
+            random=Chance(self.plan.seed).of("agent"),
+            configurable=True,
+        )
+        graph.channels.service.overhear(self._taken_by_controller)
+        graph.channels.reports.overhear(self.ledger.reported)
+        return graph
+
+    async def _serve(self, graph: runner.Graph) -> None:
         try:
             with self._agent:
-                graph = runner.wire(
-                    settings,
-                    edge,
-                    taps,
-                    dialer=self.service.dial,
-                    load_judge=_load_judge,
-                    random=Chance(self.plan.seed).of("agent"),
-                    configurable=True,
-                )
-                graph.channels.service.overhear(self._taken_by_controller)
-                graph.channels.reports.overhear(self.ledger.reported)
                 try:
-                    await serve_room(graph, taps)
+                    await serve_room(graph)
                 finally:
                     self._statistics += graph.channels.statistics()
                 if not self._agent.cancel_called:

@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator
 import trio
 from attrs import define, field, frozen
 
-from actors.api.going_on import PREFACE
 from actors.barge_in.conversation import STUCK_AFTER_S
 from actors.filler import tone
 from channels.happenings import (
@@ -39,6 +38,7 @@ from channels.happenings import (
     VoiceResumed,
     WordsHeard,
 )
+from channels.instructions import GO_ON
 from channels.messages import (
     ApiEvent,
     ConnectionBroke,
@@ -291,7 +291,7 @@ class Ledger:
                 self.timeline.note("agent", _short(happening))
             case AskSent(request=request):
                 # What a broken session left in the middle is asked for by the next one, first of all.
-                if not (request.instructions or "").startswith(PREFACE):
+                if not (request.instructions or "").startswith(GO_ON):
                     self._ask()
             case ToolCalled(call_id=call_id):
                 self.tools.add(call_id)

@@ -27,6 +27,7 @@ from channels.happenings import (
     VoiceResumed,
 )
 from channels.messages import ConnectionBroke
+from channels.seen import On
 from channels.wire.events import (
     AgentTranscriptDelta,
     ReplyDone,
@@ -108,7 +109,7 @@ def scene_of(entries: Sequence[Entry], *, until: float) -> Scene:
     playing = [entry for entry in entries if isinstance(entry.what, PlayingRun)]
     scene.agent = _audible(playing)
     scene.backlog = backlog_of(entries)
-    happenings = [entry for entry in entries if entry.on == "happenings"]
+    happenings = [entry for entry in entries if entry.on == On.HAPPENINGS]
     scene.person = _pairs(happenings, SoundStarted, (SoundStopped,), until)
     scene.holds = _pairs(happenings, VoiceHeld, (VoiceResumed, Interrupted, ReplyBegan), until)
     scene.outages = _pairs(entries, ConnectionBroke, (SessionStarted, SessionReady), until)
@@ -237,7 +238,7 @@ def _mark(scene: Scene, entries: Iterable[Entry]) -> None:
             case Interrupted(reply_id=reply_id, at=at):
                 silent[reply_id] = at if held is None else held
                 scene.cuts.append(Mark(at, "cut", f"the reply {reply_id} is cut"))
-            case TurnTimed() as timed if entry.on == "happenings":
+            case TurnTimed() as timed if entry.on == On.HAPPENINGS:
                 scene.turns.append(timed)
                 reply_id = timed.reply.reply_id
                 if timed.turn_latency_ms is not None and reply_id in began:

@@ -23,7 +23,7 @@ from actors.record.recorder import Ear
 from actors.room.livekit_edge import LiveKitEdge
 from actors.speaker import SpeakerPump
 from actors.timers import TurnTimer
-from channels.happenings import SoundStarted, SoundStopped, Taps
+from channels.happenings import SoundStarted, SoundStopped
 from channels.messages import ApiEvent
 from channels.secret import Secret
 from channels.settings import ApiSettings, BargeInSettings, LiveKitSettings, Settings, SpeakerSettings
@@ -154,12 +154,11 @@ async def _take_place(
 ) -> None:
     await trio.sleep(1234.5)  # a machine that has been up for a while
     random, nobody = Random(7), cast(Any, None)
-    taps, ear, started = Taps(), Ear(capacity=1_000_000), trio.current_time()
-    graph = runner.wire(settings, LiveKitEdge(nobody, LateLoudspeaker(random), nobody), taps)
+    ear, started = Ear(capacity=1_000_000), trio.current_time()
+    graph = runner.wire(settings, LiveKitEdge(nobody, LateLoudspeaker(random), nobody))
     file = RecordFile.create(path, settings, started=started, with_sound=False)
-    c = graph.channels
-    ear.listen(*c.recorded(with_sound=False))
-    ear.listen_to_taps(taps)
+    c, taps = graph.channels, graph.taps
+    ear.listen(c.recorded(with_sound=False), taps, graph.seen)
     service, sounds = c.service.sender(), c.sounds.sender()
     async with trio.open_nursery() as nursery:
         for actor in (*graph.conversation, *graph.bystanders):

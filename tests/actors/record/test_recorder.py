@@ -20,16 +20,18 @@ from hypothesis import given
 
 from actors.record import recording
 from actors.record.file import RecordFile, check_free, sound_beside
-from actors.record.notes import Ended, Lost, MicrophoneRun, Noted, PlayingRun, PlayRun, ReplyAudioRun
+from actors.record.notes import Ended, Lost, MicrophoneRun, PlayingRun, PlayRun, ReplyAudioRun
 from actors.record.reading import read_record
 from actors.record.runs import Runs
 from actors.record.sound import read_sound
 from actors.record.sound_reference import AUDIBLE, stand_in
-from channels.bounded import Channel, Full
+from channels.bounded import Channel, Full, Watched
 from channels.errors import SettingsError
-from channels.happenings import BystanderFailed, Happening, ServiceComplained, SoundStarted, Taps
+from channels.happenings import BystanderFailed, Happening, ServiceComplained, SoundStarted
 from channels.messages import Finished, MicrophoneFrame, Play, Playing, Sounding
+from channels.seen import Noted
 from channels.sound import bytes_of_ms
+from channels.taps import Taps
 from channels.texts import Asked
 from channels.wire.events import ReplyAudio, ReplyDone, SessionFailed, SessionReady, UserTranscript
 from channels.wire.messages import ConversationMessage, SessionUpdate
@@ -47,9 +49,7 @@ async def record(
 ) -> None:
     """A talk over one channel, recorded."""
     taps, service = Taps(), channel_of("service")
-    async with recording(path, SETTINGS, taps, with_sound=with_sound) as ear:
-        assert ear is not None
-        ear.listen(service)
+    async with recording(path, SETTINGS, [service], taps, Watched("inputs"), with_sound=with_sound):
         await talk(service.sender().send_nowait, taps)
 
 
@@ -172,9 +172,7 @@ async def test_a_full_disk_is_told_once_and_the_conversation_goes_on(
     told = list[Happening]()
     taps.overhear(told.append)
     put = service.sender().send_nowait
-    async with recording(tmp_path / "call.jsonl", SETTINGS, taps) as ear:
-        assert ear is not None
-        ear.listen(service)
+    async with recording(tmp_path / "call.jsonl", SETTINGS, [service], taps, Watched("inputs")):
         put(UserTranscript("one"))
         with trio.fail_after(20):
             while not told:
@@ -207,9 +205,7 @@ async def test_a_disk_that_hangs_keeps_nobody_from_leaving(
 async def test_what_was_too_much_is_counted_in_the_record(tmp_path: Path) -> None:
     path = tmp_path / "call.jsonl"
     taps, service = Taps(), channel_of("service")
-    async with recording(path, SETTINGS, taps) as ear:
-        assert ear is not None
-        ear.listen(service)
+    async with recording(path, SETTINGS, [service], taps, Watched("inputs")):
         put = service.sender().send_nowait
         for number in range(10_000):
             put(UserTranscript(str(number)))

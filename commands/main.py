@@ -1,0 +1,111 @@
+"""The command line: what was asked for, with which settings, and the exit code."""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import os
+import signal
+import sys
+from collections.abc import Sequence
+
+import trio
+from rich.console import Console
+from structlog.typing import FilteringBoundLogger
+
+from actors.record import check_free
+from actors.room.livekit_edge import LiveKitEdge
+from channels.errors import SettingsError, cause_of, was_interrupted
+from channels.log import open_log
+from channels.printable import complain
+from channels.settings import ACCOUNT, LIVEKIT_ACCOUNT, LiveKitSettings, Settings, read_configuration
+from channels.standard_streams import as_written, standard_streams
+from commands.added import read_addition
+from commands.arguments import parse
+from commands.check import check
+from commands.config import gather_from, print_configuration
+from commands.graph import draw, show_graph
+from commands.operate import operate
+from commands.replay import replay
+from commands.serve import serve
+from commands.services import room_of, services_of
+from commands.token import print_token
+from commands.tools import read_tools, with_tools
+from commands.wired import Wired, Wiring
+
+__all__ = ["main"]
+
+INTERRUPTED = 130
+"""What shells say of whoever was ended by Ctrl-C."""
+
+
+def main(wire: Wiring, arguments: Sequence[str] | None = None) -> int:
+    """Does what is asked for; gives the exit code.
+
+    Args:
+        wire: joins the actors of a room.
+        arguments: of the command line; None: those of this process.
+    """
+    with standard_streams():
+        try:
+            if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+                signal.signal(signal.SIGINT, signal.default_int_handler)
+            options = parse([as_written(each) for each in (sys.argv[1:] if arguments is None else arguments)])
+            return _run(wire, options, open_log(options.log, verbose=options.verbose))
+        except SettingsError as error:
+            complain(error)
+            return 2
+        except (BrokenPipeError, KeyboardInterrupt, BaseExceptionGroup) as failure:
+            if was_interrupted(failure):
+                return INTERRUPTED
+            if not isinstance(cause_of(failure), BrokenPipeError):
+                raise
+            # Whoever reads what is printed has seen enough; Python itself would complain again at its end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+
+
+def _run(wire: Wiring, options: argparse.Namespace, log: FilteringBoundLogger) -> int:
+    additions = [read_addition(written) for written in options.actor]
+    writings = gather_from(options, log.warning)
+
+    def livekit() -> LiveKitSettings:
+        return read_configuration(writings, log.warning, required=LIVEKIT_ACCOUNT).livekit()
+
+    match options.command:
+        case "replay":
+            return replay(options, wire)
+        case "graph":
+            drawing = functools.partial(draw, functools.partial(wire, additions=additions))
+            return show_graph(options, drawing, livekit)
+        case "operate":
+            return operate(options, livekit)
+        case "config":
+            return print_configuration(read_configuration(writings, log.warning), as_json=options.json)
+        case "token":
+            return print_token(livekit(), options.identity, operator=options.operator)
+    has_account = writings.name_an_account
+    configuration = read_configuration(writings, log.warning, required=ACCOUNT if has_account else ())
+    if options.command == "check":
+        return trio.run(check, services_of(configuration, has_account), has_account, options.json)
+    if options.record is not None:
+        check_free(options.record, with_sound=options.record_audio)
+    if additions:
+        # What one of them cannot have is told before anything is started.
+        draw(functools.partial(wire, additions=additions))
+    tools = read_tools(configuration.tools(), log.warning)
+    terminal = Console(stderr=True) if options.log == "text" and sys.stderr.isatty() else None
+
+    def wire_it(settings: Settings, edge: LiveKitEdge) -> Wired:
+        # On one's own machine everybody in the room is the owner of the agent.
+        return wire(
+            with_tools(settings, tools),
+            edge,
+            configurable=not has_account,
+            terminal=terminal,
+            additions=additions,
+        )
+
+    prepare = room_of(configuration, has_account, log)
+    speech = configuration.log().speech
+    return trio.run(serve, prepare, log, wire_it, options.record, options.record_audio, speech)

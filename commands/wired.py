@@ -1,0 +1,48 @@
+"""A wired room, as the commands know it: `runner.wire` makes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, TypeAlias
+
+from channels.bounded import Channel, Watched
+from channels.seen import Seen
+from channels.streams import Actor
+from channels.taps import Taps
+
+__all__ = ["Wired", "Wiring"]
+
+
+class Recorded(Protocol):
+    """The channels of a room."""
+
+    def recorded(self, *, with_sound: bool) -> Sequence[Channel[Any]]:
+        """Those of which a record is made."""
+
+
+class Wired(Protocol):
+    """The actors of a room, joined and not yet running."""
+
+    @property
+    def conversation(self) -> Sequence[Actor]:
+        """If one of these fails, the room ends."""
+
+    @property
+    def bystanders(self) -> Sequence[Actor]:
+        """If one of these fails, nobody notices, unless it says that it is `essential`."""
+
+    @property
+    def channels(self) -> Recorded:
+        """What joins them."""
+
+    @property
+    def taps(self) -> Taps:
+        """Are told what happens."""
+
+    @property
+    def seen(self) -> Watched[Seen]:
+        """What those who decide have taken."""
+
+
+Wiring: TypeAlias = Callable[..., Wired]
+"""Makes the actors of one room and joins them."""
