@@ -1,8 +1,8 @@
 """The wiring of one room; `python runner.py --help` tells what it can do.
 
 `Channels` and `wire` are the whole agent: read them from top to bottom to know who exists, which channel
-joins whom, and how full each may get. Below, `from_…` and `to_…` need no names: a line that ends in
-`receiver()` or `tap(…)` is what an actor hears, and one that ends in `sender()` is what it says.
+joins whom, and how full each may get. In `wire`, a line that ends in `receiver()` or `tap(…)` is what an
+actor hears, and one that ends in `sender()` is what it says.
 
 - A channel has one reader and any number of writers. Its row says how many messages may wait in it, and what
   happens when they do: `FAIL` (it must not happen), `WAIT` (the writer waits) or `DROP_OLDEST`.
