@@ -31,9 +31,6 @@ __all__ = ["RecordFile", "check_free", "sound_beside"]
 TICK_S = 1e-6
 """Times are written to the microsecond."""
 
-JITTER_S = 0.25
-"""What was heard longer before it passed had waited, or was recorded: it belongs where it was said."""
-
 MOST_ON_THEIR_WAY = 64
 """Frames from the microphone to the onset detector: more than may wait there."""
 
@@ -171,9 +168,7 @@ class RecordFile:
             if one is frame:
                 return place
         assert self._sound is not None
-        heard_at = frame.at - self.started
-        spoken_at = heard_at if noted.at - heard_at > JITTER_S else noted.at
-        self._placed.append((frame, self._sound.put_person(spoken_at, frame.untouched)))
+        self._placed.append((frame, self._sound.put_person(frame.at - self.started, frame.untouched)))
         return self._placed[-1][1]
 
     def _write(self, entries: Sequence[Entry]) -> None:

@@ -85,8 +85,8 @@ class SoundFile:
         if first + len(samples) - self._written > len(self._pending):
             self._write_until(first + len(samples) - len(self._pending) // 2)
         begin = first - self._written
-        late = max(0, -begin)
-        room = self._pending[begin + late : begin + len(samples), side]
+        late = min(max(0, -begin), len(samples))  # that is in the file already, as silence
+        room = self._pending[begin + late : max(0, begin + len(samples)), side]
         room[:] = samples[late : late + len(room)]
 
     def _write_until(self, sample: int) -> None:
