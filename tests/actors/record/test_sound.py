@@ -19,7 +19,7 @@ def test_sound_that_comes_when_its_place_is_written_already_ends_no_record(tmp_p
     sound.put_person(10.0, LOUD)
     sound.put_agent(Sounding(30.0, LOUD))
     sound.settle(30.0 + REACH_S)
-    sound.put_agent(Sounding(2.0, LOUD))
+    sound.put_agent(Sounding(25.0, LOUD))
     first, samples = sound.put_person(10.05, LOUD)
     sound.close(36.0)
     both = read_sound(tmp_path / "call.wav")
