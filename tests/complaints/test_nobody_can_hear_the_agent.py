@@ -161,9 +161,9 @@ async def test_a_moderator_silences_the_agent_and_lets_it_speak_again(
         await guest.hear_sound(within_s=5)
         agent.happened.clear()
         await moderate(livekit, how, silenced=True)
-        assert (await agent.tells(VoiceUnheard, within_s=1)).why == how
+        assert (await agent.tells(VoiceUnheard)).why == how
         assert (await agent.tells(FloorPassed)).holder is not FloorHolder.AGENT, "it does not speak"
-        silent = time.monotonic() + 0.3
+        silent = time.monotonic() + 1.0
         await trio.sleep(2.2)
         assert not any(frame.audible for frame in guest.heard if frame.at > silent)
         assert not any(isinstance(one, ReplyEnded) for one in agent.happened)
