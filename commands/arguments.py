@@ -102,9 +102,9 @@ def _add_replay(parser: argparse.ArgumentParser) -> None:
         help="times that are this near are the same (default: 60, three frames)",
     )
     parser.add_argument(
-        "--without-sound",
+        "--listen-again",
         action="store_true",
-        help="take the person's sounds from the record, not its WAV file",
+        help="look for the person's sounds in the WAV file anew, which is not exact",
     )
     parser.add_argument(
         "--picture", type=Path, metavar="FILE", help="where to draw it, .html or .svg (default: FILE.html)"

@@ -30,7 +30,7 @@ def replay(options: argparse.Namespace, wiring: Wiring) -> int:
     """
     try:
         record = read_record(options.file)
-        if options.without_sound:
+        if not options.listen_again:
             record = evolve(record, header=evolve(record.header, sound=None))
         barge_in, speaker = _settings(options, record)
         started = perf_counter()

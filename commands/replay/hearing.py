@@ -84,7 +84,7 @@ def _sound(record: Record) -> Iterator[Entry]:
     except (OSError, EOFError, wave.Error) as error:
         raise RecordUnreadable(
             f"the sound of the record, {path}, cannot be read ({error})",
-            "put it beside the record, or do without it: --without-sound",
+            "put it beside the record, or leave out --listen-again",
         ) from None
     person, agent = both[:, 0], both[:, 1]
     runs = [entry for entry in record.entries if isinstance(entry.what, MicrophoneRun)]
