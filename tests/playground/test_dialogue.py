@@ -197,6 +197,8 @@ STEERED = [
     ("Stop way to moment please.", "Okay. Take your time."),
     ("Hang on. No, no, stop!", "Okay."),
     ("No, stop it please, I have heard enough of that now.", "Okay."),
+    ("No, stop it, please. I have heard enough of that story now.", "Okay."),
+    ("That's enough of that story.", "Okay."),
     ("Stop. What time is it?", "It is 8:05 PM."),
     ("Wait, what?", "3 times 3 is 9."),
     ("Hang on.", "Okay. Take your time."),
