@@ -12,7 +12,8 @@ import trio
 import trio.testing
 from attrs import define, field
 
-from actors.front_end import ANSWERED_WITHIN_S, FrontEnd
+from actors.front_end import FrontEnd
+from actors.front_end.actor import ANSWERED_WITHIN_S
 from channels.agent_state import THINKS_AT_MOST_S
 from channels.bounded import Channel, Full, Receiver, Sender
 from channels.happenings import (

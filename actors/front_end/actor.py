@@ -16,7 +16,7 @@ from typing import Any
 import trio
 from attrs import define, field, frozen
 
-from actors.captions import Captions
+from actors.front_end.captions import Captions
 from channels.agent_state import AgentState, StateKeeper
 from channels.bounded import Receiver, Sender
 from channels.happenings import (
