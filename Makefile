@@ -21,7 +21,7 @@ help:
 	@echo 'make run     the agent in a room on this machine; no key, no account'
 	@echo 'make test    all tests (ARGS="-k name" for some)'
 	@echo 'make dev     what tests, benches and simulations need'
-	@echo 'make lint    style; make format mends what can be mended'
+	@echo 'make lint    style; make format fixes what can be fixed'
 	@echo 'make types   static types'
 	@echo 'make audit   known vulnerabilities of what the lock files name; make sbom: its bill of materials'
 	@echo 'make lock    new lock files (needs uv and npm)'

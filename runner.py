@@ -76,9 +76,9 @@ from channels.settings import Settings
 from channels.streams import Actor, Addition, Streams
 from channels.taps import Taps
 from channels.texts import RoomText
-from channels.vad import WINDOW_MS, Vad
 from channels.wire.messages import ClientMessage
 from commands.main import main
+from sound.vad import WINDOW_MS, Vad
 
 FAIL, WAIT, DROP_OLDEST = Full.FAIL, Full.WAIT, Full.DROP_OLDEST
 

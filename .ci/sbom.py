@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import quote
 
 ROOT = Path(__file__).resolve().parents[1]
-MODEL = ROOT / "channels/silero_vad/silero_vad_16k.onnx"
+MODEL = ROOT / "sound/silero_vad/silero_vad_16k.onnx"
 
 Component = dict[str, Any]
 

@@ -16,7 +16,7 @@ import time
 from livekit import api, rtc
 
 from bench.pitch import REPLY_HZ, tone
-from channels.sound import SAMPLE_BYTES, SAMPLE_RATE_HZ
+from sound.pcm import SAMPLE_BYTES, SAMPLE_RATE_HZ
 
 __all__ = ["SOUND_MS", "main"]
 

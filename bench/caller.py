@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import trio
 
-from channels.sound import SAMPLE_RATE_HZ, bytes_of_ms
+from sound.pcm import SAMPLE_RATE_HZ, bytes_of_ms
 from tests.guest import Guest
 
 __all__ = ["Caller"]

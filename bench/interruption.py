@@ -21,9 +21,9 @@ import trio
 from bench.heard import Heard, judge
 from bench.pitch import LATE_HZ, REPLY_HZ, tone
 from bench.programs import Program
-from channels.sound import bytes_of_ms
 from channels.wire.events import AgentTranscript, ReplyAudio, ReplyDone, ReplyStarted, SpeechStarted
 from playground.voice_agent_api import VoiceAgentServer
+from sound.pcm import bytes_of_ms
 from tests.guest import Guest
 
 __all__ = ["QUIET_S", "Conditions", "Mouth", "Pacing", "Stage", "Try", "chunks_of", "interrupt"]

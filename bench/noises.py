@@ -24,9 +24,9 @@ import trio
 from scipy.signal import butter, sosfilt
 
 from channels.errors import VoiceAgentError
-from channels.sound import SAMPLE_RATE_HZ
 from playground.user_cache import user_cache
 from playground.voices import voice
+from sound.pcm import SAMPLE_RATE_HZ
 from tests.speech import people
 
 __all__ = [

@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from channels.sound import SAMPLE_RATE_HZ
+from sound.pcm import SAMPLE_RATE_HZ
 
 __all__ = ["LATE_HZ", "REPLY_HZ", "loudness_at", "tone"]
 

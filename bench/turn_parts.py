@@ -12,7 +12,6 @@ import attrs
 import trio
 
 from channels.bounded import Receiver, Sender
-from channels.sound import SAMPLE_BYTES, bytes_of_ms, ms_of_bytes
 from channels.wire.events import ReplyAudio, SpeechStopped, UserTranscript
 from playground.ears import Ears as RecognisingEars
 from playground.ears import HearingEvent
@@ -21,6 +20,7 @@ from playground.turns import TurnDetection
 from playground.voice_agent.local_speech import LocalSpeech
 from playground.voice_agent.speech import Ears
 from playground.voice_agent_api import VoiceAgentServer
+from sound.pcm import SAMPLE_BYTES, bytes_of_ms, ms_of_bytes
 from tests.guest import AUDIBLE_RMS, HeardFrame, rms
 
 __all__ = ["Parts", "Recognition", "TimedSpeech", "audible_ms", "parts_of"]

@@ -1,6 +1,6 @@
 """The ways in which an agent can fail, one class for each thing that a person can do about it.
 
-Every error carries what happened and the mend; its text is one line, fit to be shown as it is, and
+Every error carries what happened and the fix; its text is one line, fit to be shown as it is, and
 never contains a secret. Errors of the Voice Agent API live in `channels.wire.failures`, beside the
 table that maps the protocol's codes to them.
 """
@@ -11,14 +11,16 @@ import math
 
 import trio
 
+from sound.models import ModelMissing
+
 __all__ = [
     "ActorFailed",
     "AgentSilent",
     "ChannelOverflow",
     "EdgeFault",
-    "ModelMissing",
     "NoWayToRoom",
     "NotAllowedInRoom",
+    "PartMissing",
     "PlaygroundFault",
     "RoomEnded",
     "RoomUnreachable",
@@ -36,16 +38,16 @@ class VoiceAgentError(Exception):
 
     Args:
         what: what happened, in one sentence without a full stop.
-        mend: what the person can do about it, in one sentence without a full stop.
+        fix: what the person can do about it, in one sentence without a full stop.
     """
 
-    def __init__(self, what: str, mend: str) -> None:
-        super().__init__(what, mend)
+    def __init__(self, what: str, fix: str) -> None:
+        super().__init__(what, fix)
         self.what = what
-        self.mend = mend
+        self.fix = fix
 
     def __str__(self) -> str:
-        return f"{self.what}; {self.mend}"
+        return f"{self.what}; {self.fix}"
 
 
 class SettingsError(VoiceAgentError):
@@ -84,8 +86,8 @@ class ActorFailed(VoiceAgentError):
     """An added actor failed that the call cannot do without, by its own word."""
 
 
-class ModelMissing(VoiceAgentError):
-    """A model file of an installed package is not where it should be."""
+class PartMissing(VoiceAgentError):
+    """A file of the installation is not where it should be."""
 
 
 class PlaygroundFault(VoiceAgentError):
@@ -99,7 +101,7 @@ def reason_of(failure: BaseException) -> VoiceAgentError | None:
     reasons. None if there is no error made for a person, or if there is any other error beside it, which
     is then a fault of the program and must not be hidden.
     """
-    leaves = list(_leaves(failure))
+    leaves = [_to_be_shown(leaf) for leaf in _leaves(failure)]
     reasons = [leaf for leaf in leaves if isinstance(leaf, VoiceAgentError)]
     followed = (VoiceAgentError, trio.BrokenResourceError, trio.ClosedResourceError, trio.Cancelled)
     return reasons[0] if reasons and all(isinstance(leaf, followed) for leaf in leaves) else None
@@ -134,6 +136,10 @@ def parted(failure: BaseException) -> tuple[BaseException | None, BaseException 
         cancelled, rest = failure.split(trio.Cancelled)
         return cancelled, rest
     return (failure, None) if isinstance(failure, trio.Cancelled) else (None, failure)
+
+
+def _to_be_shown(failure: BaseException) -> BaseException:
+    return PartMissing(failure.what, failure.fix) if isinstance(failure, ModelMissing) else failure
 
 
 def _leaves(failure: BaseException) -> list[BaseException]:

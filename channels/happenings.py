@@ -79,7 +79,7 @@ class RoomJoined:
 class RoomLost:
     """The connection to the room broke; what is done about it."""
 
-    mend: str
+    fix: str
 
 
 @attrs.frozen
@@ -93,7 +93,7 @@ class VoiceUnheard:
 
     why: str
     """A name of `channels.messages.Unheard`, in lower case: muted, forbidden, unpublished or alone."""
-    mend: str
+    fix: str
 
 
 @attrs.frozen
@@ -162,7 +162,7 @@ class ServiceComplained:
 
     code: str
     message: str
-    mend: str
+    fix: str
     param: str | None = None
 
 
@@ -173,7 +173,7 @@ class ModelFailed:
     reply_id: str
     code: str
     message: str
-    mend: str
+    fix: str
 
 
 @attrs.frozen
@@ -394,7 +394,7 @@ class ReplyCutShort:
 
     reply_id: str
     kept_ms: int
-    mend: str
+    fix: str
 
 
 @attrs.frozen
@@ -489,7 +489,7 @@ class LoopHeld:
     by: str
     """`tool …` and `actor …` are somebody's own; anything else is a task of this project."""
     ms: int
-    mend: str
+    fix: str
 
 
 @attrs.frozen

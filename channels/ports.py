@@ -202,12 +202,12 @@ class VoiceReach:
 
 @attrs.frozen
 class RoomReconnecting:
-    """The connection broke; the SDK tries to mend it."""
+    """The connection broke; the SDK tries to fix it."""
 
 
 @attrs.frozen
 class RoomReconnected:
-    """The connection is mended."""
+    """The connection is fixed."""
 
 
 @attrs.frozen

@@ -91,7 +91,7 @@ class Streams:
             raise
         except BaseException as error:
             raise SettingsError(
-                f"{name} cannot be made ({type(error).__name__}: {error})", "mend it"
+                f"{name} cannot be made ({type(error).__name__}: {error})", "fix it"
             ) from error
 
     @staticmethod

@@ -62,6 +62,6 @@ def _load(path: Path) -> object:
     except BaseException as error:
         del sys.modules[name]
         raise SettingsError(
-            f"--actor: {path} cannot be loaded ({type(error).__name__}: {error})", "mend the file"
+            f"--actor: {path} cannot be loaded ({type(error).__name__}: {error})", "fix the file"
         ) from error
     return module

@@ -129,7 +129,7 @@ def read_rules(path: Path) -> list[Rule]:
             f"Moderator.rules: {path} cannot be read ({error.strerror})", "check it"
         ) from None
     except ValueError as error:
-        raise SettingsError(f"Moderator.rules: {path} is no TOML ({error})", "mend the file") from None
+        raise SettingsError(f"Moderator.rules: {path} is no TOML ({error})", "fix the file") from None
     rules = written.get("rule")
     if not isinstance(rules, list) or not rules or written.keys() != {"rule"}:
         raise SettingsError(f"Moderator.rules: {path} has no rules", "begin each one with [[rule]]")
@@ -149,4 +149,4 @@ def _rule(called: str, written: Any) -> Rule:
     try:
         return Rule(**{**written, "when": re.compile(written["when"], re.IGNORECASE)})
     except re.error as error:
-        raise SettingsError(f"{called}: `when` is no regular expression ({error})", "mend it") from None
+        raise SettingsError(f"{called}: `when` is no regular expression ({error})", "fix it") from None

@@ -25,7 +25,7 @@ from attrs import define, field
 from channels import private_files
 from channels.bounded import Receiver
 from channels.messages import MicrophoneFrame, Sounding
-from channels.sound import SAMPLE_BYTES, SAMPLE_RATE_HZ
+from sound.pcm import SAMPLE_BYTES, SAMPLE_RATE_HZ
 
 SETTLES_AFTER_S = 1.0
 """So long a frame waits for those behind it: they tell how late it was."""

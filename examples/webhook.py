@@ -139,7 +139,7 @@ class Webhook:
                 await self._keep_all(full=True)
             if self._unkept:
                 how_many = len(self._unkept)
-                self._log.error("webhook_lost_events", how_many=how_many, mend="make room on the disk")
+                self._log.error("webhook_lost_events", how_many=how_many, fix="make room on the disk")
             self._over.set()
             self._news.set()
 
@@ -149,7 +149,7 @@ class Webhook:
         await self._keep_all(full)
         if len(self._unkept) > MOST_IN_MEMORY:
             self._unkept.popleft()
-            self._log.error("webhook_lost_events", how_many=1, mend="make room on the disk")
+            self._log.error("webhook_lost_events", how_many=1, fix="make room on the disk")
         self._news.set()
 
     async def _keep_all(self, full: bool) -> None:
@@ -159,12 +159,12 @@ class Webhook:
                 lost = await self._on_disk(self._spool.put, self._unkept[0])
             except OSError as error:
                 if not full:
-                    mend = "make room on the disk; the next events wait in memory"
-                    self._log.error("webhook_cannot_keep_events", why=str(error.strerror), mend=mend)
+                    fix = "make room on the disk; the next events wait in memory"
+                    self._log.error("webhook_cannot_keep_events", why=str(error.strerror), fix=fix)
                 break
             self._unkept.popleft()
             if lost:
-                self._log.error("webhook_lost_events", how_many=lost, mend="see why the receiver takes none")
+                self._log.error("webhook_lost_events", how_many=lost, fix="see why the receiver takes none")
         if full and not self._unkept:
             self._log.info("webhook_keeps_events_again")
 
@@ -290,7 +290,7 @@ class PostOffice:
             stream = await open_stream(url)
         except (OSError, UnicodeError) as error:
             obstacle = obstacle_to(url, error)
-            return f"it {obstacle.what}" + (f"; {obstacle.mend}" if obstacle.mend else "")
+            return f"it {obstacle.what}" + (f"; {obstacle.fix}" if obstacle.fix else "")
         try:
             # What else it answers is of no interest.
             async with asking(stream, url, headers, body) as answer:

@@ -175,8 +175,8 @@ class Endpoint:
                 return await open_stream(self.base_url)
             except OSError as error:
                 obstacle = obstacle_to(self.base_url, error)
-                mend = f"; {obstacle.mend}" if obstacle.mend else ""
-                raise ChatFailed(f"it {obstacle.what}{mend}") from None
+                fix = f"; {obstacle.fix}" if obstacle.fix else ""
+                raise ChatFailed(f"it {obstacle.what}{fix}") from None
             except SettingsError as error:
                 raise ChatFailed(str(error)) from None
 

@@ -19,11 +19,11 @@ import attrs
 import trio
 
 from channels.bounded import Receiver, Sender
-from channels.sound import bytes_of_ms
-from channels.vad import Vad
 from playground.completeness import finished
 from playground.recogniser import LONGEST_PIECE_MS
 from playground.turns import ADAPTIVE, EndOfTurn, Lull, Onset, Pause, TurnDetection, TurnDetector, TurnEvent
+from sound.pcm import bytes_of_ms
+from sound.vad import Vad
 
 __all__ = ["Ears", "HearingEvent", "PartialWords", "SpeechOnset", "Transcriber", "TurnEnded"]
 

@@ -11,7 +11,7 @@ import functools
 
 import numpy as np
 
-from channels.sound import SAMPLE_RATE_HZ, bytes_of_ms
+from sound.pcm import SAMPLE_RATE_HZ, bytes_of_ms
 
 __all__ = ["PITCHES", "glide", "pitch_hz"]
 

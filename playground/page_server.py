@@ -179,7 +179,7 @@ class _Site:
         try:
             joining = self.join(identity)
         except VoiceAgentError as error:
-            return _json(503, {"what": error.what, "mend": error.mend})
+            return _json(503, {"what": error.what, "fix": error.fix})
         return _json(200, {"url": joining.url, "token": joining.token.reveal(), "identity": identity})
 
     async def _answer_file(self, request: Request, path: str) -> Response:

@@ -17,7 +17,7 @@ from typing import Any
 
 import attrs
 
-from channels.models import wheel_file
+from sound.models import wheel_file
 
 __all__ = ["BLANK", "PAUSES", "Pronounced", "pronounce"]
 

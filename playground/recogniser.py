@@ -6,7 +6,7 @@ length of the sound: cheap enough to run again and again while somebody speaks.
 
 Two bounds keep it sane. A decoder can fall into a loop ("the the the"): it may write only so many tokens
 a second of sound, and what it repeats when it is stopped there counts once. (Whether anybody speaks at all
-is decided before, by `channels.vad` and `turns`.) Its attention grows with the length: sound longer than
+is decided before, by `sound.vad` and `turns`.) Its attention grows with the length: sound longer than
 `LONGEST_PIECE_MS` is cut at its quietest moments and the pieces are recognised one by one. Where the cuts
 fall depends only on what came before them, so a growing utterance is cut in the same places each time and the
 pieces that are complete come from a cache.
@@ -22,12 +22,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from channels.models import open_model, wheel_file
+from sound.models import open_model, wheel_file
 
 __all__ = ["LONGEST_PIECE_MS", "SAMPLE_RATE_HZ", "Recogniser", "decode", "most_tokens", "pieces"]
 
 SAMPLE_RATE_HZ = 16_000
-"""What Moonshine hears; `channels.vad` resamples to the same rate."""
+"""What Moonshine hears; `sound.vad` resamples to the same rate."""
 
 LONGEST_PIECE_MS = 12_000
 """Moonshine is made for segments of up to 30 s. Measured on 44 s of one person reading: 2.5 % wrong words in

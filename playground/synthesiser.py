@@ -23,8 +23,8 @@ import numpy as np
 import numpy.typing as npt
 import soxr
 
-from channels.models import open_model, wheel_file
-from channels.sound import SAMPLE_RATE_HZ
+from sound.models import open_model, wheel_file
+from sound.pcm import SAMPLE_RATE_HZ
 
 __all__ = ["Timbre", "synthesise"]
 

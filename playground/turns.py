@@ -26,7 +26,7 @@ from typing import Any, NoReturn, TypeAlias
 import attrs
 
 from channels.errors import SettingsError
-from channels.vad import WINDOW_MS, Window
+from sound.vad import WINDOW_MS, Window
 
 __all__ = [
     "ADAPTIVE",

@@ -22,10 +22,10 @@ import numpy as np
 import numpy.typing as npt
 
 from channels.errors import PlaygroundFault
-from channels.sound import SAMPLE_RATE_HZ
 from playground.pronunciation import BLANK, PAUSES, Pronounced, pronounce
 from playground.sentences import sentences
 from playground.synthesiser import Timbre, synthesise
+from sound.pcm import SAMPLE_RATE_HZ
 
 __all__ = ["VOICES", "Speech", "SpokenWord", "Voice", "VoiceCard", "sentences", "voice", "warm"]
 
@@ -149,8 +149,8 @@ def voice(name: str) -> Voice:
     if name in VOICES:
         return Voice(VOICES[name])
     near = difflib.get_close_matches(name.lower(), VOICES, n=1, cutoff=0.5)
-    mend = f"did you mean {near[0]!r}? The voices are" if near else "take one of"
-    raise PlaygroundFault(f"there is no voice {name!r}", f"{mend} {', '.join(VOICES)}")
+    fix = f"did you mean {near[0]!r}? The voices are" if near else "take one of"
+    raise PlaygroundFault(f"there is no voice {name!r}", f"{fix} {', '.join(VOICES)}")
 
 
 def warm() -> None:

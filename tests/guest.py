@@ -20,8 +20,8 @@ from livekit import api, rtc
 
 from actors.room.livekit_edge import TolerantLoop
 from channels.secret import Secret
-from channels.sound import SAMPLE_RATE_HZ, bytes_of_ms
 from playground.livekit_server import LiveKitServer
+from sound.pcm import SAMPLE_RATE_HZ, bytes_of_ms
 
 __all__ = ["AUDIBLE_RMS", "Guest", "HeardFrame", "join_as_guest", "rms"]
 

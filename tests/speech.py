@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 import soxr
 
-from channels.models import wheel_file
-from channels.sound import SAMPLE_BYTES, SAMPLE_RATE_HZ, bytes_of_ms
 from playground.voices import voice
+from sound.models import wheel_file
+from sound.pcm import SAMPLE_BYTES, SAMPLE_RATE_HZ, bytes_of_ms
 
 __all__ = ["PEOPLE", "at_16_khz", "noise", "people", "silence", "spoken", "word_errors", "write_wav"]
 

@@ -20,7 +20,7 @@ from tests.mutations.catalogue import MUTATIONS, Mutation
 
 ROOT = Path(__file__).parents[1]
 AT_ONCE = 2
-NEEDED = ("actors", "channels", "commands", "profiles", "prompts", "playground", "tests")
+NEEDED = ("actors", "channels", "commands", "profiles", "prompts", "playground", "sound", "tests")
 
 pytestmark = pytest.mark.slow
 

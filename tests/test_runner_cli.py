@@ -179,10 +179,10 @@ def test_with_a_log_in_json_every_line_is_json_from_the_start_to_the_reason_of_t
     assert lines[0]["event"] == "starting"
     assert lines[-1]["event"] == "ended"
     assert str(port) in lines[-1]["why"]
-    assert "LIVEKIT_URL" in lines[-1]["mend"]
+    assert "LIVEKIT_URL" in lines[-1]["fix"]
 
 
-def test_a_livekit_server_that_is_not_there_is_one_line_with_a_mend(shell: Shell) -> None:
+def test_a_livekit_server_that_is_not_there_is_one_line_with_a_fix(shell: Shell) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     outcome = shell.run(env={**ACCOUNT, "LIVEKIT_URL": f"ws://127.0.0.1:{port}"})

@@ -16,9 +16,9 @@ from collections import deque
 
 from attrs import define, field, frozen
 
-from channels.loudness import QUIET_DB, level_db
 from channels.messages import MicrophoneFrame
-from channels.sound import ms_of_bytes
+from sound.loudness import QUIET_DB, level_db
+from sound.pcm import ms_of_bytes
 
 __all__ = ["IN_TIME_FRAMES", "PATIENCE_S", "WORDS_WAIT_S", "Backlog"]
 

@@ -24,8 +24,8 @@ from channels.settings import ApiSettings
 from channels.wire.codec import EventReader, write_message
 from channels.wire.events import ServerEvent, SessionEnded, SessionFailed, SessionReady, Unrecognised
 from channels.wire.failures import (
-    FAULT_MEND,
-    KEY_MEND,
+    FAULT_FIX,
+    KEY_FIX,
     NORMAL_CLOSE,
     ConnectionLost,
     KeyRefused,
@@ -156,7 +156,7 @@ async def open_connection(
     if not key or not key.isascii() or not key.isprintable() or key != key.strip():
         raise KeyRefused(
             f"this is not an API key: it is empty, or has letters that no key has ({len(key)} characters)",
-            KEY_MEND,
+            KEY_FIX,
         )
     reader = _Reader(nursery)
     stream: trio.abc.Stream | None = None
@@ -243,7 +243,7 @@ def _refusal(url: str, failure: Exception | None) -> ServiceError:
         return unreachable(url)
     said = f"{url} answered HTTP {failure.status_code} instead of opening a websocket"
     if failure.status_code in (401, 403):
-        return KeyRefused(said, KEY_MEND)
+        return KeyRefused(said, KEY_FIX)
     if failure.status_code == 429 or failure.status_code >= 500:
-        return ServiceFault(said, FAULT_MEND)
+        return ServiceFault(said, FAULT_FIX)
     return ServiceFault(said, "check VOICE_AGENT_URL: the path is /v1/ws")

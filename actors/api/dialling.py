@@ -55,5 +55,5 @@ def unreachable(url: str, error: BaseException | None = None) -> ServiceError:
     """There is no way to that service; a certificate, or a proxy that says no, stays as it is."""
     obstacle = obstacle_to(url, error)
     kind = NoWayToService if obstacle.lasting else ServiceUnreachable
-    mend = obstacle.mend or "check VOICE_AGENT_URL and the network"
-    return kind(f"the Voice Agent API at {url} {obstacle.what}", mend)
+    fix = obstacle.fix or "check VOICE_AGENT_URL and the network"
+    return kind(f"the Voice Agent API at {url} {obstacle.what}", fix)

@@ -11,11 +11,11 @@ from typing import Any
 import attrs
 import numpy as np
 
-from channels.g711 import alaw_decode, alaw_encode, ulaw_decode, ulaw_encode
-from channels.resampling import ToEightKilohertz, ToTwentyFourKilohertz
 from channels.wire.events import ReplyAudio
 from channels.wire.failures import ConfigurationRefused
 from channels.wire.resolved import encoding_of
+from sound.g711 import alaw_decode, alaw_encode, ulaw_decode, ulaw_encode
+from sound.resampling import ToEightKilohertz, ToTwentyFourKilohertz
 
 __all__ = ["PCM", "Encoding"]
 

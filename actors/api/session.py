@@ -442,9 +442,9 @@ class ApiSession:
                 self._tell(event)
 
     def _tell_of_failed_reply(self, failed: ReplyFailed) -> None:
-        mend = "ask again" if failed.retryable else "check the stored agent's language model"
+        fix = "ask again" if failed.retryable else "check the stored agent's language model"
         code, message = one_line(failed.code, 100), one_line(failed.message, LONGEST_COMPLAINT)
-        self.taps.publish(ModelFailed(failed.reply_id, code, message, mend))
+        self.taps.publish(ModelFailed(failed.reply_id, code, message, fix))
         if failed.reply_id:
             # Nobody knows whether reply.done follows. If it does, it changes nothing any more.
             self._tell(ReplyDone(failed.reply_id, "failed"))
@@ -452,7 +452,7 @@ class ApiSession:
     def _tell_of_answer(self, session: Mapping[str, Any], answer: ServerEvent) -> None:
         why = ""
         if isinstance(answer, SessionFailed):
-            why = one_line(answer.message, LONGEST_COMPLAINT) or failure_of(answer.code, "").mend
+            why = one_line(answer.message, LONGEST_COMPLAINT) or failure_of(answer.code, "").fix
         self.taps.publish(UpdateAnswered(session, not isinstance(answer, SessionFailed), why))
 
     def _tell_of_complaint(self, said: SessionFailed) -> None:
@@ -462,7 +462,7 @@ class ApiSession:
         if failure.retry is Retry.NEVER:
             code, message = one_line(said.code, 100), one_line(said.message, LONGEST_COMPLAINT)
             param = None if said.param is None else one_line(said.param, 100)
-            self.taps.publish(ServiceComplained(code, message, failure.mend, param))
+            self.taps.publish(ServiceComplained(code, message, failure.fix, param))
 
     def _tell(self, event: ApiEvent) -> None:
         self.events.send_nowait(event)

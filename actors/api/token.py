@@ -14,7 +14,7 @@ import trio
 from actors.api.dialling import Dialer, unreachable
 from channels.net.http import ask
 from channels.secret import Secret
-from channels.wire.failures import FAULT_MEND, KEY_MEND, KeyRefused, ServiceBusy, ServiceError, ServiceFault
+from channels.wire.failures import FAULT_FIX, KEY_FIX, KeyRefused, ServiceBusy, ServiceError, ServiceFault
 
 __all__ = ["mint_token", "token_url"]
 
@@ -55,7 +55,7 @@ async def mint_token(
     try:
         answer = await ask(stream, asked, bearer, largest=_LARGEST_ANSWER)
     except OSError as error:
-        raise ServiceFault(f"{urlsplit(url).hostname} gave no token ({error})", FAULT_MEND) from None
+        raise ServiceFault(f"{urlsplit(url).hostname} gave no token ({error})", FAULT_FIX) from None
     if answer.status != 200:
         raise _refusal(url, answer.status)
     try:
@@ -63,7 +63,7 @@ async def mint_token(
         if not isinstance(token, str) or not token.isascii() or not token.isprintable() or not token:
             raise TypeError
     except (ValueError, KeyError, TypeError, RecursionError):
-        raise ServiceFault(f"{urlsplit(url).hostname} gave no token in its answer", FAULT_MEND) from None
+        raise ServiceFault(f"{urlsplit(url).hostname} gave no token in its answer", FAULT_FIX) from None
     return Secret(token)
 
 
@@ -89,7 +89,7 @@ def _refusal(url: str, status: int) -> ServiceError:
     # The answer's own words are left out: they may repeat what was sent.
     said = f"{urlsplit(url).hostname} answered HTTP {status} when asked for a temporary token"
     if status in (401, 403, 404):  # live, a bad key is "not found"
-        return KeyRefused(said, KEY_MEND)
+        return KeyRefused(said, KEY_FIX)
     if status == 429:
         return ServiceBusy(said, "ask for fewer tokens, or use the key itself")
-    return ServiceFault(said, FAULT_MEND)
+    return ServiceFault(said, FAULT_FIX)

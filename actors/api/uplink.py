@@ -17,8 +17,8 @@ from actors.api.pace import Pace
 from channels.bounded import Receiver
 from channels.happenings import SoundWasLate
 from channels.messages import MicrophoneFrame
-from channels.sound import ms_of_bytes
 from channels.taps import Taps
+from sound.pcm import ms_of_bytes
 
 __all__ = ["Uplink"]
 

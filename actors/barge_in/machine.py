@@ -587,8 +587,8 @@ class _Step:
 
     def cut_short(self, reply_id: str, kept_ms: float) -> None:
         """It is longer than what may wait: what is there is played, and no more of it is taken."""
-        mend = "ask for shorter replies in the system prompt"
-        self.happenings.append(ReplyCutShort(reply_id, round(kept_ms), mend))
+        fix = "ask for shorter replies in the system prompt"
+        self.happenings.append(ReplyCutShort(reply_id, round(kept_ms), fix))
         if self.conversation.life(reply_id) is Life.ARRIVING:
             self.signal(reply_id, Signal.LEFT_OPEN)
 

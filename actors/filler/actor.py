@@ -23,7 +23,7 @@ from channels.happenings import (
 )
 from channels.messages import Fill
 from channels.settings import FillerSound
-from channels.sound import ms_of_bytes
+from sound.pcm import ms_of_bytes
 
 __all__ = ["Filler", "Patience"]
 

@@ -22,7 +22,7 @@ from collections import deque
 
 from attrs import define, field
 
-from channels.loudness import QUIET_DB, SILENCE_DB
+from sound.loudness import QUIET_DB, SILENCE_DB
 
 __all__ = ["LONGEST_WORD_S", "SETTLES_S", "TAKES_OVER_S", "ActiveSpeaker"]
 

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from attrs import define, field
 
-from channels.loudness import QUIET_DB
-from channels.sound import SAMPLE_BYTES, bytes_of_ms
+from sound.loudness import QUIET_DB
+from sound.pcm import SAMPLE_BYTES, bytes_of_ms
 
 __all__ = ["WAITS_S", "Beginning", "Beginnings", "overlap_bytes"]
 

@@ -12,8 +12,8 @@ from collections import deque
 
 from attrs import define, field
 
-from channels.loudness import QUIET_DB, level_db
 from channels.messages import MicrophoneFrame
+from sound.loudness import QUIET_DB, level_db
 
 __all__ = ["PRE_ROLL_MS", "Following"]
 

@@ -27,7 +27,7 @@ import numpy as np
 import numpy.typing as npt
 from attrs import define, field
 
-from channels.sound import SAMPLE_BYTES, SAMPLE_RATE_HZ
+from sound.pcm import SAMPLE_BYTES, SAMPLE_RATE_HZ
 
 __all__ = ["Leveller"]
 

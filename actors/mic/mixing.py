@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 from attrs import define, field
 
-from channels.sound import bytes_of_ms
+from sound.pcm import bytes_of_ms
 
 __all__ = ["CUSHION_FRAMES", "MOST_FRAMES", "Mixing", "limit"]
 

@@ -31,15 +31,15 @@ from actors.mic.following import Following
 from actors.mic.level import Leveller
 from actors.mic.mixing import Mixing
 from actors.mic.roster import Roster
-from channels.arrival import ArrivalClock
 from channels.bounded import Receiver, Sender
 from channels.happenings import FloorHolder, FloorPassed, Happening, HeardBy
-from channels.loudness import level_db
 from channels.messages import MicrophoneFrame
 from channels.ports import AudioTrackGone, AudioTrackHeard, MicrophoneTrack, SoundRecorded, TrackEvent
 from channels.settings import LevelSettings, ListenMode, ListenSettings
-from channels.sound import SAMPLE_BYTES, bytes_of_ms
 from channels.taps import Taps
+from sound.arrival import ArrivalClock
+from sound.loudness import level_db
+from sound.pcm import SAMPLE_BYTES, bytes_of_ms
 
 __all__ = ["FRAME_MS", "SILENCE_FOR_S", "MicPump"]
 

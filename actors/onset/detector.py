@@ -22,15 +22,15 @@ from attrs import define, field
 from actors.onset.echo import EchoWatch
 from actors.onset.played import PlayedSound
 from actors.onset.sounds import Onsets
-from channels.arrival import ArrivalClock
 from channels.bounded import Receiver, Sender, Watched
 from channels.happenings import SoundStarted, SoundStopped
 from channels.messages import MicrophoneFrame, Sounding
 from channels.ports import EchoCanceller
 from channels.seen import Seen
 from channels.settings import BargeInSettings
-from channels.sound import SAMPLE_BYTES, ms_of_bytes
 from channels.taps import Taps
+from sound.arrival import ArrivalClock
+from sound.pcm import SAMPLE_BYTES, ms_of_bytes
 
 __all__ = ["Judge", "Judged", "OnsetDetector"]
 

@@ -12,7 +12,7 @@ from collections import deque
 from attrs import define, field
 
 from channels.messages import Sounding
-from channels.sound import SAMPLE_BYTES, SAMPLE_RATE_HZ
+from sound.pcm import SAMPLE_BYTES, SAMPLE_RATE_HZ
 
 __all__ = ["PlayedSound"]
 

@@ -15,8 +15,8 @@ from actors.record.notes import Entry, MicrophoneRun, PlayingRun, PlayRun, Reply
 from actors.record.sound_reference import first_audible
 from channels.messages import MicrophoneFrame, Play, Playing
 from channels.seen import Noted
-from channels.sound import SAMPLE_BYTES
 from channels.wire.events import ReplyAudio
+from sound.pcm import SAMPLE_BYTES
 
 __all__ = ["Runs"]
 

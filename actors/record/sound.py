@@ -18,7 +18,7 @@ import numpy.typing as npt
 from attrs import define, field
 
 from channels.messages import Sounding
-from channels.sound import SAMPLE_BYTES, SAMPLE_RATE_HZ
+from sound.pcm import SAMPLE_BYTES, SAMPLE_RATE_HZ
 
 __all__ = ["SoundFile", "read_sound"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from channels.sound import SAMPLE_BYTES
+from sound.pcm import SAMPLE_BYTES
 
 __all__ = ["AUDIBLE", "first_audible", "stand_in"]
 

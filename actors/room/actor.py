@@ -93,7 +93,7 @@ _ENDED = {
     ),
 }
 
-_MENDS = {
+_FIXES = {
     Unheard.MUTED: "unmute it; if the server refuses that, take its permission to publish and give it back",
     Unheard.FORBIDDEN: "give the agent its permission to publish back (can_publish, microphone)",
     Unheard.UNPUBLISHED: "it is being published again; start the agent again if that does not help",
@@ -334,7 +334,7 @@ class RoomActor:
 
     def _note_reach(self, unheard: Unheard | None) -> None:
         if unheard is not self._unheard:
-            told = VoiceUnheard(unheard.name.lower(), _MENDS[unheard]) if unheard else VoiceAudible()
+            told = VoiceUnheard(unheard.name.lower(), _FIXES[unheard]) if unheard else VoiceAudible()
             self.taps.publish(told)
         self._unheard = unheard
         self._tell_reach()

@@ -22,7 +22,7 @@ from collections import deque
 from attrs import define, evolve, field, frozen
 
 from channels.messages import CutShort, Finished, Playing, SpeakerReport
-from channels.sound import SAMPLE_BYTES, bytes_of_ms, ms_of_bytes
+from sound.pcm import SAMPLE_BYTES, bytes_of_ms, ms_of_bytes
 
 __all__ = ["AUDIBLE", "FADE_MS", "FRAME_MS", "LEAD_MS", "LONGEST_BACKLOG_MS", "Frame", "Playout"]
 

@@ -21,7 +21,7 @@ from channels.bounded import Receiver, Sender
 from channels.messages import Cut, Finish, Hold, Play, Resume, Sounding, SpeakerCommand, SpeakerReport
 from channels.ports import Loudspeaker
 from channels.settings import SpeakerSettings
-from channels.sound import ms_of_bytes
+from sound.pcm import ms_of_bytes
 
 __all__ = ["SpeakerPump"]
 

@@ -73,7 +73,7 @@ def declare(function: Callable[..., Any], where: str, name: str | None = None) -
         name: what the tool is called; its own name by default.
 
     Raises:
-        SettingsError: it cannot be one; the text names the function, the parameter and the mend.
+        SettingsError: it cannot be one; the text names the function, the parameter and the fix.
     """
     inner = _inner(function)
     name = name or inner.__name__

@@ -64,7 +64,7 @@ def load_tools(modules: Sequence[str], warn: Callable[[str], None]) -> tuple[Too
             tools[found.name] = found
     if problems:
         *others, last = problems
-        raise SettingsError("".join(f"{other}\n" for other in others) + last.what, last.mend)
+        raise SettingsError("".join(f"{other}\n" for other in others) + last.what, last.fix)
     if len(tools) > MOST_ADVISED:
         warn(f"{len(tools)} tools are offered; with more than {MOST_ADVISED} the model chooses worse")
     return tuple(tools.values())

@@ -19,7 +19,7 @@ import trio
 
 from channels.net.proxies import Proxy, is_secure, port_of, proxy_for
 
-__all__ = ["Obstacle", "ProxyRefused", "mend_certificates", "obstacle_to", "open_stream"]
+__all__ = ["Obstacle", "ProxyRefused", "fix_for_certificates", "obstacle_to", "open_stream"]
 
 _LARGEST_HEAD = 16 * 2**10
 """Bytes of a proxy's answer."""
@@ -39,7 +39,7 @@ class Obstacle:
 
     what: str
     """As the end of a sentence about the server, e.g. `cannot be reached`."""
-    mend: str | None
+    fix: str | None
     """None: nothing better is known than to check the address."""
     lasting: bool = False
     """Whether trying again is of no use."""
@@ -109,7 +109,7 @@ def obstacle_to(url: str, error: BaseException | None) -> Obstacle:
     if isinstance(error, ssl.SSLCertVerificationError):
         return Obstacle(
             f"has a certificate that is not trusted ({error.verify_message})",
-            mend_certificates(),
+            fix_for_certificates(),
             lasting=True,
         )
     proxy = proxy_for(url)
@@ -118,10 +118,10 @@ def obstacle_to(url: str, error: BaseException | None) -> Obstacle:
         return Obstacle(f"cannot be reached{why}", None)
     what = f"cannot be reached through the proxy {proxy} of {proxy.variable}{why}"
     if isinstance(error, ProxyRefused):
-        mend = f"see that the proxy lets this host through, or name {urlsplit(url).hostname} in NO_PROXY"
+        fix = f"see that the proxy lets this host through, or name {urlsplit(url).hostname} in NO_PROXY"
         if error.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
-            mend = f"write user and password into {proxy.variable}, as http://USER:PASSWORD@HOST:PORT"
-        return Obstacle(what, mend, lasting=400 <= error.status < 500)
+            fix = f"write user and password into {proxy.variable}, as http://USER:PASSWORD@HOST:PORT"
+        return Obstacle(what, fix, lasting=400 <= error.status < 500)
     return Obstacle(what, f"check {proxy.variable}, or name {urlsplit(url).hostname} in NO_PROXY")
 
 
@@ -136,7 +136,7 @@ def _reason(error: OSError) -> str:
     return os.strerror(error.errno or 0) if by_number else error.strerror or str(error)
 
 
-def mend_certificates() -> str:
+def fix_for_certificates() -> str:
     """What to do about a certificate that is not trusted."""
     file = os.environ.get("SSL_CERT_FILE", "")
     if not file:

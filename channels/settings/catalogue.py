@@ -52,10 +52,10 @@ class Entry:
         return self.setting.env or f"VOICE_AGENT_{own}"
 
     @property
-    def mend(self) -> str:
+    def fix(self) -> str:
         """Where to get a right value."""
-        if self.setting.mend:
-            return self.setting.mend
+        if self.setting.fix:
+            return self.setting.fix
         match self.default:
             case None:
                 return "leave it out for the service's own default"

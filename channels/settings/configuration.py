@@ -132,7 +132,7 @@ def read_configuration(
 
     Args:
         writings: what `gather` found.
-        warn: is told what is odd, and what was mended on the way, one line at a time.
+        warn: is told what is odd, and what was fixed on the way, one line at a time.
         required: paths of what cannot be left out.
 
     Raises:
@@ -144,12 +144,12 @@ def read_configuration(
         written = writings.written.get(entry.path)
         if written is None:
             if entry.path in required:
-                problems.append(SettingsError(f"{entry.env} is not set", entry.mend))
+                problems.append(SettingsError(f"{entry.env} is not set", entry.fix))
             continue
         try:
             own[entry.path] = Value(_checked(entry, written, warn), written.origin, written.called)
         except Malformed as wrong:
-            problems.append(SettingsError(f"{written.called} {wrong.wrong}", wrong.mend or entry.mend))
+            problems.append(SettingsError(f"{written.called} {wrong.wrong}", wrong.fix or entry.fix))
 
     defaults = {
         path: Value(entry.default, Origin(Source.DEFAULT), path)

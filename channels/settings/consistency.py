@@ -67,8 +67,8 @@ def _voice(
     if voice is not None:
         wrong = matrix.wrong_with(voice.value)
         if wrong is not None:
-            what, mend = wrong
-            yield SettingsError(f"{voice.called} {what}", mend)
+            what, fix = wrong
+            yield SettingsError(f"{voice.called} {what}", fix)
             return
     if template is None:
         return
@@ -140,8 +140,8 @@ def _webhook(values: Mapping[str, Value]) -> Iterator[SettingsError]:
     given = [value for path, value in values.items() if path.startswith(prefix)]
     for name in ("url", "events"):
         if given and prefix + name not in values:
-            mend = "a webhook has a url and events"
-            yield SettingsError(f"{given[0].called} is set without {prefix}{name}", mend)
+            fix = "a webhook has a url and events"
+            yield SettingsError(f"{given[0].called} is set without {prefix}{name}", fix)
     url = values.get(prefix + "url")
     if url is not None and not url.value.startswith("https://"):
         yield SettingsError(f"{url.called} is not an https:// address", "give the address that is called")

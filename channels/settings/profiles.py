@@ -72,7 +72,7 @@ def read_profiles(folders: Iterable[Path]) -> dict[str, Profile]:
                 else:
                     values[f"session.{place}"] = CATALOGUE[f"session.{place}"].setting.rule.read(value)
             except Malformed as wrong:
-                problems.append(SettingsError(f"{place} in {where} {wrong.wrong}", wrong.mend or "mend it"))
+                problems.append(SettingsError(f"{place} in {where} {wrong.wrong}", wrong.fix or "fix it"))
         profiles[name] = Profile(name, description, values)
     raise_all(problems)
     return profiles

@@ -122,8 +122,8 @@ def read_template(name: str, path: Path) -> Template:
     declared = content.pop(VARIABLES, {})
     for variable, facts in declared.items() if isinstance(declared, dict) else [("", None)]:
         if not isinstance(facts, dict) or not facts.keys() <= {"about", "default"}:
-            mend = f'write {variable or "company"} = {{ about = "what it is", default = "…" }}'
-            problems.append(SettingsError(f"{VARIABLES} in {where} is not a table of variables", mend))
+            fix = f'write {variable or "company"} = {{ about = "what it is", default = "…" }}'
+            problems.append(SettingsError(f"{VARIABLES} in {where} is not a table of variables", fix))
             continue
         about = take(facts, "about", OneLine(200))
         variables[variable] = Variable(variable, about or variable, take(facts, "default", _VALUE))
@@ -132,8 +132,8 @@ def read_template(name: str, path: Path) -> Template:
     ]
     used = _gaps(prompt or "", where, problems) | _gaps(greeting or "", where, problems)
     for missing in sorted(used - variables.keys()):
-        mend = f"declare it there under [{VARIABLES}], or write {{{{ for a brace"
-        problems.append(SettingsError(f"{{{missing}}} in {where} is no variable of it", mend))
+        fix = f"declare it there under [{VARIABLES}], or write {{{{ for a brace"
+        problems.append(SettingsError(f"{{{missing}}} in {where} is no variable of it", fix))
     raise_all(problems)
     return Template(name, prompt, greeting, language, variables)
 

@@ -66,16 +66,16 @@ _QUEUE_SIZE = Setting(Whole(40, 2000, "ms"), "QUEUE_SIZE_MS", "leave it out for 
 _LONGEST_HOLD = Setting(Whole(0, 60_000, "ms"), "HOLD_MS", "leave it out for 20000; 0 switches holding off")
 # Ten minutes: what was said longer ago than that answers nobody.
 _UNHEARD = Setting(
-    Whole(0, 600_000, "ms"), mend="leave it out for 30000; 0 plays on although nobody can hear it"
+    Whole(0, 600_000, "ms"), fix="leave it out for 30000; 0 plays on although nobody can hear it"
 )
 # Silero's own default is 0.5, and below 0.2 it takes noise for a voice.
 _ACTIVATION_THRESHOLD = Setting(Number(0.2, 0.95))
 _MIN_SPEECH = Setting(Whole(32, 1000, "ms"))
 
 # 16 times: what would need more is hardly a person at a microphone.
-_MOST_GAIN = Setting(Number(1, 16), mend="leave it out for 8; 1 leaves every sound as it is")
+_MOST_GAIN = Setting(Number(1, 16), fix="leave it out for 8; 1 leaves every sound as it is")
 
-_FILLER = Setting(OneLine(500), mend="write off, tone, or the path of a WAV file")
+_FILLER = Setting(OneLine(500), fix="write off, tone, or the path of a WAV file")
 
 
 @attrs.frozen
@@ -101,9 +101,9 @@ class ApiSettings:
     url: Annotated[str, _API_URL]
     api_key: Annotated[Secret, _API_KEY]
     session: SessionConfig = attrs.field(factory=SessionConfig)
-    temporary_token: Annotated[bool, Setting(Flag(), mend="leave it out for false")] = False
-    reply_cancel: Annotated[bool, Setting(Flag(), mend="leave it out for false")] = False
-    resume: Annotated[bool, Setting(Flag(), mend="leave it out for true")] = True
+    temporary_token: Annotated[bool, Setting(Flag(), fix="leave it out for false")] = False
+    reply_cancel: Annotated[bool, Setting(Flag(), fix="leave it out for false")] = False
+    resume: Annotated[bool, Setting(Flag(), fix="leave it out for true")] = True
 
 
 @attrs.frozen
@@ -209,7 +209,7 @@ class ToolSettings:
     after `filler_after_ms` of silence, and gives way to any sound of the agent or of the person.
     """
 
-    modules: Annotated[tuple[str, ...], Setting(Texts(20, 500), mend="write the path of a Python file")] = ()
+    modules: Annotated[tuple[str, ...], Setting(Texts(20, 500), fix="write the path of a Python file")] = ()
     send_results: Annotated[str, Setting(Choice(("at-once", "after-reply")))] = "at-once"
     longest_wait_ms: Annotated[int, Setting(Whole(0, 60_000, "ms"))] = 4000
     filler: Annotated[str, _FILLER] = "off"
@@ -230,8 +230,8 @@ class LogSettings:
     press.
     """
 
-    speech: Annotated[bool, Setting(Flag(), mend="leave it out for false")] = False
-    keys: Annotated[bool, Setting(Flag(), mend="leave it out for false")] = False
+    speech: Annotated[bool, Setting(Flag(), fix="leave it out for false")] = False
+    keys: Annotated[bool, Setting(Flag(), fix="leave it out for false")] = False
 
 
 @attrs.frozen

@@ -43,13 +43,13 @@ class Malformed(Exception):
 
     Args:
         wrong: continues "<name of the setting> …".
-        mend: what to write instead, where the value itself suggests it.
+        fix: what to write instead, where the value itself suggests it.
     """
 
-    def __init__(self, wrong: str, mend: str = "") -> None:
-        super().__init__(wrong, mend)
+    def __init__(self, wrong: str, fix: str = "") -> None:
+        super().__init__(wrong, fix)
         self.wrong = wrong
-        self.mend = mend
+        self.fix = fix
 
 
 class Rule(Protocol):
@@ -77,7 +77,7 @@ class Setting:
     Args:
         rule: what it may be.
         env: name of its environment variable; None derives one from its path.
-        mend: where to get a right value.
+        fix: where to get a right value.
         fallback: when nobody sets it, for a field that has no default of its own.
         mutable: whether the service lets it change in mid-call.
         private: belongs to one account, so that it is read from the environment and `.env` only.
@@ -85,7 +85,7 @@ class Setting:
 
     rule: Rule
     env: str | None = None
-    mend: str = ""
+    fix: str = ""
     fallback: Any = None
     mutable: bool = attrs.field(default=False, kw_only=True)
     private: bool = attrs.field(default=False, kw_only=True)
@@ -283,7 +283,7 @@ class Texts:
                 items.append(item.read(each))
             except Malformed as wrong:
                 where = f"has a text, number {number} of its list, that"
-                raise Malformed(f"{where} {wrong.wrong}", wrong.mend) from None
+                raise Malformed(f"{where} {wrong.wrong}", wrong.fix) from None
         return tuple(items)
 
     def parse(self, text: str) -> tuple[str, ...]:

@@ -198,7 +198,7 @@ def read_table(path: Path) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         where = re.search(r"line \d+,? column \d+", str(error))
         raise SettingsError(
-            f"{path} is not {language}" + (f" ({where.group()})" if where else ""), "mend it there"
+            f"{path} is not {language}" + (f" ({where.group()})" if where else ""), "fix it there"
         ) from None
     if not isinstance(content, dict):
         raise SettingsError(f"{path} is not a table of settings", 'write {"session": {…}}')
@@ -248,4 +248,4 @@ def raise_all(problems: list[SettingsError]) -> None:
     """Raises one error whose text has a line for each problem, if there is any."""
     if problems:
         *others, last = problems
-        raise SettingsError("".join(f"{other}\n" for other in others) + last.what, last.mend)
+        raise SettingsError("".join(f"{other}\n" for other in others) + last.what, last.fix)

@@ -166,11 +166,11 @@ def _loose_ends(matrix: VoiceMatrix) -> list[SettingsError]:
     for voice in matrix.voices.values():
         where = f"voices.{voice.name} in voices.toml"
         if voice.language not in matrix.languages:
-            mend = f"the languages are {', '.join(matrix.languages)}; a newer one goes into [languages]"
-            problems.append(SettingsError(f"{where} speaks {shown(voice.language)}", mend))
+            fix = f"the languages are {', '.join(matrix.languages)}; a newer one goes into [languages]"
+            problems.append(SettingsError(f"{where} speaks {shown(voice.language)}", fix))
         if voice.era is Era.LEGACY and voice.replaced_by not in matrix.served:
-            mend = f"replaced_by is one of {', '.join(matrix.served)}"
-            problems.append(SettingsError(f"{where} is legacy and has no voice that replaces it", mend))
+            fix = f"replaced_by is one of {', '.join(matrix.served)}"
+            problems.append(SettingsError(f"{where} is legacy and has no voice that replaces it", fix))
     return problems
 
 

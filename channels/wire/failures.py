@@ -13,8 +13,8 @@ from channels.errors import VoiceAgentError
 
 __all__ = [
     "CODES",
-    "FAULT_MEND",
-    "KEY_MEND",
+    "FAULT_FIX",
+    "KEY_FIX",
     "NORMAL_CLOSE",
     "POLICY_CLOSE",
     "ConfigurationRefused",
@@ -111,15 +111,15 @@ class ConnectionLost(ServiceError):
     retry = Retry.RESUME
 
 
-KEY_MEND = "check ASSEMBLYAI_API_KEY; make a new one at https://www.assemblyai.com/dashboard/api-keys"
-FAULT_MEND = "try again; if it stays, see the service's status page"
+KEY_FIX = "check ASSEMBLYAI_API_KEY; make a new one at https://www.assemblyai.com/dashboard/api-keys"
+FAULT_FIX = "try again; if it stays, see the service's status page"
 
-_GONE_MEND = "a fresh session takes over"
-_BUSY_MEND = "an abandoned session counts for 30 s"
+_GONE_FIX = "a fresh session takes over"
+_BUSY_FIX = "an abandoned session counts for 30 s"
 
 CODES: Mapping[str, tuple[type[ServiceError], str]] = {
     # The schema's own.
-    "unauthorized": (KeyRefused, KEY_MEND),
+    "unauthorized": (KeyRefused, KEY_FIX),
     "invalid_format": (MessageRefused, "this is a fault of the agent, or of who steers it: please report it"),
     "invalid_value": (ConfigurationRefused, "correct this field of the session's configuration"),
     "invalid_config": (ConfigurationRefused, "correct the session's configuration: its fields do not agree"),
@@ -135,19 +135,19 @@ CODES: Mapping[str, tuple[type[ServiceError], str]] = {
         "a stored agent can only be chosen before the session starts",
     ),
     "audio_rate_violation": (MessageRefused, "the agent slows down; what was too much is lost"),
-    "session_not_found": (SessionGone, f"it is no longer kept, or another region has it; {_GONE_MEND}"),
-    "session_forbidden": (SessionGone, f"it was begun with another key; {_GONE_MEND}"),
-    "session_expired": (SessionGone, f"it was as long as it may be; {_GONE_MEND}"),
-    "concurrency_exceeded": (ServiceBusy, f"wait, or end other sessions of this account ({_BUSY_MEND})"),
+    "session_not_found": (SessionGone, f"it is no longer kept, or another region has it; {_GONE_FIX}"),
+    "session_forbidden": (SessionGone, f"it was begun with another key; {_GONE_FIX}"),
+    "session_expired": (SessionGone, f"it was as long as it may be; {_GONE_FIX}"),
+    "concurrency_exceeded": (ServiceBusy, f"wait, or end other sessions of this account ({_BUSY_FIX})"),
     "at_capacity": (ServiceBusy, "wait: the service is full, which has nothing to do with this account"),
-    "internal_error": (ServiceFault, FAULT_MEND),
+    "internal_error": (ServiceFault, FAULT_FIX),
     # Named in the documentation or by other clients only.
-    "forbidden": (KeyRefused, f"this key may not do that; {KEY_MEND}"),
-    "agent_init_failed": (ServiceFault, f"check the stored agent's configuration, or {FAULT_MEND}"),
-    "agent_timeout": (ServiceFault, f"the service did not start the agent in time; {FAULT_MEND}"),
-    "server_error": (ServiceFault, f"the service failed; {FAULT_MEND}"),
+    "forbidden": (KeyRefused, f"this key may not do that; {KEY_FIX}"),
+    "agent_init_failed": (ServiceFault, f"check the stored agent's configuration, or {FAULT_FIX}"),
+    "agent_timeout": (ServiceFault, f"the service did not start the agent in time; {FAULT_FIX}"),
+    "server_error": (ServiceFault, f"the service failed; {FAULT_FIX}"),
 }
-"""Each code that is known, in lower case, with its error, which says what may help, and its mend."""
+"""Each code that is known, in lower case, with its error, which says what may help, and its fix."""
 
 NORMAL_CLOSE = 1000
 POLICY_CLOSE = 1008
@@ -172,19 +172,19 @@ def failure_of(
         running: whether the service has said `session.ready` before. A complaint that a session outlives
             is then not why it breaks off, and a refusal is not one of the key.
     """
-    kind, mend = CODES.get((code or "").strip().lower(), (ServiceFault, FAULT_MEND))
+    kind, fix = CODES.get((code or "").strip().lower(), (ServiceFault, FAULT_FIX))
     said = f": {one_line(message, 500).rstrip('.')}" if message else ""
     if code and (not running or kind.retry is not Retry.NEVER or close == POLICY_CLOSE):
         where = f" at {one_line(param, 100)}" if param else ""
-        return kind(f"the Voice Agent API says {one_line(code, 100).lower()}{where}{said}", mend)
+        return kind(f"the Voice Agent API says {one_line(code, 100).lower()}{where}{said}", fix)
     if close == NORMAL_CLOSE:
         return SessionClosedByService("the Voice Agent API ended the session", "a fresh session takes over")
     if close == POLICY_CLOSE and running:
-        return SessionGone(f"the Voice Agent API ended the session (close 1008){said}", _GONE_MEND)
+        return SessionGone(f"the Voice Agent API ended the session (close 1008){said}", _GONE_FIX)
     if close == POLICY_CLOSE:
-        return KeyRefused(f"the Voice Agent API refused the connection (close 1008){said}", KEY_MEND)
+        return KeyRefused(f"the Voice Agent API refused the connection (close 1008){said}", KEY_FIX)
     if close == FAULT_CLOSE:
-        return ServiceFault(f"the Voice Agent API failed (close 1011){said}", FAULT_MEND)
+        return ServiceFault(f"the Voice Agent API failed (close 1011){said}", FAULT_FIX)
     return ConnectionLost(
         f"the connection to the Voice Agent API broke (close {close or 1006})",
         "check the network if it stays away",

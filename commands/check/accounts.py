@@ -46,7 +46,7 @@ _TOKEN_LIFE = timedelta(minutes=1)
 
 
 class NoAnswer(VoiceAgentError):
-    """A server does not answer; a `mend` that is empty knows nothing better than the address."""
+    """A server does not answer; a `fix` that is empty knows nothing better than the address."""
 
 
 @attrs.frozen
@@ -73,14 +73,14 @@ async def ask(url: str, bearer: Secret, *, body: bytes | None = None) -> Answer:
             stream = await open_stream(url)
         except (OSError, UnicodeError) as error:
             obstacle = obstacle_to(url, error)
-            raise NoAnswer(f"does not answer: it {obstacle.what}", obstacle.mend or "") from None
+            raise NoAnswer(f"does not answer: it {obstacle.what}", obstacle.fix or "") from None
         try:
             answer = await request(stream, url, headers, body)
         except OSError as error:
             raise NoAnswer(f"does not answer ({error})", "") from None
         took = trio.current_time() - began
         return Answer(answer.status, answer.body, _skew(answer.headers.get("date", ""), clock, took), took)
-    raise NoAnswer(f"does not answer within {ANSWERS_WITHIN_S:.0f} s", obstacle_to(url, None).mend or "")
+    raise NoAnswer(f"does not answer within {ANSWERS_WITHIN_S:.0f} s", obstacle_to(url, None).fix or "")
 
 
 def _skew(date: str, clock: float, took: float) -> float | None:
@@ -113,8 +113,8 @@ async def check_livekit_key(settings: LiveKitSettings) -> tuple[Finding, Answer 
         grants = api.VideoGrants(room_list=True)
         answer = await ask_livekit(settings, "ListRooms", grants, {"names": [settings.room_name]})
     except VoiceAgentError as error:
-        mend = error.mend or "check LIVEKIT_URL, and that the server runs"
-        return Finding("LiveKit", Colour.RED, f"{settings.url} {error.what}", mend), None
+        fix = error.fix or "check LIVEKIT_URL, and that the server runs"
+        return Finding("LiveKit", Colour.RED, f"{settings.url} {error.what}", fix), None
     measured = {"answer_ms": round(answer.took_s * 1000, 1)}
     if 300 <= answer.status < 400:
         return _redirected("LiveKit", settings.url, answer, "LIVEKIT_URL", measured), answer
@@ -144,8 +144,8 @@ async def check_api_key(settings: ApiSettings) -> tuple[Finding, Answer | None]:
     try:
         answer = await ask(url, settings.api_key)
     except VoiceAgentError as error:
-        mend = error.mend or "check the network, and VOICE_AGENT_URL if it is set"
-        return Finding("Voice Agent API", Colour.RED, f"{settings.url} {error.what}", mend), None
+        fix = error.fix or "check the network, and VOICE_AGENT_URL if it is set"
+        return Finding("Voice Agent API", Colour.RED, f"{settings.url} {error.what}", fix), None
     measured = {"answer_ms": round(answer.took_s * 1000, 1)}
     if 300 <= answer.status < 400:
         return _redirected("Voice Agent API", settings.url, answer, "VOICE_AGENT_URL", measured), answer
@@ -184,11 +184,11 @@ def check_clock(answers: list[Answer]) -> Finding:
     worst = max(skews, key=abs)
     said = f"{abs(worst):.0f} s {'ahead of' if worst > 0 else 'behind'} the servers"
     measured = {"skew_s": round(worst, 1)}
-    mend = "set this machine's clock (NTP)"
+    fix = "set this machine's clock (NTP)"
     if abs(worst) > SKEW_TOO_LARGE_S:
-        return Finding("clock", Colour.RED, said, mend, measured)
+        return Finding("clock", Colour.RED, said, fix, measured)
     if abs(worst) > SKEW_TO_WARN_S:
-        return Finding("clock", Colour.YELLOW, said, mend, measured)
+        return Finding("clock", Colour.YELLOW, said, fix, measured)
     return Finding("clock", Colour.GREEN, "agrees with the servers", measured=measured)
 
 

@@ -57,7 +57,7 @@ async def check(
         error = reason_of(failure)
         if error is None:
             raise
-        tell(Finding("services", Colour.RED, error.what, error.mend))
+        tell(Finding("services", Colour.RED, error.what, error.fix))
     if json:
         tell_json(as_json(findings), indent=2)
     return exit_code(findings)

@@ -1,4 +1,4 @@
-"""What a check found: one line each, with the mend where something is to be mended."""
+"""What a check found: one line each, with the fix where something is to be fixed."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Finding:
     colour: Colour
     said: str
     """What was found, without secrets."""
-    mend: str = ""
+    fix: str = ""
     """What to do about it."""
     measured: Mapping[str, float] = attrs.field(factory=dict)
     """Numbers, by name with unit, e.g. `round_trip_ms`."""
@@ -49,12 +49,12 @@ def exit_code(findings: Iterable[Finding]) -> int:
 
 
 def print_finding(finding: Finding, console: Console) -> None:
-    """One line for a person; a second one is the mend."""
+    """One line for a person; a second one is the fix."""
     line = Text(f"{_MARKS[finding.colour]} ", style=f"bold {finding.colour.value}")
     line.append(f"{finding.check:<20}", style="bold")
     line.append(f" {printable(finding.said)}")
-    if finding.mend and finding.colour is not Colour.GREEN:
-        line.append(f"; {printable(finding.mend)}", style="italic")
+    if finding.fix and finding.colour is not Colour.GREEN:
+        line.append(f"; {printable(finding.fix)}", style="italic")
     console.print(line, soft_wrap=True)
 
 

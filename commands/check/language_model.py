@@ -19,7 +19,7 @@ async def check_language_model() -> Finding:
     try:
         endpoint = find_endpoint(lambda line: None)
     except SettingsError as error:
-        return Finding("language model", Colour.RED, error.what, error.mend)
+        return Finding("language model", Colour.RED, error.what, error.fix)
     if endpoint is None:
         said = "none is set up: a small dialogue answers"
         return Finding("language model", Colour.GREEN, said)
@@ -38,8 +38,8 @@ async def _ask(endpoint: Endpoint) -> Finding:
             return Finding(
                 "language model", Colour.YELLOW, said, "see that OPENAI_BASE_URL ends as it should"
             )
-        mend = "check OPENAI_BASE_URL, and that the server runs"
-        return Finding("language model", Colour.RED, f"{where}: {failed}", mend)
+        fix = "check OPENAI_BASE_URL, and that the server runs"
+        return Finding("language model", Colour.RED, f"{where}: {failed}", fix)
     if endpoint.model is None:
         if not models:
             said = f"{where} lists no model"

@@ -16,8 +16,8 @@ from actors.room.livekit_edge import livekit_edge
 from channels.errors import VoiceAgentError, reason_of
 from channels.ports import AudioTrackHeard, Loudspeaker, MicrophoneTrack, RoomEvent
 from channels.settings import LiveKitSettings
-from channels.sound import SAMPLE_RATE_HZ
 from commands.check.finding import Colour, Finding
+from sound.pcm import SAMPLE_RATE_HZ
 
 __all__ = ["check_room_loop"]
 
@@ -43,7 +43,7 @@ async def check_room_loop(settings: LiveKitSettings) -> Finding:
         error = reason_of(failure)
         if error is None:
             raise
-        return Finding("room", Colour.RED, error.what, error.mend)
+        return Finding("room", Colour.RED, error.what, error.fix)
     if patience.cancelled_caught or not took:
         return Finding(
             "room",

@@ -42,9 +42,9 @@ async def check_session(settings: ApiSettings, dialer: Dialer = dial) -> Finding
                     failure = error
             nursery.cancel_scope.cancel()
         if failure is not None and ready_s is None:
-            return Finding("session", Colour.RED, failure.what, failure.mend)
+            return Finding("session", Colour.RED, failure.what, failure.fix)
     except ServiceError as error:
-        return Finding("session", Colour.RED, error.what, error.mend)
+        return Finding("session", Colour.RED, error.what, error.fix)
     if ready_s is None:
         return Finding(
             "session",

@@ -20,10 +20,10 @@ from actors.room.livekit_edge import LiveKitEdge, WebRtcEchoCanceller
 from channels.bounded import Channel, Full
 from channels.messages import MicrophoneFrame, Sounding
 from channels.seen import On
-from channels.sound import SAMPLE_RATE_HZ
-from channels.vad import Vad
 from commands.replay.rerun import settings_with
 from commands.wired import Wiring
+from sound.pcm import SAMPLE_RATE_HZ
+from sound.vad import Vad
 
 __all__ = ["hear_again"]
 

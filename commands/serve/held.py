@@ -26,7 +26,7 @@ TOLD_AGAIN_AFTER_S = 10.0
 
 MOST_NAMES = 64
 
-_MENDS = {
+_FIXES = {
     "tool": "make it a plain function, which runs in a thread, or put what blocks in trio.to_thread.run_sync",
     "actor": "put what blocks in trio.to_thread.run_sync",
 }
@@ -65,14 +65,14 @@ class LoopWatch(trio.abc.Instrument):
         if len(self._told) == MOST_NAMES:
             del self._told[next(iter(self._told))]
         self._told[by] = now
-        self.tell(LoopHeld(by, ms, _MENDS.get(by.partition(" ")[0], _OURS)))
+        self.tell(LoopHeld(by, ms, _FIXES.get(by.partition(" ")[0], _OURS)))
 
 
 def _name_of(task: trio.lowlevel.Task) -> str:
     """The task's own name, or that of the tool or actor that it works for."""
     above: trio.lowlevel.Task | None = task
     while above is not None:
-        if above.name.partition(" ")[0] in _MENDS:
+        if above.name.partition(" ")[0] in _FIXES:
             return above.name
         nursery = above.parent_nursery
         above = None if nursery is None else nursery.parent_task

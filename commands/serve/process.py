@@ -69,7 +69,7 @@ async def serve(
                 raise
         signals.cancel_scope.cancel()
     if failure is not None:
-        log.error("ended", why=failure.what, mend=failure.mend)
+        log.error("ended", why=failure.what, fix=failure.fix)
         return 1
     log.info("left")
     return 0

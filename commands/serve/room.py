@@ -65,7 +65,7 @@ async def _run_bystander(actor: Actor, taps: Taps, watching: trio.CancelScope) -
 def _tell(actor: Actor, error: BaseException, taps: Taps, watching: trio.CancelScope) -> None:
     if watching.deadline < math.inf and found_channels_broken(error):
         return  # the conversation is over
-    # A fault for its author to find; what has a mend needs no traceback.
+    # A fault for its author to find; what has a fix needs no traceback.
     cause = cause_of(error)
     try:
         trace = None if reason_of(error) else "".join(format_exception(error))
@@ -76,5 +76,5 @@ def _tell(actor: Actor, error: BaseException, taps: Taps, watching: trio.CancelS
     if getattr(actor, "essential", False):
         raise ActorFailed(
             f"{type(actor).__name__} failed ({type(cause).__name__}), which the call cannot do without",
-            "mend it, or let it not say that it is `essential`",
+            "fix it, or let it not say that it is `essential`",
         ) from error

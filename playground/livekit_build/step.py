@@ -32,7 +32,7 @@ _GRACE_S = 5.0
 _LINES_IN_WHAT = 3
 _LINES_IN_OUTPUT = 20
 
-_MEND = (
+_FIX = (
     "get online and start again (it goes on where it was), or install livekit-server on PATH, "
     "or set LIVEKIT_URL, LIVEKIT_API_KEY and LIVEKIT_API_SECRET for a server that runs elsewhere"
 )
@@ -51,7 +51,7 @@ class BuildFailed(PlaygroundFault):
 
     def __init__(self, what: str, lines: Sequence[str] = ()) -> None:
         told = [line.strip() for line in lines if line.strip()]
-        super().__init__(": ".join([what, *filter(None, [" | ".join(told[-_LINES_IN_WHAT:])])]), _MEND)
+        super().__init__(": ".join([what, *filter(None, [" | ".join(told[-_LINES_IN_WHAT:])])]), _FIX)
         self.output = "\n".join(told[-_LINES_IN_OUTPUT:])
 
 

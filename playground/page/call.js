@@ -37,7 +37,7 @@ const FINAL = new Set([DisconnectReason.DUPLICATE_IDENTITY, DisconnectReason.PAR
 export class Call extends EventTarget {
   /** resting, joining, joined, reconnecting, waiting (to join again) or removed */
   phase = "resting";
-  /** while waiting: {what: "runner" | "livekit" | "stale" | "told", told?: {what, mend}} */
+  /** while waiting: {what: "runner" | "livekit" | "stale" | "told", told?: {what, fix}} */
   obstacle = null;
   /** our identity in the room */
   me = "";

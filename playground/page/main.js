@@ -181,14 +181,14 @@ function showStatus({ name, title, detail }) {
   if (news) announcer.news(`${title}. ${detail}`);
 }
 
-/** What is in the way of the conversation, or null: {title, mend, label?, act?}. */
+/** What is in the way of the conversation, or null: {title, fix, label?, act?}. */
 function notice() {
   if (call.phase === "resting") return null;
   if (wantsToTalk && microphone.problem) return PROBLEMS[microphone.problem];
   if (!call.audible) {
     return {
       title: "Your browser keeps the agent silent.",
-      mend: "It wants a click before it plays sound.",
+      fix: "It wants a click before it plays sound.",
       label: "Turn on the sound",
       act: () => {
         levels.start();
@@ -199,7 +199,7 @@ function notice() {
   if (microphone.track && !muted && silentSince && Date.now() - silentSince > SILENT_FOR_MS) {
     return {
       title: "Your microphone gives nothing but silence.",
-      mend: "Is it switched off, on itself or in the system's sound settings?",
+      fix: "Is it switched off, on itself or in the system's sound settings?",
     };
   }
   return null;
@@ -209,7 +209,7 @@ function showNotice(shown) {
   $("notice").hidden = shown === null;
   // A text that is set again is read out again.
   setText($("notice-title"), shown?.title ?? "");
-  setText($("notice-mend"), shown?.mend ?? "");
+  setText($("notice-fix"), shown?.fix ?? "");
   $("notice-action").hidden = !shown?.act;
   setText($("notice-action"), shown?.label ?? "");
   $("notice-action").onclick = shown?.act ?? null;

@@ -18,35 +18,35 @@ const CAN_TYPE = "You can type meanwhile.";
 export const PROBLEMS = {
   refused: {
     title: "The microphone is blocked.",
-    mend: `Allow it for this page, in the settings beside the address above. ${CAN_TYPE}`,
+    fix: `Allow it for this page, in the settings beside the address above. ${CAN_TYPE}`,
   },
   system: {
     title: "The system keeps the microphone from your browser.",
-    mend: `Allow it in the system's privacy settings. ${CAN_TYPE}`,
+    fix: `Allow it in the system's privacy settings. ${CAN_TYPE}`,
   },
   dismissed: {
     title: "The microphone was not allowed.",
-    mend: `The agent hears nothing until you allow it. ${CAN_TYPE}`,
+    fix: `The agent hears nothing until you allow it. ${CAN_TYPE}`,
   },
   absent: {
     title: "No microphone was found.",
-    mend: `Plug one in, or check the system's sound settings. ${CAN_TYPE}`,
+    fix: `Plug one in, or check the system's sound settings. ${CAN_TYPE}`,
   },
   busy: {
     title: "The microphone does not answer.",
-    mend: `Another program may be using it: close that one. ${CAN_TYPE}`,
+    fix: `Another program may be using it: close that one. ${CAN_TYPE}`,
   },
   unplugged: {
     title: "The microphone is gone.",
-    mend: `It was unplugged or switched off: plug it in again. ${CAN_TYPE}`,
+    fix: `It was unplugged or switched off: plug it in again. ${CAN_TYPE}`,
   },
   insecure: {
     title: "Browsers give the microphone to secure pages only.",
-    mend: `Open this page at http://127.0.0.1 on the machine where the agent runs. ${CAN_TYPE}`,
+    fix: `Open this page at http://127.0.0.1 on the machine where the agent runs. ${CAN_TYPE}`,
   },
   strange: {
     title: "The microphone cannot be used.",
-    mend: `Your browser does not say why. ${CAN_TYPE}`,
+    fix: `Your browser does not say why. ${CAN_TYPE}`,
   },
 };
 

@@ -34,7 +34,7 @@ function describeWaiting(obstacle) {
     case "stale":
       return say("ended", "The agent was started again", "Reload this page to talk with it.");
     case "told":
-      return say("ended", obstacle.told.what ?? "The runner does not let this page in", obstacle.told.mend ?? "");
+      return say("ended", obstacle.told.what ?? "The runner does not let this page in", obstacle.told.fix ?? "");
     default:
       return say("connecting", "Reconnecting…", "LiveKit does not answer. This page keeps trying.");
   }

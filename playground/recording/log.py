@@ -256,5 +256,5 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e15
 
 
-def _fault(line: int, what: str, mend: str) -> PlaygroundFault:
-    return PlaygroundFault(f"line {line} of the log: {what}", mend)
+def _fault(line: int, what: str, fix: str) -> PlaygroundFault:
+    return PlaygroundFault(f"line {line} of the log: {what}", fix)

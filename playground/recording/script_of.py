@@ -20,13 +20,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from channels.errors import PlaygroundFault
-from channels.sound import ms_of_bytes
 from playground.recording.log import Row, Side
 from playground.recording.person import Heard, voices
 from playground.recording.replies import Line, Reply, Summary
 from playground.recording.secrecy import without_secrets
 from playground.recording.spread import CHUNK_MS, fill_in
 from playground.voice_agent.session_config import SessionConfig
+from sound.pcm import ms_of_bytes
 
 __all__ = ["script_of"]
 

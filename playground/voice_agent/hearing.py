@@ -13,7 +13,6 @@ import attrs
 import trio
 
 from channels.bounded import Channel, Full, Sender
-from channels.sound import bytes_of_ms
 from channels.wire.events import SessionFailed
 from playground.ears import HearingEvent
 from playground.turns import ADAPTIVE, TurnDetection
@@ -21,6 +20,7 @@ from playground.voice_agent.loudness import Loudness
 from playground.voice_agent.session_config import InputConfig
 from playground.voice_agent.sound_io import BadAudio, RateGate, Uplink
 from playground.voice_agent.speech import Ears, Speech
+from sound.pcm import bytes_of_ms
 
 __all__ = ["Hearing", "turn_detection"]
 

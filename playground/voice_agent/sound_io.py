@@ -10,10 +10,10 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from channels.g711 import alaw_decode, alaw_encode, ulaw_decode, ulaw_encode
-from channels.resampling import ToTwentyFourKilohertz
-from channels.sound import SAMPLE_RATE_HZ
 from playground.voice_agent.session_config import AudioFormat
+from sound.g711 import alaw_decode, alaw_encode, ulaw_decode, ulaw_encode
+from sound.pcm import SAMPLE_RATE_HZ
+from sound.resampling import ToTwentyFourKilohertz
 
 __all__ = ["BadAudio", "Downlink", "RateGate", "Uplink"]
 

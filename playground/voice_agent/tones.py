@@ -15,10 +15,10 @@ import numpy as np
 import trio
 
 from channels.bounded import Receiver, Sender
-from channels.sound import SAMPLE_RATE_HZ, bytes_of_ms, ms_of_bytes
 from playground.ears import HearingEvent, PartialWords, SpeechOnset, TurnEnded
 from playground.turns import TurnDetection
 from playground.voice_agent.speech import Ears, Utterance, Voice
+from sound.pcm import SAMPLE_RATE_HZ, bytes_of_ms, ms_of_bytes
 
 __all__ = ["CannedVoice", "Hummed", "HummedWord", "HummingVoice", "LoudnessEars", "ToneSpeech", "hum"]
 

@@ -15,8 +15,8 @@ from channels.happenings import Happening, HeardBy
 from channels.messages import MicrophoneFrame
 from channels.ports import AudioTrackGone, AudioTrackHeard, ParticipantKind, TrackEvent, TrackSource
 from channels.settings import LevelSettings, ListenSettings
-from channels.sound import bytes_of_ms
 from channels.taps import Taps
+from sound.pcm import bytes_of_ms
 
 __all__ = ["Pump", "Track", "machine", "number_of", "person", "pump", "taken"]
 

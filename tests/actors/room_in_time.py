@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from attrs import define, field
 
-from channels.sound import SAMPLE_RATE_HZ
+from sound.pcm import SAMPLE_RATE_HZ
 
 __all__ = ["RoomQueue"]
 

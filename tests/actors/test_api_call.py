@@ -376,7 +376,7 @@ async def test_a_reply_whose_model_fails_is_reported_and_over(autojump_clock: Mo
         await trio.sleep(1)
         (failed,) = talk.happened(ModelFailed)
         assert failed.code == "llm_provider_error"
-        assert len(failed.mend) > 5
+        assert len(failed.fix) > 5
         done = talk.heard(ReplyDone)
         assert {(one.reply_id, one.status) for one in done} == {(failed.reply_id, "failed")}
 

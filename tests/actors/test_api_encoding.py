@@ -15,12 +15,12 @@ from trio.testing import MockClock
 from actors.api.encoding import PCM, Encoding
 from channels.happenings import SessionStarted
 from channels.messages import MicrophoneFrame
-from channels.resampling import ToEightKilohertz, ToTwentyFourKilohertz
 from channels.settings import AudioFormat, InputConfig, OutputConfig, SessionConfig
 from channels.wire.events import AgentTranscriptDelta, ReplyAudio, ReplyDone, SessionReady, UserTranscript
 from channels.wire.failures import ConfigurationRefused
 from channels.wire.messages import InputAudio
 from playground.voice_agent_api import Expect, Send, ServerOptions, ToneSpeech, hum
+from sound.resampling import ToEightKilohertz, ToTwentyFourKilohertz
 from tests.actors.test_api_support import START, conversation
 
 OUT = ("output", "audio/pcmu")
@@ -102,7 +102,7 @@ async def test_an_encoding_of_another_age_is_one_line_and_the_session_is_ended(
 
 async def test_pcm_passes_as_it_is(autojump_clock: MockClock) -> None:
     async with conversation([*START, Send(ReplyAudio(b"\x01\x02\x03", "r"))]) as talk:
-        assert (await talk.until(ReplyAudio)).data == b"\x01\x02\x03"  # an odd end is for others to mend
+        assert (await talk.until(ReplyAudio)).data == b"\x01\x02\x03"  # an odd end is for others to fix
         await talk.until(SessionStarted)
 
 

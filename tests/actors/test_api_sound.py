@@ -11,10 +11,10 @@ from trio.testing import MockClock
 
 from actors.api.pace import AHEAD_MS, JITTER_MS, Pace
 from channels.happenings import SessionStarted
-from channels.sound import ms_of_bytes
 from channels.wire.messages import InputAudio
 from playground.voice_agent.record import Entry
 from playground.voice_agent_api import Drop, Expect, Wait
+from sound.pcm import ms_of_bytes
 from tests.actors.test_api_support import RESUME, START, conversation, in_virtual_time
 
 SLACK_MS = AHEAD_MS + JITTER_MS

@@ -38,12 +38,12 @@ from tests.actors.test_api_support import RESUME, START, URL, conversation, read
 
 
 def one_line(error: BaseException | None) -> str:
-    """The text of an error as a person sees it: one line with a mend."""
+    """The text of an error as a person sees it: one line with a fix."""
     assert isinstance(error, ServiceError)
     text = str(error)
     assert text.isprintable()
     assert "; " in text
-    assert error.mend
+    assert error.fix
     return text
 
 
@@ -203,7 +203,7 @@ async def test_a_wrong_path_is_an_error_that_names_the_right_one(autojump_clock:
         error = await talk.over(within_s=12)
         assert isinstance(error, ServiceFault)
         assert "HTTP 404" in one_line(error)
-        assert "/v1/ws" in error.mend
+        assert "/v1/ws" in error.fix
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
@@ -218,7 +218,7 @@ async def test_a_gateway_with_nobody_behind_it_is_tried_again_and_not_taken_for_
         error = await talk.over(within_s=12)
         assert isinstance(error, ServiceFault)
         assert f"HTTP {status}" in one_line(error)
-        assert "VOICE_AGENT_URL" not in error.mend
+        assert "VOICE_AGENT_URL" not in error.fix
         assert len(talk.network.dialled) > 3
 
 
@@ -243,7 +243,7 @@ async def test_a_wrong_key_is_said_at_once_and_not_tried_again(autojump_clock: M
         error = await talk.over(within_s=1)
         assert isinstance(error, KeyRefused)
         assert "Authentication failed" in one_line(error)
-        assert "ASSEMBLYAI_API_KEY" in error.mend
+        assert "ASSEMBLYAI_API_KEY" in error.fix
         assert len(talk.network.dialled) == 1
 
 
@@ -370,14 +370,14 @@ async def test_the_answer_to_the_first_update_may_come_before_the_service_is_rea
         assert [type(event) for event in talk.events] == [SessionUpdated, SessionReady]
 
 
-async def test_a_complaint_that_ends_nothing_is_told_with_its_mend(autojump_clock: MockClock) -> None:
+async def test_a_complaint_that_ends_nothing_is_told_with_its_fix(autojump_clock: MockClock) -> None:
     complaint = SessionFailed("immutable_field", "'output.voice' cannot be changed", "output.voice")
     async with conversation([*START, Send(complaint), Send(SpeechStarted())]) as talk:
         await talk.until(SpeechStarted)
         (told,) = talk.happened(ServiceComplained)
         assert (told.code, told.message) == ("immutable_field", "'output.voice' cannot be changed")
         assert told.param == "output.voice"
-        assert told.mend
+        assert told.fix
 
 
 async def test_the_controller_is_told_of_every_broken_connection(autojump_clock: MockClock) -> None:

@@ -23,7 +23,6 @@ from channels.happenings import Happening
 from channels.messages import ApiEvent, BeginSession, MicrophoneFrame, SessionOrder, ToolEvent
 from channels.secret import Secret
 from channels.settings import ApiSettings, SessionConfig
-from channels.sound import bytes_of_ms
 from channels.taps import Taps
 from channels.wire.events import SessionReady
 from channels.wire.messages import ClientMessage
@@ -35,6 +34,7 @@ from playground.voice_agent_api import (
     ServerOptions,
     VoiceAgentServer,
 )
+from sound.pcm import bytes_of_ms
 
 __all__ = [
     "KEY",

@@ -61,7 +61,6 @@ from channels.messages import (
     Unheard,
 )
 from channels.settings import BargeInSettings
-from channels.sound import bytes_of_ms
 from channels.wire.events import (
     AgentTranscript,
     AgentTranscriptDelta,
@@ -76,6 +75,7 @@ from channels.wire.events import (
     UserTranscript,
     UserTranscriptDelta,
 )
+from sound.pcm import bytes_of_ms
 from tests.actors.room_in_time import RoomQueue
 
 QUEUE_MS = 100

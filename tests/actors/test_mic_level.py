@@ -15,7 +15,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from actors.mic.level import Leveller
 from channels.happenings import FloorHolder, FloorPassed
-from channels.sound import bytes_of_ms
+from sound.pcm import bytes_of_ms
 from tests.actors.mic_support import person, pump
 from tests.speech import noise, silence, spoken
 

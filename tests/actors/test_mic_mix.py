@@ -11,7 +11,7 @@ from trio.testing import MockClock
 
 from actors.mic.mixing import CUSHION_FRAMES, MOST_FRAMES, Mixing, limit
 from channels.ports import TrackSource
-from channels.sound import bytes_of_ms
+from sound.pcm import bytes_of_ms
 from tests.actors.mic_support import Track, person, pump
 from tests.speech import spoken
 

@@ -13,15 +13,15 @@ import trio.testing
 from actors.mic import FRAME_MS
 from actors.onset import OnsetDetector
 from actors.room.livekit_edge import WebRtcEchoCanceller
-from channels.arrival import ArrivalClock
 from channels.bounded import Channel, Full, Watched
 from channels.happenings import Happening, SoundStarted, SoundStopped
 from channels.messages import MicrophoneFrame, Sounding
 from channels.ports import EchoCanceller
 from channels.settings import BargeInSettings
-from channels.sound import SAMPLE_RATE_HZ, bytes_of_ms
 from channels.taps import Taps
-from channels.vad import WINDOW_MS, Vad
+from sound.arrival import ArrivalClock
+from sound.pcm import SAMPLE_RATE_HZ, bytes_of_ms
+from sound.vad import WINDOW_MS, Vad
 from tests.speech import noise, silence, spoken
 
 SPEAKER_FRAME_MS = 20

@@ -126,7 +126,7 @@ class Visit:
         error = reason_of(self.failure)
         assert error is not None
         assert str(error).isprintable()
-        assert error.mend
+        assert error.fix
         return error
 
     def happened(self) -> list[Happening]:

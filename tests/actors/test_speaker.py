@@ -33,7 +33,7 @@ from channels.messages import (
     SpeakerReport,
 )
 from channels.settings import SpeakerSettings
-from channels.sound import bytes_of_ms
+from sound.pcm import bytes_of_ms
 from tests.actors.room_in_time import RoomQueue
 
 TONE = 1009

@@ -290,7 +290,7 @@ def _refused() -> list[tuple[str, Any, tuple[str, ...]]]:
 @pytest.mark.parametrize(
     ("function", "told"), [(f, t) for _, f, t in _refused()], ids=[i for i, _, _ in _refused()]
 )
-def test_what_cannot_be_a_tool_is_told_with_its_place_and_the_mend(
+def test_what_cannot_be_a_tool_is_told_with_its_place_and_the_fix(
     function: Callable[..., Any], told: tuple[str, ...]
 ) -> None:
     with pytest.raises(SettingsError) as refused:
@@ -298,7 +298,7 @@ def test_what_cannot_be_a_tool_is_told_with_its_place_and_the_mend(
     assert "\n" not in str(refused.value)
     for word in ("shop.py", *told):
         assert word in str(refused.value)
-    assert refused.value.mend
+    assert refused.value.fix
 
 
 def module(folder: Path, text: str, name: str = "shop.py") -> str:
@@ -396,7 +396,7 @@ def test_a_module_that_is_none_is_told_in_one_line(tmp_path: Path, text: str, to
 def test_a_module_that_is_not_there_is_told(where: str) -> None:
     with pytest.raises(SettingsError, match=where.partition(".")[0]) as refused:
         loaded(where)
-    assert "path of a Python file" in refused.value.mend
+    assert "path of a Python file" in refused.value.fix
 
 
 def test_all_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:

@@ -149,7 +149,7 @@ def test_actors_get_what_was_configured(person: Person) -> None:
         ),
     ],
 )
-def test_a_mistake_in_a_file_is_one_line_with_its_path_the_value_the_range_and_the_mend(
+def test_a_mistake_in_a_file_is_one_line_with_its_path_the_value_the_range_and_the_fix(
     person: Person, file: Mapping[str, object], line: str
 ) -> None:
     assert person.problem(file) == line
@@ -206,10 +206,10 @@ def test_a_secret_in_a_file_or_in_a_flag_is_told_to_go_into_dotenv_and_not_quote
 @pytest.mark.parametrize(
     ("name", "content", "line"),
     [
-        ("agent.toml", b"hold = = 3", "agent.toml is not TOML (line 1, column 8); mend it there"),
+        ("agent.toml", b"hold = = 3", "agent.toml is not TOML (line 1, column 8); fix it there"),
         ("agent.toml", b"\xff\xfe\x00", "agent.toml cannot be read; save it as plain text in UTF-8"),
-        ("agent.json", b'{"hold": }', "agent.json is not JSON (line 1 column 10); mend it there"),
-        ("agent.json", b"[" * 100_000, "agent.json is not JSON; mend it there"),
+        ("agent.json", b'{"hold": }', "agent.json is not JSON (line 1 column 10); fix it there"),
+        ("agent.json", b"[" * 100_000, "agent.json is not JSON; fix it there"),
         ("agent.json", b"[]", 'agent.json is not a table of settings; write {"session": {…}}'),
     ],
 )

@@ -19,7 +19,7 @@ REASON = RoomEnded("the room was closed", "start the agent again")
 
 def test_an_error_says_what_happened_and_what_to_do() -> None:
     assert str(REASON) == "the room was closed; start the agent again"
-    assert (REASON.what, REASON.mend) == ("the room was closed", "start the agent again")
+    assert (REASON.what, REASON.fix) == ("the room was closed", "start the agent again")
 
 
 @pytest.mark.parametrize("kind", [RoomEnded, RoomUnreachable, ChannelOverflow, SettingsError])

@@ -38,7 +38,7 @@ def test_every_way_to_listen_can_be_written(written: str, mode: ListenMode, iden
 def test_a_wrong_one_is_told_with_the_nearest_that_is_right(written: str, says: str) -> None:
     with pytest.raises(Malformed) as wrong:
         Listen().parse(written)
-    assert says in f"{wrong.value.wrong}; {wrong.value.mend}"
+    assert says in f"{wrong.value.wrong}; {wrong.value.fix}"
 
 
 def test_in_a_file_it_is_a_text() -> None:

@@ -100,15 +100,13 @@ class Still:
         (
             Brittle,
             {},
-            "Brittle cannot be made (ZeroDivisionError: integer division or modulo by zero); mend it",
+            "Brittle cannot be made (ZeroDivisionError: integer division or modulo by zero); fix it",
         ),
         (Plain, {}, "Plain is no actor; an actor is an attrs class with an async `run(self)`"),
         (Still, {"path": "x"}, "Still is no actor; "),
     ],
 )
-def test_what_an_actor_cannot_have_is_said_with_its_mend(
-    kind: Any, values: dict[str, str], said: str
-) -> None:
+def test_what_an_actor_cannot_have_is_said_with_its_fix(kind: Any, values: dict[str, str], said: str) -> None:
     table, _, _ = streams()
     with pytest.raises(SettingsError) as error:
         table.compose(Addition(kind, values))

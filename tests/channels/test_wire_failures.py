@@ -66,14 +66,14 @@ CLOSES = [
 
 
 @pytest.mark.parametrize(("code", "close", "kind", "retry"), DOCUMENTED)
-def test_every_documented_code_has_its_error_with_a_mend(
+def test_every_documented_code_has_its_error_with_a_fix(
     code: str, close: int | None, kind: type[ServiceError], retry: Retry
 ) -> None:
     error = failure_of(code, "The words of the service.", close=close)
     assert type(error) is kind
     assert error.retry is retry
-    assert str(error) == f"the Voice Agent API says {code.lower()}: The words of the service; {error.mend}"
-    assert len(error.mend) > 10
+    assert str(error) == f"the Voice Agent API says {code.lower()}: The words of the service; {error.fix}"
+    assert len(error.fix) > 10
 
 
 @pytest.mark.parametrize(("code", "close", "kind", "retry"), DOCUMENTED)
@@ -86,18 +86,18 @@ def test_a_code_means_the_same_before_the_session_is_ready_whatever_close_follow
 
 def test_the_table_above_has_every_code_that_is_known_and_each_has_a_mend_of_its_own() -> None:
     assert {code.lower() for code, *_ in DOCUMENTED} - {"a_code_of_next_year"} == CODES.keys()
-    mends = [mend for _, mend in CODES.values()]
-    assert len(set(mends)) == len(mends)
+    fixes = [fix for _, fix in CODES.values()]
+    assert len(set(fixes)) == len(fixes)
 
 
 @pytest.mark.parametrize(("close", "before", "after"), CLOSES)
-def test_every_close_has_its_error_with_a_mend(
+def test_every_close_has_its_error_with_a_fix(
     close: int | None, before: type[ServiceError], after: type[ServiceError]
 ) -> None:
     for running, kind in ((False, before), (True, after)):
         error = failure_of(None, close=close, running=running)
         assert type(error) is kind
-        assert len(error.mend) > 10
+        assert len(error.fix) > 10
 
 
 @pytest.mark.parametrize(
@@ -131,11 +131,11 @@ def test_the_field_that_the_service_names_is_named() -> None:
 
 
 def test_what_can_be_done_differs() -> None:
-    assert "ASSEMBLYAI_API_KEY" in failure_of("unauthorized").mend
-    assert "ASSEMBLYAI_API_KEY" in failure_of(None, close=1008).mend
-    assert "region" in failure_of("agent_not_found").mend
-    assert "wait" in failure_of("concurrency_exceeded").mend
-    assert "report" in failure_of("invalid_format").mend
+    assert "ASSEMBLYAI_API_KEY" in failure_of("unauthorized").fix
+    assert "ASSEMBLYAI_API_KEY" in failure_of(None, close=1008).fix
+    assert "region" in failure_of("agent_not_found").fix
+    assert "wait" in failure_of("concurrency_exceeded").fix
+    assert "report" in failure_of("invalid_format").fix
 
 
 @given(

@@ -44,7 +44,7 @@ async def found(
     printed = capsys.readouterr().out
     for secret in (settings.livekit.api_secret, settings.api.api_key):
         assert secret.reveal() not in printed
-    return {one["check"]: (one["colour"], f"{one['said']}; {one['mend']}") for one in json.loads(printed)}
+    return {one["check"]: (one["colour"], f"{one['said']}; {one['fix']}") for one in json.loads(printed)}
 
 
 @pytest.mark.server
@@ -146,7 +146,7 @@ def test_clients_tell_whether_they_cancel_echo() -> None:
     assert colour_of() is Colour.YELLOW
     finding = judge_clients({"alice": echoes, "bob": cancels})
     assert "off at alice:" in finding.said
-    assert "Android" in finding.mend
+    assert "Android" in finding.fix
 
 
 @pytest.mark.parametrize(

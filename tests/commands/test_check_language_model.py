@@ -27,7 +27,7 @@ async def test_a_language_model_that_is_dead_is_said(monkeypatch: pytest.MonkeyP
     finding = await check_language_model()
     assert finding.colour is Colour.RED
     assert finding.said == "http://127.0.0.1:9/v1: it cannot be reached (Connection refused)"
-    assert "OPENAI_BASE_URL" in finding.mend
+    assert "OPENAI_BASE_URL" in finding.fix
 
 
 async def test_an_address_that_is_none_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -81,7 +81,7 @@ async def test_a_service_that_is_not_trusted_is_said_at_once_and_asked_once(ca: 
         ):
             assert finding.colour is Colour.RED
             assert "certificate that is not trusted" in finding.said
-            assert "SSL_CERT_FILE" in finding.mend
+            assert "SSL_CERT_FILE" in finding.fix
         with pytest.raises(ChatFailed, match=r"certificate that is not trusted .*SSL_CERT_FILE"):
             await Endpoint(f"https://localhost:{port}/v1").first_model()
 
@@ -123,4 +123,4 @@ async def test_a_file_of_certificates_that_is_not_there_is_named(
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "gone.pem"))
     async with serving_tls(ca, trio.aclose_forcefully) as (port, _):
         finding, _ = await check_api_key(ApiSettings(f"wss://localhost:{port}/v1/ws", KEY))
-    assert "gone.pem, which is no file" in finding.mend
+    assert "gone.pem, which is no file" in finding.fix

@@ -71,20 +71,20 @@ async def test_a_proxy_that_is_dead_is_named_without_its_password(monkeypatch: p
     session = await check_session(settings)
     with pytest.raises(ServiceUnreachable) as token:
         await mint_token(settings.url, KEY, dial)
-    for told in (f"{key.said}; {key.mend}", f"{session.said}; {session.mend}", str(token.value)):
+    for told in (f"{key.said}; {key.fix}", f"{session.said}; {session.fix}", str(token.value)):
         assert "through the proxy 127.0.0.1:9 of HTTPS_PROXY (Connection refused)" in told
         assert "or name agents.test in NO_PROXY" in told
         assert "pass" not in told
     assert PASSWORD not in repr(proxy_for(settings.url))
 
 
-@pytest.mark.parametrize(("status", "mend"), [(407, "USER:PASSWORD@"), (403, "lets this host through")])
+@pytest.mark.parametrize(("status", "fix"), [(407, "USER:PASSWORD@"), (403, "lets this host through")])
 async def test_a_proxy_that_lets_nobody_through_is_asked_once(
-    monkeypatch: pytest.MonkeyPatch, status: int, mend: str
+    monkeypatch: pytest.MonkeyPatch, status: int, fix: str
 ) -> None:
     async with connect_proxy(status) as proxy:
         monkeypatch.setenv("https_proxy", f"http://{proxy.address}")
-        with pytest.raises(NoWayToService, match=rf"{proxy.address}.*HTTP {status}.*{mend}") as refused:
+        with pytest.raises(NoWayToService, match=rf"{proxy.address}.*HTTP {status}.*{fix}") as refused:
             await mint_token("wss://agents.test/v1/ws", KEY, dial)
     assert RetryPolicy(Random(1)).failed(refused.value, 0.0) is None
 

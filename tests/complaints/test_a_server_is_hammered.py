@@ -79,7 +79,7 @@ def test_whatever_waits_to_try_again_waits_in_the_one_way() -> None:
     jitters = re.compile(r"\brandom\.(uniform|random)\(|\b\w*(wait|pause|delay)\w* \*= ")
     places = [
         path.relative_to(ROOT).as_posix()
-        for folder in ("actors", "channels", "commands", "examples", "playground")
+        for folder in ("actors", "channels", "commands", "examples", "playground", "sound")
         for path in sorted((ROOT / folder).rglob("*.py"))
         if jitters.search(path.read_text("utf-8"))
     ]

@@ -134,9 +134,9 @@ async def test_a_tool_that_blocks_the_voice_is_named_with_the_cure() -> None:
         trio.lowlevel.remove_instrument(watch)
     by_name = {held.by: held for held in told}
     assert by_name["tool price"].ms >= 150
-    assert "plain function" in by_name["tool price"].mend
+    assert "plain function" in by_name["tool price"].fix
     assert by_name["actor Recorder"].ms >= 150
-    assert "to_thread" in by_name["actor Recorder"].mend
+    assert "to_thread" in by_name["actor Recorder"].fix
 
 
 async def test_who_blocks_again_and_again_is_named_once_in_ten_seconds() -> None:

@@ -22,7 +22,6 @@ from channels.happenings import (
     VoiceHeld,
 )
 from channels.messages import Finished, Playing
-from channels.sound import bytes_of_ms
 from channels.wire.events import (
     ReplyAudio,
     ReplyDone,
@@ -31,6 +30,7 @@ from channels.wire.events import (
     SpeechStarted,
     SpeechStopped,
 )
+from sound.pcm import bytes_of_ms
 
 CUT = ReplyEnded("r", ReplyOutcome.CUT, 1000, "words", 80.0)
 TALKING: list[tuple[float, Event]] = [

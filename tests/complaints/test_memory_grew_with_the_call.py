@@ -13,7 +13,6 @@ from actors.speaker.playout import Playout
 from actors.timers import Stopwatch
 from channels.bounded import Channel
 from channels.messages import ApiEvent, Cut, Finish, Play, SpeakerReport
-from channels.sound import bytes_of_ms
 from channels.wire.events import (
     AgentTranscriptDelta,
     ReplyAudio,
@@ -24,6 +23,7 @@ from channels.wire.events import (
     ToolCall,
     UserTranscript,
 )
+from sound.pcm import bytes_of_ms
 
 
 def a_turn(number: int) -> Iterator[ApiEvent]:

@@ -11,8 +11,8 @@ from pathlib import Path
 from tests.agent_process import ROOT
 
 LOADS_A_MODEL = """
-from channels.vad import Vad
-from channels.models import _onnxruntime
+from sound.vad import Vad
+from sound.models import _onnxruntime
 Vad()
 print(_onnxruntime().__version__)
 """
@@ -33,7 +33,7 @@ def test_loading_a_model_makes_no_id_of_the_machine_and_no_queue_of_events(tmp_p
 
 
 def test_there_is_one_place_where_it_is_loaded() -> None:
-    folders = ("actors", "channels", "commands", "examples", "playground")
+    folders = ("actors", "channels", "commands", "examples", "playground", "sound")
     loads = re.compile(r"^\s*(import|from) (onnxruntime|moonshine_voice|silero_vad)\b", re.MULTILINE)
     places = [
         path.relative_to(ROOT).as_posix()
@@ -41,4 +41,4 @@ def test_there_is_one_place_where_it_is_loaded() -> None:
         for path in (ROOT / folder).rglob("*.py")
         if loads.search(path.read_text("utf-8"))
     ]
-    assert places == ["channels/models.py"]
+    assert places == ["sound/models.py"]

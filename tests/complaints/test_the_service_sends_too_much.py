@@ -17,9 +17,9 @@ from channels.bounded import Channel, Full, Sender, Watched
 from channels.happenings import Happening, ReplyCutShort, ReplyEnded, ReplyOutcome
 from channels.messages import ApiEvent
 from channels.settings import BargeInSettings, SpeakerSettings
-from channels.sound import bytes_of_ms
 from channels.taps import Taps
 from channels.wire.events import ReplyAudio, ReplyDone, ReplyStarted, SessionReady
+from sound.pcm import bytes_of_ms
 from tests.actors.test_speaker import SECOND, TONE, VirtualLoudspeaker, sound
 
 A_SECOND = sound(TONE, 1000)

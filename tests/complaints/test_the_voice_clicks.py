@@ -28,7 +28,7 @@ from channels.messages import (
     SpeakerReport,
 )
 from channels.settings import SpeakerSettings
-from channels.sound import SAMPLE_RATE_HZ, bytes_of_ms
+from sound.pcm import SAMPLE_RATE_HZ, bytes_of_ms
 
 LOUDNESS = 8_000
 TONE = array(

@@ -20,11 +20,11 @@ from trio.testing import MockClock
 from actors.mic.beginning import WAITS_S, overlap_bytes
 from actors.room.actor import AGENT_IDENTITY
 from actors.room.livekit_edge.recorded import RECORDED_TOPIC
-from channels.loudness import QUIET_DB, level_db
 from channels.ports import SoundRecorded
-from channels.recordings import LONGEST_S, Recording, RecordingUnreadable
-from channels.sound import bytes_of_ms, ms_of_bytes
 from playground.livekit_server import LiveKitServer
+from sound.loudness import QUIET_DB, level_db
+from sound.pcm import bytes_of_ms, ms_of_bytes
+from sound.recordings import LONGEST_S, Recording, RecordingUnreadable
 from tests.actors.mic_support import Pump, Track, pump
 from tests.conversation.test_listening import Gathering, Visitor, gathering
 from tests.speech import noise, silence, spoken, word_errors
@@ -268,6 +268,8 @@ async def test_what_they_recorded_and_what_they_say_then_are_understood_in_order
         print(words)
         assert word_errors(f"{BEFORE} {AFTER}", words) < 0.2
         refusals = [record.getMessage() for record in caplog.records if "is refused" in record.getMessage()]
-        assert refusals == ["a recording of alice is refused: sampleRate is 'rubbish'"]
+        assert refusals == [
+            "a recording of alice is refused: sampleRate is 'rubbish'; give a whole number from 8000 to 96000"
+        ]
         assert loud_ms < ms_of_bytes(len(said)) + 100, "and nothing is heard twice"
         await alice.leave()

@@ -20,15 +20,15 @@ pytestmark = [pytest.mark.server, pytest.mark.slow]
 
 
 @pytest.mark.parametrize(
-    ("comes_back", "mended"),
+    ("comes_back", "fixed"),
     [
-        # The SDK mends a short outage by itself; after some 25 s it gives up, and the agent joins anew.
+        # The SDK fixes a short outage by itself; after some 25 s it gives up, and the agent joins anew.
         ("when the connection breaks", "room_restored"),
         ("when the SDK has given up", "rejoined=True"),
     ],
 )
 async def test_a_killed_livekit_server_gives_the_conversation_back_when_it_returns(
-    tmp_path: Path, comes_back: str, mended: str
+    tmp_path: Path, comes_back: str, fixed: str
 ) -> None:
     config = ServerConfig.choose(await find_or_build(progress=print), tmp_path / "livekit.log")
     async with (
@@ -40,10 +40,10 @@ async def test_a_killed_livekit_server_gives_the_conversation_back_when_it_retur
             await guest.hear_sound(within_s=20)
             first_server.kill()
             await agent.prints("room_lost", within_s=20)
-        if mended == "rejoined=True":
+        if fixed == "rejoined=True":
             await agent.prints("joining again", within_s=60)
         async with run_server(config):
-            await agent.prints(mended, within_s=60)
+            await agent.prints(fixed, within_s=60)
             async with join_as_guest(config.server, "killed", "bob") as guest:
                 await agent.prints("identity=bob", within_s=20)
                 async with trio.open_nursery() as nursery:

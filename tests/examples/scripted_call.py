@@ -22,7 +22,6 @@ from channels.happenings import Happening, SessionStarted
 from channels.ports import AudioTrackHeard, ParticipantCame, ParticipantKind, RoomEvent, TrackSource
 from channels.secret import Secret
 from channels.settings import ApiSettings, LiveKitSettings, Settings
-from channels.sound import SAMPLE_RATE_HZ, bytes_of_ms, ms_of_bytes
 from channels.streams import Addition
 from channels.taps import Taps
 from channels.wire.events import (
@@ -46,6 +45,7 @@ from playground.voice_agent_api import (
     Step,
     VoiceAgentServer,
 )
+from sound.pcm import SAMPLE_RATE_HZ, bytes_of_ms, ms_of_bytes
 from tests.actors.test_front_end import Board
 
 __all__ = ["Call", "Ears", "Microphone", "call_at", "scripted_call", "tone"]

@@ -178,7 +178,7 @@ def test_the_page_lists_every_stream_with_its_capacity() -> None:
     listed = dict(re.findall(r"^\| `(\w+\[\w+\])` \|.*\| (.+?) \|$", PAGE, re.MULTILINE))
     with pytest.raises(SettingsError) as error:
         draw(functools.partial(runner.wire, additions=[Addition(AsksForWhatIsNot)]))
-    assert error.value.mend == "the streams are " + ", ".join(sorted(listed))
+    assert error.value.fix == "the streams are " + ", ".join(sorted(listed))
     drawing = draw(functools.partial(runner.wire, additions=[Addition(Blocked)]))
     for stream, kept in listed.items():
         if stream.startswith("Receiver"):

@@ -13,7 +13,6 @@ import pytest
 import trio
 import webvtt
 
-from channels.sound import SAMPLE_RATE_HZ, bytes_of_ms
 from channels.wire.events import (
     AgentTranscript,
     AgentTranscriptDelta,
@@ -36,6 +35,7 @@ from playground.voice_agent_api import (
     VoiceAgentServer,
     voice_agent_server,
 )
+from sound.pcm import SAMPLE_RATE_HZ, bytes_of_ms
 from tests.agent_process import run_agent, settings_for
 from tests.guest import join_as_guest
 from tests.speech import spoken

@@ -16,10 +16,10 @@ import trio
 from trio.testing import MockClock
 
 from channels.happenings import BystanderFailed
-from channels.sound import SAMPLE_RATE_HZ, bytes_of_ms
 from channels.streams import Addition
 from examples import recorder
 from examples.recorder import Recorder
+from sound.pcm import SAMPLE_RATE_HZ, bytes_of_ms
 from tests.examples.scripted_call import Call, call_at, scripted_call, tone
 
 ROOT = Path(__file__).parents[2]

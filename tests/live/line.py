@@ -23,10 +23,10 @@ from actors.api.connection import Connection, Dialer, dial, open_connection
 from channels.net.http import host_header
 from channels.secret import Secret
 from channels.settings import ApiSettings
-from channels.sound import SAMPLE_RATE_HZ, bytes_of_ms, ms_of_bytes
 from channels.wire.events import ReplyAudio, ServerEvent, SessionEnded, SessionReady, SpeechStarted
 from channels.wire.failures import ServiceError
 from channels.wire.messages import ClientMessage, InputAudio, SessionEnd, SessionUpdate
+from sound.pcm import SAMPLE_RATE_HZ, bytes_of_ms, ms_of_bytes
 from tests.speech import spoken
 
 __all__ = ["Account", "Line", "NotAnswered", "PingsCounted", "is_loud", "session", "spoken_at"]

@@ -16,9 +16,9 @@ import soxr
 
 from actors.room.actor import mint_token
 from channels.settings import LiveKitSettings
-from channels.sound import SAMPLE_RATE_HZ
 from playground.livekit_server import LiveKitServer
 from playground.page_server import Joining, page_server
+from sound.pcm import SAMPLE_RATE_HZ
 from tests.page.browser import executable
 
 PageOf: TypeAlias = Callable[[str], AbstractAsyncContextManager[str]]

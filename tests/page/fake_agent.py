@@ -20,8 +20,8 @@ import trio_asyncio
 from livekit import api, rtc
 
 from actors.room.livekit_edge import TolerantLoop
-from channels.sound import SAMPLE_RATE_HZ
 from playground.livekit_server import LiveKitServer
+from sound.pcm import SAMPLE_RATE_HZ
 
 __all__ = ["FakeAgent", "fake_agent"]
 

@@ -77,7 +77,7 @@ async def test_the_page_loads_without_a_complaint_and_waits_for_one_button(
 
 
 async def test_what_is_in_the_way_is_said_in_words(page_of: PageOf, tmp_path: Path) -> None:
-    told = {"what": "told", "told": {"what": "the room is full", "mend": "come back later"}}
+    told = {"what": "told", "told": {"what": "the room is full", "fix": "come back later"}}
     here = {"phase": "joined", "agentHere": True, "agentState": "listening", "microphone": "open"}
     expected: list[tuple[dict[str, Any], str]] = [
         ({"phase": "waiting", "obstacle": {"what": "runner"}}, "The agent has ended"),

@@ -186,7 +186,7 @@ async def test_a_reason_why_nobody_can_join_is_told(client: Path) -> None:
     async with page_server(port=0, join=refuse, client=client) as url:
         answer = await ask(url, "/join", method="POST", Origin=url)
     assert answer.status == 503
-    assert json.loads(answer.body) == {"what": "the room is full", "mend": "come back later"}
+    assert json.loads(answer.body) == {"what": "the room is full", "fix": "come back later"}
 
 
 async def test_a_taken_port_is_told_and_the_next_one_used(

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from channels.recordings import Recording
-from channels.sound import SAMPLE_RATE_HZ, ms_of_bytes
 from playground.recogniser import Recogniser
+from sound.pcm import SAMPLE_RATE_HZ, ms_of_bytes
+from sound.recordings import Recording
 from tests.page.browser import chromium
 from tests.speech import at_16_khz, spoken, word_errors
 

@@ -259,8 +259,8 @@ async def test_a_build_without_the_modules_says_what_failed_and_what_to_do(tmp_p
     with pytest.raises(BuildFailed, match="fetching the modules") as failure:
         await find_or_build(progress=told.append, environ=environ)
     assert "module lookup disabled by GOPROXY=off" in str(failure.value)
-    assert "get online" in failure.value.mend
-    assert "LIVEKIT_URL" in failure.value.mend
+    assert "get online" in failure.value.fix
+    assert "LIVEKIT_URL" in failure.value.fix
     assert "\n" not in str(failure.value)
     assert "building it, once" in told[0]
     assert not list((tmp_path / "cache" / "voice-agent").glob("livekit-server-*"))

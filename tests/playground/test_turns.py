@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from channels.errors import SettingsError
-from channels.vad import WINDOW_MS, Window
 from playground.turns import (
     ADAPTIVE,
     EndOfTurn,
@@ -18,6 +17,7 @@ from playground.turns import (
     TurnDetector,
     TurnEvent,
 )
+from sound.vad import WINDOW_MS, Window
 
 PROBABILITY = {"x": 0.9, "~": 0.4, ".": 0.02}
 QUICK = TurnDetection(min_silence=320, max_silence=960, interruption_delay=0)

@@ -8,7 +8,6 @@ import attrs
 import pytest
 import trio
 
-from channels.sound import bytes_of_ms
 from playground.ears import PartialWords, SpeechOnset, TurnEnded
 from playground.voice_agent_api import (
     RECORDED,
@@ -19,6 +18,7 @@ from playground.voice_agent_api import (
     VoiceAgentServer,
     hum,
 )
+from sound.pcm import bytes_of_ms
 from tests.playground.caller import Caller, calling
 
 TEN_SECONDS = hum(10_000)

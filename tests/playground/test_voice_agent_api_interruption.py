@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 import trio
 
-from channels.sound import bytes_of_ms
 from playground.ears import SpeechOnset, TurnEnded
 from playground.voice_agent.interruption import is_back_channel
 from playground.voice_agent_api import (
@@ -22,6 +21,7 @@ from playground.voice_agent_api import (
     VoiceAgentServer,
     hum,
 )
+from sound.pcm import bytes_of_ms
 from tests.playground.caller import calling
 
 TEN_SECONDS = hum(10_000)

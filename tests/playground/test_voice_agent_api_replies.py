@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 import trio
 
-from channels.sound import bytes_of_ms
 from channels.wire.events import AgentTranscript, ReplyDone
 from playground.brain import EchoBrain
 from playground.voice_agent.mouth import Mouth
@@ -28,6 +27,7 @@ from playground.voice_agent_api import (
     VoiceAgentServer,
     hum,
 )
+from sound.pcm import bytes_of_ms
 from tests.playground.caller import Caller, calling
 
 TEN_SECONDS = hum(10_000)

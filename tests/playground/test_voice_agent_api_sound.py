@@ -11,11 +11,11 @@ import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from channels.g711 import alaw_decode, alaw_encode, ulaw_decode, ulaw_encode
-from channels.sound import bytes_of_ms
 from playground.voice_agent.session_config import AudioFormat
 from playground.voice_agent.sound_io import BadAudio, Downlink, RateGate, Uplink
 from playground.voice_agent_api import ServerOptions, ToneSpeech, VoiceAgentServer, hum
+from sound.g711 import alaw_decode, alaw_encode, ulaw_decode, ulaw_encode
+from sound.pcm import bytes_of_ms
 from tests.playground.caller import calling
 
 EVERY_SAMPLE = np.arange(-32768, 32768).astype(np.int16)

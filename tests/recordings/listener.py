@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from attrs import field, frozen
 
-from channels.sound import SAMPLE_BYTES, bytes_of_ms, ms_of_bytes
+from sound.pcm import SAMPLE_BYTES, bytes_of_ms, ms_of_bytes
 from tests.simulation.marked_sound import is_faded_from, is_risen_from, unpadded
 
 __all__ = ["Part", "ReplyHeard", "replies_heard"]

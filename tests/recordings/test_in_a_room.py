@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 import trio
 
-from channels.sound import SAMPLE_RATE_HZ, ms_of_bytes
 from channels.wire.events import ReplyAudio
 from channels.wire.messages import ToolResult
 from playground.glide import pitch_hz
@@ -27,6 +26,7 @@ from playground.voice_agent_api import (
     Step,
     voice_agent_server,
 )
+from sound.pcm import SAMPLE_RATE_HZ, ms_of_bytes
 from tests.agent_process import run_agent, settings_for
 from tests.guest import HEARD_FRAME_MS, Guest, HeardFrame, join_as_guest
 from tests.recordings.recorded import script_of

@@ -51,7 +51,7 @@ __all__ = ["Call", "Outcome", "take_place"]
 
 BOUT_AT_MOST_S = 60.0
 ANSWERED_WITHIN_S = 60.0
-"""From when all is mended to when a reply has been heard, on top of what was to be heard before it."""
+"""From when all is fixed to when a reply has been heard, on top of what was to be heard before it."""
 LEAVES_WITHIN_S = 3.0
 ENDS_WITHIN_S = 150.0
 """From what cannot be survived to the end: two patiences of 60 s may follow one another."""
@@ -180,7 +180,7 @@ class Call:
                 return
             with trio.move_on_after(BOUT_AT_MOST_S):
                 await self._suffer(bout)
-            self._mend()
+            self._fix()
             await self._ask_until_answered()
         await self._await_ends()
 
@@ -207,8 +207,8 @@ class Call:
             self._may_end_as.add(fault.fatal)
         await fault.happen(self)
 
-    def _mend(self) -> None:
-        self.timeline.note("story", "all is mended")
+    def _fix(self) -> None:
+        self.timeline.note("story", "all is fixed")
         self.service.calm, self.service.down, self.service.resumable = True, "", True
         self.service.answers.clear()
         self.room.refuses = 0
@@ -248,7 +248,7 @@ class Call:
                     await trio.sleep(0.1)
             if trio.current_time() - asked_at > patience_s:
                 self.ledger.breaks(
-                    "a reply is heard once all is mended", f"none within {patience_s:.0f} s of asking"
+                    "a reply is heard once all is fixed", f"none within {patience_s:.0f} s of asking"
                 )
                 return
 
@@ -335,7 +335,7 @@ class Call:
         kinds = {kind.__name__ for kind in type(reason).__mro__}
         if not kinds & self._may_end_as:
             self.ledger.breaks(
-                "only what cannot be mended ends the agent", f"{type(reason).__name__}: {reason}"
+                "only what cannot be fixed ends the agent", f"{type(reason).__name__}: {reason}"
             )
 
     async def _hear_happenings(self, happenings: Receiver[Happening]) -> None:

@@ -1,7 +1,7 @@
 """Faults: all that happens to a call from outside, one small class each, drawn from a seed.
 
 A fault has the second of its bout at which it happens, and does what it does to the call's person, room or
-service. What lasts for a while ends by itself; whatever is still wrong at the end of a bout is mended by
+service. What lasts for a while ends by itself; whatever is still wrong at the end of a bout is fixed by
 the call. Each knows its own parameters, so that a bout can be run again with some of them left out.
 """
 
@@ -245,7 +245,7 @@ class BoardSlow(Fault):
 
 @frozen
 class RoomReconnects(Fault):
-    """The connection to the room breaks and is mended."""
+    """The connection to the room breaks and is fixed."""
 
     for_s: float
 

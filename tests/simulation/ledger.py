@@ -48,7 +48,6 @@ from channels.messages import (
     SessionOver,
     SpeakerReport,
 )
-from channels.sound import SAMPLE_BYTES, SAMPLE_RATE_HZ
 from channels.wire.events import (
     AgentTranscript,
     AgentTranscriptDelta,
@@ -60,6 +59,7 @@ from channels.wire.events import (
     SpeechStopped,
     Unrecognised,
 )
+from sound.pcm import SAMPLE_BYTES, SAMPLE_RATE_HZ
 from tests.simulation.marked_sound import is_faded_from, is_loud, is_risen_from, unpadded
 from tests.simulation.timeline import Timeline
 

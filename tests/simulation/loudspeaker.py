@@ -15,7 +15,7 @@ from typing import ClassVar
 import trio
 from attrs import define, field
 
-from channels.sound import SAMPLE_BYTES, SAMPLE_RATE_HZ
+from sound.pcm import SAMPLE_BYTES, SAMPLE_RATE_HZ
 from tests.simulation.ledger import Ledger, Piece
 
 __all__ = ["SimulatedLoudspeaker"]

@@ -12,7 +12,7 @@ from random import Random
 
 from attrs import frozen
 
-from channels.sound import SAMPLE_BYTES, SAMPLE_RATE_HZ
+from sound.pcm import SAMPLE_BYTES, SAMPLE_RATE_HZ
 
 __all__ = ["Interruption", "Manner", "draw_manner"]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from channels.sound import SAMPLE_BYTES
+from sound.pcm import SAMPLE_BYTES
 
 __all__ = ["is_faded_from", "is_loud", "is_risen_from", "marked_sound", "unpadded"]
 

@@ -12,8 +12,8 @@ from zlib import crc32
 
 from attrs import Factory, define, field, frozen
 
-from channels.sound import bytes_of_ms
-from channels.vad import WINDOW_MS
+from sound.pcm import bytes_of_ms
+from sound.vad import WINDOW_MS
 
 __all__ = ["NUMBER_BYTES", "Person", "SimulatedJudge", "frame_of", "is_voiced", "number_of"]
 

@@ -1,6 +1,6 @@
 """Plan: everything about a call that is decided before it begins. One seed, one plan.
 
-A call is a few bouts of trouble. After each, all is mended, the service is calm, and somebody asks a
+A call is a few bouts of trouble. After each, all is fixed, the service is calm, and somebody asks a
 question whose answer must be heard. The call then ends calmly, or is cancelled in the middle of one more
 bout, or something happens that no agent can survive.
 """

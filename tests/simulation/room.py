@@ -31,8 +31,8 @@ from channels.ports import (
     WhyLeft,
 )
 from channels.secret import Secret
-from channels.sound import bytes_of_ms
 from channels.texts import RoomText
+from sound.pcm import bytes_of_ms
 from tests.simulation.person import Person, frame_of
 from tests.simulation.timeline import Timeline
 
@@ -238,7 +238,7 @@ class SimulatedRoom:
         self._tell(RoomReconnecting())
 
     def reconnected(self) -> None:
-        """The connection is mended."""
+        """The connection is fixed."""
         self.timeline.note("room", "has reconnected")
         self._tell(RoomReconnected())
 

@@ -29,7 +29,6 @@ from wsproto.events import (
 )
 from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
-from channels.sound import SAMPLE_BYTES, SAMPLE_RATE_HZ
 from channels.wire.codec import BadMessage, read_message, write_event
 from channels.wire.events import (
     AgentTranscript,
@@ -57,6 +56,7 @@ from channels.wire.messages import (
     SessionUpdate,
     ToolResult,
 )
+from sound.pcm import SAMPLE_BYTES, SAMPLE_RATE_HZ
 from tests.simulation.chance import Chance
 from tests.simulation.hearing import Decision, Hearing
 from tests.simulation.line import SimulatedLine

@@ -33,8 +33,8 @@ from actors.room.livekit_edge.loop import LEAVE_WITHIN_S, TolerantLoop, politely
 from actors.room.livekit_edge.room import LiveKitRoom
 from actors.room.livekit_edge.sound import LiveKitLoudspeaker, WebRtcEchoCanceller
 from channels.ports import EchoCanceller, Loudspeaker, Room
-from channels.sound import SAMPLE_RATE_HZ
 from channels.texts import TextBoard
+from sound.pcm import SAMPLE_RATE_HZ
 
 __all__ = ["LiveKitEdge", "TolerantLoop", "WebRtcEchoCanceller", "line_to_agent", "livekit_edge"]
 

@@ -15,7 +15,7 @@ from livekit import rtc
 
 from channels.ports import SoundRecorded
 from channels.printable import printable
-from channels.recordings import Recording, RecordingUnreadable
+from sound.recordings import Recording, RecordingUnreadable
 
 __all__ = ["RECORDED_TOPIC", "RecordedSounds"]
 
@@ -64,7 +64,7 @@ class RecordedSounds:
             recording = Recording.of(reader.info.mime_type, reader.info.attributes or {})
         except RecordingUnreadable as failure:
             reader.close()
-            self._refuse(identity, failure.what)
+            self._refuse(identity, str(failure))
             return
         reading = self._loop.create_task(self._read(reader, recording, identity))
         self._reading[identity] = reading
@@ -83,7 +83,7 @@ class RecordedSounds:
             self._tell(SoundRecorded(recording.track_sid, identity, pcm))
         except (TimeoutError, RecordingUnreadable, rtc.StreamError) as failure:
             self._refuse(
-                identity, failure.what if isinstance(failure, RecordingUnreadable) else "it broke off"
+                identity, str(failure) if isinstance(failure, RecordingUnreadable) else "it broke off"
             )
         finally:
             reader.close()
@@ -99,5 +99,5 @@ async def _bytes_of(reader: rtc.ByteStreamReader, most: int) -> bytes:
     async for chunk in reader:
         written += chunk
         if len(written) > MOST_TIMES * most:
-            raise RecordingUnreadable("it is longer than anybody records", "")
+            raise RecordingUnreadable("it is longer than anybody records")
     return bytes(written)

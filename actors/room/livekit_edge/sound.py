@@ -7,7 +7,7 @@ import trio_asyncio
 from livekit import rtc
 
 from channels.errors import EdgeFault
-from channels.sound import SAMPLE_BYTES, SAMPLE_RATE_HZ, bytes_of_ms, ms_of_bytes
+from sound.pcm import SAMPLE_BYTES, SAMPLE_RATE_HZ, bytes_of_ms, ms_of_bytes
 
 __all__ = ["LiveKitLoudspeaker", "WebRtcEchoCanceller"]
 

@@ -18,7 +18,7 @@ from livekit.rtc._proto.track_pb2 import TF_PRECONNECT_BUFFER
 from actors.room.livekit_edge.loop import LEAVE_WITHIN_S, politely
 from actors.room.livekit_edge.participants import SOURCES, kind_of
 from channels.ports import AudioTrackGone, AudioTrackHeard, TrackEvent, TrackSource
-from channels.sound import SAMPLE_RATE_HZ
+from sound.pcm import SAMPLE_RATE_HZ
 
 __all__ = ["LiveKitTrack", "RemoteTracks"]
 

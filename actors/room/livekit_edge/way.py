@@ -11,7 +11,7 @@ import os
 import re
 
 from channels.errors import NotAllowedInRoom, NoWayToRoom, RoomUnreachable, VoiceAgentError
-from channels.net.dialling import mend_certificates
+from channels.net.dialling import fix_for_certificates
 from channels.net.proxies import proxy_for, variable_for
 
 __all__ = ["no_way", "show_the_way"]
@@ -39,18 +39,18 @@ def no_way(url: str, said: str) -> VoiceAgentError:
     """Why a room was not joined, by the SDK's own words. None are passed on: they may quote the token."""
     proxy = proxy_for(url)
     if _REFUSED.search(said):
-        mend = "LIVEKIT_API_KEY and LIVEKIT_API_SECRET must be this server's, and the clocks must agree"
+        fix = "LIVEKIT_API_KEY and LIVEKIT_API_SECRET must be this server's, and the clocks must agree"
         either = "" if proxy is None else f", or the proxy {proxy} of {proxy.variable}"
-        return NotAllowedInRoom(f"LiveKit at {url}{either} refused the token", mend)
+        return NotAllowedInRoom(f"LiveKit at {url}{either} refused the token", fix)
     certificate = _CERTIFICATE.search(said)
     if certificate is not None:
         what = f"LiveKit at {url} has a certificate that is not trusted ({certificate[1]})"
-        return NoWayToRoom(what, mend_certificates())
+        return NoWayToRoom(what, fix_for_certificates())
     if proxy is None:
         return RoomUnreachable(
             f"LiveKit at {url} cannot be reached", "check LIVEKIT_URL, and that the server runs"
         )
     what = f"LiveKit at {url} cannot be reached through the proxy {proxy} of {proxy.variable}"
-    mend = f"check {proxy.variable} and LIVEKIT_URL, or name LiveKit's host in NO_PROXY"
+    fix = f"check {proxy.variable} and LIVEKIT_URL, or name LiveKit's host in NO_PROXY"
     refused = _TURNED_AWAY.search(said)
-    return NoWayToRoom(f"{what} (HTTP {refused[1]})", mend) if refused else RoomUnreachable(what, mend)
+    return NoWayToRoom(f"{what} (HTTP {refused[1]})", fix) if refused else RoomUnreachable(what, fix)

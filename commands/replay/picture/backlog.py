@@ -10,7 +10,7 @@ from attrs import define, field
 
 from actors.record.notes import Entry, PlayingRun, PlayRun
 from channels.messages import Finished
-from channels.sound import ms_of_bytes
+from sound.pcm import ms_of_bytes
 
 __all__ = ["backlog_of"]
 

@@ -27,7 +27,6 @@ from channels.happenings import SoundStarted, SoundStopped
 from channels.messages import ApiEvent
 from channels.secret import Secret
 from channels.settings import ApiSettings, BargeInSettings, LiveKitSettings, Settings, SpeakerSettings
-from channels.sound import bytes_of_ms
 from channels.wire.events import (
     AgentTranscript,
     AgentTranscriptDelta,
@@ -40,6 +39,7 @@ from channels.wire.events import (
     UserTranscript,
     UserTranscriptDelta,
 )
+from sound.pcm import bytes_of_ms
 
 __all__ = ["KEY", "LIVEKIT_SECRET", "SETTINGS", "Cue", "Script", "record_call"]
 

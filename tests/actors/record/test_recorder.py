@@ -30,11 +30,11 @@ from channels.errors import SettingsError
 from channels.happenings import BystanderFailed, Happening, ServiceComplained, SoundStarted
 from channels.messages import Finished, MicrophoneFrame, Play, Playing, Sounding
 from channels.seen import Noted
-from channels.sound import bytes_of_ms
 from channels.taps import Taps
 from channels.texts import Asked
 from channels.wire.events import ReplyAudio, ReplyDone, SessionFailed, SessionReady, UserTranscript
 from channels.wire.messages import ConversationMessage, SessionUpdate
+from sound.pcm import bytes_of_ms
 from tests.actors.record.scripted import KEY, LIVEKIT_SECRET, SETTINGS
 
 Put = Callable[[Any], None]
@@ -116,7 +116,7 @@ async def test_no_secret_stands_in_a_record(tmp_path: Path) -> None:
         )
         put(ConversationMessage("user", f"my token is {token} and wss://x/?token=abcdef-query-token-1"))
         put(Asked("c1", "alice", "configure", json.dumps({"token": token, "secret": LIVEKIT_SECRET})))
-        taps.publish(ServiceComplained("x", f"Bearer bearer-token-0123456789 {LIVEKIT_SECRET}", "mend"))
+        taps.publish(ServiceComplained("x", f"Bearer bearer-token-0123456789 {LIVEKIT_SECRET}", "fix"))
 
     await record(path, talk)
     written = path.read_text("utf-8")

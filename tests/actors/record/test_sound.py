@@ -9,7 +9,7 @@ import pytest
 from actors.record.sound import REACH_S, SoundFile, read_sound
 from channels import private_files
 from channels.messages import Sounding
-from channels.sound import SAMPLE_RATE_HZ, bytes_of_ms
+from sound.pcm import SAMPLE_RATE_HZ, bytes_of_ms
 
 LOUD = b"\1\0" * (bytes_of_ms(50) // 2)
 

@@ -10,7 +10,7 @@ from collections import deque
 
 from attrs import define, field
 
-from channels.sound import SAMPLE_RATE_HZ
+from sound.pcm import SAMPLE_RATE_HZ
 
 __all__ = ["ArrivalClock"]
 

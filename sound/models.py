@@ -16,11 +16,26 @@ import os
 from pathlib import Path
 from typing import Any
 
-from channels.errors import ModelMissing
+__all__ = ["ModelMissing", "open_model", "own_file", "wheel_file"]
 
-__all__ = ["open_model", "own_file", "wheel_file"]
+_FIX = "install the project's packages again (make clean, then make run)"
 
-_MEND = "install the project's packages again (make clean, then make run)"
+
+class ModelMissing(Exception):
+    """A model file is not where it should be.
+
+    Args:
+        what: what happened, in one sentence without a full stop.
+        fix: what the person can do about it, in one sentence without a full stop.
+    """
+
+    def __init__(self, what: str, fix: str) -> None:
+        super().__init__(what, fix)
+        self.what = what
+        self.fix = fix
+
+    def __str__(self) -> str:
+        return f"{self.what}; {self.fix}"
 
 
 def wheel_file(package: str, inside: str) -> Path:
@@ -31,10 +46,10 @@ def wheel_file(package: str, inside: str) -> Path:
     """
     spec = importlib.util.find_spec(package)
     if spec is None or spec.origin is None:
-        raise ModelMissing(f"the package {package!r} is not installed", _MEND)
+        raise ModelMissing(f"the package {package!r} is not installed", _FIX)
     path = Path(spec.origin).parent / inside
     if not path.is_file():
-        raise ModelMissing(f"the installed {package!r} has no file {inside!r}", _MEND)
+        raise ModelMissing(f"the installed {package!r} has no file {inside!r}", _FIX)
     return path
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from channels.sound import BYTES_PER_MS, SAMPLE_BYTES, bytes_of_ms, ms_of_bytes
+from sound.pcm import BYTES_PER_MS, SAMPLE_BYTES, bytes_of_ms, ms_of_bytes
 
 
 def test_a_second_is_48000_bytes() -> None:

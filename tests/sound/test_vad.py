@@ -11,10 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from channels.errors import ModelMissing
-from channels.models import own_file
-from channels.vad import WINDOW_MS, Vad, Window
 from playground.turns import ADAPTIVE, EndOfTurn, Lull, Onset, Pause, TurnDetector, TurnEvent
+from sound.models import ModelMissing, own_file
+from sound.vad import WINDOW_MS, Vad, Window
 from tests.agent_process import ROOT
 from tests.speech import noise, people, silence, spoken
 

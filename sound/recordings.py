@@ -13,10 +13,9 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from channels.errors import VoiceAgentError
-from channels.resampling import to_twenty_four_kilohertz
-from channels.sound import SAMPLE_BYTES, bytes_of_ms
-from channels.webm import ogg_of, opus_packets
+from sound.pcm import SAMPLE_BYTES, bytes_of_ms
+from sound.resampling import to_twenty_four_kilohertz
+from sound.webm import ogg_of, opus_packets
 
 __all__ = ["LONGEST_S", "Recording", "RecordingUnreadable"]
 
@@ -33,8 +32,8 @@ LONGEST_NUMBER = 6
 """Digits."""
 
 
-class RecordingUnreadable(VoiceAgentError):
-    """A recording is not what it says, or says nothing."""
+class RecordingUnreadable(ValueError):
+    """A recording is not what it says, or says nothing; the text is one line that names the fix."""
 
 
 @attrs.frozen
@@ -61,12 +60,10 @@ class Recording:
         """
         written = mime_type[:100].split(";")[0].strip().lower()
         if written not in ("", "application/octet-stream", "audio/pcm", *_OPUS):
-            raise RecordingUnreadable(f"it is {written[:40]!r}", "record PCM16, or Opus in WebM")
+            raise RecordingUnreadable(f"it is {written[:40]!r}; record PCM16, or Opus in WebM")
         track_sid = attributes.get("trackId", "")
         if not 0 < len(track_sid) <= 64:
-            raise RecordingUnreadable(
-                "trackId is not the id of a track", "name the track that goes on with it"
-            )
+            raise RecordingUnreadable("trackId is not the id of a track; name the track that goes on with it")
         return cls(
             track_sid,
             _number("sampleRate", attributes, RATES_HZ),
@@ -105,16 +102,14 @@ def _decoded(webm: bytes, channels: int) -> npt.NDArray[np.int16]:
     try:
         import soundfile
     except OSError:  # no wheel for this platform, and no library of the system's
-        raise RecordingUnreadable("it is Opus, which libsndfile decodes", "install libsndfile") from None
+        raise RecordingUnreadable("it is Opus, which libsndfile decodes; install libsndfile") from None
     try:
         ogg = ogg_of(opus_packets(webm), channels)
         samples, rate_hz = soundfile.read(io.BytesIO(ogg), dtype="int16", always_2d=True)
     except (ValueError, RuntimeError) as error:  # RuntimeError: soundfile's own
-        raise RecordingUnreadable(
-            f"it is no Opus in WebM ({error})", "record it with MediaRecorder"
-        ) from None
+        raise RecordingUnreadable(f"it is not Opus in WebM ({error}); record it with MediaRecorder") from None
     if rate_hz != _OPUS_RATE_HZ:
-        raise RecordingUnreadable("it is Opus at an odd rate", "record it with MediaRecorder")
+        raise RecordingUnreadable("it is Opus at an odd rate; record it with MediaRecorder")
     return np.asarray(samples, np.int16)
 
 
@@ -123,5 +118,5 @@ def _number(name: str, attributes: Mapping[str, str], among: range) -> int:
     if len(written) <= LONGEST_NUMBER and written.isascii() and written.isdigit() and int(written) in among:
         return int(written)
     raise RecordingUnreadable(
-        f"{name} is {written[:20]!r}", f"give a whole number from {among.start} to {among.stop - 1}"
+        f"{name} is {written[:20]!r}; give a whole number from {among.start} to {among.stop - 1}"
     )

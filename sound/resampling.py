@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import soxr
 
-from channels.sound import SAMPLE_RATE_HZ
+from sound.pcm import SAMPLE_RATE_HZ
 
 __all__ = ["ToEightKilohertz", "ToTwentyFourKilohertz", "to_twenty_four_kilohertz"]
 

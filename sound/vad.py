@@ -20,8 +20,8 @@ import numpy as np
 import numpy.typing as npt
 import soxr
 
-from channels.models import open_model, own_file
-from channels.sound import SAMPLE_BYTES, SAMPLE_RATE_HZ
+from sound.models import open_model, own_file
+from sound.pcm import SAMPLE_BYTES, SAMPLE_RATE_HZ
 
 __all__ = ["WINDOW_MS", "WINDOW_RATE_HZ", "Vad", "Window", "warm"]
 
