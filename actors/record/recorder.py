@@ -79,6 +79,8 @@ class Recorder:
     lost: Callable[[], int]
     """How many things the ear had to drop so far."""
     closing: trio.Event = field(factory=trio.Event)
+    _disk: trio.CapacityLimiter = field(factory=lambda: trio.CapacityLimiter(1), init=False)
+    """Its own: a disk that hangs takes no thread from anybody else."""
 
     async def run(self) -> None:
         """Writes until nothing more can be heard, and ends the record. Cancelled, it gives up as it is."""
@@ -88,11 +90,14 @@ class Recorder:
                     with trio.move_on_after(WRITES_EVERY_S):
                         await self.closing.wait()
                     batch = [first, *self.notes.receive_waiting()]
-                    await trio.to_thread.run_sync(self.file.write, batch, self.lost(), abandon_on_cancel=True)
-                await trio.to_thread.run_sync(self.file.end, trio.current_time(), abandon_on_cancel=True)
+                    await self._in_thread(self.file.write, batch, self.lost())
+                await self._in_thread(self.file.end, trio.current_time())
             except OSError:
                 self.file.drop()
                 raise
+
+    async def _in_thread(self, work: Callable[..., None], *arguments: object) -> None:
+        await trio.to_thread.run_sync(work, *arguments, abandon_on_cancel=True, limiter=self._disk)
 
 
 @asynccontextmanager

@@ -26,7 +26,7 @@ from livekit import api
 from actors.room.company import Company
 from channels.backoff import Backoff
 from channels.bounded import Receiver, Sender
-from channels.errors import RoomEnded, RoomUnreachable, SettingsError
+from channels.errors import RoomClosed, RoomUnreachable, SettingsError
 from channels.happenings import (
     Happening,
     HeardBy,
@@ -172,7 +172,7 @@ class RoomActor:
 
     Raises (from `run`):
         RoomUnreachable, NotAllowedInRoom: the room cannot be joined, or not again.
-        RoomEnded: the agent was removed, replaced, or the room was closed.
+        RoomClosed: the agent was removed, replaced, or the room was closed.
     """
 
     settings: LiveKitSettings
@@ -262,7 +262,7 @@ class RoomActor:
             self._note_lost(lost=False)
             left = await self._attend(events)
         if left.why in _ENDED:
-            raise RoomEnded(*_ENDED[left.why])
+            raise RoomClosed(*_ENDED[left.why])
         self._note_lost(lost=True)
         if self._tells_reach:
             self._unheard = Unheard.ALONE  # until it is told otherwise, in the next room

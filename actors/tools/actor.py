@@ -24,6 +24,7 @@ from channels.messages import ToolEvent
 from channels.settings import ToolSettings
 from channels.taps import Taps
 from channels.wire.messages import ClientMessage
+from channels.work import Work
 
 __all__ = ["ToolRunner"]
 
@@ -96,7 +97,9 @@ class ToolRunner:
                 case Run(call=call):
                     within = self._scope(call.call_id)
                     # By its name whoever watches the loop knows the tool.
-                    nursery.start_soon(self._run, command, within, nursery, name=f"tool {command.tool.name}")
+                    nursery.start_soon(
+                        self._run, command, within, nursery, name=Work.TOOL.task(command.tool.name)
+                    )
                 case Send(result=result):
                     nursery.start_soon(self._send, command, self._scope(result.call_id))
                 case Stop(call_id=call_id):

@@ -17,7 +17,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from actors.room.actor import AGENT_IDENTITY, RoomActor, mint_token
 from channels.bounded import Channel, Full, Receiver, Sender
-from channels.errors import NotAllowedInRoom, RoomEnded, RoomUnreachable, VoiceAgentError, reason_of
+from channels.errors import NotAllowedInRoom, RoomClosed, RoomUnreachable, VoiceAgentError, reason_of
 from channels.happenings import (
     Happening,
     Leaving,
@@ -431,7 +431,7 @@ async def test_an_agent_that_is_put_out_ends_with_one_line_and_does_not_push_its
     stays: list[Stay] = [[60.0, LOST]] if rejoined else []
     async with visit(*stays, [1.0, RoomLeft(why, "detail")]) as at_work:
         error = await at_work.end(within_s=62)
-        assert isinstance(error, RoomEnded)
+        assert isinstance(error, RoomClosed)
         assert says in str(error)
         await trio.sleep(100)
         assert len(at_work.room.joined_at) == len(stays) + 1
