@@ -45,7 +45,7 @@ from actors.live_line import LiveLine
 from actors.mic import MicPump
 from actors.onset import Judge, OnsetDetector
 from actors.operator import Operator
-from actors.requests import AT_ONCE, RequestGate
+from actors.request_gate import AT_ONCE, RequestGate
 from actors.room.actor import RoomActor
 from actors.room.livekit_edge import LiveKitEdge
 from actors.speaker import SpeakerPump

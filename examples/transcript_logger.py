@@ -56,7 +56,7 @@ class Line:
 
 @define
 class Transcript:
-    """Makes lines of happenings. Pure."""
+    """Makes lines of happenings. No I/O, no clock."""
 
     _name: str = "person"
     _sound: float = float("-inf")

@@ -1,4 +1,4 @@
-"""What is known of a call beyond any one connection. Pure: time is passed in."""
+"""What is known of a call beyond any one connection. No I/O, no clock: time is passed in."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 
-from actors.api.asked import Asked
+from actors.api.desired import DesiredSession
 from actors.api.going_on import GoingOn
 from actors.api.in_flight import InFlight
 from actors.api.renewal import Quiet
@@ -38,7 +38,7 @@ class Call:
         asked: how the session shall be.
     """
 
-    asked: Asked
+    asked: DesiredSession
     in_flight: InFlight = attrs.field(factory=InFlight, init=False)
     quiet: Quiet = attrs.field(factory=Quiet, init=False)
     going_on: GoingOn = attrs.field(factory=GoingOn, init=False)

@@ -1,4 +1,4 @@
-"""How far ahead of real time live sound may be sent: when the next piece of it may go. Pure.
+"""How far ahead of real time live sound may be sent: when the next piece of it may go. No I/O, no clock.
 
 The service documents that it drops what is more than about a second of sound in a second of time, and says
 `audio_rate_violation` then; seen was that it took three times real time for seven seconds without a word. So

@@ -1,4 +1,7 @@
-"""When a session is renewed before it expires: at a quiet moment near its end. Pure: time is passed in."""
+"""When a session is renewed before it expires: at a quiet moment near its end.
+
+No I/O, no clock: time is passed in.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""After a failure: resume, start afresh, or give up. Pure: time is passed in.
+"""After a failure: resume, start afresh, or give up. No I/O, no clock: time is passed in.
 
 A session that drops is asked for once, at once. Whatever comes of that, short of `session.ready`, is final
 for it: a service that said no has never been seen to say yes later, and the person waits. So a fresh session

@@ -1,8 +1,8 @@
 """The person's sound on its way to the service: taken at once, sent in a session, as soon as it may be.
 
-What waits and what is dropped is decided in `backlog`, how fast it goes in `pace`; both are pure. Here frames
-are moved, and it is told how old they are when they leave: to the channel's counters each time, and to the
-taps once, when words that had waited are in time again.
+What waits and what is dropped is decided in `backlog`, how fast it goes in `pace`. Here frames are moved,
+and it is told how old they are when they leave: to the channel's counters each time, and to the taps once,
+when words that had waited are in time again.
 """
 
 from __future__ import annotations

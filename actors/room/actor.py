@@ -65,8 +65,8 @@ __all__ = [
     "AGENT_IDENTITY",
     "RoomActor",
     "mint_agent_token",
+    "mint_client_token",
     "mint_operator_token",
-    "mint_token",
     "mint_watcher_token",
 ]
 
@@ -101,7 +101,7 @@ _FIXES = {
 }
 
 
-def mint_token(settings: LiveKitSettings, identity: str, life: timedelta) -> Secret:
+def mint_client_token(settings: LiveKitSettings, identity: str, life: timedelta) -> Secret:
     """A client's token: it lets `identity` into the one room of the settings, to speak and to listen.
 
     Raises:
@@ -113,12 +113,12 @@ def mint_token(settings: LiveKitSettings, identity: str, life: timedelta) -> Sec
 
 
 def mint_operator_token(settings: LiveKitSettings, identity: str, life: timedelta) -> Secret:
-    """As `mint_token`, for somebody who may steer the call: it has the grant `roomAdmin` for this room.
+    """As `mint_client_token`, for somebody who may steer the call: with the grant `roomAdmin` for this room.
 
     Raises:
         SettingsError: the identity is no name.
     """
-    mint_token(settings, identity, life)
+    mint_client_token(settings, identity, life)
     return Secret(_token(settings, identity, life, admin=True).to_jwt())
 
 

@@ -15,7 +15,7 @@ import contextlib
 import trio
 from attrs import Factory, define, field
 
-from actors.tools.calling import Answer, call_tool
+from actors.tools.calling import ToolAnswer, call_tool
 from actors.tools.decisions import AnotherTurn, Event, Returned, Run, Send, Stop, TimePassed, ToolState, step
 from channels.bounded import Receiver, Sender
 from channels.happenings import AskSent, Happening, TurnStarted
@@ -116,15 +116,15 @@ class ToolRunner:
 
     async def _run(self, run: Run, scope: trio.CancelScope, nursery: trio.Nursery) -> None:
         call_id, tool = run.call.call_id, run.tool
-        answer: Answer | None = None
+        answer: ToolAnswer | None = None
         try:
             with scope:
                 with trio.move_on_after(run.within_s):
                     answer = await call_tool(tool, run.call.arguments, self._threads)
                 if answer is None:
-                    answer = Answer(f"{tool.name} took longer than {run.within_s:g} s", is_error=True)
+                    answer = ToolAnswer(f"{tool.name} took longer than {run.within_s:g} s", is_error=True)
         except RuntimeError as fault:  # Trio's: the tool entered a cancel scope that it never left
-            answer = Answer(f"{tool.name} left a cancel scope open", is_error=True, traceback=str(fault))
+            answer = ToolAnswer(f"{tool.name} left a cancel scope open", is_error=True, traceback=str(fault))
         if answer is not None:
             self._leave(call_id, scope)
             returned = Returned(call_id, answer.text, answer.is_error, answer.traceback)

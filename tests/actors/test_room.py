@@ -15,7 +15,7 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from actors.room.actor import AGENT_IDENTITY, RoomActor, mint_token
+from actors.room.actor import AGENT_IDENTITY, RoomActor, mint_client_token
 from channels.bounded import Channel, Full, Receiver, Sender
 from channels.errors import NotAllowedInRoom, RoomClosed, RoomUnreachable, VoiceAgentError, reason_of
 from channels.happenings import (
@@ -244,7 +244,7 @@ async def test_the_agents_token_is_good_for_minutes_not_for_hours(autojump_clock
 
 
 def test_a_clients_token_opens_this_room_only_under_its_own_name() -> None:
-    read = claims(mint_token(SETTINGS, "alice", timedelta(hours=1)))
+    read = claims(mint_client_token(SETTINGS, "alice", timedelta(hours=1)))
     assert read["sub"] == "alice"
     video = {name: value for name, value in read["video"].items() if value}
     assert video == {

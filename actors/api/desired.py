@@ -1,4 +1,7 @@
-"""What is asked of a session: the settings, and every change that the service has accepted since. Pure."""
+"""What is asked of a session: the settings, and every change that the service has accepted since.
+
+No I/O, no clock.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,11 @@ from typing import Any
 
 import attrs
 
-__all__ = ["Asked"]
+__all__ = ["DesiredSession"]
 
 
 @attrs.define
-class Asked:
+class DesiredSession:
     """The `session` that a fresh start asks for.
 
     Args:
