@@ -29,13 +29,10 @@ from typing import Any, TypeAlias, get_args
 import trio
 from attrs import Factory, define, field
 
-from actors.api.call import Call
-from actors.api.connection import ServiceConnection, open_connection
-from actors.api.desired import DesiredSession
-from actors.api.dialling import Dialer, dial, dial_again
+from actors.api.call import Call, DesiredSession
+from actors.api.connection import Dialer, ServiceConnection, dial, dial_again, open_connection
 from actors.api.encoding import Encoding
-from actors.api.renewal import look_from
-from actors.api.retry import RetryPolicy
+from actors.api.renewing import RetryPolicy, look_from
 from actors.api.uplink import Uplink
 from channels.bounded import Receiver, Sender
 from channels.happenings import (

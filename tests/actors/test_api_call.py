@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
-from actors.api.call import Call
-from actors.api.desired import DesiredSession
+from actors.api.call import Call, DesiredSession
 from actors.api.in_flight import InFlight
 from actors.api.story import MOST_CHARACTERS, MOST_LINES, Story
 from channels.happenings import (

@@ -13,8 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
-from actors.api.call import Call
-from actors.api.desired import DesiredSession
+from actors.api.call import Call, DesiredSession
 from actors.api.going_on import LAST_WORDS, LONGEST_WAIT_S, LONGEST_WISH, GoingOn
 from channels.happenings import (
     Happening,

@@ -9,7 +9,7 @@ import trio_asyncio
 from livekit import rtc
 
 from actors.api.connection import dial
-from actors.api.retry import RetryPolicy
+from actors.api.renewing import RetryPolicy
 from actors.api.token import fetch_temporary_token
 from actors.room.actor import mint_agent_token
 from actors.room.livekit_edge.room import connect
