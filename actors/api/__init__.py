@@ -3,7 +3,7 @@
 | You want to know | Look in |
 |---|---|
 | what the actor does, in which order | `session` |
-| how a websocket is opened, watched and closed, and what its end means | `connection`, `token` |
+| how a websocket is opened, watched and closed, and what its end means | `connection`, `dialling`, `token` |
 | when another session takes over: after a failure, or before one expires | `renewing` |
 | what a session is asked for, and what is known of the call beyond any one | `call` |
 | what a fresh session is told of the talk so far | `story` |

@@ -30,7 +30,8 @@ import trio
 from attrs import Factory, define, field
 
 from actors.api.call import Call, DesiredSession
-from actors.api.connection import Dialer, ServiceConnection, dial, dial_again, open_connection
+from actors.api.connection import Dialer, ServiceConnection, dial, open_connection
+from actors.api.dialling import dial_again
 from actors.api.encoding import Encoding
 from actors.api.renewing import RetryPolicy, look_from
 from actors.api.uplink import Uplink

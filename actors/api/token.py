@@ -11,7 +11,7 @@ from urllib.parse import urlencode, urlsplit
 
 import trio
 
-from actors.api.connection import Dialer, unreachable
+from actors.api.dialling import Dialer, unreachable
 from channels.net.http import ask
 from channels.secret import Secret
 from channels.wire.failures import FAULT_FIX, KEY_FIX, KeyRefused, ServiceBusy, ServiceError, ServiceFault

@@ -11,7 +11,7 @@ import pytest
 import trio
 
 from actors.api import ApiSession
-from actors.api.connection import dial_again, peer_of
+from actors.api.dialling import dial_again, peer_of
 from channels.bounded import Channel, Full
 from channels.happenings import SessionStarted
 from channels.messages import ApiEvent, BeginSession, MicrophoneFrame, SessionOrder, ToolEvent

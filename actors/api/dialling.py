@@ -1,0 +1,59 @@
+"""The way to the Voice Agent API's host, and what is said when there is none."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
+
+import trio
+
+from channels.net.dialling import obstacle_to, open_stream
+from channels.net.proxies import proxy_for
+from channels.wire.failures import NoWayToService, ServiceError, ServiceUnreachable
+
+__all__ = ["Dialer", "dial", "dial_again", "peer_of", "unreachable"]
+
+Dialer: TypeAlias = Callable[[str], Awaitable[trio.abc.Stream]]
+"""Opens a byte stream to the host of a ws:// or wss:// URL."""
+
+SAME_ADDRESS_WITHIN_S = 3.0
+"""How long the address of before is tried: the session waits 30 s, and any other may know it as well."""
+
+
+async def dial(url: str) -> trio.abc.Stream:
+    """As `open_stream`: through the proxy that the environment names, if there is one on this way."""
+    return await open_stream(url)
+
+
+async def dial_again(url: str, address: str) -> trio.abc.Stream:
+    """As `dial`, to the very address that was reached before.
+
+    The service's default name is resolved to the nearest region, and a region knows its own sessions only:
+    whoever takes a session up asks where it was begun. An address that is gone is looked up anew. Behind a
+    proxy it is the proxy that looks up, and there is no address to know.
+    """
+    if proxy_for(url) is None:
+        with trio.move_on_after(SAME_ADDRESS_WITHIN_S), contextlib.suppress(OSError):
+            return await open_stream(url, address)
+    return await dial(url)
+
+
+def peer_of(stream: trio.abc.Stream) -> str | None:
+    """The IP address at the other end; None if it has none."""
+    if isinstance(stream, trio.SSLStream):
+        stream = stream.transport_stream
+    if not isinstance(stream, trio.SocketStream):
+        return None
+    try:
+        return str(stream.socket.getpeername()[0])
+    except OSError:
+        return None
+
+
+def unreachable(url: str, error: BaseException | None = None) -> ServiceError:
+    """There is no way to that service; a certificate, or a proxy that says no, stays as it is."""
+    obstacle = obstacle_to(url, error)
+    kind = NoWayToService if obstacle.lasting else ServiceUnreachable
+    fix = obstacle.fix or "check VOICE_AGENT_URL and the network"
+    return kind(f"the Voice Agent API at {url} {obstacle.what}", fix)
