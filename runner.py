@@ -97,10 +97,10 @@ class Channels:
             "session", 16, "orders to begin or end", FAIL, f"{READ}, also while a session is being ended"
         )
         self.texts = Channel[RoomText](
-            On.TEXTS, 32, "messages typed", DROP_OLDEST, "who floods the chat must not stop the conversation"
+            On.TEXTS, 32, "messages typed", DROP_OLDEST, "flooding the chat must not stop the conversation"
         )
         self.departures = Channel[LeaveRoom](
-            On.DEPARTURES, 1, "orders to leave", DROP_OLDEST, "one leaves once, whoever says so"
+            On.DEPARTURES, 1, "orders to leave", DROP_OLDEST, "leaving once is enough"
         )
         # The session takes them at once, and keeps what it cannot send yet; silence between words goes first.
         self.microphone = Channel[MicrophoneFrame](
@@ -108,10 +108,10 @@ class Channels:
             400,
             "frames of 50 ms",
             DROP_OLDEST,
-            "10 s, and 10 s that an early guest recorded",
+            "10 s, plus 10 s that an early guest recorded",
         )
         self.onset = Channel[MicrophoneFrame](
-            On.ONSET, 20, "frames of 50 ms", DROP_OLDEST, "a second bridges the loading of its model"
+            On.ONSET, 20, "frames of 50 ms", DROP_OLDEST, "a second covers the loading of its model"
         )
         self.sounding = Channel[Sounding](
             On.SOUNDING,
@@ -124,20 +124,20 @@ class Channels:
             On.SOUNDS, 64, "beginnings and ends of sounds", FAIL, READ
         )
         self.fills = Channel[Fill](
-            On.FILLS, 1, "sounds in a silence", DROP_OLDEST, "one that comes late fills no silence"
+            On.FILLS, 1, "sounds in a silence", DROP_OLDEST, "a late sound fills no silence"
         )
         self.service = Channel[ApiEvent](On.SERVICE, 1024, "events", FAIL, f"{READ}, a burst included")
         self.requests = Channel[ClientMessage](
-            On.REQUESTS, 16, "messages to the service", WAIT, "whoever asks can wait until it can be taken"
+            On.REQUESTS, 16, "messages to the service", WAIT, "a request can wait until it is taken"
         )
         self.outgoing = Channel[ClientMessage](
             "outgoing", 16, "messages to the service", WAIT, "while there is no session, they wait"
         )
         self.tool_events = Channel[ToolEvent](
-            "tool events", 256, "events", FAIL, f"{READ}, no sound among them: for a lost one somebody waits"
+            "tool events", 256, "events", FAIL, f"{READ}; somebody waits for each"
         )
         self.orders = Channel[SpeakerCommand](
-            On.ORDERS, 1024, "commands", FAIL, f"{READ}; what is to be played waits in its backlog"
+            On.ORDERS, 1024, "commands", FAIL, f"{READ}; sound to be played waits in its backlog"
         )
         self.reports = Channel[SpeakerReport](On.REPORTS, 1024, "reports", FAIL, f"{READ}; a frame makes one")
 
@@ -351,7 +351,7 @@ def wire(
             AT_ONCE,
             "messages to the service",
             WAIT,
-            "who floods shall wait",
+            "an addition that floods has to wait",
         )
         bystanders.append(RequestGate(asked=asked.receiver(), requests=c.requests.sender()))
         return asked.sender()

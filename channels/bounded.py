@@ -84,7 +84,7 @@ class Watched(Generic[T]):
             capacity=capacity,
             unit=self.unit,
             full=Full.DROP_OLDEST,
-            because="a slow bystander must not hold up the conversation",
+            because="a slow tap must not hold up the conversation",
         )
         copy.copy_of = self
         self._taps.append((copy, copy.sender()))
@@ -132,7 +132,7 @@ class Channel(Watched[T]):
 
     def __init__(self, name: str, capacity: int, unit: str, full: Full, because: str) -> None:
         if capacity < 1:
-            raise ValueError(f"channel {name!r}: a capacity of {capacity} holds nothing; give at least 1")
+            raise ValueError(f"channel {name!r}: a capacity of {capacity} holds nothing; use at least 1")
         super().__init__(unit)
         self.name = name
         self.capacity = capacity
@@ -160,7 +160,7 @@ class Channel(Watched[T]):
     def receiver(self) -> Receiver[T]:
         """The end to receive from: a channel has one reader, so it is given out once."""
         if self._receiver_given:
-            raise RuntimeError(f"the channel {self.name!r} has a reader already")
+            raise RuntimeError(f"the channel {self.name!r} already has a reader")
         self._receiver_given = True
         return Receiver(self, self._receive)
 
@@ -220,8 +220,8 @@ class Sender(Generic[T_in]):
             if channel.full is not Full.DROP_OLDEST:
                 raise ChannelOverflow(
                     f"the channel {channel.name!r} is full ({channel.capacity} {channel.unit})",
-                    f"the actor that reads it has stopped working, which is a fault of the agent "
-                    f"(this should not be: {channel.because})",
+                    f"the actor that reads it has stopped working, which is a bug in the agent "
+                    f"(this should not happen: {channel.because})",
                 ) from None
             channel._make_room()
             self._end.send_nowait(message)

@@ -54,8 +54,8 @@ class PathNames:
                 case "time":
                     return self.at.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
             raise SettingsError(
-                f"the path {str(written)[:200]} has {found[0]} in it, which stands for nothing",
-                "a path can have {room} and {time}",
+                f"the path {str(written)[:200]} has {found[0]} in it, which means nothing",
+                "a path may contain {room} and {time}",
             )
 
         return Path(_NAME.sub(value, str(written)))

@@ -13,7 +13,7 @@ from typing import Any
 
 __all__ = ["NO_ASYNCIO", "only_in_trio"]
 
-NO_ASYNCIO = "this runs in Trio: use trio.sleep() and libraries that know Trio, instead of asyncio's"
+NO_ASYNCIO = "this runs in Trio: use trio.sleep() and libraries that support Trio instead of asyncio's"
 
 MOST_TOLD = 3
 """Times that an awaitable is told so. One that goes on is closed."""

@@ -141,7 +141,7 @@ def _descriptor_of(stream: TextIO) -> int | None:
 
 
 def _remark(lost: int) -> str:
-    return f"{lost} lines are missing here, since nobody read what stands above\n"
+    return f"{lost} lines are missing here, because nobody was reading the output above\n"
 
 
 def as_written(text: str) -> str:

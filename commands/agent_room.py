@@ -71,8 +71,8 @@ def room_of_agent(
     """
     if options.token is not None:
         raise SettingsError(
-            "--token shows the token to everybody who lists the processes of this machine",
-            f"put it into the environment as {TOKEN_VARIABLE}, or leave it out to be asked for it",
+            "--token shows the token to anybody who lists this machine's processes",
+            f"set {TOKEN_VARIABLE} in the environment, or leave it out and you will be asked for it",
         )
     if options.url:
         token = _read_token(environ)
@@ -109,8 +109,8 @@ def _settings_of_agent(
 def _choose(agents: Sequence[AgentHere | LiveKitSettings]) -> SettingsError:
     there_are = ", ".join(sorted({f"{agent.room_name!r} at {agent.url}" for agent in agents}))
     return SettingsError(
-        f"it is not clear which agent of this machine is meant: there are those in the rooms {there_are}",
-        "name one with --room NAME",
+        f"several agents run on this machine, in the rooms {there_are}",
+        "pick one with --room NAME",
     )
 
 
@@ -126,8 +126,8 @@ def _read_token(environ: Mapping[str, str]) -> Secret:
             written = ""
     if not written or not written.isascii() or not written.isprintable():
         raise SettingsError(
-            f"there is no token for --url (found {len(written)} characters)",
-            f"set {TOKEN_VARIABLE}, or write it into the first line of standard input",
+            f"--url needs a token (found {len(written)} characters)",
+            f"set {TOKEN_VARIABLE}, or put it on the first line of standard input",
         )
     return Secret(written)
 

@@ -129,7 +129,7 @@ def read_rules(path: Path) -> list[Rule]:
             f"Moderator.rules: {path} cannot be read ({error.strerror})", "check it"
         ) from None
     except ValueError as error:
-        raise SettingsError(f"Moderator.rules: {path} is no TOML ({error})", "fix the file") from None
+        raise SettingsError(f"Moderator.rules: {path} is not TOML ({error})", "fix the file") from None
     rules = written.get("rule")
     if not isinstance(rules, list) or not rules or written.keys() != {"rule"}:
         raise SettingsError(f"Moderator.rules: {path} has no rules", "begin each one with [[rule]]")
@@ -139,9 +139,7 @@ def read_rules(path: Path) -> list[Rule]:
 def _rule(called: str, written: Any) -> Rule:
     fields = [each.name for each in attrs.fields(Rule)]
     if not isinstance(written, dict) or not all(isinstance(value, str) for value in written.values()):
-        raise SettingsError(
-            f"{called} holds something that is no text", f"its fields are {', '.join(fields)}"
-        )
+        raise SettingsError(f"{called} has a value that is not text", f"its fields are {', '.join(fields)}")
     for name in written.keys() - fields:
         raise SettingsError(f"{called} has a field {name!r}", f"its fields are {', '.join(fields)}")
     if "when" not in written or len(written) < 2:
@@ -149,4 +147,4 @@ def _rule(called: str, written: Any) -> Rule:
     try:
         return Rule(**{**written, "when": re.compile(written["when"], re.IGNORECASE)})
     except re.error as error:
-        raise SettingsError(f"{called}: `when` is no regular expression ({error})", "fix it") from None
+        raise SettingsError(f"{called}: `when` is not a regular expression ({error})", "fix it") from None

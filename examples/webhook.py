@@ -166,7 +166,9 @@ class Webhook:
                 break
             self._unkept.popleft()
             if lost:
-                self._log.error("webhook_lost_events", how_many=lost, fix="see why the receiver takes none")
+                self._log.error(
+                    "webhook_lost_events", how_many=lost, fix="find out why the receiver accepts none"
+                )
         if full and not self._unkept:
             self._log.info("webhook_keeps_events_again")
 
@@ -329,8 +331,8 @@ def _read_url(written: str) -> SplitResult:
     safe = url.scheme == "https" or (url.scheme == "http" and is_loopback(url.hostname or ""))
     if not url.hostname or not safe or not sendable or url.username is not None:
         raise SettingsError(
-            f"Webhook.url is no address that events may be sent to (it begins with {url.scheme[:8]!r})",
-            "give one that begins with https:// and holds no password; http:// is for this machine only",
+            f"Webhook.url is not an address that events may be sent to (it begins with {url.scheme[:8]!r})",
+            "use one that begins with https:// and contains no password; http:// is for this machine only",
         )
     proxy_for(written)  # what is wrong with it is told before anything is started
     return url
@@ -347,5 +349,5 @@ def _read_secret(written: str) -> Secret:
         "WEBHOOK_SECRET is not set"
         if not written
         else "WEBHOOK_SECRET is not whsec_ and base64 of 24 bytes or more",
-        "set it in the environment to what the receiver has; `openssl rand -base64 32` makes one",
+        "set it in the environment to the receiver's secret; `openssl rand -base64 32` makes one",
     )

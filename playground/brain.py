@@ -130,13 +130,13 @@ def reply_text(heard: str, now: datetime, name: str = NAME) -> str:
     """
     heard = " ".join(heard.split())
     if not _WORD.search(heard):
-        return "I only caught a sound, and no words."
+        return "I only caught a sound, no words."
     if _TIME.search(heard):
         return f"It is {now:%H:%M}."
     if _DATE.search(heard):
         return f"Today is {now:%A}, {now.day} {now:%B %Y}."
     if _WHO.search(heard):
-        return f"I am {name}. I have no language model: I repeat what I understand."
+        return f"I'm {name}. I have no language model: I repeat what I understand."
     if len(heard.split()) == 1 and len(heard.strip(".,!?")) < 3:
         return f"I only caught {heard}"
     return f"You said: {heard}"

@@ -61,7 +61,7 @@ def own_file(inside: str) -> Path:
     """
     path = Path(__file__).parent / inside
     if not path.is_file():
-        raise ModelMissing(f"{path} is not there", "get the project's files again")
+        raise ModelMissing(f"{path} is not there", "get a complete copy of the project")
     return path
 
 

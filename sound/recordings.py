@@ -63,7 +63,7 @@ class Recording:
             raise RecordingUnreadable(f"it is {written[:40]!r}; record PCM16, or Opus in WebM")
         track_sid = attributes.get("trackId", "")
         if not 0 < len(track_sid) <= 64:
-            raise RecordingUnreadable("trackId is not the id of a track; name the track that goes on with it")
+            raise RecordingUnreadable("trackId is not the id of a track; name the track that continues it")
         return cls(
             track_sid,
             _number("sampleRate", attributes, RATES_HZ),

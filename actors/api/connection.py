@@ -155,7 +155,7 @@ async def open_connection(
     secrets = [settings.api_key]
     if not key or not key.isascii() or not key.isprintable() or key != key.strip():
         raise KeyRefused(
-            f"this is not an API key: it is empty, or has letters that no key has ({len(key)} characters)",
+            f"this is not an API key: it is empty, or has characters that no key has ({len(key)} characters)",
             KEY_FIX,
         )
     reader = _Reader(nursery)

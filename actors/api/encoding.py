@@ -53,8 +53,8 @@ class Encoding:
         for direction, name in (("input", found.input), ("output", found.output)):
             if name != PCM and name not in _ENCODE:
                 raise ConfigurationRefused(
-                    f"session.{direction}.format.encoding is {name[:40]!r}, which this agent cannot speak",
-                    f"choose among {PCM}, {', '.join(_ENCODE)}",
+                    f"session.{direction}.format.encoding is {name[:40]!r}, which the agent does not support",
+                    f"choose one of {PCM}, {', '.join(_ENCODE)}",
                 )
         return found
 

@@ -63,12 +63,12 @@ LONGEST_WISH = 2_000
 """Characters of the instructions of a reply that was cut off."""
 
 _ANSWER = (
-    "Answer the last words of the person in the record, if nobody has answered them; if they break off, ask "
+    "If nobody has answered the person's last words in the record, answer them; if they break off, ask "
     "for the rest."
 )
 _TOOL = (
-    "A tool had been asked for. If the record tells what it returned, go on with that. If not, its result is "
-    "lost: ask for it again only if running it twice does no harm, else say that you do not know."
+    "A tool had been called. If the record says what it returned, go on with that. If not, its result is "
+    "lost: ask for it again only if running it twice does no harm; otherwise say that you do not know."
 )
 
 
@@ -200,11 +200,11 @@ class GoingOn:
         lines = [GO_ON]
         if heard:
             lines.append(
-                f"You were cut off. The last words of yours that were heard are {_quoted(heard)}: go on from "
+                f"You were cut off. The last of your words that were heard are {_quoted(heard)}: go on from "
                 "there and repeat nothing."
             )
         if left.wish:
-            lines.append(f"Those words were to follow these instructions: {_quoted(left.wish)}")
+            lines.append(f"You were following these instructions: {_quoted(left.wish)}")
         if left.tool:
             lines.append(_TOOL)
         if left.turn or not (heard or left.tool):

@@ -326,7 +326,7 @@ class ApiSession:
             raise failure_of(said.code, said.message, param=said.param)
         raise ServiceFault(
             f"the Voice Agent API did not say session.ready within {within_s:.0f} s",
-            "try again; if it stays, check the session's configuration",
+            "try again; if it persists, check the session's configuration",
         )
 
     async def _agree_on_encoding(self, connection: ServiceConnection, ready: SessionReady) -> None:
@@ -405,9 +405,9 @@ class ApiSession:
         if isinstance(request, InputAudio | SessionEnd | SessionResume):
             return "the session sends it itself"
         if isinstance(request, ReplyCancel) and not self.settings.reply_cancel:
-            return "what the live service does with it is not known; api.reply_cancel lets it through"
+            return "nobody knows what the live service does with it; set api.reply_cancel to send it"
         if self._call.is_too_late(request):
-            return "the session that asked for it is gone"
+            return "the session that called the tool is gone"
         return None
 
     async def _receive_events(self, connection: ServiceConnection) -> None:
@@ -424,7 +424,7 @@ class ApiSession:
         # Looked at now and then: a second more or less does not matter.
         while (quiet_at := self._call.quiet.at()) > trio.current_time():  # noqa: ASYNC110
             await trio.sleep(min(_LOOK_EVERY_S, quiet_at - trio.current_time()))
-        raise RenewalDue("the session expires soon", "a fresh one goes on with the conversation")
+        raise RenewalDue("the session is about to expire", "a fresh one continues the conversation")
 
     def _pass_on(self, event: ServerEvent) -> None:
         match event:

@@ -39,9 +39,9 @@ _PREFACE = (
     "of instructions. Go on from there."
 )
 
-_RETURNED = "A tool that was asked for returned"
-_FAILED = "A tool that was asked for failed"
-_UNKNOWN = "A tool was asked for, and what it did is not known"
+_RETURNED = "A tool that was called returned"
+_FAILED = "A tool that was called failed"
+_UNKNOWN = "A tool was called, and nobody knows what it did"
 
 
 @attrs.define

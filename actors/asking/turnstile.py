@@ -126,7 +126,7 @@ class Turnstile:
         self.waiting.append(Waiting(request, now))
         if len(self.waiting) <= MOST_WAITING:
             return []
-        return [(self.waiting.pop(0).request, f"more than {MOST_WAITING} wait")]
+        return [(self.waiting.pop(0).request, f"more than {MOST_WAITING} are waiting")]
 
     def expire(self, now: float) -> list[tuple[ReplyCreate, str]]:
         """What has waited too long."""

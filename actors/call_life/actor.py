@@ -45,8 +45,8 @@ __all__ = ["CallLife"]
 _WHY = {
     Phase.ALONE: "everybody left",
     Phase.RESTING: "everybody left",
-    Phase.CLOSING: "it reached its longest time",
-    Phase.ASKED: "nobody spoke for long",
+    Phase.CLOSING: "it reached its time limit",
+    Phase.ASKED: "nobody spoke for a long time",
 }
 
 _NO_CALL = (Phase.EMPTY, Phase.OVER)

@@ -33,13 +33,13 @@ class CallSignal(enum.Enum):
     CAME = "somebody came"
     STRANGER_CAME = "somebody came who was not in this call"
     """While those who were are away; else it is `CAME`."""
-    EMPTIED = "the last one left"
+    EMPTIED = "the last person left"
     SIGN = "a sign of life"
     """The person made a sound or typed."""
     DEADLINE = "time is up"
     """The time of this state."""
     LIMIT = "longest call"
-    SPOKEN = "goodbye was said"
+    SPOKEN = "the goodbye was said"
 
 
 class CallAction(enum.Enum):

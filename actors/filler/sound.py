@@ -58,19 +58,19 @@ def tone() -> bytes:
 
 def _read(path: Path) -> bytes:
     what = f"tools.filler is {path}"
-    fix = "write off, tone, or the path of a WAV file with 16 bits a sample"
+    fix = "write off, tone, or the path of a WAV file with 16 bits per sample"
     try:
         with wave.open(str(path), "rb") as file:
             if file.getsampwidth() != 2:
-                raise SettingsError(f"{what}, which has {8 * file.getsampwidth()} bits a sample", fix)
+                raise SettingsError(f"{what}, which has {8 * file.getsampwidth()} bits per sample", fix)
             rate, channels, count = file.getframerate(), file.getnchannels(), file.getnframes()
             if rate <= 0 or not 0 < count <= LONGEST_S * rate:
-                raise SettingsError(f"{what}, which is not up to {LONGEST_S:g} s long", fix)
+                raise SettingsError(f"{what}, which is empty or longer than {LONGEST_S:g} s", fix)
             samples = np.frombuffer(file.readframes(count), dtype="<i2")
     except FileNotFoundError:
-        raise SettingsError(f"{what}, and there is no such file", fix) from None
+        raise SettingsError(f"{what}, which does not exist", fix) from None
     except (OSError, EOFError, wave.Error):
-        raise SettingsError(f"{what}, which cannot be read as a WAV file", fix) from None
+        raise SettingsError(f"{what}, which is not a readable WAV file", fix) from None
     mono = samples[: len(samples) // channels * channels].reshape(-1, channels).mean(axis=1)
     resampled = soxr.resample(mono.astype(np.float32), rate, SAMPLE_RATE_HZ)
     return bytes(np.clip(np.rint(resampled), -32768, 32767).astype("<i2").tobytes())

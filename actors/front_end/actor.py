@@ -271,12 +271,12 @@ class FrontEnd:
         except (ValueError, RecursionError):
             return "The request is not JSON."
         if not isinstance(changes, dict) or not changes:
-            return "The request names nothing to change."
+            return "The request does not say what to change."
         for name, value in changes.items():
             if name not in CHANGEABLE:
                 return LOCKED.get(name, f"There is no setting called {name[:40]!r}.")
             if not isinstance(value, str):
-                return f"{name} is a text."
+                return f"{name} must be text."
             if name == "profile" and value not in self.settings.profiles:
                 return f"There is no profile called {value[:40]!r}."
         since = trio.current_time() - ANSWERED_WITHIN_S

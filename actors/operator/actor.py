@@ -58,7 +58,7 @@ LONGEST_ANSWER = 15_000
 ANSWER_TRAVELS_S = 0.3
 """Time for an answer to be sent before the room is left."""
 
-NO_SESSION = "there is no session at the moment: nobody is in the room, or nobody has spoken for long"
+NO_SESSION = "there is no session at the moment: nobody is in the room, or nobody has spoken for a long time"
 
 
 @define(eq=False)
@@ -175,7 +175,7 @@ class Operator:
                 return {"done": True, "channels": [_compact(one) for one in self.statistics()]}
         if not self._in_session:
             return _not_done(NO_SESSION)
-        why = "the service did not take it in time"
+        why = "the service did not accept it in time"
         with trio.move_on_after(ANSWERED_WITHIN_S):
             match command:
                 case Say(text=text):
@@ -219,7 +219,7 @@ def _within(line: str, before: Sequence[str]) -> str:
     # A hundred bytes are kept for each answer that may follow.
     if sum(len(one.encode()) + 1 for one in before) + len(line.encode()) <= LONGEST_ANSWER - 2_000:
         return line
-    return _line(_not_done("the answer would be too long; ask in a call of its own"))
+    return _line(_not_done("the answer would be too long; ask for it in a separate call"))
 
 
 def _line(content: dict[str, Any]) -> str:

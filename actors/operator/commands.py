@@ -104,7 +104,7 @@ def read_commands(payload: str) -> tuple[str | None, list[Command | Refused]]:
         if number == 0 and isinstance(content, dict) and content.keys() == {"token"}:
             token = content["token"] if isinstance(content["token"], str) else ""
         elif len(commands) == MOST_COMMANDS:
-            commands.append(Refused(f"no more than {MOST_COMMANDS} commands in one call"))
+            commands.append(Refused(f"at most {MOST_COMMANDS} commands fit in one call"))
             break
         else:
             try:
@@ -120,13 +120,13 @@ def _command(content: object) -> Command:
     kind = _COMMANDS.get(content["do"])
     if kind is None:
         nearest = difflib.get_close_matches(content["do"], _COMMANDS, n=1)
-        meant = f"did you mean {nearest[0]!r}?" if nearest else f"there are {', '.join(_COMMANDS)}"
+        meant = f"did you mean {nearest[0]!r}?" if nearest else f"the commands are {', '.join(_COMMANDS)}"
         raise Refused(f"there is no such command; {meant}")
     fields = [field.name for field in attrs.fields(kind)]
     for name in fields:
         text = content.get(name)
         if not isinstance(text, str) or not text.strip() or len(text) > LONGEST_TEXT or not _is_unicode(text):
-            raise Refused(f"{name} is a text of 1 to {LONGEST_TEXT} characters")
+            raise Refused(f"{name} must be text of 1 to {LONGEST_TEXT} characters")
     if content.keys() != {"do", *fields}:
         raise Refused(f"{content['do']} takes {' and '.join(fields) or 'nothing'}, and nothing else")
     command: Command = kind(**{name: content[name] for name in fields})
@@ -145,14 +145,14 @@ def refusal_of(token: str | None, identity: str, settings: LiveKitSettings) -> s
     out to who calls. An attribute of a participant would not do: people may set their own.
     """
     if not token:
-        return "a token with the grant roomAdmin is needed (python runner.py token --operator)"
+        return "this needs a token with the roomAdmin grant (python runner.py token --operator)"
     verifier = api.TokenVerifier(settings.api_key, settings.api_secret.reveal(), leeway=_LEEWAY)
     try:
         claims = verifier.verify(token)
     except Exception:  # whatever the library says of a bad token may quote it
-        return "the token is not valid here, or not any more"
+        return "the token is not valid here, or no longer valid"
     if claims.identity != identity:
-        return "the token is made out to somebody else"
+        return "the token was issued to somebody else"
     if claims.video is None or not claims.video.room_admin or claims.video.room != settings.room_name:
-        return "the token has no grant roomAdmin for this room"
+        return "the token does not have the roomAdmin grant for this room"
     return None

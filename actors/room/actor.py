@@ -85,19 +85,19 @@ _EMPTY_ROOM_WAITS_S = 30.0
 """At most, before a room is opened again that the server closes as soon as it is empty (`empty_timeout`)."""
 
 _ENDED = {
-    WhyLeft.CLOSED: ("the room was closed", "start the agent again to open it anew"),
+    WhyLeft.CLOSED: ("the room was closed", "start the agent again to reopen it"),
     WhyLeft.REMOVED: ("the agent was removed from the room", "start it again if that was a mistake"),
     WhyLeft.REPLACED: (
         f"another participant with the identity {AGENT_IDENTITY!r} took the agent's place",
-        "run one agent a room, or give each its own room with ROOM_NAME",
+        "run one agent per room; ROOM_NAME gives each its own room",
     ),
 }
 
 _FIXES = {
-    Unheard.MUTED: "unmute it; if the server refuses that, take its permission to publish and give it back",
-    Unheard.FORBIDDEN: "give the agent its permission to publish back (can_publish, microphone)",
+    Unheard.MUTED: "unmute it; if the server refuses, revoke its permission to publish and grant it again",
+    Unheard.FORBIDDEN: "grant the agent permission to publish again (can_publish, microphone)",
     Unheard.UNPUBLISHED: "it is being published again; start the agent again if that does not help",
-    Unheard.ALONE: "have the client subscribe to it; with barge_in.unheard_ms = 0 nobody is waited for",
+    Unheard.ALONE: "have a client subscribe to it, or set barge_in.unheard_ms = 0 to wait for nobody",
 }
 
 
@@ -108,7 +108,9 @@ def mint_client_token(settings: LiveKitSettings, identity: str, life: timedelta)
         SettingsError: the identity is no name.
     """
     if not identity.strip():
-        raise SettingsError("the identity is empty", "give the name of who joins, e.g. --identity alice")
+        raise SettingsError(
+            "the identity is empty", "give the name of the person who joins, e.g. --identity alice"
+        )
     return Secret(_token(settings, identity, life).to_jwt())
 
 
@@ -248,10 +250,10 @@ class RoomActor:
             if wait_s is None:
                 raise RoomUnreachable(
                     f"LiveKit at {self.settings.url} went away and did not come back",
-                    "start the agent again when it runs",
+                    "start the agent again when LiveKit is running",
                 ) from unreachable
             if why is not WhyLeft.EMPTY:
-                self.taps.publish(RoomLost(f"cannot join yet, next try in {wait_s:.1f} s"))
+                self.taps.publish(RoomLost(f"cannot join yet; next try in {wait_s:.1f} s"))
             await trio.sleep(wait_s)
 
     async def _stay(self, *, rejoined: bool) -> WhyLeft:
@@ -295,7 +297,7 @@ class RoomActor:
                             self.people.send_nowait(PersonWent(identity))
                     case RoomReconnecting():
                         self._note_lost(lost=True)
-                        self.taps.publish(RoomLost("LiveKit reconnects"))
+                        self.taps.publish(RoomLost("LiveKit is reconnecting"))
                     case RoomReconnected():
                         self._note_lost(lost=False)
                         self.taps.publish(RoomRestored())
@@ -318,7 +320,7 @@ class RoomActor:
                     self.people.send_nowait(PersonWent(identity))
             for gone in heard.values():
                 self._forget(gone)
-        return RoomLeft(WhyLeft.LOST, "the SDK ended its events")
+        return RoomLeft(WhyLeft.LOST, "the SDK's events ended")
 
     def _read(self, text: Typed | Pressed) -> None:
         now = trio.current_time()

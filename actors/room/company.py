@@ -30,7 +30,7 @@ MOST_TOLD = 32
 
 NOT_LISTENED_TO = "the agent does not listen to them"
 TOO_MUCH = "they type too much"
-TOO_MUCH_OF_ALL = "too much is typed in this room"
+TOO_MUCH_OF_ALL = "people type too much in this room"
 
 
 @define

@@ -124,11 +124,11 @@ def _written(returned: object) -> ToolAnswer:
     except BaseException as error:
         kind = type(returned).__name__
         return ToolAnswer(
-            f"the tool returned a {kind} that JSON cannot say ({_harmless(str(error))})", is_error=True
+            f"the tool returned a {kind} that JSON cannot express ({_harmless(str(error))})", is_error=True
         )
     if len(text) > LONGEST_RESULT:
         return ToolAnswer(
-            f"the tool returned {len(text)} characters, more than the {LONGEST_RESULT} that can be taken",
+            f"the tool returned {len(text)} characters, more than the limit of {LONGEST_RESULT}",
             is_error=True,
         )
     return ToolAnswer(text)

@@ -119,7 +119,7 @@ class _Call:
     reply_id: str | None
     asked_at: float
     over_at: float
-    """When the service waits no longer."""
+    """When the service no longer waits for it."""
     hold: bool
     returned: Returned | None = None
     returned_at: float = math.inf
@@ -278,7 +278,7 @@ class _Step:
         if tool is None:
             self.note(Returned(call_id, f"there is no tool called {name[:64]}", is_error=True))
         elif len(state.calls) >= MOST_CALLS:
-            self.note(Returned(call_id, "too many calls at a time", is_error=True))
+            self.note(Returned(call_id, "too many calls at once", is_error=True))
         elif options.repeatable or not self._repeat(call):
             # A little less than the service gives, so that our error comes before its apology.
             margin_s = min(1.0, options.timeout_seconds / 10)
@@ -362,7 +362,7 @@ class _Step:
     def send_what_may_go(self) -> None:
         for call_id, call in list(self.state.calls.items()):
             if self.now >= call.over_at:
-                self._drop(call_id, "the service waits no longer")
+                self._drop(call_id, "the service no longer waits for it")
             elif call.returned is not None and self.state.may_go(call, self.now):
                 self._put(call_id, evolve(call, sent=True))
                 result = ToolResult(call_id, call.returned.text, call.returned.is_error)

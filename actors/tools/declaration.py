@@ -81,7 +81,7 @@ def declare(function: Callable[..., Any], where: str, name: str | None = None) -
     _check_kind(function, inner, name, place)
     written = docstring_parser.parse(_docstring(function, inner))
     if not written.description:
-        raise SettingsError(f"{place} has no docstring", "say in it what the tool is for: the model reads it")
+        raise SettingsError(f"{place} has no docstring", "describe what the tool is for: the model reads it")
     described = {one.arg_name: one.description for one in written.params}
     parameters = _parameters(function, inner, place, described)
     return Tool(
@@ -131,14 +131,17 @@ def _docstring(function: Any, inner: Any) -> str:
 def _check_kind(function: Any, inner: Any, name: str, place: str) -> None:
     if not _NAME.fullmatch(name):
         raise SettingsError(
-            f"{place} has a name that is no tool's", "use up to 64 of the characters a-z, A-Z, 0-9 and _"
+            f"{place} has a name that a tool cannot have",
+            "use up to 64 of the characters a-z, A-Z, 0-9 and _",
         )
     if inspect.isgeneratorfunction(inner) or inspect.isasyncgenfunction(inner):
-        raise SettingsError(f"{place} is a generator", "return the whole result at once, as a list say")
+        raise SettingsError(
+            f"{place} is a generator", "return the whole result at once, for example as a list"
+        )
     if hasattr(function, "cache_info") and inspect.iscoroutinefunction(inner):
         raise SettingsError(
-            f"{place} is async and cached, and what it returns can be awaited only once",
-            "take the cache away, or keep what it found in a dict of your own",
+            f"{place} is async and cached, but its result can be awaited only once",
+            "remove the cache, or keep the results in your own dict",
         )
 
 
@@ -170,7 +173,7 @@ def _parameters(
         signature = inspect.signature(function)
     except (TypeError, ValueError) as error:
         raise SettingsError(
-            f"{place} does not say what it takes ({error})", "write a function around it, with type hints"
+            f"{place} does not declare its parameters ({error})", "wrap it in a function with type hints"
         ) from error
     # What a partial one has by name is settled, and nothing that the model may choose.
     settled = function.keywords if isinstance(function, functools.partial) else {}
@@ -181,7 +184,7 @@ def _parameters(
         at = f"{place}, parameter {name!r}"
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY):
             raise SettingsError(
-                f"{at} cannot be given by name", "give the function plain parameters, without *, ** or /"
+                f"{at} cannot be passed by name", "give the function plain parameters, without *, ** or /"
             )
         if name not in hints:
             raise SettingsError(f"{at} has no type hint", f"give it one, e.g. {name}: str")
@@ -218,7 +221,7 @@ def _schema(hint: Any, at: str) -> dict[str, Any]:
         schema = msgspec.json.schema(hint)
     except Exception as error:
         why = str(error).splitlines()[-1]
-        raise SettingsError(f"{at} has a type that no JSON can be read into ({why})", _TYPES) from error
+        raise SettingsError(f"{at} has a type that JSON cannot be converted to ({why})", _TYPES) from error
     shared = schema.pop("$defs", {})
     plain: dict[str, Any] = in_authors_order(_inlined(schema, shared, at, ()), hint)
     if _takes_none(hint):

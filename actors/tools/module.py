@@ -58,7 +58,7 @@ def load_tools(modules: Sequence[str], warn: Callable[[str], None]) -> tuple[Too
             if found.name in tools:
                 problems.append(
                     SettingsError(
-                        f"{where}: {found.name}() is there twice among the tools", "rename one of the two"
+                        f"{where}: {found.name}() is defined twice among the tools", "rename one of the two"
                     )
                 )
             tools[found.name] = found
@@ -66,7 +66,7 @@ def load_tools(modules: Sequence[str], warn: Callable[[str], None]) -> tuple[Too
         *others, last = problems
         raise SettingsError("".join(f"{other}\n" for other in others) + last.what, last.fix)
     if len(tools) > MOST_ADVISED:
-        warn(f"{len(tools)} tools are offered; with more than {MOST_ADVISED} the model chooses worse")
+        warn(f"{len(tools)} tools are offered; with more than {MOST_ADVISED}, models choose worse")
     return tuple(tools.values())
 
 
@@ -95,7 +95,7 @@ def _load_file(path: Path) -> ModuleType:
     name = f"tools from {path}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
-        raise SettingsError(f"--tools {path} is no Python file", "give one that ends with .py")
+        raise SettingsError(f"--tools {path} is not a Python file", "use a file that ends with .py")
     if str(path.parent) not in sys.path:
         sys.path.append(str(path.parent))  # modules beside it can be imported, as in a script
     module = importlib.util.module_from_spec(spec)
@@ -126,7 +126,8 @@ def _functions(
         missing = [name for name in named if not hasattr(module, name)]
         if missing:
             raise SettingsError(
-                f"--tools {where} has {missing[0]!r} in __all__ and nowhere else", "take it out, or define it"
+                f"--tools {where} has {missing[0]!r} in __all__ but does not define it",
+                "remove it, or define it",
             )
         found = {name: getattr(module, name) for name in named}
     else:
@@ -138,8 +139,8 @@ def _functions(
                 functions.append((value.__name__, value))
             elif "<locals>" in value.__qualname__ and value.__name__ != name:
                 warn(
-                    f"{where}: {name} is hidden by a decorator of {value.__module__}: it is not offered as a "
-                    "tool. Use functools.wraps in the decorator, or name it in __all__"
+                    f"{where}: {name} is hidden by a decorator of {value.__module__}, so it is not offered as "
+                    "a tool. Use functools.wraps in the decorator, or name it in __all__"
                 )
         elif not callable(value) or isinstance(value, type) or type(value).__module__ in _OF_TYPES:
             continue  # a constant, or the type of something
@@ -147,8 +148,8 @@ def _functions(
             functions.append((name, value))
         elif not inspect.isroutine(value):
             warn(
-                f"{where}: {name} is a {type(value).__name__} of something that is defined elsewhere: it is "
-                "not offered as a tool, unless __all__ names it"
+                f"{where}: {name} is a {type(value).__name__} of something defined elsewhere, so it is "
+                "not offered as a tool unless __all__ names it"
             )
     if not functions:
         raise SettingsError(

@@ -58,4 +58,4 @@ def _simpler(thing: Any) -> Any:
         return dict(thing)
     if isinstance(thing, Collection):
         return list(thing)
-    raise NotImplementedError(f"there is no JSON for a {type(thing).__name__}")
+    raise NotImplementedError(f"a {type(thing).__name__} cannot be converted to JSON")

@@ -66,7 +66,7 @@ async def asking(
         raise OSError("it hung up") from None
     except httpcore.ProtocolError:
         # Not in the library's words: they quote what came.
-        raise OSError("it does not speak HTTP, or hung up") from None
+        raise OSError("it hung up, or does not speak HTTP") from None
 
 
 async def ask(
@@ -94,7 +94,7 @@ async def ask(
         async for data in answer.aiter_stream():
             got += data
             if len(got) > largest:
-                raise OSError("its answer has no end")
+                raise OSError("its answer does not end")
     told = {name.decode("ascii").lower(): value.decode("latin-1") for name, value in answer.headers}
     return HttpAnswer(answer.status, told, bytes(got))
 

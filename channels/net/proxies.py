@@ -119,11 +119,11 @@ def _read(written: str, variable: str) -> Proxy:
     except ValueError:
         host, port = None, 0
     if not host or not host.isascii() or not host.isprintable() or " " in host:
-        raise SettingsError(f"{variable} is no address of a proxy", "write it as http://HOST:PORT")
+        raise SettingsError(f"{variable} is not the address of a proxy", "write it as http://HOST:PORT")
     if parts.scheme != "http":
         raise SettingsError(
-            f"{variable} names a proxy that is not spoken to in plain HTTP ({parts.scheme[:10]}://)",
-            "give an http:// proxy that allows CONNECT, or name the server in NO_PROXY",
+            f"{variable} names a proxy that does not use plain HTTP ({parts.scheme[:10]}://)",
+            "use an http:// proxy that allows CONNECT, or list the server in NO_PROXY",
         )
     user, password = unquote(parts.username or ""), unquote(parts.password or "")
     credentials = f"{quote(user, safe='')}:{quote(password, safe='')}@" if user or password else ""

@@ -54,7 +54,7 @@ def judge_clients(told: dict[str, str | None]) -> Finding:
         return Finding(
             "echo cancellation",
             Colour.YELLOW,
-            "nobody is in the room to be asked",
+            "nobody is in the room to ask",
             f"in clients, {ON_MOBILE}",
         )
     without, silent = [], []
@@ -71,14 +71,14 @@ def judge_clients(told: dict[str, str | None]) -> Finding:
         return Finding(
             "echo cancellation",
             Colour.RED,
-            f"off at {', '.join(without)}: the agent will hear itself and interrupt itself",
+            f"off for {', '.join(without)}: the agent will hear itself and interrupt itself",
             ON_MOBILE,
         )
     if silent:
         return Finding(
             "echo cancellation",
             Colour.YELLOW,
-            f"{', '.join(silent)} tell nothing of their microphones (attribute {MICROPHONE})",
+            f"{', '.join(silent)} say nothing about their microphones (attribute {MICROPHONE})",
             ON_MOBILE,
         )
-    return Finding("echo cancellation", Colour.GREEN, f"on at {', '.join(told)}")
+    return Finding("echo cancellation", Colour.GREEN, f"on for {', '.join(told)}")

@@ -45,7 +45,7 @@ async def check(
     tell(check_python())
     tell(check_packages())
     if not has_account:
-        tell(Finding("account", Colour.GREEN, "none is set up: the services of this machine are checked"))
+        tell(Finding("account", Colour.GREEN, "none is set up: checking the services on this machine"))
         # Only those who run without an account have the playground loaded.
         from commands.check.language_model import check_language_model
 

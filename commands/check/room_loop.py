@@ -48,14 +48,14 @@ async def check_room_loop(settings: LiveKitSettings) -> Finding:
         return Finding(
             "room",
             Colour.RED,
-            f"joined, but within {WITHIN_S:.0f} s no sound came through",
-            "let UDP through to the LiveKit server (or TURN/TLS on 443), see LiveKit's connection test",
+            f"joined, but no sound came through within {WITHIN_S:.0f} s",
+            "allow UDP to the LiveKit server (or TURN/TLS on 443); see LiveKit's connection test",
         )
     middle = sorted(took)[len(took) // 2] * 1000
     measured = {"one_way_ms": round(middle, 1), "worst_ms": round(max(took) * 1000, 1)}
     said = f"joined, published, subscribed; a beep is heard after {middle:.0f} ms"
     if middle > 400:
-        return Finding("room", Colour.YELLOW, said, "run the agent nearer to the LiveKit server", measured)
+        return Finding("room", Colour.YELLOW, said, "run the agent closer to the LiveKit server", measured)
     return Finding("room", Colour.GREEN, said, measured=measured)
 
 

@@ -77,13 +77,13 @@ class Comparison:
 _KINDS: Mapping[type[Any], str] = {
     FloorPassed: "floor",
     VoiceHeld: "voice held",
-    VoiceResumed: "voice given back",
+    VoiceResumed: "voice resumed",
     Interrupted: "reply cut",
     ReplyBegan: "reply audible",
     ReplyEnded: "reply over",
     AnswerMissing: "answer missed",
     TurnTimed: "timers",
-    TurnStarted: "service: the person speaks",
+    TurnStarted: "service: the person is speaking",
     TurnStopped: "service: the person has finished",
 }
 SOUNDS: Mapping[type[Any], str] = {SoundStarted: "first sound", SoundStopped: "last sound"}

@@ -87,7 +87,7 @@ def judge_again(
     else:
         exact = None
         remarks.append(
-            "an older record does not tell when its inputs were taken: what was late then may differ"
+            "this older record does not say when its inputs were taken, so anything that was late may differ"
         )
     again = run(barge_in, speaker)
     comparison = differ(record.entries, again, tolerance_ms)
@@ -111,4 +111,4 @@ def _lateness(late: int) -> list[str]:
     """What virtual time alone changes."""
     if not late:
         return []
-    return [f"in virtual time the recorded settings decide otherwise {late} times, since nothing is late"]
+    return [f"in virtual time the recorded settings decide differently {late} times, because nothing is late"]

@@ -76,6 +76,6 @@ def _tell(actor: Actor, error: BaseException, taps: Taps, watching: trio.CancelS
     taps.publish(BystanderFailed(type(actor).__name__, said, trace))
     if getattr(actor, "essential", False):
         raise ActorFailed(
-            f"{type(actor).__name__} failed ({type(cause).__name__}), which the call cannot do without",
-            "fix it, or let it not say that it is `essential`",
+            f"{type(actor).__name__} failed ({type(cause).__name__}), and the call cannot go on without it",
+            "fix it, or remove `essential` from the class",
         ) from error

@@ -30,10 +30,10 @@ MOST_NAMES = 64
 
 _FIXES = {
     Work.TOOL: "make it a plain function, which runs in a thread, "
-    "or put what blocks in trio.to_thread.run_sync",
-    Work.ACTOR: "put what blocks in trio.to_thread.run_sync",
+    "or run the blocking part in trio.to_thread.run_sync",
+    Work.ACTOR: "run the blocking part in trio.to_thread.run_sync",
 }
-_OURS = "the machine is too slow or too busy, or this is a fault of the program"
+_OURS = "the machine is too slow or too busy, or this is a bug in the program"
 
 
 @define(eq=False)

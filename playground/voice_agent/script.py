@@ -170,8 +170,8 @@ def read_script(path: str | Path) -> Script:
             reading.take(json.loads(line))
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise PlaygroundFault(
-                f"line {number} of the script {path} is none that a script knows",
-                "see the head of playground/voice_agent/script.py for what a line may be",
+                f"line {number} of the script {path} is not a line of a script",
+                "the top of playground/voice_agent/script.py lists the possible lines",
             ) from error
     reading.send_sound_until(math.inf)
     return Script(reading.connections)
@@ -236,7 +236,7 @@ def _chunks(at_s: float, content: Mapping[str, Any]) -> Iterator[tuple[float, Se
     def ms_of(name: str, default: float, low: float, high: float = _LONGEST_SOUND_MS) -> float:
         value = float(content.get(name, default))
         if not low <= value <= high:
-            raise ValueError(f"{name} is from {low} to {high}")
+            raise ValueError(f"{name} must be from {low} to {high}")
         return value
 
     reply_id, pitch = str(content["reply_id"]), int(content.get("pitch", 0))

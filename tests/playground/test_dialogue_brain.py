@@ -27,7 +27,7 @@ async def all_of(thoughts: AsyncGenerator[Thought, None]) -> list[str]:
 
 
 async def says(brain: Dialogue, said: str) -> list[str]:
-    """The answer, heard to its end."""
+    """The answer, played to the end."""
     answer = await all_of(brain.answer(said))
     brain.heard_of_me(" ".join(answer), interrupted=False)
     return answer
@@ -46,7 +46,7 @@ async def test_go_on_continues_with_the_sentence_that_was_cut() -> None:
     assert len(" ".join(story[:2]).split()) > 14 > len(story[0].split()), "it was cut in the second sentence"
     assert await says(brain, "What time is it?") == ["It is 8:05 AM."]
     assert await says(brain, "Go on.") == ["I was here.", *story[1:]]
-    assert "nothing that I broke off" in " ".join(await says(brain, "Go on."))
+    assert "not in the middle of anything" in " ".join(await says(brain, "Go on."))
 
 
 async def test_go_on_can_be_interrupted_again() -> None:
@@ -128,7 +128,7 @@ async def test_what_is_typed_is_answered_as_if_it_had_been_said() -> None:
     assert await all_of(brain.instruct(asked)) == ["2 plus 2 is 4."]
     brain.remember("user", "What's 3 times 3?")
     assert await all_of(brain.instruct("")) == ["3 times 3 is 9."]
-    assert await all_of(brain.instruct("")) == ["I was asked to say something, and nobody said what."]
+    assert await all_of(brain.instruct("")) == ["I was asked to say something, but not what."]
 
 
 async def test_instructions_are_said_or_admitted_not_to_be_followed() -> None:
@@ -136,7 +136,7 @@ async def test_instructions_are_said_or_admitted_not_to_be_followed() -> None:
     assert await all_of(brain.instruct("Say: Welcome to the hotel!")) == ["Welcome to the hotel!"]
     assert await all_of(brain.instruct("Greet the person in French.")) == [
         "I was asked to do this: Greet the person in French.",
-        "I have no language model to do it with.",
+        "I don't have a language model to do it with.",
     ]
 
 

@@ -30,14 +30,13 @@ def test_it_tells_the_date(heard: str) -> None:
 @pytest.mark.parametrize("heard", ["Who are you?", "What is your name?"])
 def test_it_says_who_it_is_and_what_it_is_not(heard: str) -> None:
     assert (
-        reply_text(heard, NOW, name="Ada")
-        == "I am Ada. I have no language model: I repeat what I understand."
+        reply_text(heard, NOW, name="Ada") == "I'm Ada. I have no language model: I repeat what I understand."
     )
 
 
 @pytest.mark.parametrize("heard", ["", "  ", "...", "?!"])
 def test_it_says_so_if_there_were_no_words(heard: str) -> None:
-    assert reply_text(heard, NOW) == "I only caught a sound, and no words."
+    assert reply_text(heard, NOW) == "I only caught a sound, no words."
 
 
 def test_a_scrap_is_not_taken_for_a_turn() -> None:

@@ -123,7 +123,7 @@ class RoomListener:
             self._overflow = overflow
             self._send.close()
         except (trio.ClosedResourceError, trio.BrokenResourceError):
-            _log.debug("nobody listens to %s any more", event)
+            _log.debug("nothing listens to %s any more", event)
 
     def _tell_text(self, text: RoomText) -> None:
         if self._channel.statistics().depth < MOST_EVENTS_BEFORE_TEXT:

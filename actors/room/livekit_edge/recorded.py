@@ -91,7 +91,9 @@ class RecordedSounds:
     def _refuse(self, identity: str, why: str) -> None:
         self._refused += 1
         if self._refused <= MOST_REFUSALS:
-            _log.warning("a recording of %s is refused: %s", printable(identity, longest=80), printable(why))
+            _log.warning(
+                "a recording from %s is refused: %s", printable(identity, longest=80), printable(why)
+            )
 
 
 async def _bytes_of(reader: rtc.ByteStreamReader, most: int) -> bytes:
@@ -99,5 +101,5 @@ async def _bytes_of(reader: rtc.ByteStreamReader, most: int) -> bytes:
     async for chunk in reader:
         written += chunk
         if len(written) > MOST_TIMES * most:
-            raise RecordingUnreadable("it is longer than anybody records")
+            raise RecordingUnreadable("it is too long")
     return bytes(written)

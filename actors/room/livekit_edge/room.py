@@ -78,8 +78,8 @@ async def connect(room: rtc.Room, url: str, token: Secret, options: rtc.RoomOpti
             refusal = error
     if scope.cancelled_caught:
         raise RoomUnreachable(
-            f"LiveKit at {url} let nobody in within {_JOIN_WITHIN_S:.0f} s",
-            "check that UDP or TCP for media can reach it",
+            f"LiveKit at {url} did not let the agent in within {_JOIN_WITHIN_S:.0f} s",
+            "check that it can be reached over UDP or TCP for media",
         )
     # Raised outside the handler, since the SDK's own text may quote the token.
     if refusal is not None:

@@ -39,7 +39,7 @@ def no_way(url: str, said: str) -> VoiceAgentError:
     """Why a room was not joined, by the SDK's own words. None are passed on: they may quote the token."""
     proxy = proxy_for(url)
     if _REFUSED.search(said):
-        fix = "LIVEKIT_API_KEY and LIVEKIT_API_SECRET must be this server's, and the clocks must agree"
+        fix = "LIVEKIT_API_KEY and LIVEKIT_API_SECRET must belong to this server, and the clocks must agree"
         either = "" if proxy is None else f", or the proxy {proxy} of {proxy.variable}"
         return NotAllowedInRoom(f"LiveKit at {url}{either} refused the token", fix)
     certificate = _CERTIFICATE.search(said)
@@ -48,9 +48,9 @@ def no_way(url: str, said: str) -> VoiceAgentError:
         return NoWayToRoom(what, fix_for_certificates())
     if proxy is None:
         return RoomUnreachable(
-            f"LiveKit at {url} cannot be reached", "check LIVEKIT_URL, and that the server runs"
+            f"LiveKit at {url} cannot be reached", "check LIVEKIT_URL, and that the server is running"
         )
     what = f"LiveKit at {url} cannot be reached through the proxy {proxy} of {proxy.variable}"
-    fix = f"check {proxy.variable} and LIVEKIT_URL, or name LiveKit's host in NO_PROXY"
+    fix = f"check {proxy.variable} and LIVEKIT_URL, or list LiveKit's host in NO_PROXY"
     refused = _TURNED_AWAY.search(said)
     return NoWayToRoom(f"{what} (HTTP {refused[1]})", fix) if refused else RoomUnreachable(what, fix)
