@@ -168,9 +168,9 @@ async def _cancel_on_signal(
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m playground.voice_agent_api",
-        description="A Voice Agent API server on this machine. Its first line on stdout is its URL. It accepts "
-        "the key in ASSEMBLYAI_API_KEY; if that is not set, its second line is a key "
-        "for this run.",
+        description="A Voice Agent API server on this machine. Its first line on stdout is its URL. It "
+        "accepts the key in ASSEMBLYAI_API_KEY; if that is not set, its second line is a "
+        "key for this run.",
     )
     parser.add_argument(
         "--port", type=int, default=_PORT, help=f"TCP port, 0 for a free one (default {_PORT})"

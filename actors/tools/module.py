@@ -139,8 +139,8 @@ def _functions(
                 functions.append((value.__name__, value))
             elif "<locals>" in value.__qualname__ and value.__name__ != name:
                 warn(
-                    f"{where}: {name} is hidden by a decorator of {value.__module__}, so it is not offered as "
-                    "a tool. Use functools.wraps in the decorator, or name it in __all__"
+                    f"{where}: {name} is hidden by a decorator of {value.__module__}, so it is not "
+                    "offered as a tool. Use functools.wraps in the decorator, or name it in __all__"
                 )
         elif not callable(value) or isinstance(value, type) or type(value).__module__ in _OF_TYPES:
             continue  # a constant, or the type of something
