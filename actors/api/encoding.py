@@ -1,6 +1,6 @@
-"""Between the house's sound, PCM16 mono 24 kHz, and what the session has on the wire: that, or G.711.
+"""Converts between our own sound, PCM16 mono 24 kHz, and the session's wire format: the same, or G.711.
 
-Nothing further inward knows of G.711: offsets of words are in ms, and every chunk keeps its length in ms.
+Nothing else knows about G.711: word offsets are in ms, and every chunk keeps its length in ms.
 """
 
 from __future__ import annotations

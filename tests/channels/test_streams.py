@@ -96,7 +96,7 @@ class Still:
             {},
             "asks for Receiver[bytes], which is not a stream of a room; the streams are ",
         ),
-        (NotWritable, {"rules": "{}"}, "NotWritable.rules is of the type dict[str, int], which cannot be "),
+        (NotWritable, {"rules": "{}"}, "NotWritable.rules has the type dict[str, int], which cannot be "),
         (
             Brittle,
             {},

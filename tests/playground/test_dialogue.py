@@ -127,7 +127,7 @@ def test_it_says_what_it_is_and_that_there_is_no_language_model(said: str) -> No
 
 @pytest.mark.parametrize("said", ["What can you do?", "Help.", "How can you help me?", "What can I say?"])
 def test_it_says_what_it_can_do(said: str) -> None:
-    assert reply(said).startswith("I tell the time and the date.")
+    assert reply(said).startswith("I can tell you the time and the date, do sums,")
 
 
 def test_it_remembers_a_name_until_it_is_told_to_forget_it() -> None:

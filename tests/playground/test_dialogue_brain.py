@@ -108,15 +108,15 @@ async def test_it_takes_its_name_from_the_system_prompt_and_nothing_else(prompt:
     brain = a_brain()
     brain.prompt(prompt)
     answer = " ".join(await says(brain, "What's your name?"))
-    assert answer == f"My name is {name}." if name else "no name of my own" in answer
+    assert answer == f"My name is {name}." if name else "have a name" in answer
 
 
 async def test_it_admits_that_it_does_not_follow_its_instructions() -> None:
     brain = a_brain()
     brain.prompt("You are Ada. Always end with the word banana.")
     assert await says(brain, "What are your instructions?") == [
-        "I have a system prompt of 9 words.",
-        "I take my name, Ada, from it and do not follow the rest: that would need a language model.",
+        "My system prompt has 9 words.",
+        "I take my name, Ada, from it, but I don't follow the rest: that would take a language model.",
     ]
     assert "banana" not in " ".join(await says(brain, "What time is it?"))
 
@@ -144,7 +144,7 @@ async def test_an_answer_that_nobody_heard_is_not_what_was_said_last() -> None:
     brain = a_brain()
     await says(brain, "What is two plus two?")
     await says_until(brain, "Who are you?", 0)
-    assert (await says(brain, "Say that again."))[0] == "I am an offline stand-in for a voice agent."
+    assert (await says(brain, "Say that again."))[0] == "I'm an offline stand-in for a voice agent."
 
 
 async def test_somebody_who_types_is_answered_aloud_by_the_server(
@@ -158,4 +158,4 @@ async def test_somebody_who_types_is_answered_aloud_by_the_server(
         asked = TYPED + quoted(typed)
         await caller.send("reply.create", instructions=asked)
         await caller.until("reply.done")
-    assert caller.of("transcript.agent")[0]["text"].startswith("I am Ada, an offline stand-in")
+    assert caller.of("transcript.agent")[0]["text"].startswith("I'm Ada, an offline stand-in")
