@@ -2,8 +2,8 @@
 
 In: happenings. Out: requests to the service and, as a last resort, a tone. If an answer is missing, it is
 requested once more. If that is not heard either, the agent apologises; and if even that is not heard, a tone
-shows that the line is alive. `Attempts` decides what to do; the actor only moves messages. It is a tap: without
-it the conversation goes on as the service has it.
+shows that the line is alive. `Attempts` decides what to do; the actor only moves messages. It is a tap:
+without it the conversation goes on as the service has it.
 """
 
 from __future__ import annotations

@@ -2,13 +2,13 @@
 No I/O, no clock.
 
 Sound waits while there is no session, while the network stalls, and when more arrives at once than may be
-sent. It is sent no faster than it is spoken, so a delay would last for the rest of the call. To catch up, each
-gap between words is cut down to one frame (before the first word, to its last frame).
+sent. It is sent no faster than it is spoken, so a delay would last for the rest of the call. To catch up,
+each gap between words is cut down to one frame (before the first word, to its last frame).
 
 Words are dropped in two cases only. Anything said longer ago than `WORDS_WAIT_S` is no longer part of the
-conversation. And if no gap has come for `PATIENCE_S` while sound was being sent, none will: nobody speaks that
-long without a breath, so it is music, or a room as loud as its people. Then one waiting frame in `ONE_IN` is
-dropped, the quietest first.
+conversation. And if no gap has come for `PATIENCE_S` while sound was being sent, none will: nobody speaks
+that long without a breath, so it is music, or a room as loud as its people. Then one waiting frame in
+`ONE_IN` is dropped, the quietest first.
 """
 
 from __future__ import annotations

@@ -67,7 +67,8 @@ class ServiceConnection:
         """Sends one message.
 
         Raises:
-            ServiceError: the connection is closed. `receive` gives the better reason, after its waiting events.
+            ServiceError: the connection is closed. `receive` gives the better reason, after its waiting
+            events.
         """
         try:
             await self._websocket.send_message(write_message(message))

@@ -7,8 +7,8 @@ agent. So the agent first asks it for a reply, once. It does not if nothing was 
 given up on purpose, or while somebody else speaks:
 
 - the rest of the old reply that the room is still playing is heard first;
-- a person who makes a sound may finish. If the service takes the sound for speech, it answers by itself; if it
-  has not by `LONGEST_WAIT_S`, it will not.
+- a person who makes a sound may finish. If the service takes the sound for speech, it answers by itself; if
+  it has not by `LONGEST_WAIT_S`, it will not.
 """
 
 from __future__ import annotations

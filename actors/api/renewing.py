@@ -3,8 +3,8 @@
 No I/O, no clock: time is passed in.
 
 If a session drops, we ask to resume it once, at once. Anything short of `session.ready` is final: the service
-has never been seen to change a no into a yes, and the person is waiting. So a fresh session follows right away.
-Only a service that cannot be reached, or that breaks off again and again, is given time.
+has never been seen to change a no into a yes, and the person is waiting. So a fresh session follows right
+away. Only a service that cannot be reached, or that breaks off again and again, is given time.
 """
 
 from __future__ import annotations

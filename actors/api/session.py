@@ -1,15 +1,16 @@
 """ApiSession: keeps up the conversation with the Voice Agent API, across dropped connections.
 
 In: frames of the person's sound, orders to begin and to end, messages to send, and happenings. Out: the
-service's events (to the controller, and tool events to the tool runner) and what happens to the connection (to
-the taps). It reads all waiting happenings before it decides anything, so a fresh session knows what was heard
-up to the break. Sound is sent only after `session.ready`, and waits until then (`uplink`). The reader puts each
-event into a channel that never makes it wait, so an interruption is never stuck behind a reply's sound.
+service's events (to the controller, and tool events to the tool runner) and what happens to the connection
+(to the taps). It reads all waiting happenings before it decides anything, so a fresh session knows what was
+heard up to the break. Sound is sent only after `session.ready`, and waits until then (`uplink`). The reader
+puts each event into a channel that never makes it wait, so an interruption is never stuck behind a reply's
+sound.
 
-After an abnormal drop it asks once, at once, to resume the session at the same address. If that is refused, or
-switched off, a fresh session takes over right away: with the changes that the service has accepted, what was
-said so far in its prompt, and no second greeting. If the old session broke in the middle of something, the
-agent speaks first (`GoingOn`). Requests that may have been lost are sent once more; results of the old
+After an abnormal drop it asks once, at once, to resume the session at the same address. If that is refused,
+or switched off, a fresh session takes over right away: with the changes that the service has accepted, what
+was said so far in its prompt, and no second greeting. If the old session broke in the middle of something,
+the agent speaks first (`GoingOn`). Requests that may have been lost are sent once more; results of the old
 session's tools are told in the prompt, and never sent. A session is renewed before it expires, at a quiet
 moment if there is one. A problem that cannot be fixed is raised as one typed error. When ordered to end, or
 cancelled, it sends `session.end` and waits briefly for `session.ended`, so that billing ends.
