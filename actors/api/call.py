@@ -113,7 +113,8 @@ class Call:
 
     def first_message(self, resume: str | None) -> ClientMessage:
         """The first message of a connection: it resumes a session, or starts a fresh one that continues the
-        call."""
+        call.
+        """
         if resume is not None:
             return SessionResume(resume)
         return SessionUpdate(self.asked.first_update(story=self._so_far()))

@@ -17,22 +17,22 @@ from sound.pcm import SAMPLE_RATE_HZ
 __all__ = ["load_filler", "tone"]
 
 LONGEST_S = 20.0
-"""Longer waits than this are no wait for a tool, and a longer file is a mistake."""
+"""Nobody waits longer than this for a tool, and a longer file is a mistake."""
 
 TONE_HZ = 392.0
 TONE_MS = 220
 TONE_LEVEL = 1000
-"""Of 32767: some 30 dB below a voice at full scale, heard and not listened to."""
+"""Of 32767: about 30 dB below a voice at full scale, so it is heard but not distracting."""
 
 _EVERY_S = 1.8
-"""From tone to tone: slow enough to be no alarm."""
+"""From tone to tone: slow enough not to sound like an alarm."""
 
 
 def load_filler(written: str) -> FillerSound | None:
     """The sound that `tools.filler` names: `off`, `tone`, or a WAV file.
 
     Raises:
-        SettingsError: there is no such file, or it is no WAV file of 16 bits.
+        SettingsError: the file does not exist, or is not a 16-bit WAV file.
     """
     match written:
         case "off":

@@ -231,7 +231,7 @@ def test_keys_tokens_and_prompts_stay_behind(tmp_path: Path, capsys: pytest.Capt
         (b'{"ms": 1, "type": "reply.done"}\nhello', "line 2 of the log: not JSON"),
         (b"[" * 200_000, "line 1 of the log: not JSON"),
         (b'{"ms": 1, "m": ' + b'{"m":' * 100_000 + b"}" * 100_001, "line 1 of the log: not JSON"),
-        (b"7", "line 1 of the log: no JSON object"),
+        (b"7", "line 1 of the log: not a JSON object"),
         (b"\xff\xfe", "line 1 of the log: not JSON"),
         (b'{"ms": 1e999, "type": "reply.done"}', "line 1 of the log: no time"),
         (b'{"ms": NaN, "type": "reply.done"}', "line 1 of the log: no time"),

@@ -55,7 +55,7 @@ def test_it_has_an_answer_to_everything(heard: str) -> None:
 async def test_it_answers_sentence_by_sentence() -> None:
     brain = EchoBrain(lambda: NOW)
     assert [sentence async for sentence in brain.answer("Who are you?")] == [
-        "I am the playground's stand-in agent.",
+        "I'm the playground's stand-in agent.",
         "I have no language model: I repeat what I understand.",
     ]
     assert [sentence async for sentence in brain.instruct("")] == ["I was asked to say something."]
