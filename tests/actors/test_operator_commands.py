@@ -76,7 +76,7 @@ def test_a_text_may_hold_what_javascript_leaves_as_it_is() -> None:
         ({"text": "x"}, "one line of JSON"),
         ({"do": 5}, "one line of JSON"),
         ({"do": "sey", "text": "x"}, "did you mean 'say'?"),
-        ({"do": "dance"}, "there are say, prompt, tell, end, statistics"),
+        ({"do": "dance"}, "the commands are say, prompt, tell, end, statistics"),
         ({"do": "say"}, "text must be text of 1 to 8000 characters"),
         ({"do": "say", "text": ""}, "text must be text"),
         ({"do": "say", "text": " \n"}, "text must be text"),

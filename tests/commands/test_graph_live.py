@@ -139,7 +139,9 @@ async def test_what_flows_through_a_running_agent_is_shown(livekit: LiveKitServe
 
                 await watch_until_ctrl_c(settings, tmp_path)
                 nursery.cancel_scope.cancel()
-        assert "heard_by" not in "".join(line for line in agent.printed.splitlines() if "graph-" in line)
+        assert "heard_by" not in "".join(
+            line for line in agent.printed.splitlines() if "identity=graph-" in line
+        )
 
 
 async def watch_until_ctrl_c(settings: Mapping[str, str], folder: Path) -> None:
