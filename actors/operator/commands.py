@@ -1,4 +1,4 @@
-"""What an operator may ask for, and who is one. No I/O, no clock.
+"""What an operator can command, and who counts as one. No I/O, no clock.
 
 A call of the RPC method `voice-agent.operate` carries JSON lines: the first may be `{"token": …}`, each
 other one is a command:
@@ -9,8 +9,8 @@ other one is a command:
     {"do": "end"}                                     the agent leaves the room
     {"do": "statistics"}                              what the channels have carried
 
-The answer has one line for each: `{"done": true}`, with what was asked for, or `{"done": false, "why": …}`.
-What was sent is never part of it, nor of what is logged: it may hold a token in the wrong place.
+The answer has one line for each: `{"done": true}`, with what was requested, or `{"done": false, "why": …}`.
+Neither answers nor the log quote what was sent: it may contain a token in the wrong place.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _LEEWAY = timedelta(seconds=10)
 
 
 class Refused(Exception):
-    """Why a line is no command."""
+    """Why a line is not a command."""
 
 
 @attrs.frozen
@@ -91,8 +91,8 @@ _COMMANDS: dict[str, type[Any]] = {kind.do: kind for kind in (Say, ToPrompt, Tel
 
 
 def read_commands(payload: str) -> tuple[str | None, list[Command | Refused]]:
-    """The token, if one is given, and the commands or what is wrong with them, in order; never none."""
-    # Not splitlines(): JSON may hold other line ends than this one as they are.
+    """The token, if given, and the commands or what is wrong with them, in order; never empty."""
+    # Not splitlines(): JSON may contain other line ends unescaped.
     lines = [line for line in payload.split("\n") if line.strip()]
     token: str | None = None
     commands: list[Command | Refused] = []
@@ -134,22 +134,22 @@ def _command(content: object) -> Command:
 
 
 def _is_unicode(text: str) -> bool:
-    # JSON can name half a character, which no encoding can carry.
+    # JSON can contain half a character, which no encoding can carry.
     return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def refusal_of(token: str | None, identity: str, settings: LiveKitSettings) -> str | None:
-    """Why a participant is no operator; None: the token says that they are.
+    """Why a participant is not an operator; None: the token says that they are.
 
-    It must be a LiveKit token of this server, in its time, with the grant `roomAdmin` for this room, made
-    out to who calls. An attribute of a participant would not do: people may set their own.
+    It must be a valid LiveKit token of this server, with the grant `roomAdmin` for this room, issued to the
+    caller. A participant attribute would not do: people may set their own.
     """
     if not token:
         return "this needs a token with the roomAdmin grant (python runner.py token --operator)"
     verifier = api.TokenVerifier(settings.api_key, settings.api_secret.reveal(), leeway=_LEEWAY)
     try:
         claims = verifier.verify(token)
-    except Exception:  # whatever the library says of a bad token may quote it
+    except Exception:  # the library's message about a bad token may quote it
         return "the token is not valid here, or no longer valid"
     if claims.identity != identity:
         return "the token was issued to somebody else"

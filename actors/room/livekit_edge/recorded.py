@@ -1,8 +1,9 @@
-"""What people recorded before the agent was there, and send when it is: a byte stream each, bounded.
+"""Recordings that people made before the agent came, and send when it is there: one bounded byte stream each.
 
 LiveKit's clients can open the microphone before the room (`preConnectBuffer` and the like). They record until
-somebody hears their track, and send that to the first agent; the stream says which track goes on with it.
-Nobody is believed: a person sends one at a time, within so long; what cannot be read is refused in a line.
+somebody hears their track, and send that to the first agent; the stream says which track continues it. None
+of it is trusted: a person sends one at a time, within a time limit; anything unreadable is refused with one
+line.
 """
 
 from __future__ import annotations

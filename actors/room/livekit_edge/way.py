@@ -1,4 +1,4 @@
-"""The SDK's way to its server: made the same as that of all our own clients.
+"""The SDK's route to its server: made the same as that of all our own clients.
 
 The SDK reads `HTTPS_PROXY` or `HTTP_PROXY` of the process's environment at each connect and reconnect, and
 knows neither `NO_PROXY` nor that a loopback address is on this machine (measured with 1.2.1). It trusts what
@@ -23,7 +23,7 @@ _TURNED_AWAY = re.compile(r"(?:Proxy connection failed: HTTP/1\.[01]|client erro
 
 
 def show_the_way(url: str) -> None:
-    """Has the SDK go through the proxy that our rule knows for this URL, or through none.
+    """Makes the SDK use the proxy that our rule gives for this URL, or none.
 
     Raises:
         SettingsError: what names the proxy is no address of one.
@@ -31,12 +31,12 @@ def show_the_way(url: str) -> None:
     variable = variable_for(url)
     if variable in os.environ or variable.lower() in os.environ:
         proxy = proxy_for(url)
-        # Not by `os.environ`, which is what everybody else in this process goes by.
+        # Not through `os.environ`, which everything else in this process uses.
         os.putenv(variable, "" if proxy is None else proxy.url.reveal())
 
 
 def no_way(url: str, said: str) -> VoiceAgentError:
-    """Why a room was not joined, by the SDK's own words. None are passed on: they may quote the token."""
+    """Why a room was not joined, from the SDK's words. These are not passed on: they may quote the token."""
     proxy = proxy_for(url)
     if _REFUSED.search(said):
         fix = "LIVEKIT_API_KEY and LIVEKIT_API_SECRET must belong to this server, and the clocks must agree"
