@@ -1,7 +1,7 @@
-"""What the agent asks of the model, in words: `reply.create` has one text, the instructions.
+"""The agent's requests to the model, in words: `reply.create` has one text, the instructions.
 
-Words from outside stand in it behind an opening of ours, in quotation marks that they cannot leave, so that
-they are never an instruction. The local dialogue, which has no language model, knows what is asked by these.
+Words from outside follow one of our openings, in quotation marks that they cannot leave, so that they never
+become an instruction. The local dialogue, which has no language model, recognises requests by these openings.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def quoted(text: str) -> str:
 
 
 def unquoted(instructions: str, opening: str) -> str | None:
-    """The words after this opening; None if the instructions are no such thing."""
+    """The words after this opening; None if the instructions do not begin with it."""
     if not instructions.startswith(opening):
         return None
     try:
@@ -72,7 +72,7 @@ def unquoted(instructions: str, opening: str) -> str | None:
 
 
 def without_keys(instructions: str) -> str:
-    """The same, with the number of keys in place of the keys, if it tells of any."""
+    """The same text, with the number of keys instead of the keys, if it contains any."""
     if not instructions.startswith(PRESSED):
         return instructions
     keys = unquoted(instructions, PRESSED)
@@ -81,12 +81,12 @@ def without_keys(instructions: str) -> str:
 
 
 def ends_in(seconds: int) -> str:
-    """The wish to tell the person how long the call may still last."""
+    """The request to tell the person how long the call may still last."""
     return f"{_ENDS_IN}{seconds}{_SECONDS}"
 
 
 def seconds_left(instructions: str) -> str | None:
-    """Of such a wish; None if the instructions are no such thing."""
+    """The seconds in such a request; None if the instructions are something else."""
     seconds = instructions.removeprefix(_ENDS_IN).removesuffix(_SECONDS)
     return seconds if seconds.isdigit() and instructions == f"{_ENDS_IN}{seconds}{_SECONDS}" else None
 

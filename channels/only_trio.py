@@ -1,7 +1,7 @@
 """An awaitable that is awaited in Trio and in nothing else.
 
-Trio cannot go on with a task that waits for another framework: it gives the task up and ends whoever started
-it. So each step is looked at before Trio sees it, and what is not Trio's comes back to the awaitable as an
+Trio cannot continue a task that waits for another framework: it gives the task up and ends its parent. So
+each step is checked before Trio sees it, and anything that is not Trio's comes back to the awaitable as an
 error that says what to do.
 """
 

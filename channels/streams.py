@@ -1,4 +1,4 @@
-"""What somebody's own actor may have of the conversation: it asks by the types of its fields.
+"""The streams that a user's own actor can have: it subscribes by the types of its fields.
 
 An actor that is added to a room is an attrs class with a `run`. A field of a type in the wiring's table of
 streams (`Receiver[Happening]`, `Receiver[MicrophoneFrame]`, `Sender[ClientMessage]`, …) is given that

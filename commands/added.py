@@ -1,4 +1,4 @@
-"""`--actor FILE:CLASS`: an actor of one's own beside the conversation."""
+"""`--actor FILE:CLASS`: adds the user's own actor to the conversation."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """The room of a running agent, for the commands that talk to it.
 
-The right to steer an agent is shown with every call. So it is made for each call and good for two minutes:
-whoever gets hold of one has little of it. A token of somebody else's making (`--url`) does not stand on the
-command line, which everybody who lists this machine's processes can read.
+Every call to an agent carries the right to steer it. So each call gets a new token that is valid for two
+minutes, and a leaked one is worth little. A token given by the user (`--url`) is never on the command line,
+which anybody who lists this machine's processes can read.
 """
 
 from __future__ import annotations

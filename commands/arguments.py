@@ -10,7 +10,7 @@ __all__ = ["parse"]
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """What was asked for; `command` is None for serving a room. Exits with 2 if that cannot be told."""
+    """Parses the command line; `command` is None for serving a room. Exits with 2 if it is wrong."""
     parser = argparse.ArgumentParser(prog="python runner.py", description="A voice agent in a LiveKit room.")
     parser.add_argument("--log", choices=("text", "json"), default="text", help="log format (default: text)")
     parser.add_argument("--verbose", action="store_true", help="log more: every word, sound and change")
@@ -128,7 +128,7 @@ def _ms(text: str) -> int:
 
 
 def _add_configuration(parser: argparse.ArgumentParser, *, again: bool = False) -> None:
-    """Adds the flags that configure; `again` for those of a command, which keep the ones before it."""
+    """Adds the configuration flags; `again` for a command's own, which add to those before it."""
     group = parser.add_argument_group("configuration (overrides the environment, .env and the file)")
     default = argparse.SUPPRESS if again else None
     later = "later_" if again else ""

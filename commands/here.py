@@ -1,4 +1,4 @@
-"""Everything on this machine: what `python runner.py` needs when no account is set up."""
+"""Runs everything on this machine: what `python runner.py` needs without an account."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Tools for a voice agent: `python runner.py --tools examples/tools_of_a_shop.py`.
 
-Every public function of this file can be called by the model. Its name, its hints and its docstring are all
-that the model knows of it; what it returns is what the model hears.
+The model can call every public function in this file. It knows only the function's name, hints and docstring,
+and hears what the function returns.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Sound that a client recorded by itself, as LiveKit's clients write it, to the house's. Hostile until read.
+"""Converts sound that LiveKit's clients recorded to our own format. It is untrusted until it has been read.
 
 Phones send PCM16 at the rate and with the channels that the attributes name. Browsers send Opus in WebM.
 Safari's AAC is not read.

@@ -179,8 +179,8 @@ def step(conversation: Conversation, event: Event, now: float) -> Outcome:
         case UserTranscript(text=text, item_id=item_id):
             turn.settle_words(item_id, text)
         case ConnectionBroke():
-            # A resumed session may go on with its reply; only a fresh one says that it will not. But nobody
-            # tells any more when the person has finished, and nobody answers.
+            # A resumed session may continue its reply; only a fresh one shows that it will not. But nothing
+            # will report when the person has finished, and nothing will answer.
             turn.change(connected=False)
             if conversation.turn.speaking:
                 turn.finish_speech()

@@ -1,4 +1,4 @@
-"""A Python function becomes a tool: its hints give the JSON Schema, its docstring the descriptions.
+"""Turns a Python function into a tool: its hints give the JSON Schema, its docstring the descriptions.
 
 msgspec knows the types (built-in ones, `Literal`, `Enum`, dataclasses, attrs, `TypedDict`, dates …): it
 writes their schema and reads arguments by the same rules, so that the two cannot differ. What it cannot
@@ -25,7 +25,7 @@ from channels.tools import LONGEST_TIMEOUT_S, BadArguments, Tool, ToolOptions, o
 __all__ = ["declare"]
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
-"""What language models' function calling takes in general; the service publishes no rule."""
+"""What language models generally accept in function calling; the service publishes no rule."""
 
 _TYPES = (
     "use str, int, float, bool, Literal, Enum, list, dict[str, …], X | None, a date or time, "
@@ -58,13 +58,13 @@ class _Parameter:
     def as_field(self) -> tuple[str, Any] | tuple[str, Any, Any]:
         """The field of the struct that reads it."""
         if self.default is not inspect.Parameter.empty:
-            # The function's own default holds: it need not be anything that JSON can say.
+            # The function's own default applies; JSON need not be able to express it.
             return self.name, Union[self.hint, msgspec.UnsetType], msgspec.UNSET  # noqa: UP007
         return (self.name, self.hint, None) if self.nullable else (self.name, self.hint)
 
 
 def declare(function: Callable[..., Any], where: str, name: str | None = None) -> Tool:
-    """Makes a tool of a function, or of whatever is called like one.
+    """Makes a tool of a function, or of anything that can be called like one.
 
     Args:
         function: sync or async, with hints and a docstring; a cached, partial or bound one, or an object
@@ -116,7 +116,7 @@ def _inner(function: Any) -> Any:
 
 
 def _called(thing: Any) -> Any:
-    """What runs when an object of one's own is called; a function is that itself."""
+    """What runs when an object is called; for a function, the function itself."""
     return thing if inspect.isroutine(thing) else getattr(type(thing), "__call__", thing)  # noqa: B004
 
 
@@ -175,7 +175,7 @@ def _parameters(
         raise SettingsError(
             f"{place} does not declare its parameters ({error})", "wrap it in a function with type hints"
         ) from error
-    # What a partial one has by name is settled, and nothing that the model may choose.
+    # A partial's keyword arguments are fixed: the model may not choose them.
     settled = function.keywords if isinstance(function, functools.partial) else {}
     found = []
     for name, parameter in signature.parameters.items():
@@ -198,7 +198,7 @@ def _parameters(
 
 
 def _hints(inner: Any) -> dict[str, Any]:
-    # What it returns concerns nobody here, and may be a name for type checkers only.
+    # The return type does not matter here, and may exist for type checkers only.
     written = {name: hint for name, hint in inspect.get_annotations(inner).items() if name != "return"}
     holder = types.SimpleNamespace(__annotations__=written)
     return get_type_hints(holder, globalns=getattr(inner, "__globals__", {}), include_extras=True)
@@ -225,7 +225,7 @@ def _schema(hint: Any, at: str) -> dict[str, Any]:
     shared = schema.pop("$defs", {})
     plain: dict[str, Any] = in_authors_order(_inlined(schema, shared, at, ()), hint)
     if _takes_none(hint):
-        # Whoever does not know it leaves it out.
+        # Optional: hosts that do not know it ignore it.
         plain = _without_null(plain)
     return plain
 
@@ -278,7 +278,7 @@ def _with_default(schema: dict[str, Any], default: Any) -> dict[str, Any]:
     try:
         return {**schema, "default": msgspec.to_builtins(default)}
     except Exception:
-        return schema  # a default that JSON cannot say is the function's own affair
+        return schema  # a default that JSON cannot express stays with the function
 
 
 def _reader(parameters: list[_Parameter]) -> Callable[[Mapping[str, Any]], Mapping[str, Any]]:
@@ -300,7 +300,7 @@ def _reader(parameters: list[_Parameter]) -> Callable[[Mapping[str, Any]], Mappi
                     for name, value in (
                         (name, _unpacked(value, known.get(name))) for name, value in given.items()
                     )
-                    # A model that has no value often says so, instead of saying nothing.
+                    # A model without a value often sends null instead of leaving it out.
                     if value is not None or name not in known or known[name].required
                 },
                 struct,

@@ -1,9 +1,9 @@
 """The tools of a module: its public functions.
 
-A module that has an `__all__` offers the functions named there; any other offers the functions that are
-defined in it (not imported into it) and whose names do not begin with an underscore. What is called like a
-function counts as one: a cached or partial one, a method of an object, an object with a `__call__`. What
-somebody may take for a tool and is none is told.
+A module with an `__all__` offers the functions named there; any other offers the functions that are defined
+in it (not imported) and whose names do not begin with an underscore. Anything that is called like a function
+counts: a cached or partial one, a method of an object, an object with a `__call__`. If something looks like a
+tool but is not offered, there is a warning.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from channels.tools import Tool
 __all__ = ["load_tools"]
 
 _OF_TYPES = ("types", "typing", "typing_extensions")
-"""What belongs to these can be called, `list[int]` and `NewType` say, and is a type all the same."""
+"""Objects of these modules can be called, such as `list[int]` and `NewType`, but they are types."""
 
 MOST_ADVISED = 10
-"""The service's documentation advises no more at a time: a model chooses worse among many."""
+"""The limit that the service's documentation advises: models choose worse among many tools."""
 
 
 def load_tools(modules: Sequence[str], warn: Callable[[str], None]) -> tuple[Tool, ...]:
@@ -36,7 +36,7 @@ def load_tools(modules: Sequence[str], warn: Callable[[str], None]) -> tuple[Too
 
     Args:
         modules: a path of a Python file each, or a dotted name.
-        warn: is told what is unwise and works.
+        warn: gets warnings about things that work but are unwise.
 
     Raises:
         SettingsError: a module cannot be imported, or a function cannot be a tool; one line for each.
@@ -91,7 +91,7 @@ def _load_file(path: Path) -> ModuleType:
             f"--tools {path}: there is no such file", "give the path of a Python file, or a dotted name"
         )
     path = path.resolve()
-    # A name of its own: a file called json.py must not hide anything.
+    # A unique name: a file called json.py must not hide anything.
     name = f"tools from {path}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:

@@ -1,7 +1,7 @@
-"""What a tool returned, as a text for the model.
+"""Converts what a tool returned to text for the model.
 
-msgspec writes what Python programs are made of: dataclasses, attrs classes, enums, dates, `Decimal`, `UUID`.
-Models of pydantic and arrays of numpy are known by their methods, so that neither needs to be there.
+msgspec handles the usual types: dataclasses, attrs classes, enums, dates, `Decimal`, `UUID`. pydantic models
+and numpy arrays are recognised by their methods, so neither package is needed.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ def as_text(returned: object) -> str:
 
 
 def _simpler(thing: Any) -> Any:
-    """What msgspec does not know, said with what it knows."""
+    """Converts what msgspec does not know to something that it knows."""
     if thing is None or isinstance(thing, bool):
         return json.dumps(thing)  # msgspec knows it as a value, so it is a key
-    # A class of its own, numpy's float64 say.
+    # A subclass, for example numpy's float64.
     if isinstance(thing, str):
         return str(thing)
     if isinstance(thing, int):

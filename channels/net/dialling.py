@@ -1,7 +1,7 @@
 """Byte streams to servers: TCP, through a proxy where there is one, and TLS.
 
 Python trusts the machine's certificates, or those of `SSL_CERT_FILE` if that is set; so does LiveKit's SDK.
-What kept a stream from opening is told by `obstacle_to`, with the proxy (host and port only) or the
+`obstacle_to` explains why a stream could not be opened, naming the proxy (host and port only) or the
 certificate.
 """
 
@@ -36,12 +36,12 @@ class ProxyRefused(OSError):
 
 @attrs.frozen
 class Obstacle:
-    """Why there is no way to a server."""
+    """Why a server cannot be reached."""
 
     what: str
     """As the end of a sentence about the server, e.g. `cannot be reached`."""
     fix: str | None
-    """None: nothing better is known than to check the address."""
+    """None: nothing better to suggest than checking the address."""
     lasting: bool = False
     """Whether trying again is of no use."""
 
@@ -127,7 +127,7 @@ def obstacle_to(url: str, error: BaseException | None) -> Obstacle:
 
 
 def _reason(error: OSError) -> str:
-    # Trio's own only says that all addresses were tried; why they failed stands behind it.
+    # Trio's own error only says that all addresses were tried; its cause says why they failed.
     cause = error.__cause__
     if isinstance(cause, BaseExceptionGroup):
         cause = cause.exceptions[0]

@@ -1,9 +1,9 @@
-"""Which way to a server: straight, or through the proxy that the environment names. One rule for all clients.
+"""Whether to reach a server directly or through the environment's proxy. One rule for all clients.
 
-`HTTPS_PROXY` is for wss:// and https://, `HTTP_PROXY` for ws:// and http://; in small letters, too, if the
-large ones are not set. This machine itself is never asked through a proxy, nor is what `NO_PROXY` names:
-hosts with all that is below them, addresses, networks (10.0.0.0/8), each with or without a port, or `*` for
-all.
+`HTTPS_PROXY` is for wss:// and https://, `HTTP_PROXY` for ws:// and http://; the lower-case names count if
+the upper-case ones are not set. This machine itself is never reached through a proxy, and neither is anything
+that `NO_PROXY` names: hosts with their subdomains, addresses, networks (10.0.0.0/8), each with or without a
+port, or `*` for all.
 """
 
 from __future__ import annotations

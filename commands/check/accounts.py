@@ -46,7 +46,7 @@ _TOKEN_LIFE = timedelta(minutes=1)
 
 
 class NoAnswer(VoiceAgentError):
-    """A server does not answer; a `fix` that is empty knows nothing better than the address."""
+    """A server does not answer; an empty `fix` means: check the address."""
 
 
 @attrs.frozen
@@ -61,10 +61,10 @@ class TimedAnswer:
 
 
 async def ask(url: str, bearer: Secret, *, body: bytes | None = None) -> TimedAnswer:
-    """One request, on the way that a call goes; with a body it is a POST of JSON. No redirect is followed.
+    """Sends one request over a call's own route; with a body it is a POST of JSON. Follows no redirects.
 
     Raises:
-        NoAnswer: nobody answers, or not in HTTP.
+        NoAnswer: nothing answers, or not in HTTP.
     """
     headers = {"Authorization": f"Bearer {bearer.reveal()}", "Content-Type": "application/json"}
     began, clock = trio.current_time(), time.time()
@@ -86,7 +86,7 @@ async def ask(url: str, bearer: Secret, *, body: bytes | None = None) -> TimedAn
 
 
 def _skew(date: str, clock: float, took: float) -> float | None:
-    # What is no date tells nothing.
+    # Ignore anything that is not a date.
     with contextlib.suppress(ValueError, TypeError, OverflowError, OSError):
         # The server's clock is cut to whole seconds, and was read somewhere in the middle.
         return clock + took / 2 - (parsedate_to_datetime(date[:100]).timestamp() + 0.5)
@@ -99,7 +99,7 @@ async def ask_livekit(
     """One request to LiveKit's room service, with a token that has these grants.
 
     Raises:
-        NoAnswer: nobody answers, or not in HTTP.
+        NoAnswer: nothing answers, or not in HTTP.
     """
     token = api.AccessToken(settings.api_key, settings.api_secret.reveal()).with_ttl(_TOKEN_LIFE)
     parts = urlsplit(settings.url)
@@ -110,7 +110,7 @@ async def ask_livekit(
 
 
 async def check_livekit_key(settings: LiveKitSettings) -> tuple[Finding, TimedAnswer | None]:
-    """Whether LiveKit takes the key and the secret: the list of rooms by the name of ours is asked for."""
+    """Whether LiveKit accepts the key and the secret: asks for the rooms with our room's name."""
     try:
         grants = api.VideoGrants(room_list=True)
         answer = await ask_livekit(settings, "ListRooms", grants, {"names": [settings.room_name]})
@@ -141,7 +141,7 @@ async def check_livekit_key(settings: LiveKitSettings) -> tuple[Finding, TimedAn
 
 
 async def check_api_key(settings: ApiSettings) -> tuple[Finding, TimedAnswer | None]:
-    """Whether the Voice Agent API takes the key: a temporary token is asked for, and thrown away."""
+    """Whether the Voice Agent API accepts the key: asks for a temporary token, and throws it away."""
     url = token_url(settings.url)
     try:
         answer = await ask(url, settings.api_key)
@@ -153,7 +153,7 @@ async def check_api_key(settings: ApiSettings) -> tuple[Finding, TimedAnswer | N
         return _redirected("Voice Agent API", settings.url, answer, "VOICE_AGENT_URL", measured), answer
     if answer.status == 200:
         return Finding("Voice Agent API", Colour.GREEN, "accepts the key", measured=measured), answer
-    # The reference has 401 in its documents and 404 as seen live.
+    # The documentation says 401; the live service was seen to answer 404.
     if answer.status in (401, 403, 404):
         return Finding(
             "Voice Agent API",

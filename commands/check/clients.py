@@ -1,7 +1,7 @@
 """The clients in the room: whether their microphones cancel echo, as they say themselves.
 
-A client tells it in an attribute of its participant, as the page here does; only who is in the room
-at this moment can be asked. LiveKit keeps nothing of it itself.
+A client reports it in a participant attribute, as our page does. Only clients in the room at this moment can
+be asked: LiveKit itself does not keep it.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def _told(answer: bytes) -> dict[str, str | None]:
 
 
 def judge_clients(told: dict[str, str | None]) -> Finding:
-    """What to make of what clients tell: by identity, the attribute's JSON, or None."""
+    """Judges what clients report: by identity, the attribute's JSON, or None."""
     if not told:
         return Finding(
             "echo cancellation",

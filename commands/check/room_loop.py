@@ -1,4 +1,4 @@
-"""A real call in small: the agent's side speaks into a room of its own, a client's side hears it."""
+"""A tiny real call: the agent's side speaks into a temporary room, and a client's side hears it."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ async def _first_track(events: AsyncIterator[RoomEvent]) -> MicrophoneTrack:
 
 
 async def _beep(loudspeaker: Loudspeaker, sent: list[float]) -> None:
-    """A beep every so often, with silence between, for as long as it is let."""
+    """Beeps at intervals until it is cancelled."""
     beep = _tone(BEEP_MS)
     # The first sound of a track opens it at the other end, and is often lost.
     await trio.sleep(BEEP_EVERY_S)

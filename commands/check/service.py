@@ -15,7 +15,7 @@ __all__ = ["check_session", "check_turn_detection"]
 
 READY_WITHIN_S = 10.0
 SANE_SILENCE_MS = (300, 2500)
-"""As the article advises: below, the agent falls into people's words; above, it seems asleep."""
+"""As the article advises: below, the agent cuts people off; above, it seems asleep."""
 
 
 async def check_session(settings: ApiSettings, dialer: Dialer = dial) -> Finding:

@@ -1,4 +1,4 @@
-"""What the channels of a running agent carry: the counters as an operator is told them, and rates.
+"""What the channels of a running agent carry: the counters that an operator gets, and rates.
 
 No I/O, no clock.
 """

@@ -24,7 +24,7 @@ SAME, DIFFERENT, UNREADABLE = 0, 1, 2
 
 
 def replay(options: argparse.Namespace, wiring: Wiring) -> int:
-    """Prints where today's code decides otherwise.
+    """Prints where today's code decides differently.
 
     Gives the exit code: 0 for nowhere, 1 for somewhere, 2 for a file that cannot be read.
     """
@@ -73,7 +73,7 @@ def _draw(picture: Path, record: Record, verdict: Verdict) -> None:
         told = f"recorded {header.started} by version {header.project}"
         result = _count(len(different)) if different else "The replay makes the same decisions."
         content = html_page(title, told, result, scene, replayed, different)
-    # What was said stands in it: as private as the record.
+    # It contains what was said, so it is as private as the record.
     descriptor = os.open(picture, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with open(descriptor, "w", encoding="utf-8") as file:
         if sys.platform != "win32":

@@ -1,4 +1,4 @@
-"""What was decided, twice, side by side. No I/O, no clock.
+"""Compares two runs' decisions side by side. No I/O, no clock.
 
 Two runs of the same kind agree to the millisecond. A real run beside one in virtual time has jitter that the
 other has not: threads wake late, frames are reported a little after they ended. So times are the same if they

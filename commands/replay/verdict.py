@@ -1,8 +1,8 @@
-"""Whether today's code decides as the recorded did, and if not, what would have come of it.
+"""Whether today's code makes the recorded decisions, and if not, what would have happened.
 
-Two questions, one after the other. Does each decision come out the same when it is made once more of just
-what it was made of? That is exact. Only if one does not, or if other settings are asked for, the conversation
-is run again in virtual time, since one other decision changes all that follows.
+Two questions, one after the other. Does each decision come out the same when it is made again from the same
+inputs? That comparison is exact. Only if one differs, or if other settings are requested, is the conversation
+run again in virtual time, since one different decision changes everything after it.
 """
 
 from __future__ import annotations

@@ -140,8 +140,8 @@ ADMIN = grants(room="lobby", room_admin=True)
 @pytest.mark.parametrize(
     ("token", "why"),
     [
-        (None, "is needed"),
-        ("", "is needed"),
+        (None, "needs a token"),
+        ("", "needs a token"),
         ("nonsense", "not valid here"),
         ("a.b.c", "not valid here"),
         (signed(ADMIN, life=timedelta(hours=-1)), "not valid here"),
