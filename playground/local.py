@@ -49,6 +49,6 @@ async def local_services(
         nursery.start_soon(server.watch)
         yield Settings(
             LiveKitSettings(livekit.url, livekit.api_key, livekit.api_secret, room_name),
-            ApiSettings(url, server.api_key, session),
+            ApiSettings(url, api_key=server.api_key, session=session),
         )
         nursery.cancel_scope.cancel()

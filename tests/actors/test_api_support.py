@@ -303,7 +303,7 @@ async def conversation(
     async with trio.open_nursery() as nursery:
         network = Network(answer or server.serve_stream, nursery, down=down)
         session = ApiSession(
-            ApiSettings(url, Secret(key), config or SessionConfig(), **api),
+            ApiSettings(url, api_key=Secret(key), session=config or SessionConfig(), **api),
             frames.receiver(),
             orders.receiver(),
             requests.receiver(),

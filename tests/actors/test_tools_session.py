@@ -87,7 +87,7 @@ async def talk(
 
         config = SessionConfig(greeting=None, tools=tuple(one.as_wire() for one in tools))
         session = ApiSession(
-            ApiSettings("ws://127.0.0.1:1/v1/ws", Secret("a-key-0123456789"), config),
+            ApiSettings("ws://127.0.0.1:1/v1/ws", api_key=Secret("a-key-0123456789"), session=config),
             frames.receiver(),
             orders.receiver(),
             requests.receiver(),

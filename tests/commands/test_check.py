@@ -32,7 +32,7 @@ KEY = Secret("a-key-that-nobody-may-see-0123456789")
 def settings_of(livekit: LiveKitServer, api_url: str) -> Settings:
     return Settings(
         LiveKitSettings(livekit.url, livekit.api_key, livekit.api_secret, "check-room"),
-        ApiSettings(api_url, KEY),
+        ApiSettings(api_url, api_key=KEY),
     )
 
 

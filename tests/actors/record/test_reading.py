@@ -16,7 +16,7 @@ from channels.settings import ApiSettings, LiveKitSettings, Settings
 
 SETTINGS = Settings(
     LiveKitSettings("ws://127.0.0.1:1", "key", Secret("s" * 32)),
-    ApiSettings("ws://127.0.0.1:1", Secret("0" * 32)),
+    ApiSettings("ws://127.0.0.1:1", api_key=Secret("0" * 32)),
 )
 HUGE = 10**400
 
