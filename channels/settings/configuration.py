@@ -22,7 +22,7 @@ from channels.settings.profiles import OUR_FOLDER, Profile, files_of, read_profi
 from channels.settings.prompts import Template, read_template
 from channels.settings.room import FrontEndSettings, LiveKitSettings, LogSettings, Settings, ToolSettings
 from channels.settings.rules import Malformed, nearest, shown
-from channels.settings.session import SessionConfig
+from channels.settings.session import SessionSettings
 from channels.settings.sources import (
     Origin,
     Source,
@@ -78,9 +78,9 @@ class Configuration:
         """The LiveKit server, if `LIVEKIT_ACCOUNT` was required."""
         return build(LiveKitSettings, self._plain(), "livekit.")
 
-    def session(self) -> SessionConfig:
+    def session(self) -> SessionSettings:
         """What is asked of the service."""
-        return build(SessionConfig, self._plain(), "session.")
+        return build(SessionSettings, self._plain(), "session.")
 
     def tools(self) -> ToolSettings:
         """Which tools there are to be loaded."""

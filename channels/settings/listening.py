@@ -18,9 +18,10 @@ import attrs
 from channels.printable import is_printable
 from channels.settings.rules import Malformed, Rule, Whole, nearest, shown
 
-__all__ = ["Listen", "ListenMode", "ListenSettings", "TypingSettings"]
+__all__ = ["LISTEN_CHOICES", "Listen", "ListenMode", "ListenSettings", "TypingSettings"]
 
-_CHOICES = "first, identity:NAME, active, mix"
+LISTEN_CHOICES = "first, identity:NAME, active, mix"
+"""As people write them."""
 _LONGEST_NAME = 256
 
 
@@ -39,7 +40,7 @@ class Listen(Rule):
 
     def _read(self, value: Any) -> str:
         if not isinstance(value, str):
-            raise Malformed(f"is not one of {_CHOICES} (found {shown(value)})")
+            raise Malformed(f"is not one of {LISTEN_CHOICES} (found {shown(value)})")
         word, colon, name = (part.strip() for part in value.strip().partition(":"))
         if word == ListenMode.IDENTITY.value:
             if not name or len(name) > _LONGEST_NAME or not is_printable(name):
@@ -49,7 +50,7 @@ class Listen(Rule):
             meant = nearest(word, [mode.value for mode in ListenMode])
             meant = "identity:NAME" if meant == ListenMode.IDENTITY.value else meant
             raise Malformed(
-                f"is not one of {_CHOICES} (found {shown(value)})",
+                f"is not one of {LISTEN_CHOICES} (found {shown(value)})",
                 f"did you mean {meant!r}?" if meant else "",
             )
         return word

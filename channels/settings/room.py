@@ -11,7 +11,7 @@ from channels.secret import Secret
 from channels.settings.addresses import Address
 from channels.settings.listening import ListenSettings, TypingSettings
 from channels.settings.rules import Choice, Flag, Key, Number, OneLine, Texts, Whole
-from channels.settings.session import SessionConfig
+from channels.settings.session import SessionSettings
 from channels.tools import Tool
 
 __all__ = [
@@ -79,7 +79,7 @@ class ApiSettings:
         Secret,
         Key(env="ASSEMBLYAI_API_KEY", fix="make one at https://www.assemblyai.com/dashboard/api-keys"),
     ] = attrs.field(kw_only=True)
-    session: SessionConfig = attrs.field(factory=SessionConfig)
+    session: SessionSettings = attrs.field(factory=SessionSettings)
     temporary_token: Annotated[bool, Flag()] = False
     reply_cancel: Annotated[bool, Flag()] = False
     resume: Annotated[bool, Flag()] = True

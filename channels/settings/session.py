@@ -16,7 +16,14 @@ import attrs
 from channels.secret import Secret
 from channels.settings.rules import Choice, Flag, Key, Number, OneLine, Text, Texts, Whole
 
-__all__ = ["AudioFormat", "InputConfig", "OutputConfig", "SessionConfig", "TurnDetection", "Webhook"]
+__all__ = [
+    "FormatSettings",
+    "InputSettings",
+    "OutputSettings",
+    "SessionSettings",
+    "TurnSettings",
+    "WebhookSettings",
+]
 
 ENCODINGS = ("audio/pcm", "audio/pcmu", "audio/pcma")
 TRANSCRIPTION_MODES = ("min_latency", "balanced", "max_accuracy")
@@ -26,7 +33,7 @@ SILENCE = Whole(0, 60_000, "ms", mutable=True)
 
 
 @attrs.frozen
-class AudioFormat:
+class FormatSettings:
     """How sound is written on the wire. G.711 (pcmu, pcma) has 8,000 Hz and does not say so."""
 
     encoding: Annotated[str | None, Choice(ENCODINGS)] = None
@@ -34,7 +41,7 @@ class AudioFormat:
 
 
 @attrs.frozen
-class TurnDetection:
+class TurnSettings:
     """When a turn of the person ends, and when the agent is interrupted."""
 
     vad_threshold: Annotated[float | None, Number(0, 1, mutable=True)] = None
@@ -56,14 +63,14 @@ class TurnDetection:
 
 
 @attrs.frozen
-class InputConfig:
+class InputSettings:
     """How the person is heard."""
 
     type: Annotated[str | None, Choice(("audio",))] = None
-    format: AudioFormat = AudioFormat()
+    format: FormatSettings = FormatSettings()
     keyterms: Annotated[tuple[str, ...] | None, Texts(100, OneLine(50), mutable=True)] = None
     """Names and terms to be recognised."""
-    turn_detection: TurnDetection = TurnDetection()
+    turn_detection: TurnSettings = TurnSettings()
     transcription_mode: Annotated[str | None, Choice(TRANSCRIPTION_MODES, mutable=True)] = None
     transcription_prompt: Annotated[str | None, Text(1750, mutable=True)] = None
     language_codes: Annotated[tuple[str, ...] | None, Texts(100, OneLine(20), mutable=True)] = None
@@ -75,18 +82,18 @@ class InputConfig:
 
 
 @attrs.frozen
-class OutputConfig:
+class OutputSettings:
     """How the agent speaks."""
 
     type: Annotated[str | None, Choice(("audio",))] = None
     voice: Annotated[str | None, OneLine(64)] = None
     """As in `voices.toml`."""
-    format: AudioFormat = AudioFormat()
+    format: FormatSettings = FormatSettings()
     volume: Annotated[float | None, Number(0, 100, mutable=True)] = None
 
 
 @attrs.frozen
-class Webhook:
+class WebhookSettings:
     """Whom the service tells of the session. In the service's schema only."""
 
     url: Annotated[str | None, OneLine(2000)] = None
@@ -95,7 +102,7 @@ class Webhook:
 
 
 @attrs.frozen
-class SessionConfig:
+class SessionSettings:
     """How the service shall behave."""
 
     system_prompt: Annotated[str | None, Text(mutable=True)] = (
@@ -104,9 +111,9 @@ class SessionConfig:
     )
     greeting: Annotated[str | None, Text(may_be_none=True)] = "Hi! I'm your voice assistant. How can I help?"
     """Spoken word for word. None: the agent waits for the person."""
-    input: InputConfig = InputConfig()
-    output: OutputConfig = OutputConfig()
-    webhook: Webhook = Webhook()
+    input: InputSettings = InputSettings()
+    output: OutputSettings = OutputSettings()
+    webhook: WebhookSettings = WebhookSettings()
     agent_id: Annotated[str | None, OneLine(128)] = None
     """A stored agent, which brings everything else with it."""
     tools: tuple[Mapping[str, Any], ...] = ()

@@ -22,7 +22,7 @@ from channels.errors import reason_of
 from channels.happenings import Happening
 from channels.messages import ApiEvent, BeginSession, MicrophoneFrame, SessionOrder, ToolEvent
 from channels.secret import Secret
-from channels.settings import ApiSettings, SessionConfig
+from channels.settings import ApiSettings, SessionSettings
 from channels.taps import Taps
 from channels.wire.events import SessionReady
 from channels.wire.messages import ClientMessage
@@ -251,7 +251,7 @@ async def conversation(
     options: ServerOptions | None = None,
     answer: Callable[[trio.abc.Stream], Awaitable[None]] | None = None,
     key: str = KEY,
-    config: SessionConfig | None = None,
+    config: SessionSettings | None = None,
     capacity: int = 1024,
     deaf: bool = False,
     down: bool = False,
@@ -303,7 +303,7 @@ async def conversation(
     async with trio.open_nursery() as nursery:
         network = Network(answer or server.serve_stream, nursery, down=down)
         session = ApiSession(
-            ApiSettings(url, api_key=Secret(key), session=config or SessionConfig(), **api),
+            ApiSettings(url, api_key=Secret(key), session=config or SessionSettings(), **api),
             frames.receiver(),
             orders.receiver(),
             requests.receiver(),

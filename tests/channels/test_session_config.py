@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from channels.secret import Secret
-from channels.settings import SessionConfig, Webhook
+from channels.settings import SessionSettings, WebhookSettings
 from channels.settings.catalogue import CATALOGUE, Setting
 from channels.settings.rules import Choice, Flag, Number, OneLine, Rule, Text, Texts, Whole
 from channels.settings.voices import read_voices
@@ -242,5 +242,7 @@ def test_what_does_not_go_together_is_said(person: Person, file: str, line: str)
 
 
 def test_the_model_by_itself_sends_what_it_was_given() -> None:
-    wire = SessionConfig(None, None, webhook=Webhook("https://example.com", (), Secret("s"))).as_wire()
+    wire = SessionSettings(
+        None, None, webhook=WebhookSettings("https://example.com", (), Secret("s"))
+    ).as_wire()
     assert wire == {"webhook": {"url": "https://example.com", "events": [], "secret": Secret("s")}}
