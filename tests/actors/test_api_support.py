@@ -26,7 +26,7 @@ from channels.settings import ApiSettings, SessionSettings
 from channels.taps import Taps
 from channels.wire.events import SessionReady
 from channels.wire.messages import ClientMessage
-from playground.voice_agent.record import Entry
+from playground.voice_agent.record import RecordedMessage
 from playground.voice_agent_api import (
     Expect,
     Script,
@@ -187,10 +187,10 @@ class Conversation:
         """Every event of a kind that the controller was given."""
         return [event for event in self.events if isinstance(event, kind)]
 
-    def sent(self, kind: type[M]) -> list[Entry[M]]:
+    def sent(self, kind: type[M]) -> list[RecordedMessage[M]]:
         """Every message of a kind that the server was sent, with its time of arrival and its connection."""
         return [
-            Entry(entry.at_s, entry.connection, entry.what)
+            RecordedMessage(entry.at_s, entry.connection, entry.what)
             for entry in self.server.received
             if isinstance(entry.what, kind)
         ]
