@@ -192,7 +192,9 @@ class ToolSettings:
     after `filler_after_ms` of silence, and gives way to any sound of the agent or of the person.
     """
 
-    modules: Annotated[tuple[str, ...], Texts(20, OneLine(500), fix="write the path of a Python file")] = ()
+    modules: Annotated[
+        tuple[str, ...], Texts(20, OneLine(500), fix="else, write the path of a Python file")
+    ] = ()
     send_results: Annotated[str, Choice(("at-once", "after-reply"))] = "at-once"
     longest_wait_ms: Annotated[int, Whole(0, 60_000, "ms")] = 4000
     filler: Annotated[str, OneLine(500, fix="else, write tone, or the path of a WAV file")] = "off"
