@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from channels.json_text import MOST_NESTED, is_nested_deeper
 from playground.voice_agent.field_rules import ConfigRefused, array, choice, refuse_value, text, whole
 
 __all__ = ["read_tools"]
@@ -26,8 +27,6 @@ _KEYS = {
     "deployment_id",
     "image_tag",
 }
-_DEEPEST = 64
-"""Levels of a JSON schema. Not the service's number: ours, so that an echo never exhausts the stack."""
 
 
 def read_tools(given: object) -> tuple[Mapping[str, Any], ...]:
@@ -53,7 +52,7 @@ def _tool(path: str, given: object) -> Mapping[str, Any]:
     if not isinstance(parameters.get("properties", {}), Mapping):
         where = f"{path}.parameters.properties"
         raise refuse_value(where, f"'{where}' must be an object")
-    if _deeper_than(parameters, _DEEPEST):
+    if is_nested_deeper(parameters, MOST_NESTED):
         raise refuse_value(f"{path}.parameters", f"'{path}.parameters' is nested too deeply")
     mode = given.get("execution_mode")
     timeout = given.get("timeout_seconds")
@@ -71,20 +70,6 @@ def _tool(path: str, given: object) -> Mapping[str, Any]:
 
 
 def _shallow(value: object) -> object:
-    if _deeper_than(value, _DEEPEST):
+    if is_nested_deeper(value, MOST_NESTED):
         raise ConfigRefused.format()
     return value
-
-
-def _deeper_than(value: object, levels: int) -> bool:
-    layer = [value]
-    for _ in range(levels):
-        layer = [
-            inner
-            for outer in layer
-            if isinstance(outer, dict | list)
-            for inner in (outer.values() if isinstance(outer, dict) else outer)
-        ]
-        if not layer:
-            return False
-    return True
