@@ -10,14 +10,15 @@ from collections.abc import Mapping
 from typing import Any
 
 import attrs
+import msgspec
 import trio
 
 from channels.bounded import Channel, Full, Sender
 from channels.wire.events import SessionFailed
+from channels.wire.session import SessionInput, TurnSettings
 from playground.ears import HearingEvent
 from playground.turns import ADAPTIVE, TurnDetection
 from playground.voice_agent.loudness import Loudness
-from playground.voice_agent.session_config import InputConfig
 from playground.voice_agent.sound_io import BadAudio, RateGate, Uplink
 from playground.voice_agent.speech import Ears, Speech
 from sound.pcm import bytes_of_ms
@@ -30,7 +31,7 @@ _PIECE_BYTES = bytes_of_ms(50)
 _PIECES = 400
 
 
-def turn_detection(config: InputConfig, endpointing_ms: Mapping[str, int] | None) -> TurnDetection:
+def turn_detection(config: SessionInput, endpointing_ms: Mapping[str, int] | None) -> TurnDetection:
     """When turns begin and end under a configuration. Pure.
 
     `min_silence` or `max_silence`, once set, end the adaptive mode: the schema's default takes the place
@@ -40,7 +41,7 @@ def turn_detection(config: InputConfig, endpointing_ms: Mapping[str, int] | None
     mode = config.transcription_mode or "balanced"
     set_by_client: dict[str, Any] = {
         name: value
-        for name, value in (config.turn_detection or {}).items()
+        for name, value in msgspec.to_builtins(config.turn_detection or TurnSettings()).items()
         if name in ("vad_threshold", "min_silence", "max_silence", "interruption_delay", "interrupt_response")
     }
     if set_by_client.keys() & {"min_silence", "max_silence"}:
@@ -61,7 +62,7 @@ class Hearing:
         watch_rate: whether sound faster than real time is dropped.
     """
 
-    def __init__(self, config: InputConfig, detection: TurnDetection, *, watch_rate: bool) -> None:
+    def __init__(self, config: SessionInput, detection: TurnDetection, *, watch_rate: bool) -> None:
         self._uplink = Uplink(config.format)
         self._detection = detection
         self._gate = RateGate() if watch_rate else None

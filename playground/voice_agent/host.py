@@ -21,7 +21,7 @@ from playground.voice_agent.options import ServerOptions
 from playground.voice_agent.reception import Begin, Discard, Hang, Refuse, Resume, first_step
 from playground.voice_agent.registry import Refused, Registry
 from playground.voice_agent.session import Session, SessionOver
-from playground.voice_agent.session_config import SessionConfig
+from playground.voice_agent.session_config import ResolvedSession
 from playground.voice_agent.speech import Speech
 
 __all__ = ["Host"]
@@ -91,7 +91,7 @@ class Host:
                 await connection.send(Goodbye(refused.close))
         return None
 
-    def _begin(self, config: SessionConfig, admission: Admission, nursery: trio.Nursery) -> Session:
+    def _begin(self, config: ResolvedSession, admission: Admission, nursery: trio.Nursery) -> Session:
         session = Session(
             config,
             admission,

@@ -52,6 +52,7 @@ from playground.voice_agent.arrivals import (
     Went,
     WordsDue,
 )
+from playground.voice_agent.config_refused import ConfigRefused
 from playground.voice_agent.connection import Connection, Goodbye, Outgoing, RawFrame
 from playground.voice_agent.conversation import Conversation
 from playground.voice_agent.hearing import Hearing, turn_detection
@@ -59,7 +60,7 @@ from playground.voice_agent.mouth import Mouth, ReplyOver
 from playground.voice_agent.options import ServerOptions
 from playground.voice_agent.outlet import Outlet
 from playground.voice_agent.replies import HTTP_TOOL_NAME
-from playground.voice_agent.session_config import ConfigRefused, SessionConfig, configured
+from playground.voice_agent.session_config import ResolvedSession, configured
 from playground.voice_agent.speech import Speech
 
 __all__ = ["Session", "SessionOver"]
@@ -84,7 +85,7 @@ class Session:
 
     def __init__(
         self,
-        config: SessionConfig,
+        config: ResolvedSession,
         admission: Admission,
         *,
         accounts: Accounts,
