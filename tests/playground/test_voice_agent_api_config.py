@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from channels.wire.messages import InputAudio, ReplyCreate, SessionEnd, SessionResume, SessionUpdate
 from channels.wire.session import SessionInput, TurnSettings
-from playground.turns import ADAPTIVE, TurnDetection
+from playground.turns import ADAPTIVE, TurnRules
 from playground.voice_agent.config_refused import ConfigRefused
 from playground.voice_agent.hearing import turn_detection
 from playground.voice_agent.reception import Begin, Discard, Hang, Refuse, Resume, first_step
@@ -268,7 +268,7 @@ def test_without_settings_turns_end_adaptively_or_as_the_server_is_told() -> Non
 
 def test_setting_a_silence_ends_the_adaptive_mode_and_setting_anything_else_does_not() -> None:
     explicit = turn_detection(SessionInput(turn_detection=TurnSettings(max_silence=2000)), None)
-    assert explicit == TurnDetection(max_silence=2000)
+    assert explicit == TurnRules(max_silence=2000)
     other = turn_detection(SessionInput(turn_detection=TurnSettings(vad_threshold=0.7)), None)
     assert (other.min_silence, other.vad_threshold) == (ADAPTIVE.min_silence, 0.7)
 
