@@ -13,7 +13,7 @@ from attrs import define, evolve, field
 
 from actors.record.codec import encode, shifted
 from actors.record.header import Header
-from actors.record.notes import Ended, Entry, Lost
+from actors.record.notes import Ended, Lost, RecordLine
 from actors.record.runs import Runs
 from actors.record.secrecy import blotter
 from actors.record.sound import SoundFile
@@ -115,7 +115,7 @@ class RecordFile:
         for noted in batch:
             self._take(evolve(noted, at=noted.at - self.started))
         if lost > self._lost:
-            self._write([Entry(self._at, On.RECORD, Lost(lost - self._lost))])
+            self._write([RecordLine(self._at, On.RECORD, Lost(lost - self._lost))])
             self._lost = lost
         if self._sound is not None:
             self._sound.settle(self._at)
@@ -128,7 +128,7 @@ class RecordFile:
             OSError: the disk is full, or gone.
         """
         at = max(self._at, now - self.started)
-        self._write([*self._runs.end(), Entry(at, On.RECORD, Ended())])
+        self._write([*self._runs.end(), RecordLine(at, On.RECORD, Ended())])
         self._flush()
         self._file.close()
         if self._sound is not None:
@@ -170,7 +170,7 @@ class RecordFile:
         self._placed.append((frame, self._sound.put_person(frame.at - self.started, frame.untouched)))
         return self._placed[-1][1]
 
-    def _write(self, entries: Sequence[Entry]) -> None:
+    def _write(self, entries: Sequence[RecordLine]) -> None:
         for entry in entries:
             what = entry.what
             if entry.on != On.RECORD and hasattr(what, "__attrs_attrs__"):
