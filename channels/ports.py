@@ -86,8 +86,8 @@ class MicrophoneTrack(Protocol):
 
         The server sends the sound for as long as the track is open, and not before.
         Frames of silence come while the track is muted or its sender has stopped. When the track is gone
-        the iterator may end or not, and may even give somebody else's sound: whoever is told that the track
-        is gone must close it. Behind a reader that is held up 5 s wait; then the oldest frame goes.
+        the iterator may end or not, and may even give somebody else's sound: a reader that learns that the
+        track is gone must close it. Behind a reader that is held up 5 s wait; then the oldest frame goes.
         """
 
 

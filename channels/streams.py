@@ -2,7 +2,7 @@
 
 An actor that is added to a room is an attrs class with a `run`. A field of a type in the wiring's table of
 streams (`Receiver[Happening]`, `Receiver[MicrophoneFrame]`, `Sender[ClientMessage]`, …) is given that
-stream; every other field is a value of its own, with a default or set by whoever adds it. Each stream is a
+stream; every other field is an option, with a default or set by the user. Each stream is a
 bounded copy: a slow actor loses its oldest messages, counted, and nobody in the conversation notices.
 """
 
@@ -57,7 +57,7 @@ class Streams:
         """Makes the actor, joined to what it asks for.
 
         Raises:
-            SettingsError: it is no actor, asks for a stream that does not exist, or a value is missing,
+            SettingsError: it is not an actor, asks for a stream that does not exist, or a value is missing,
                 unknown or malformed.
         """
         kind, name = addition.kind, addition.kind.__name__

@@ -1,4 +1,4 @@
-"""A real LiveKit server on this machine's loopback, for the time of a `with` block.
+"""A real LiveKit server on this machine's loopback, while a `with` block runs.
 
 `livekit_server()` finds or builds the binary, chooses free ports and fresh keys, and yields where to
 connect once the server answers. `ServerConfig` and `run_server()` are its two halves: a test that kills

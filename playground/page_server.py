@@ -1,4 +1,4 @@
-"""The page and what it needs to join: a small HTTP server on loopback, for the time of a `with` block.
+"""Serves the page and what it needs to join: a small HTTP server on loopback, while a `with` block runs.
 
 In: requests of a browser. Out: the files of `page/`, livekit-client's module, and, at `POST /join`, where
 the room is with a fresh token. A browser that sends a key of its own is given the same identity each time, so

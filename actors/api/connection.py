@@ -148,7 +148,7 @@ async def open_connection(
     Raises:
         ServiceUnreachable: nobody answers.
         NoWayToService: its certificate is not trusted, or the proxy lets nobody through.
-        SettingsError: what names the proxy is no address of one.
+        SettingsError: the proxy variable is not the address of a proxy.
         ServiceFault: what answers is not the Voice Agent API.
         KeyRefused: a gateway refuses the key, or it cannot be one.
     """

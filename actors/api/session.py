@@ -332,7 +332,7 @@ class ApiSession:
     async def _agree_on_encoding(self, connection: ServiceConnection, ready: SessionReady) -> None:
         try:
             self._encoding = Encoding.of(ready.config, self._call.asked.session)
-        except ConfigurationRefused:  # it is we who refuse
+        except ConfigurationRefused:  # we refuse it ourselves
             await self._end(connection)
             raise
 

@@ -67,7 +67,7 @@ class _Level:
 
 @define
 class ActiveSpeaker:
-    """Follows who speaks."""
+    """Follows who is speaking."""
 
     _levels: dict[str, _Level] = field(factory=dict, init=False)
     _speaks_since: dict[str, float] = field(factory=dict, init=False)
@@ -76,7 +76,7 @@ class ActiveSpeaker:
     """Since when a change has been waiting for a gap."""
 
     def take(self, identity: str, db: float, length_s: float, heard: str | None, now: float) -> str | None:
-        """Takes the level of a frame of somebody's.
+        """Takes the level of a frame.
 
         Args:
             identity: whose frame it is.

@@ -95,7 +95,7 @@ class Mixing:
     _voices: dict[str, _Voice] = field(factory=dict, init=False)
 
     def take(self, sid: str, pcm: bytes) -> None:
-        """Takes a frame of somebody's track."""
+        """Takes a frame of a track."""
         voice = self._voices.setdefault(sid, _Voice())
         voice.ended = False
         voice.frames.append(pcm)

@@ -65,7 +65,7 @@ class ToPrompt:
 
 @attrs.frozen
 class Tell:
-    """Something the model shall know."""
+    """Something the model should know."""
 
     do: ClassVar[str] = "tell"
     text: str

@@ -106,7 +106,7 @@ def mint_client_token(settings: LiveKitSettings, identity: str, life: timedelta)
     """A client's token: it lets `identity` into the one room of the settings, to speak and to listen.
 
     Raises:
-        SettingsError: the identity is no name.
+        SettingsError: the identity is empty.
     """
     if not identity.strip():
         raise SettingsError(
@@ -119,7 +119,7 @@ def mint_operator_token(settings: LiveKitSettings, identity: str, life: timedelt
     """As `mint_client_token`, for somebody who may steer the call: with the grant `roomAdmin` for this room.
 
     Raises:
-        SettingsError: the identity is no name.
+        SettingsError: the identity is empty.
     """
     mint_client_token(settings, identity, life)
     return Secret(_token(settings, identity, life, admin=True).to_jwt())

@@ -27,7 +27,7 @@ def as_text(returned: object) -> str:
         text = str(returned.value) if isinstance(returned, Enum) else str(returned)
     else:
         text = msgspec.json.encode(returned, enc_hook=_simpler).decode()
-    text.encode()  # half a surrogate pair is no text
+    text.encode()  # half a surrogate pair is not text
     return text
 
 

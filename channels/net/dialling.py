@@ -56,7 +56,7 @@ async def open_stream(url: str, address: str | None = None) -> trio.abc.Stream:
     Raises:
         OSError: nobody answers there; `ssl.SSLCertVerificationError`: the certificate is not to be trusted;
             `ProxyRefused`: the proxy opens no tunnel.
-        SettingsError: what names the proxy is no address of one.
+        SettingsError: the proxy variable is not the address of a proxy.
     """
     parts = urlsplit(url)
     host, port = parts.hostname or "", port_of(parts)

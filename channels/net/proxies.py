@@ -51,7 +51,7 @@ def proxy_for(url: str, environ: Mapping[str, str] | None = None) -> Proxy | Non
         environ: None takes that of this process.
 
     Raises:
-        SettingsError: what names the proxy is no address of an HTTP proxy.
+        SettingsError: the proxy variable is not the address of an HTTP proxy.
     """
     environ = os.environ if environ is None else environ
     parts = urlsplit(url)

@@ -25,7 +25,7 @@ ON_MOBILE = (
 
 
 _LONGEST_TOLD = 4_000
-"""Characters of an attribute that are read; whoever writes one may write what they like."""
+"""Characters of an attribute that are read; its writer may write anything."""
 
 
 async def check_clients(settings: LiveKitSettings) -> Finding:

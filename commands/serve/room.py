@@ -66,7 +66,7 @@ async def run_room(
         spec: says which.
         log: is told what happens.
         attempt: this many times it was begun; a record of each is kept.
-        watch: knows who holds up this thread's loop.
+        watch: knows what holds up this thread's loop.
     """
     began = trio.current_time()
     try:
@@ -90,7 +90,7 @@ async def run_room(
 async def _logged(
     spec: RoomSpec, taps: Taps, log: FilteringBoundLogger, watch: LoopWatch | None
 ) -> AsyncIterator[None]:
-    """Logs what happens, who holds up the loop among it, until the last of all has ended."""
+    """Logs what happens, including what holds up the loop, until the last actor has ended."""
     event_log = EventLog(taps.tap("log", to_the_end=True), log, spec.settings.log.speech)
     alive = trio.CancelScope(shield=True)
     async with trio.open_nursery() as nursery:

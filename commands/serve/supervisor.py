@@ -58,7 +58,7 @@ async def supervise(
     Args:
         rooms: those to serve.
         log: is told, with the room's name on each line.
-        watch: knows who holds up this thread's loop.
+        watch: knows what holds up this thread's loop.
         random: for jitter.
         run: runs one room.
 

@@ -1,4 +1,4 @@
-"""A server that says what it is told to: a sequence of steps instead of a voice agent, for tests.
+"""A server that plays a script, a sequence of steps, instead of acting as a voice agent; for tests.
 
 A script is a list of connections, each a list of steps, played one after another. In a file it is JSON
 lines in the way of the protocol reference's examples: `t` in seconds, `d` the direction, and

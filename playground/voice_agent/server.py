@@ -33,7 +33,7 @@ from playground.voice_agent.session import SessionClosed
 __all__ = ["VoiceAgentServer", "open_listeners", "voice_agent_server"]
 
 _HOST = "127.0.0.1"
-"""Never another interface: what this server hears and says is nobody else's."""
+"""Never another interface: what this server hears and says is private."""
 _HANDSHAKE_S = 10.0
 
 _log = logging.getLogger("playground.voice_agent_api")

@@ -1,4 +1,4 @@
-"""A line to an agent in its room, for whoever looks after it."""
+"""A line to an agent in its room, for its operator's commands."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class _LiveKitLine:
         agent = self._room.remote_participants.get(self._identity)
         if agent is None:
             raise AgentSilent(f"there is no agent in the room {self._room.name!r}", silence)
-        # Of what is sent nothing is for a guest who took the name. The kind is in the token that let them in.
+        # Nothing may be sent to a guest who took the name. The kind comes from the token that let them in.
         if agent.kind != rtc.ParticipantKind.PARTICIPANT_KIND_AGENT:
             raise AgentSilent(
                 f"the participant {self._identity!r} in the room {self._room.name!r} is not an agent",

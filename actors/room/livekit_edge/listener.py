@@ -161,7 +161,7 @@ class RoomListener:
     def _forget(self, participant: rtc.RemoteParticipant) -> None:
         del self._present[participant.identity]
         self._chat.forget(participant.identity)
-        # The SDK keeps quiet about the tracks of somebody whom it has forgotten already.
+        # The SDK does not report the tracks of a participant that it has already forgotten.
         self._tracks.forget_all_of(participant.identity)
         self.tell(ParticipantWent(participant.identity))
 

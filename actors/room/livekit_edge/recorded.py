@@ -25,11 +25,11 @@ RECORDED_TOPIC = "lk.agent.pre-connect-audio-buffer"
 MOST_AT_ONCE = 8
 """People whose recordings come at the same time."""
 MOST_TIMES = 2
-"""As long as one that is read, which makes 8 MB in the worst case: who sends more records no call."""
+"""As long as the longest one that is read: 8 MB in the worst case. More cannot be a call's recording."""
 WITHIN_S = 10.0
 """From the first byte to the last. A client that misses that it is heard goes on for so long."""
 MOST_REFUSALS = 50
-"""That are told, in all: whoever sends rubbish all day fills no log."""
+"""How many refusals are logged in all, so that nobody can fill the log with rubbish."""
 
 _log = logging.getLogger(__name__)
 

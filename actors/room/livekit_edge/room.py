@@ -67,7 +67,7 @@ async def connect(room: rtc.Room, url: str, token: Secret, options: rtc.RoomOpti
         RoomUnreachable: nobody answers at the URL.
         NoWayToRoom: its certificate is not trusted, or the proxy lets nobody through.
         NotAllowedInRoom: the server refused the token.
-        SettingsError: what names the proxy is no address of one.
+        SettingsError: the proxy variable is not the address of a proxy.
     """
     show_the_way(url)
     refusal: rtc.ConnectError | None = None

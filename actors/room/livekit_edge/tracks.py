@@ -126,7 +126,7 @@ class RemoteTracks:
         """By track id."""
 
     def offer(self, participant: rtc.RemoteParticipant) -> None:
-        """Tells of the tracks of somebody who is there."""
+        """Reports the tracks of a participant who is there."""
         room_for = MOST_OF_ONE - sum(each.identity == participant.identity for each in self._told.values())
         for publication in participant.track_publications.values():
             if room_for <= 0:

@@ -18,7 +18,7 @@ __all__ = ["no_way", "show_the_way"]
 
 _CERTIFICATE = re.compile(r"invalid peer certificate: (\w{1,40})")
 _REFUSED = re.compile(r"client error: 40[13]\b")
-"""How the SDK tells the server's answer. Elsewhere in its text such a number may be that of a port."""
+"""How the SDK reports the server's answer. Elsewhere in its text, such a number may be a port."""
 _TURNED_AWAY = re.compile(r"(?:Proxy connection failed: HTTP/1\.[01]|client error:) (4\d\d)\b")
 
 
@@ -26,7 +26,7 @@ def show_the_way(url: str) -> None:
     """Makes the SDK use the proxy that our rule gives for this URL, or none.
 
     Raises:
-        SettingsError: what names the proxy is no address of one.
+        SettingsError: the proxy variable is not the address of a proxy.
     """
     variable = variable_for(url)
     if variable in os.environ or variable.lower() in os.environ:
