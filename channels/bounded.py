@@ -74,8 +74,7 @@ class Watched(Generic[T]):
         self._taps: list[tuple[Channel[T], Sender[T]]] = []
 
     def tap(self, name: str, *, capacity: int) -> Receiver[T]:
-        """A copy of everything that passes from now on: it buffers `capacity` messages, then drops the
-        oldest.
+        """A copy of everything from now on: it buffers `capacity` messages, then drops the oldest.
 
         The messages themselves are shared, since they are frozen. It ends when there is nothing more to
         pass; one that its reader closed is forgotten.

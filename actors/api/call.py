@@ -112,9 +112,7 @@ class Call:
     """Those of the sessions before it."""
 
     def first_message(self, resume: str | None) -> ClientMessage:
-        """The first message of a connection: it resumes a session, or starts a fresh one that continues the
-        call.
-        """
+        """A connection's first message: it resumes a session, or starts one that continues the call."""
         if resume is not None:
             return SessionResume(resume)
         return SessionUpdate(self.asked.first_update(story=self._so_far()))

@@ -1,5 +1,4 @@
-"""CallLife: begins the session when somebody is in the room, and ends it when nobody is there or nobody
-speaks.
+"""CallLife: begins the session when somebody is in the room, and ends it when they leave or fall silent.
 
 In: people coming and going, typed text, whether the onset detector still works, and happenings. Out: orders
 to the session, requests to the service (a question, a warning, a goodbye) and, if configured, the order to
