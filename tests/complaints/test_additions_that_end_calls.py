@@ -110,7 +110,7 @@ def test_one_that_exits_while_it_is_made_is_told_in_a_line() -> None:
 
         async def run(self) -> None: ...
 
-    with pytest.raises(SettingsError, match="Exits cannot be made"):
+    with pytest.raises(SettingsError, match="Exits cannot be created"):
         Streams({}).compose(Addition(Exits))
 
 

@@ -331,4 +331,4 @@ async def test_whoever_looks_after_the_agent_sees_that_the_page_cancels_its_echo
         with trio.fail_after(20):
             while (finding := await check_clients(room)).colour is not Colour.GREEN:
                 await trio.sleep(0.1)
-        assert finding.said.startswith("on at ")
+        assert finding.said.startswith("on for ")
