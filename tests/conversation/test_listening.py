@@ -24,6 +24,7 @@ from livekit import api, rtc
 from actors.mic import MicPump
 from actors.room.actor import RoomActor
 from actors.room.livekit_edge import TolerantLoop, livekit_edge
+from bench.speech import at_16_khz, spoken, word_errors
 from channels.bounded import Receiver
 from channels.happenings import Happening, HeardBy
 from channels.messages import MicrophoneFrame
@@ -33,7 +34,6 @@ from playground.livekit_server import LiveKitServer
 from playground.recogniser import Recogniser
 from runner import wire
 from sound.pcm import SAMPLE_RATE_HZ, bytes_of_ms
-from tests.speech import at_16_khz, spoken, word_errors
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 

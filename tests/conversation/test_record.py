@@ -17,6 +17,8 @@ import trio_asyncio
 from actors.record.notes import PlayingRun, ReplyAudioRun
 from actors.record.reading import read_record
 from actors.record.sound import read_sound
+from bench.guest import join_as_guest
+from bench.speech import spoken
 from channels.happenings import (
     OperatorActed,
     PersonTyped,
@@ -35,8 +37,6 @@ from playground.livekit_server import LiveKitServer
 from playground.voice_agent_api import RealTime, ServerOptions, voice_agent_server
 from tests.agent_process import ROOT, run_agent, settings_for
 from tests.conversation.test_operator import operate, token_of
-from tests.guest import join_as_guest
-from tests.speech import spoken
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 

@@ -15,6 +15,8 @@ import attrs
 import pytest
 import trio
 
+from bench.guest import Guest, join_as_guest
+from bench.speech import at_16_khz, spoken, word_errors
 from channels.wire.events import ReplyDone, SpeechStarted
 from channels.wire.messages import InputAudio, SessionEnd, SessionResume, SessionUpdate
 from playground.livekit_server import LiveKitServer
@@ -28,8 +30,6 @@ from playground.voice_agent_api import (
     voice_agent_server,
 )
 from tests.agent_process import AgentProcess, run_agent, settings_for
-from tests.guest import Guest, join_as_guest
-from tests.speech import at_16_khz, spoken, word_errors
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 
