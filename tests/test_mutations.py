@@ -34,7 +34,7 @@ def judge(copy: Path, mutation: Mutation | None) -> str:
         path.write_text(path.read_text().replace(mutation.right, mutation.wrong))
     # It only computes: who talks in real time meanwhile goes first.
     judged = subprocess.run(
-        tied(["nice", sys.executable, "-m", "tests.mutations.judge"]),
+        tied(["nice", "-n", "5", sys.executable, "-m", "tests.mutations.judge"]),
         cwd=copy,
         capture_output=True,
         text=True,
