@@ -45,7 +45,7 @@ from actors.live_line import LiveLine
 from actors.mic import MicPump
 from actors.onset import Judge, OnsetDetector
 from actors.operator import Operator
-from actors.requests import AT_ONCE, RequestGate
+from actors.request_gate import AT_ONCE, RequestGate
 from actors.room.actor import RoomActor
 from actors.room.livekit_edge import LiveKitEdge
 from actors.speaker import SpeakerPump
@@ -70,6 +70,7 @@ from channels.messages import (
     SpeakerReport,
     ToolEvent,
 )
+from channels.named_paths import PathNames
 from channels.ports import TrackEvent
 from channels.seen import On, Seen
 from channels.settings import Settings
@@ -366,7 +367,8 @@ def wire(
             Receiver[Sounding]: lambda name: c.sounding.tap(name, capacity=256),
             Sender[ClientMessage]: ask,
             Sender[LeaveRoom]: lambda name: c.departures.sender(),
-        }
+        },
+        path=PathNames(settings.livekit.room_name).path,
     )
     bystanders += [streams.compose(addition) for addition in additions]
     return Graph(conversation, bystanders, c, taps, seen)

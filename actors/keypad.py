@@ -42,7 +42,7 @@ AT_ONCE = 8
 
 @frozen
 class Keys:
-    """The keys of one caller that belong together. Pure."""
+    """The keys of one caller that belong together. No I/O, no clock."""
 
     pressed: str = ""
     over_at: float = math.inf

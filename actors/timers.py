@@ -1,6 +1,6 @@
 """TurnTimer: the two timers of each turn, measured where they are felt.
 
-In: happenings. Out: one `TurnTimed` for each reply that ended. The arithmetic is `Stopwatch`, pure: the
+In: happenings. Out: one `TurnTimed` for each reply that ended. The arithmetic is `Stopwatch`: the
 person's sound comes from their microphone, the agent's from what the room has played, so no service's
 own idea of time is trusted.
 

@@ -1,7 +1,7 @@
 """How long to wait before trying again, and when to give up: one way for everything that is tried again.
 
 Waits double and are capped, with full jitter: each is anything from nothing to that, so that many who lost
-the same server come back evenly, and not in waves. Pure: time is passed in.
+the same server come back evenly, and not in waves. No I/O, no clock: time is passed in.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ __all__ = [
     "NotAllowedInRoom",
     "PartMissing",
     "PlaygroundFault",
-    "RoomEnded",
+    "RoomClosed",
     "RoomUnreachable",
     "SettingsError",
     "VoiceAgentError",
@@ -70,7 +70,7 @@ class NotAllowedInRoom(VoiceAgentError):
     """The LiveKit server answered and refused the agent."""
 
 
-class RoomEnded(VoiceAgentError):
+class RoomClosed(VoiceAgentError):
     """The room was closed, or the agent was removed from it, while it was serving."""
 
 

@@ -45,9 +45,11 @@ class Streams:
 
     Args:
         by_type: what makes the end for a field of a type; it is given the name of the actor.
+        path: the path that somebody means, who may have named the room in it (`channels.named_paths`).
     """
 
     by_type: Mapping[Any, Callable[[str], Any]]
+    path: Callable[[str], Path] = Path
     _made: Counter[str] = attrs.field(factory=Counter, init=False)
     """How many of each class, whose streams are named after them."""
 
@@ -77,7 +79,7 @@ class Streams:
             if hint in self.by_type:
                 given[alias] = self.by_type[hint](named)
             elif alias in addition.values:
-                given[alias] = _value(f"{name}.{alias}", hint, addition.values[alias])
+                given[alias] = _value(f"{name}.{alias}", hint, addition.values[alias], self.path)
             elif getattr(hint, "__origin__", None) in (Receiver, Sender):
                 raise SettingsError(
                     f"{name}.{alias} asks for {_shown(hint)}, which is no stream of a room",
@@ -110,7 +112,7 @@ def numbered(name: str, so_far: Counter[str]) -> str:
     return name if so_far[name] == 1 else f"{name} {so_far[name]}"
 
 
-def _value(path: str, hint: Any, written: str) -> Any:
+def _value(path: str, hint: Any, written: str, as_path: Callable[[str], Path]) -> Any:
     wanted = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
     kinds = [kind for kind in wanted if kind in _READ]
     if not kinds:
@@ -119,7 +121,7 @@ def _value(path: str, hint: Any, written: str) -> Any:
             "make it a str, int, float, bool or Path, or give it a default",
         )
     try:
-        return _READ[kinds[0]](written)
+        return as_path(written) if kinds[0] is Path else _READ[kinds[0]](written)
     except (ValueError, KeyError):
         raise SettingsError(
             f"{path} is not {_CALLED[kinds[0]]} (found {written[:40]!r})",

@@ -31,7 +31,10 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="a Python file, or a dotted name, whose public functions the agent may call; may be repeated",
     )
     parser.add_argument(
-        "--record", type=Path, metavar="FILE", help="write down all that happens, as JSON lines"
+        "--record",
+        type=Path,
+        metavar="FILE",
+        help="write down all that happens, as JSON lines; {room} and {time} may be in its name",
     )
     parser.add_argument(
         "--record-audio", action="store_true", help="with --record: also both voices, in a WAV file beside it"

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from structlog.typing import FilteringBoundLogger
 
-from actors.room.actor import mint_token
+from actors.room.actor import mint_client_token
 from channels.settings import Configuration, Settings
 from commands.browser import has_desktop, shown_in_browser
 from commands.token import CLIENT_TOKEN_LIFE
@@ -46,7 +46,9 @@ async def on_this_machine(configuration: Configuration, log: FilteringBoundLogge
     async with services_here(configuration, lambda line: log.info(line)) as settings:
 
         def join(identity: str) -> Joining:
-            return Joining(settings.livekit.url, mint_token(settings.livekit, identity, CLIENT_TOKEN_LIFE))
+            return Joining(
+                settings.livekit.url, mint_client_token(settings.livekit, identity, CLIENT_TOKEN_LIFE)
+            )
 
         async with (
             page_server(join=join, progress=lambda line: log.info(line)) as page,

@@ -17,6 +17,7 @@ from actors.record import check_free
 from actors.room.livekit_edge import LiveKitEdge
 from channels.errors import SettingsError, cause_of, was_interrupted
 from channels.log import open_log
+from channels.named_paths import PathNames
 from channels.printable import complain
 from channels.settings import ACCOUNT, LIVEKIT_ACCOUNT, LiveKitSettings, Settings, read_configuration
 from channels.standard_streams import as_written, standard_streams
@@ -27,7 +28,7 @@ from commands.config import gather_from, print_configuration
 from commands.graph import draw, show_graph
 from commands.operate import operate
 from commands.replay import replay
-from commands.serve import serve
+from commands.serve import RoomSpec, serve
 from commands.services import room_of, services_of
 from commands.token import print_token
 from commands.tools import read_tools, with_tools
@@ -89,7 +90,8 @@ def _run(wire: Wiring, options: argparse.Namespace, log: FilteringBoundLogger) -
     if options.command == "check":
         return trio.run(check, services_of(configuration, has_account), has_account, options.json)
     if options.record is not None:
-        check_free(options.record, with_sound=options.record_audio)
+        room_name = configuration.values["livekit.room_name"].value
+        check_free(PathNames(room_name).path(options.record), with_sound=options.record_audio)
     if additions:
         # What one of them cannot have is told before anything is started.
         draw(functools.partial(wire, additions=additions))
@@ -106,6 +108,7 @@ def _run(wire: Wiring, options: argparse.Namespace, log: FilteringBoundLogger) -
             additions=additions,
         )
 
-    prepare = room_of(configuration, has_account, log)
-    speech = configuration.log().speech
-    return trio.run(serve, prepare, log, wire_it, options.record, options.record_audio, speech)
+    def rooms(settings: Settings) -> Sequence[RoomSpec]:
+        return [RoomSpec(settings, wire_it, options.record, options.record_audio)]
+
+    return trio.run(serve, room_of(configuration, has_account, log), log, rooms)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from actors.room.actor import AGENT_IDENTITY, mint_operator_token, mint_token
+from actors.room.actor import AGENT_IDENTITY, mint_client_token, mint_operator_token
 from channels.errors import SettingsError
 from channels.settings import LiveKitSettings
 
@@ -23,6 +23,6 @@ def print_token(livekit: LiveKitSettings, identity: str, *, operator: bool = Fal
         raise SettingsError(
             f"--identity {identity} is the agent's own (it would be thrown out of its room)", "choose another"
         )
-    mint = mint_operator_token if operator else mint_token
+    mint = mint_operator_token if operator else mint_client_token
     print(mint(livekit, identity, CLIENT_TOKEN_LIFE).reveal())
     return 0

@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 import wave
 from array import array
+from collections.abc import Callable
 from datetime import UTC, datetime
 from io import FileIO
 from pathlib import Path
@@ -115,13 +116,14 @@ class Recorder:
     _arrivals: Arrivals = field(factory=Arrivals, init=False)
     _taken: int = field(default=0, init=False)
     """Samples that are on the disk, or on their way."""
+    _disk: trio.CapacityLimiter = field(factory=lambda: trio.CapacityLimiter(1), init=False)
 
     async def run(self) -> None:
         """Records until the call is over."""
         self._began_at = trio.current_time()
         tape = Tape(self.folder, datetime.now(UTC))
         try:
-            await trio.to_thread.run_sync(tape.open)
+            await self._in_thread(tape.open)
             async with self.heard, self.spoken, trio.open_nursery() as writing:
                 writing.start_soon(self._write, tape)
                 async with trio.open_nursery() as reading:
@@ -133,7 +135,7 @@ class Recorder:
         finally:
             # What is on the disk is whole; one that hangs shall keep nobody.
             with trio.move_on_after(CLOSES_WITHIN_S, shield=True):
-                await trio.to_thread.run_sync(tape.close, abandon_on_cancel=True)
+                await self._in_thread(tape.close)
 
     async def _listen_to_person(self) -> None:
         async for frame in self.heard:
@@ -156,8 +158,11 @@ class Recorder:
         begin, end = self._taken, max(self._taken, self._place(until))
         stereo = array("h", bytes(2 * SAMPLE_BYTES * (end - begin)))
         stereo[0::2], stereo[1::2] = self._person.take(begin, end), self._agent.take(begin, end)
-        await trio.to_thread.run_sync(tape.write, stereo.tobytes(), abandon_on_cancel=True)
+        await self._in_thread(tape.write, stereo.tobytes())
         self._taken = end
+
+    async def _in_thread(self, work: Callable[..., None], *arguments: object) -> None:
+        await trio.to_thread.run_sync(work, *arguments, abandon_on_cancel=True, limiter=self._disk)
 
     def _place_now(self) -> int:
         place = self._place(trio.current_time())

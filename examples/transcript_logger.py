@@ -56,7 +56,7 @@ class Line:
 
 @define
 class Transcript:
-    """Makes lines of happenings. Pure."""
+    """Makes lines of happenings. No I/O, no clock."""
 
     _name: str = "person"
     _sound: float = float("-inf")
@@ -134,13 +134,15 @@ class TranscriptLogger:
         transcript, began_at = Transcript(), trio.current_time()
         paper = Paper(self.folder, datetime.now(UTC), began_at)
 
+        disk = trio.CapacityLimiter(1)  # one that hangs takes no thread from anybody else
+
         async def write(lines: Iterable[Line]) -> None:
             for line in lines:
                 # A disk that hangs shall not keep the agent from leaving.
-                await trio.to_thread.run_sync(paper.write, line, abandon_on_cancel=True)
+                await trio.to_thread.run_sync(paper.write, line, abandon_on_cancel=True, limiter=disk)
 
         try:
-            await trio.to_thread.run_sync(paper.open)
+            await trio.to_thread.run_sync(paper.open, limiter=disk)
             async with self.happenings:
                 async for happening in self.happenings:
                     await write(transcript.take(happening, trio.current_time()))

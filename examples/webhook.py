@@ -112,7 +112,7 @@ class Webhook:
     most: int = 10_000
     first_wait_s: float = 1.0
     _spool: Spool = field(init=False)
-    _receiver: PostOffice = field(init=False)
+    _receiver: WebhookClient = field(init=False)
     _unkept: deque[bytes] = field(factory=deque, init=False)
     """What the disk did not take, the oldest first."""
     _stuck: set[str] = field(factory=set, init=False)
@@ -125,7 +125,9 @@ class Webhook:
 
     def __attrs_post_init__(self) -> None:
         self._spool = Spool(self.spool, self.most)
-        self._receiver = PostOffice(_read_url(self.url), _read_secret(os.environ.get("WEBHOOK_SECRET", "")))
+        self._receiver = WebhookClient(
+            _read_url(self.url), _read_secret(os.environ.get("WEBHOOK_SECRET", ""))
+        )
 
     async def run(self) -> None:
         """Posts until the call is over; what was not taken by then waits for the next start."""
@@ -270,7 +272,7 @@ class Spool:
 
 
 @define
-class PostOffice:
+class WebhookClient:
     """The way to the receiver."""
 
     url: SplitResult

@@ -121,7 +121,7 @@ _WORD = re.compile(r"\w")
 
 
 def reply_text(heard: str, now: datetime, name: str = NAME) -> str:
-    """What to say to what was understood. Pure.
+    """What to say to what was understood. No I/O, no clock.
 
     Args:
         heard: the person's turn.

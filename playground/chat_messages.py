@@ -1,4 +1,5 @@
-"""Chat completions as every endpoint takes them: what is sent, and the tool calls that come. Pure.
+"""Chat completions as every endpoint takes them: what is sent, and the tool calls that come.
+No I/O, no clock.
 
 The templates of some models (Mistral's, Gemma's) refuse what others take: a system message that is not the
 first, two turns of one side in a row, a conversation that the assistant begins, a person's turn right after a
@@ -21,7 +22,7 @@ import attrs
 from playground.brain import CallTool
 from playground.chat_completions import ChatFailed
 
-__all__ = ["Called", "Calls", "Entry", "Line", "messages"]
+__all__ = ["Called", "Calls", "ChatEntry", "Line", "messages"]
 
 BEGINS = "(The call begins.)"
 GO_ON = "(Go on.)"
@@ -47,10 +48,12 @@ class Called:
     result: str | None = None
 
 
-Entry: TypeAlias = Line | Called
+ChatEntry: TypeAlias = Line | Called
 
 
-def messages(prompt: str, history: Iterable[Entry], instructions: str | None = None) -> list[dict[str, Any]]:
+def messages(
+    prompt: str, history: Iterable[ChatEntry], instructions: str | None = None
+) -> list[dict[str, Any]]:
     """What is sent.
 
     Args:

@@ -95,7 +95,7 @@ class Ears:
     """How many recognitions may run at once; shared by those who should share the machine's cores."""
 
     _detector: TurnDetector = attrs.field(init=False)
-    _scribe: _Scribe = attrs.field(init=False)
+    _recogniser_queue: _UtteranceRecogniser = attrs.field(init=False)
     _telling: trio.Lock = attrs.field(init=False, factory=trio.Lock)
     _life: trio.CancelScope = attrs.field(init=False, factory=trio.CancelScope)
     _turn: _Turn = attrs.field(init=False, factory=_Turn)
@@ -103,7 +103,7 @@ class Ears:
     def __attrs_post_init__(self) -> None:
         """Makes the parts that `detection` and `recogniser` decide."""
         self._detector = TurnDetector(self.detection)
-        self._scribe = _Scribe(self.recogniser, self.limiter)
+        self._recogniser_queue = _UtteranceRecogniser(self.recogniser, self.limiter)
 
     def configure(self, detection: TurnDetection) -> None:
         """Changes the turn detection from the next window on, inside a turn as well."""
@@ -142,10 +142,10 @@ class Ears:
                     nursery.start_soon(self._show, self._turn, utterance)
                 case Pause(utterance):
                     # Unless `max_silence` has ended the turn in the same window: then it is next in line.
-                    if finished(await self._scribe.words(utterance)):
+                    if finished(await self._recogniser_queue.words(utterance)):
                         await self._follow(self._detector.end_turn(), nursery)
                 case EndOfTurn(utterance):
-                    words = await self._scribe.words(utterance)
+                    words = await self._recogniser_queue.words(utterance)
                     async with self._telling:
                         self._turn = _Turn()
                         await self._tell(TurnEnded(words))
@@ -154,12 +154,12 @@ class Ears:
         turn_ms = self._detector.turn_ms
         every_ms = max(_PARTIAL_EVERY_MS, min(turn_ms, LONGEST_PIECE_MS) // _PARTIAL_SHARE)
         due = turn_ms - self._turn.asked_ms >= every_ms
-        if due and self._turn.begun and self._detector.speaking and not self._scribe.busy:
+        if due and self._turn.begun and self._detector.speaking and not self._recogniser_queue.busy:
             self._turn.asked_ms = turn_ms
             nursery.start_soon(self._show, self._turn, self._detector.utterance())
 
     async def _show(self, turn: _Turn, utterance: bytes) -> None:
-        words = await self._scribe.words(utterance)
+        words = await self._recogniser_queue.words(utterance)
         async with self._telling:
             # The turn may have ended, or may not have been told of yet, while this was recognised.
             if turn is self._turn and turn.begun and words not in ("", turn.shown):
@@ -173,7 +173,7 @@ class Ears:
             self._life.cancel()  # whoever listened is gone: not our fault, and nothing is left to do
 
 
-class _Scribe:
+class _UtteranceRecogniser:
     """Recognises one utterance at a time, in the order in which they were asked for; remembers the last."""
 
     def __init__(self, recogniser: Transcriber, limiter: trio.CapacityLimiter) -> None:

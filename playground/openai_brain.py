@@ -19,10 +19,10 @@ import attrs
 
 from playground.brain import CallTool, Thought
 from playground.chat_completions import ChatFailed, Endpoint
-from playground.chat_messages import Called, Calls, Entry, Line, messages
+from playground.chat_messages import Called, Calls, ChatEntry, Line, messages
 from playground.sentences import sentences
 
-__all__ = ["OpenAIBrain", "Scissors"]
+__all__ = ["OpenAIBrain", "SentenceSplitter"]
 
 _log = logging.getLogger("playground.openai_brain")
 
@@ -34,7 +34,7 @@ APOLOGY = "I am sorry, my language model does not answer properly."
 APOLOGY_IN_THE_MIDDLE = "I am sorry, my language model broke off here."
 
 
-class Scissors:
+class SentenceSplitter:
     """Cuts a stream of text into sentences, and leaves out what a model only thinks (`<think>`)."""
 
     def __init__(self) -> None:
@@ -83,7 +83,7 @@ class OpenAIBrain:
     _model: str | None = attrs.field(default=None, init=False)
     _prompt: str = attrs.field(default="", init=False)
     _tools: tuple[Mapping[str, Any], ...] = attrs.field(default=(), init=False)
-    _history: list[Entry] = attrs.field(factory=list, init=False)
+    _history: list[ChatEntry] = attrs.field(factory=list, init=False)
     _apology: str = attrs.field(default="", init=False)
     """Said in this reply by nobody but this program: the model is not told of it."""
 
@@ -131,7 +131,7 @@ class OpenAIBrain:
         """The system prompt, from the next turn on."""
         self._prompt = system_prompt
 
-    def _add(self, entry: Entry) -> None:
+    def _add(self, entry: ChatEntry) -> None:
         self._history.append(entry)
         del self._history[:-_MOST_REMEMBERED]
 
@@ -145,7 +145,7 @@ class OpenAIBrain:
         ]
 
     async def _complete(self, instructions: str | None = None) -> AsyncGenerator[Thought, None]:
-        scissors, calls, said = Scissors(), Calls(), 0
+        scissors, calls, said = SentenceSplitter(), Calls(), 0
         try:
             if self._model is None:
                 self._model = await self._endpoint.first_model()

@@ -1,4 +1,4 @@
-"""A steady time for frames that a network, or a busy machine, bunches and delays. Pure.
+"""A steady time for frames that a network, or a busy machine, bunches and delays. No I/O, no clock.
 
 Frames of one stream follow one another without a hole, so their samples count the time. Their arrivals only
 say how far that count is from the clock, and move it when the way really became longer or shorter.

@@ -1,4 +1,5 @@
-"""Opus as browsers record it, in WebM, to Opus as decoders take it, in Ogg. Pure; hostile until read.
+"""Opus as browsers record it, in WebM, to Opus as decoders take it, in Ogg.
+No I/O, no clock; hostile until read.
 
 Of WebM (RFC 9559, on EBML, RFC 8794) only what `MediaRecorder` writes is known: one track, a packet a block.
 Elements that hold others are stepped into whatever their size says, since a recording that goes on does not

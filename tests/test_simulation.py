@@ -12,7 +12,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from actors.barge_in.table import TABLE, Life, Order, Signal
+from actors.barge_in.table import TABLE, Order, ReplyPhase, ReplySignal
 from playground.child import tied
 from tests import simulate
 from tests.simulation.call import take_place
@@ -96,8 +96,8 @@ def test_the_same_seed_is_the_same_call_to_the_byte_in_any_process() -> None:
 def test_a_broken_agent_is_caught_and_the_printed_command_breaks_it_again(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    complete = {**TABLE[Life.COMPLETE], Signal.INTERRUPTED: (Life.COMPLETE, Order.NOTHING)}
-    monkeypatch.setattr("actors.barge_in.machine.TABLE", {**TABLE, Life.COMPLETE: complete})
+    complete = {**TABLE[ReplyPhase.COMPLETE], ReplySignal.INTERRUPTED: (ReplyPhase.COMPLETE, Order.NOTHING)}
+    monkeypatch.setattr("actors.barge_in.machine.TABLE", {**TABLE, ReplyPhase.COMPLETE: complete})
     monkeypatch.setattr(simulate, "SHRINK_S", 3.0)
     assert simulate.main(["--hours", "3"]) == 1
     printed = capsys.readouterr().out

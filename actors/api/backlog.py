@@ -1,4 +1,5 @@
-"""What the person said and the service was not sent yet: words wait, and the silence between gives way. Pure.
+"""What the person said and the service was not sent yet: words wait, and the silence between gives way.
+No I/O, no clock.
 
 Sound waits while there is no session, while the network stalls, and while more has come at once than may be
 sent. It is sent no faster than it is spoken, so what has waited would stay late for the rest of the call:

@@ -1,4 +1,4 @@
-"""What is known of a call beyond any one connection. Pure: time is passed in."""
+"""What is known of a call beyond any one connection. No I/O, no clock: time is passed in."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from typing import Any
 
 import attrs
 
-from actors.api.asked import Asked
 from actors.api.going_on import GoingOn
 from actors.api.in_flight import InFlight
-from actors.api.renewal import Quiet
+from actors.api.renewing import Quiet
 from actors.api.story import Story
 from channels.happenings import Happening
 from channels.wire.events import ServerEvent, SessionReady, SessionUpdated, ToolCall
@@ -24,7 +23,65 @@ from channels.wire.messages import (
     ToolResult,
 )
 
-__all__ = ["Call"]
+__all__ = ["Call", "DesiredSession"]
+
+
+@attrs.define
+class DesiredSession:
+    """The `session` that a fresh start asks for.
+
+    Args:
+        session: of the first update.
+    """
+
+    session: Mapping[str, Any]
+    _changes: Mapping[str, Any] = attrs.field(factory=dict, init=False)
+
+    def change(self, session: Mapping[str, Any]) -> None:
+        """The service has accepted this update: objects merge field by field, arrays replace."""
+        self._changes = _merged(self._changes, session)
+
+    def first_update(self, *, story: str = "") -> dict[str, Any]:
+        """The first update of a fresh session.
+
+        Args:
+            story: what was said before in this call, to be told to the model; then nobody is greeted again.
+        """
+        if "agent_id" in self.session:
+            return dict(self.session)  # it takes nothing beside it
+        session = _merged(self.session, self._changes)
+        if story:
+            session.pop("greeting", None)
+            session["system_prompt"] = _with_story(session.get("system_prompt"), story)
+        return session
+
+    def second_update(self, *, story: str = "", prompt: str = "") -> dict[str, Any]:
+        """What has to follow once a fresh session is ready: a stored agent's changes; empty if nothing.
+
+        Args:
+            story: as above.
+            prompt: the stored agent's own, as the service has told it.
+        """
+        if "agent_id" not in self.session:
+            return {}
+        changes = dict(self._changes)
+        if story:
+            changes["system_prompt"] = _with_story(changes.get("system_prompt", prompt), story)
+        return changes
+
+
+def _with_story(prompt: object, story: str) -> str:
+    return f"{prompt}\n\n{story}" if isinstance(prompt, str) and prompt else story
+
+
+def _merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(old)
+    for name, value in new.items():
+        before = merged.get(name)
+        both = isinstance(before, Mapping) and isinstance(value, Mapping)
+        merged[name] = _merged(before, value) if both else value  # type: ignore[arg-type]
+    return merged
+
 
 MOST_CALLS = 1024
 """Calls of tools that are remembered to be of a session that is gone."""
@@ -38,7 +95,7 @@ class Call:
         asked: how the session shall be.
     """
 
-    asked: Asked
+    asked: DesiredSession
     in_flight: InFlight = attrs.field(factory=InFlight, init=False)
     quiet: Quiet = attrs.field(factory=Quiet, init=False)
     going_on: GoingOn = attrs.field(factory=GoingOn, init=False)

@@ -17,7 +17,7 @@ from trio_websocket import ConnectionClosed, ConnectionRejected, WebSocketConnec
 
 from actors.api.dialling import Dialer, dial, peer_of, unreachable
 from actors.api.in_flight import InFlight
-from actors.api.token import mint_token
+from actors.api.token import fetch_temporary_token
 from channels.net.http import host_header
 from channels.secret import Secret
 from channels.settings import ApiSettings
@@ -35,7 +35,7 @@ from channels.wire.failures import (
 )
 from channels.wire.messages import ClientMessage
 
-__all__ = ["Connection", "Dialer", "dial", "open_connection"]
+__all__ = ["Dialer", "ServiceConnection", "dial", "open_connection"]
 
 LARGEST_FRAME = 16 * 2**20
 """Bytes. Four minutes of sound in one message; the service documents no limit."""
@@ -47,7 +47,7 @@ CLOSE_WITHIN_S = 1.0
 
 
 @define
-class Connection:
+class ServiceConnection:
     """An open websocket."""
 
     _websocket: WebSocketConnection
@@ -133,7 +133,7 @@ class Connection:
 @asynccontextmanager
 async def open_connection(
     settings: ApiSettings, dialer: Dialer, nursery: trio.Nursery, *, running: bool = False
-) -> AsyncIterator[Connection]:
+) -> AsyncIterator[ServiceConnection]:
     """Opens a websocket; closes it on the way out, within a second, whatever happened; at once if given up.
 
     Until then it works even when its user is cancelled, so that the session can be ended in good order.
@@ -161,17 +161,17 @@ async def open_connection(
     reader = _Reader(nursery)
     stream: trio.abc.Stream | None = None
     websocket: WebSocketConnection | None = None
-    connection: Connection | None = None
+    connection: ServiceConnection | None = None
     try:
         with trio.move_on_after(OPEN_WITHIN_S), reader.opening:
             if settings.temporary_token:
-                secrets.append(await mint_token(settings.url, settings.api_key, dialer))
+                secrets.append(await fetch_temporary_token(settings.url, settings.api_key, dialer))
             stream = await _dial(settings.url, dialer)
             websocket = await _shake_hands(settings, secrets, stream, reader)
         if websocket is None:
             raise _refusal(settings.url, reader.failure)
         address = None if stream is None else peer_of(stream)
-        connection = Connection(websocket, tuple(secrets), address, running)
+        connection = ServiceConnection(websocket, tuple(secrets), address, running)
         yield connection
     finally:
         if websocket is not None and not (connection is not None and connection.given_up):

@@ -1,4 +1,5 @@
-"""Whether the agent has to speak first in a fresh session, since the last one broke in the middle. Pure.
+"""Whether the agent has to speak first in a fresh session, since the last one broke in the middle.
+No I/O, no clock.
 
 Nothing of a session outlives a drop: not the reply that was being said, not the answer that was being
 thought of, not the tool that was asked for. The fresh session knows what was said (`Story`) and would wait

@@ -1,4 +1,5 @@
-"""Requests of which nobody knows yet whether the service had them: what becomes of each after a drop. Pure.
+"""Requests of which nobody knows yet whether the service had them: what becomes of each after a drop.
+No I/O, no clock.
 
 A pong tells that everything before its ping has arrived; an update is known only by its answer. What was
 on its way when a connection broke is sent once more, never twice, as far as that does no harm:

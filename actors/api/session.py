@@ -29,13 +29,11 @@ from typing import Any, TypeAlias, get_args
 import trio
 from attrs import Factory, define, field
 
-from actors.api.asked import Asked
-from actors.api.call import Call
-from actors.api.connection import Connection, open_connection
-from actors.api.dialling import Dialer, dial, dial_again
+from actors.api.call import Call, DesiredSession
+from actors.api.connection import Dialer, ServiceConnection, dial, open_connection
+from actors.api.dialling import dial_again
 from actors.api.encoding import Encoding
-from actors.api.renewal import look_from
-from actors.api.retry import RetryPolicy
+from actors.api.renewing import RetryPolicy, look_from
 from actors.api.uplink import Uplink
 from channels.bounded import Receiver, Sender
 from channels.happenings import (
@@ -111,7 +109,7 @@ SLOWER_BY_MS = 500.0
 _LOOK_EVERY_S = 1.0
 _LOOK_SOON_S = 0.02
 
-_Part: TypeAlias = Callable[[Connection], Awaitable[None]]
+_Part: TypeAlias = Callable[[ServiceConnection], Awaitable[None]]
 
 
 @define
@@ -258,7 +256,7 @@ class ApiSession:
             resume = self._call.session_id if following.resume else None
 
     def _new_call(self) -> Call:
-        return Call(Asked(self.settings.session.as_wire()))
+        return Call(DesiredSession(self.settings.session.as_wire()))
 
     async def _talk(self, resume: str | None) -> ServiceError | None:
         """One connection, from dialling to the failure that ended it; None: the frames have ended."""
@@ -276,7 +274,7 @@ class ApiSession:
             except ServiceError as failure:
                 return failure
 
-    async def _converse(self, connection: Connection, resume: str | None) -> ServiceError | None:
+    async def _converse(self, connection: ServiceConnection, resume: str | None) -> ServiceError | None:
         if resume is None:
             self._look_at_waiting()
         else:
@@ -307,7 +305,7 @@ class ApiSession:
             if self._call.waits(request):
                 self._waiting.append(request)
 
-    async def _await_ready(self, connection: Connection, *, resuming: bool) -> SessionReady:
+    async def _await_ready(self, connection: ServiceConnection, *, resuming: bool) -> SessionReady:
         within_s = RESUMED_WITHIN_S if resuming else READY_WITHIN_S
         with trio.move_on_after(within_s):
             while True:
@@ -331,14 +329,14 @@ class ApiSession:
             "try again; if it stays, check the session's configuration",
         )
 
-    async def _agree_on_encoding(self, connection: Connection, ready: SessionReady) -> None:
+    async def _agree_on_encoding(self, connection: ServiceConnection, ready: SessionReady) -> None:
         try:
             self._encoding = Encoding.of(ready.config, self._call.asked.session)
         except ConfigurationRefused:  # it is we who refuse
             await self._end(connection)
             raise
 
-    async def _exchange(self, connection: Connection, ready: SessionReady) -> ServiceError | None:
+    async def _exchange(self, connection: ServiceConnection, ready: SessionReady) -> ServiceError | None:
         """Until the connection fails, the session is to be renewed, or the frames end (None)."""
         failures: list[ServiceError] = []
 
@@ -351,13 +349,13 @@ class ApiSession:
 
         life_s = ready.expires_at - self.epoch()
         renew = functools.partial(self._renew, look_from(trio.current_time(), life_s))
-        watch = functools.partial(Connection.watch, in_flight=self._call.in_flight)
+        watch = functools.partial(ServiceConnection.watch, in_flight=self._call.in_flight)
         async with trio.open_nursery() as nursery:
             for part in (self._send_sound, self._send_requests, self._receive_events, watch, renew):
                 nursery.start_soon(until_failure, part, nursery.cancel_scope)
         return failures[0] if failures else None
 
-    async def _send_sound(self, connection: Connection) -> None:
+    async def _send_sound(self, connection: ServiceConnection) -> None:
         async def put(pcm: bytes) -> None:
             try:
                 await connection.send(InputAudio(self._encoding.encode(pcm)))
@@ -366,7 +364,7 @@ class ApiSession:
 
         await self._uplink.send(put)
 
-    async def _send_requests(self, connection: Connection) -> None:
+    async def _send_requests(self, connection: ServiceConnection) -> None:
         async with trio.open_nursery() as nursery:
             with contextlib.suppress(ServiceError):
                 while (lost := self._call.in_flight.send_again()) is not None:
@@ -379,7 +377,7 @@ class ApiSession:
             # The sound goes on without requests; why a send failed is for the reader to find out.
             await trio.sleep_forever()
 
-    async def _go_on(self, connection: Connection) -> None:
+    async def _go_on(self, connection: ServiceConnection) -> None:
         """Has the agent speak first, if the session before this one broke in the middle of something."""
         # First the controller, which was told that the session is ready, gives up what the old one began.
         await trio.sleep(_LOOK_SOON_S)
@@ -395,7 +393,7 @@ class ApiSession:
                 return
             await trio.sleep(min(_LOOK_SOON_S, at - now))
 
-    async def _send_request(self, connection: Connection, request: ClientMessage) -> None:
+    async def _send_request(self, connection: ServiceConnection, request: ClientMessage) -> None:
         why = self._why_withheld(request)
         if why is not None:
             self.taps.publish(RequestWithheld(request.type, why))
@@ -412,7 +410,7 @@ class ApiSession:
             return "the session that asked for it is gone"
         return None
 
-    async def _receive_events(self, connection: Connection) -> None:
+    async def _receive_events(self, connection: ServiceConnection) -> None:
         while True:
             event = await connection.receive()
             answered = self._call.heard(event, trio.current_time())
@@ -420,7 +418,7 @@ class ApiSession:
                 self._tell_of_answer(answered, event)
             self._pass_on(event)
 
-    async def _renew(self, look_from_s: float, connection: Connection) -> None:
+    async def _renew(self, look_from_s: float, connection: ServiceConnection) -> None:
         """Ends the exchange at a quiet moment from that time on, if there is one before the service does."""
         await trio.sleep_until(look_from_s)
         # Looked at now and then: a second more or less does not matter.
@@ -469,7 +467,7 @@ class ApiSession:
         if isinstance(event, get_args(ToolEvent)):
             self.tool_events.send_nowait(event)
 
-    async def _end(self, connection: Connection) -> None:
+    async def _end(self, connection: ServiceConnection) -> None:
         """Ends the session in good order, as far as the connection still allows it."""
         confirmed = False
         with trio.move_on_after(ENDED_WITHIN_S, shield=True), contextlib.suppress(ServiceError):

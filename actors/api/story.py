@@ -1,4 +1,4 @@
-"""What was said in this call so far, as a fresh session's model is to read it. Pure.
+"""What was said in this call so far, as a fresh session's model is to read it. No I/O, no clock.
 
 The agent's part is what was heard in the room, not what was sent. What tools returned is told too, since the
 fresh session never gets their results; so is a tool of which nobody knows what it did. Bounded: the latest

@@ -1,7 +1,7 @@
 """Temporary tokens: what opens one socket in place of the key, for a browser or for a careful agent.
 
-`mint_token` asks the service for one, over the same byte streams as the socket. A token is a secret as the
-key is, and is meant for one socket: the documentation says so, recordings say otherwise.
+`fetch_temporary_token` asks the service for one, over the same byte streams as the socket. A token is a
+secret as the key is, and is meant for one socket: the documentation says so, recordings say otherwise.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from channels.net.http import ask
 from channels.secret import Secret
 from channels.wire.failures import FAULT_FIX, KEY_FIX, KeyRefused, ServiceBusy, ServiceError, ServiceFault
 
-__all__ = ["mint_token", "token_url"]
+__all__ = ["fetch_temporary_token", "token_url"]
 
 _LARGEST_ANSWER = 64 * 2**10
 """Bytes. A token has about 2,500 characters."""
 
 
-async def mint_token(
+async def fetch_temporary_token(
     url: str,
     api_key: Secret,
     dialer: Dialer,
@@ -72,8 +72,8 @@ def token_url(url: str, expires_in_s: int = 60, longest_session_s: int | None = 
 
     Args:
         url: of the websocket.
-        expires_in_s: as in `mint_token`.
-        longest_session_s: as in `mint_token`.
+        expires_in_s: as in `fetch_temporary_token`.
+        longest_session_s: as in `fetch_temporary_token`.
     """
     parts = urlsplit(url)
     path = parts.path.rstrip("/")

@@ -12,7 +12,7 @@ from attrs import field, frozen
 
 from actors.barge_in.floor import NAMED_WITHIN_S, FloorState
 from actors.barge_in.said import PersonTurn, words_of
-from actors.barge_in.table import LIVING, Life
+from actors.barge_in.table import LIVING, ReplyPhase
 from channels.happenings import FloorHolder
 from channels.messages import Unheard
 from channels.settings import BargeInSettings
@@ -41,7 +41,7 @@ class ReplyState:
     """One reply."""
 
     began_at: float = -math.inf
-    life: Life = Life.ARRIVING
+    phase: ReplyPhase = ReplyPhase.ARRIVING
     sounds: bool = False
     """Some of its sound is here."""
     audible: bool = False
@@ -59,7 +59,7 @@ class ReplyState:
     @property
     def living(self) -> bool:
         """Whether it is still to be heard."""
-        return self.life in LIVING
+        return self.phase in LIVING
 
     def words_played(self, played_ms: float) -> int:
         """How many of the words, from the first on, have been played to their end."""
@@ -70,9 +70,9 @@ class ReplyState:
             count += 1
         return count
 
-    def heard_text(self, life: Life, played_ms: float) -> str:
+    def heard_text(self, phase: ReplyPhase, played_ms: float) -> str:
         """What the room heard of it, once it is over."""
-        if life is Life.PLAYED:
+        if phase is ReplyPhase.PLAYED:
             return self.text if self.text and not self.cut_text else _joined(self.words) or self.text
         if self.words:
             return _joined(self.words[: self.words_played(played_ms)])
@@ -85,7 +85,7 @@ class Conversation:
 
     replies: Mapping[str, ReplyState] = field(factory=dict)
     """Those that are not over, in the order of their first mention."""
-    ended: Mapping[str, Life] = field(factory=dict)
+    ended: Mapping[str, ReplyPhase] = field(factory=dict)
     """How the latest ones ended, oldest first."""
     newest: str = UNNAMED
     session_id: str | None = None
@@ -148,7 +148,9 @@ class Conversation:
 
     def may_be_stuck(self) -> bool:
         """Whether a reply is expected to move: it is arriving, waits for nobody and for no tool."""
-        arriving = any(reply.life is Life.ARRIVING and not reply.acts for reply in self.replies.values())
+        arriving = any(
+            reply.phase is ReplyPhase.ARRIVING and not reply.acts for reply in self.replies.values()
+        )
         return arriving and not self.floor.holds and self.away is None
 
     def echoes(self, text: str) -> bool:
@@ -182,10 +184,10 @@ class Conversation:
             return FloorHolder.ANSWER
         return FloorHolder.NOBODY
 
-    def life(self, reply_id: str) -> Life | None:
+    def phase_of(self, reply_id: str) -> ReplyPhase | None:
         """Where that reply is in its life; None if it is not known."""
         reply = self.replies.get(reply_id)
-        return reply.life if reply else self.ended.get(reply_id)
+        return reply.phase if reply else self.ended.get(reply_id)
 
 
 def _joined(words: tuple[Word, ...]) -> str:

@@ -10,7 +10,7 @@ from enum import Enum
 from typing import TypeVar
 
 from actors.barge_in.floor import FLOOR_TABLE, Floor, FloorOrder, order_between
-from actors.barge_in.table import TABLE, Life, Order
+from actors.barge_in.table import TABLE, Order, ReplyPhase
 
 __all__ = ["draw_floor", "draw_life"]
 
@@ -21,8 +21,9 @@ OrderT = TypeVar("OrderT", bound=Enum)
 
 def draw_life() -> str:
     """The life of a reply."""
-    begins = [f"    [*] --> {Life.ARRIVING.value}"]
-    ends = [f"    {life.value} --> [*]" for life in (Life.PLAYED, Life.CUT, Life.ABANDONED)]
+    begins = [f"    [*] --> {ReplyPhase.ARRIVING.value}"]
+    over = (ReplyPhase.PLAYED, ReplyPhase.CUT, ReplyPhase.ABANDONED)
+    ends = [f"    {phase.value} --> [*]" for phase in over]
     return "\n".join(["stateDiagram-v2", *begins, *_arrows(TABLE, Order.NOTHING), *ends])
 
 

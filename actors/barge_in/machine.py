@@ -17,7 +17,7 @@ import attrs
 
 from actors.barge_in.conversation import STUCK_AFTER_S, Conversation, ReplyState, Word
 from actors.barge_in.floor import FloorOrder, FloorSignal, FloorState, order_between
-from actors.barge_in.table import LIVING, TABLE, Life, Order, Signal
+from actors.barge_in.table import LIVING, TABLE, Order, ReplyPhase, ReplySignal
 from channels.happenings import (
     AnswerMissing,
     FloorHolder,
@@ -137,11 +137,11 @@ def step(conversation: Conversation, event: Event, now: float) -> Outcome:
         case ReplyStarted(reply_id=reply_id):
             turn.begin(reply_id)
         case ReplyAudio(data=data, reply_id=reply_id):
-            turn.signal(conversation.newest if reply_id is None else reply_id, Signal.SOUND, sound=data)
+            turn.signal(conversation.newest if reply_id is None else reply_id, ReplySignal.SOUND, sound=data)
         case ReplyDone(reply_id=reply_id, status="interrupted"):
             turn.interrupt(reply_id)
         case ReplyDone(reply_id=reply_id):
-            turn.signal(reply_id, Signal.COMPLETED)
+            turn.signal(reply_id, ReplySignal.COMPLETED)
         case AgentTranscriptDelta(delta=delta, reply_id=reply_id, start_ms=start_ms, end_ms=end_ms):
             turn.add_word(reply_id, Word(delta.strip(), start_ms, end_ms))
         case AgentTranscript(text=text, reply_id=reply_id, interrupted=interrupted):
@@ -163,10 +163,10 @@ def step(conversation: Conversation, event: Event, now: float) -> Outcome:
         case Finished(reply_id=reply_id) if reply_id == conversation.filler:
             turn.change(filler=None)
         case Finished(reply_id=reply_id):
-            turn.signal(reply_id, Signal.FINISHED, finished=event)
+            turn.signal(reply_id, ReplySignal.FINISHED, finished=event)
         case SessionReady(session_id=session_id, config=config):
             if session_id != conversation.session_id:
-                turn.signal_living(Signal.LEFT_OPEN)
+                turn.signal_living(ReplySignal.LEFT_OPEN)
                 turn.change(tools=frozenset())
             turn.change(session_id=session_id, connected=True, interruptible=is_interruptible(config))
             turn.await_answer()
@@ -214,7 +214,7 @@ class _Step:
             self.change(turn=self.conversation.turn.begin(aside=conversation.has_voice()))
         self.happenings.append(TurnStarted(self.now, self.conversation.turn.number))
         if conversation.interruptible and conversation.floor.settings.on_speech_started == "cut":
-            self.signal_living(Signal.INTERRUPTED, by_person=True)
+            self.signal_living(ReplySignal.INTERRUPTED, by_person=True)
             self.change(turn=self.conversation.turn.interrupt())
         if not self.conversation.speaks():
             self.change(floor=self.conversation.floor.trust())
@@ -302,8 +302,8 @@ class _Step:
                 self._give_up(reply_id)
         if self.now >= self.conversation.moved_at + STUCK_AFTER_S:
             for reply_id, reply in self.conversation.replies.items():
-                if reply.life is Life.ARRIVING and not reply.acts:
-                    self.signal(reply_id, Signal.LEFT_OPEN)
+                if reply.phase is ReplyPhase.ARRIVING and not reply.acts:
+                    self.signal(reply_id, ReplySignal.LEFT_OPEN)
 
     def settle(self) -> None:
         """What follows from all that is known now."""
@@ -364,7 +364,7 @@ class _Step:
         if not self.conversation.turn.speaking:
             self.change(turn=self.conversation.turn.end())
         if not reply_id:
-            self.signal(self.conversation.newest, Signal.COMPLETED)  # the one that is being given
+            self.signal(self.conversation.newest, ReplySignal.COMPLETED)  # the one that is being given
 
     def _miss_answer(self, why: str) -> None:
         turn = self.conversation.turn
@@ -401,7 +401,7 @@ class _Step:
     def _give_up(self, reply_id: str) -> None:
         """Nobody decided that it is interrupted. Whoever waits for an answer is still owed one."""
         before = len(self.happenings)
-        self.signal(reply_id, Signal.INTERRUPTED)
+        self.signal(reply_id, ReplySignal.INTERRUPTED)
         del self.happenings[before:]
         why = (self.conversation.away or Unheard.LOST).name.lower()
         self.happenings.append(ReplyGivenUp(reply_id, why, self.now))
@@ -423,10 +423,10 @@ class _Step:
     # Replies.
 
     def begin(self, reply_id: str) -> None:
-        if self.conversation.life(reply_id) is not None:
+        if self.conversation.phase_of(reply_id) is not None:
             return
         self._give_way()
-        self.signal_living(Signal.LEFT_OPEN)
+        self.signal_living(ReplySignal.LEFT_OPEN)
         self._put(reply_id, ReplyState(self.now))
         self.change(newest=reply_id)
         self.await_answer()
@@ -441,13 +441,13 @@ class _Step:
         if turn.aside and not turn.speaking and len(turn.text.split()) >= WORDS_OF_A_TURN:
             for reply_id, reply in self.conversation.replies.items():
                 over_it = reply.began_at < self.conversation.floor.stopped_at
-                if reply.life is Life.COMPLETE and reply.sounds and over_it:
+                if reply.phase is ReplyPhase.COMPLETE and reply.sounds and over_it:
                     self.change(turn=self.conversation.turn.interrupt())
-                    self.signal(reply_id, Signal.INTERRUPTED, by_person=True)
+                    self.signal(reply_id, ReplySignal.INTERRUPTED, by_person=True)
 
-    def signal_living(self, signal: Signal, *, by_person: bool = False) -> None:
+    def signal_living(self, signal: ReplySignal, *, by_person: bool = False) -> None:
         for reply_id, reply in self.conversation.replies.items():
-            if reply.life in LIVING:
+            if reply.phase in LIVING:
                 self.signal(reply_id, signal, by_person=by_person)
 
     def interrupt(self, reply_id: str) -> None:
@@ -456,7 +456,7 @@ class _Step:
         by_person = self.conversation.person_speaks(self.now)
         if reply is not None and reply.living:
             self.change(floor=self.conversation.floor.trust(), turn=self.conversation.turn.interrupt())
-        self.signal(reply_id, Signal.INTERRUPTED, by_person=by_person)
+        self.signal(reply_id, ReplySignal.INTERRUPTED, by_person=by_person)
         # The end of one reply, or of one long gone, decides nothing about a voice that is still held.
         if not self.conversation.speaks():
             self.signal_floor(FloorSignal.DECIDED)
@@ -464,19 +464,19 @@ class _Step:
     def signal(
         self,
         reply_id: str,
-        signal: Signal,
+        signal: ReplySignal,
         *,
         sound: bytes = b"",
         finished: Finished | None = None,
         by_person: bool = False,
     ) -> None:
-        before = self.conversation.life(reply_id)
-        if before is None and signal is Signal.FINISHED:
+        before = self.conversation.phase_of(reply_id)
+        if before is None and signal is ReplySignal.FINISHED:
             return
-        if before is None and signal is Signal.SOUND:
+        if before is None and signal is ReplySignal.SOUND:
             self.begin(reply_id)
-            before = Life.ARRIVING
-        after, order = TABLE[before or Life.ARRIVING][signal]
+            before = ReplyPhase.ARRIVING
+        after, order = TABLE[before or ReplyPhase.ARRIVING][signal]
         match order:
             case Order.PLAY:
                 self.cut_filler()
@@ -496,7 +496,7 @@ class _Step:
             if finished is not None:
                 self._end(after, finished)
             else:
-                self._put(reply_id, attrs.evolve(self.conversation.replies[reply_id], life=after))
+                self._put(reply_id, attrs.evolve(self.conversation.replies[reply_id], phase=after))
         if order is Order.PLAY and sound:
             self.change(moved_at=self.now)
             if not self.conversation.replies[reply_id].sounds:
@@ -589,13 +589,13 @@ class _Step:
         """It is longer than what may wait: what is there is played, and no more of it is taken."""
         fix = "ask for shorter replies in the system prompt"
         self.happenings.append(ReplyCutShort(reply_id, round(kept_ms), fix))
-        if self.conversation.life(reply_id) is Life.ARRIVING:
-            self.signal(reply_id, Signal.LEFT_OPEN)
+        if self.conversation.phase_of(reply_id) is ReplyPhase.ARRIVING:
+            self.signal(reply_id, ReplySignal.LEFT_OPEN)
 
     def leave_session(self) -> None:
         """Whoever it was said to is gone: nobody interrupted, and nobody waits for an answer."""
         before = len(self.happenings)
-        self.signal_living(Signal.INTERRUPTED)
+        self.signal_living(ReplySignal.INTERRUPTED)
         del self.happenings[before:]
         self.change(turn=self.conversation.turn.end(), tools=frozenset(), connected=False)
         self.finish_speech()
@@ -604,19 +604,19 @@ class _Step:
     def _put(self, reply_id: str, reply: ReplyState) -> None:
         self.change(replies={**self.conversation.replies, reply_id: reply})
 
-    def _end(self, life: Life, finished: Finished) -> None:
+    def _end(self, phase: ReplyPhase, finished: Finished) -> None:
         reply_id, played_ms = finished.reply_id, finished.played_ms
         others = dict(self.conversation.replies)
         reply = others.pop(reply_id)
-        ended = {**self.conversation.ended, reply_id: life}
+        ended = {**self.conversation.ended, reply_id: phase}
         if len(ended) > MOST_ENDED_REMEMBERED:
             del ended[next(iter(ended))]
         self.change(replies=others, ended=ended)
-        heard = reply.heard_text(life, played_ms)
+        heard = reply.heard_text(phase, played_ms)
         self.happenings.append(
-            ReplyEnded(reply_id, _OUTCOMES[life], round(played_ms), heard, self.now, finished.underruns)
+            ReplyEnded(reply_id, _OUTCOMES[phase], round(played_ms), heard, self.now, finished.underruns)
         )
-        if life is Life.PLAYED and not reply.audible and not self.conversation.floor.holds:
+        if phase is ReplyPhase.PLAYED and not reply.audible and not self.conversation.floor.holds:
             self._end_unheard(reply)
 
     def _end_unheard(self, reply: ReplyState) -> None:
@@ -628,7 +628,7 @@ class _Step:
 
 
 _OUTCOMES = {
-    Life.PLAYED: ReplyOutcome.PLAYED,
-    Life.CUT: ReplyOutcome.CUT,
-    Life.ABANDONED: ReplyOutcome.ABANDONED,
+    ReplyPhase.PLAYED: ReplyOutcome.PLAYED,
+    ReplyPhase.CUT: ReplyOutcome.CUT,
+    ReplyPhase.ABANDONED: ReplyOutcome.ABANDONED,
 }

@@ -18,10 +18,10 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 
-__all__ = ["LIVING", "TABLE", "Life", "Order", "Signal"]
+__all__ = ["LIVING", "TABLE", "Order", "ReplyPhase", "ReplySignal"]
 
 
-class Life(enum.Enum):
+class ReplyPhase(enum.Enum):
     """Where a reply is in its life."""
 
     ARRIVING = "arriving"
@@ -38,7 +38,7 @@ class Life(enum.Enum):
     ABANDONED = "abandoned"
 
 
-class Signal(enum.Enum):
+class ReplySignal(enum.Enum):
     """What can happen to a reply."""
 
     SOUND = "sound"
@@ -65,47 +65,47 @@ class Order(enum.Enum):
     """Nothing, and the sound is counted as dropped."""
 
 
-LIVING = frozenset({Life.ARRIVING, Life.COMPLETE, Life.BROKEN})
+LIVING = frozenset({ReplyPhase.ARRIVING, ReplyPhase.COMPLETE, ReplyPhase.BROKEN})
 
-_OVER: Mapping[Signal, Order] = {
-    Signal.SOUND: Order.DROP,
-    Signal.COMPLETED: Order.NOTHING,
-    Signal.INTERRUPTED: Order.NOTHING,
-    Signal.LEFT_OPEN: Order.NOTHING,
-    Signal.FINISHED: Order.NOTHING,
+_OVER: Mapping[ReplySignal, Order] = {
+    ReplySignal.SOUND: Order.DROP,
+    ReplySignal.COMPLETED: Order.NOTHING,
+    ReplySignal.INTERRUPTED: Order.NOTHING,
+    ReplySignal.LEFT_OPEN: Order.NOTHING,
+    ReplySignal.FINISHED: Order.NOTHING,
 }
 
-TABLE: Mapping[Life, Mapping[Signal, tuple[Life, Order]]] = {
-    Life.ARRIVING: {
-        Signal.SOUND: (Life.ARRIVING, Order.PLAY),
-        Signal.COMPLETED: (Life.COMPLETE, Order.FINISH),
-        Signal.INTERRUPTED: (Life.CUTTING, Order.CUT),
-        Signal.LEFT_OPEN: (Life.BROKEN, Order.FINISH),
+TABLE: Mapping[ReplyPhase, Mapping[ReplySignal, tuple[ReplyPhase, Order]]] = {
+    ReplyPhase.ARRIVING: {
+        ReplySignal.SOUND: (ReplyPhase.ARRIVING, Order.PLAY),
+        ReplySignal.COMPLETED: (ReplyPhase.COMPLETE, Order.FINISH),
+        ReplySignal.INTERRUPTED: (ReplyPhase.CUTTING, Order.CUT),
+        ReplySignal.LEFT_OPEN: (ReplyPhase.BROKEN, Order.FINISH),
         # Only a speaker that was told FINISH or CUT says so; if it happens, the reply is over.
-        Signal.FINISHED: (Life.ABANDONED, Order.NOTHING),
+        ReplySignal.FINISHED: (ReplyPhase.ABANDONED, Order.NOTHING),
     },
-    Life.COMPLETE: {
-        Signal.SOUND: (Life.COMPLETE, Order.DROP),
-        Signal.COMPLETED: (Life.COMPLETE, Order.NOTHING),
-        Signal.INTERRUPTED: (Life.CUTTING, Order.CUT),
-        Signal.LEFT_OPEN: (Life.COMPLETE, Order.NOTHING),
-        Signal.FINISHED: (Life.PLAYED, Order.NOTHING),
+    ReplyPhase.COMPLETE: {
+        ReplySignal.SOUND: (ReplyPhase.COMPLETE, Order.DROP),
+        ReplySignal.COMPLETED: (ReplyPhase.COMPLETE, Order.NOTHING),
+        ReplySignal.INTERRUPTED: (ReplyPhase.CUTTING, Order.CUT),
+        ReplySignal.LEFT_OPEN: (ReplyPhase.COMPLETE, Order.NOTHING),
+        ReplySignal.FINISHED: (ReplyPhase.PLAYED, Order.NOTHING),
     },
-    Life.BROKEN: {
-        Signal.SOUND: (Life.BROKEN, Order.DROP),
-        Signal.COMPLETED: (Life.COMPLETE, Order.NOTHING),
-        Signal.INTERRUPTED: (Life.CUTTING, Order.CUT),
-        Signal.LEFT_OPEN: (Life.BROKEN, Order.NOTHING),
-        Signal.FINISHED: (Life.ABANDONED, Order.NOTHING),
+    ReplyPhase.BROKEN: {
+        ReplySignal.SOUND: (ReplyPhase.BROKEN, Order.DROP),
+        ReplySignal.COMPLETED: (ReplyPhase.COMPLETE, Order.NOTHING),
+        ReplySignal.INTERRUPTED: (ReplyPhase.CUTTING, Order.CUT),
+        ReplySignal.LEFT_OPEN: (ReplyPhase.BROKEN, Order.NOTHING),
+        ReplySignal.FINISHED: (ReplyPhase.ABANDONED, Order.NOTHING),
     },
-    Life.CUTTING: {
-        Signal.SOUND: (Life.CUTTING, Order.DROP),
-        Signal.COMPLETED: (Life.CUTTING, Order.NOTHING),
-        Signal.INTERRUPTED: (Life.CUTTING, Order.NOTHING),
-        Signal.LEFT_OPEN: (Life.CUTTING, Order.NOTHING),
-        Signal.FINISHED: (Life.CUT, Order.NOTHING),
+    ReplyPhase.CUTTING: {
+        ReplySignal.SOUND: (ReplyPhase.CUTTING, Order.DROP),
+        ReplySignal.COMPLETED: (ReplyPhase.CUTTING, Order.NOTHING),
+        ReplySignal.INTERRUPTED: (ReplyPhase.CUTTING, Order.NOTHING),
+        ReplySignal.LEFT_OPEN: (ReplyPhase.CUTTING, Order.NOTHING),
+        ReplySignal.FINISHED: (ReplyPhase.CUT, Order.NOTHING),
     },
-    Life.PLAYED: {signal: (Life.PLAYED, order) for signal, order in _OVER.items()},
-    Life.CUT: {signal: (Life.CUT, order) for signal, order in _OVER.items()},
-    Life.ABANDONED: {signal: (Life.ABANDONED, order) for signal, order in _OVER.items()},
+    ReplyPhase.PLAYED: {signal: (ReplyPhase.PLAYED, order) for signal, order in _OVER.items()},
+    ReplyPhase.CUT: {signal: (ReplyPhase.CUT, order) for signal, order in _OVER.items()},
+    ReplyPhase.ABANDONED: {signal: (ReplyPhase.ABANDONED, order) for signal, order in _OVER.items()},
 }

@@ -2,7 +2,7 @@
 
 In: who comes and goes, what people type, whether sounds are listened for, and happenings. Out: orders to the
 session, requests to the service (a question, a warning, a goodbye) and, if so set, the order to leave the
-room. The decisions are `machine.Life`; this actor only moves messages.
+room. The decisions are `machine.CallState`; this actor only moves messages.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import contextlib
 import trio
 from attrs import define, field
 
-from actors.call_life.machine import Life
-from actors.call_life.table import Deed, Phase, Signal
+from actors.call_life.machine import CallState
+from actors.call_life.table import CallAction, CallSignal, Phase
 from channels.bounded import Receiver, Sender
 from channels.happenings import (
     AskGivenUp,
@@ -66,14 +66,14 @@ class CallLife:
     requests: Sender[ClientMessage]
     departures: Sender[LeaveRoom]
     taps: Taps
-    life: Life = field(init=False)
+    call: CallState = field(init=False)
     _goodbye: str | None = field(default=None, init=False)
     """The reply that was heard first after a goodbye was asked for."""
     _goodbye_asked: bool = field(default=False, init=False)
     _moved: trio.Event = field(factory=trio.Event, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.life = Life(self.settings)
+        self.call = CallState(self.settings)
 
     async def run(self) -> None:
         """Decides until nobody tells any more who comes and goes."""
@@ -95,9 +95,9 @@ class CallLife:
                 now = trio.current_time()
                 match event:
                     case PersonCame(identity=identity):
-                        await self._do(*self.life.come(identity, now))
+                        await self._do(*self.call.come(identity, now))
                     case PersonWent(identity=identity):
-                        await self._do(*self.life.go(identity, now))
+                        await self._do(*self.call.go(identity, now))
             nursery.cancel_scope.cancel()
 
     async def _watch(self) -> None:
@@ -105,73 +105,73 @@ class CallLife:
             now = trio.current_time()
             match happening:
                 case FloorPassed(holder=FloorHolder.PERSON) | PersonSaid():
-                    await self._do(*self.life.take(Signal.SIGN, now))
+                    await self._do(*self.call.take(CallSignal.SIGN, now))
                 case AskSent(request=ReplyCreate(instructions=said)) if said == SAY_GOODBYE:
                     self._goodbye_asked = True
                 case AskGivenUp(request=ReplyCreate(instructions=said)) if said == SAY_GOODBYE:
-                    await self._do(*self.life.take(Signal.SPOKEN, now))
+                    await self._do(*self.call.take(CallSignal.SPOKEN, now))
                 case ReplyBegan(reply_id=reply_id):
                     if self._goodbye_asked and self._goodbye is None:
                         self._goodbye = reply_id
-                    self._become(self.life.speak(now))
+                    self._become(self.call.speak(now))
                 case ReplyEnded(reply_id=reply_id) if reply_id == self._goodbye:
-                    await self._do(*self.life.take(Signal.SPOKEN, now))
+                    await self._do(*self.call.take(CallSignal.SPOKEN, now))
                 case ToolCalled(call_id=call_id):
-                    self._become(self.life.call_tool(call_id, now))
+                    self._become(self.call.call_tool(call_id, now))
                 case ToolAnswered(call_id=call_id) | ToolDropped(call_id=call_id):
-                    self._become(self.life.end_tool(call_id, now))
+                    self._become(self.call.end_tool(call_id, now))
                 case WordsHeard() | FloorPassed():
-                    self._become(self.life.speak(now))
+                    self._become(self.call.speak(now))
                 case _:
                     pass
 
     async def _read(self) -> None:
         async for text in self.texts:
             if isinstance(text, Typed | Pressed):
-                await self._do(*self.life.take(Signal.SIGN, trio.current_time()))
+                await self._do(*self.call.take(CallSignal.SIGN, trio.current_time()))
 
     async def _await_deafness(self) -> None:
         """A person who is silent cannot be told from one who is not heard any more."""
         async for _ in self.sounds:
             pass
-        await self._do(*self.life.be_deaf(trio.current_time()))
+        await self._do(*self.call.be_deaf(trio.current_time()))
 
     async def _wait(self) -> None:
         while True:
-            with trio.move_on_at(self.life.next_time()):
+            with trio.move_on_at(self.call.next_time()):
                 await self._moved.wait()
                 continue
-            life, deed, warn = self.life.pass_time(trio.current_time())
-            await self._do(life, deed)
+            call, action, warn = self.call.pass_time(trio.current_time())
+            await self._do(call, action)
             if warn:
                 await self.requests.send(ReplyCreate(ends_in(round(self.settings.warn_ms / 1000))))
 
-    async def _do(self, life: Life, deed: Deed) -> None:
-        before, now = self.life.phase, trio.current_time()
-        self._become(life)
-        match deed:
-            case Deed.BEGIN:
-                another = before is Phase.OVER or (before is Phase.EMPTY and life.is_fresh(now))
+    async def _do(self, call: CallState, action: CallAction) -> None:
+        before, now = self.call.phase, trio.current_time()
+        self._become(call)
+        match action:
+            case CallAction.BEGIN:
+                another = before is Phase.OVER or (before is Phase.EMPTY and call.is_fresh(now))
                 self._begin(fresh=another)
-            case Deed.BEGIN_ANEW:
+            case CallAction.BEGIN_ANEW:
                 self.session.send_nowait(EndSession())
                 self.taps.publish(CallEnded("somebody else came"))
                 self._begin(fresh=True)
-            case Deed.END:
+            case CallAction.END:
                 self.session.send_nowait(EndSession())
                 self.taps.publish(CallEnded(_WHY[before]))
-                next_life, begin = life.go_on(now)
-                if begin is Deed.BEGIN:
-                    await self._do(next_life, begin)
+                next_call, begin = call.go_on(now)
+                if begin is CallAction.BEGIN:
+                    await self._do(next_call, begin)
                     return
-            case Deed.ASK:
+            case CallAction.ASK:
                 await self.requests.send(ReplyCreate(STILL_THERE))
-            case Deed.SAY_GOODBYE:
+            case CallAction.SAY_GOODBYE:
                 self._goodbye, self._goodbye_asked = None, False
                 await self.requests.send(ReplyCreate(SAY_GOODBYE))
-            case Deed.NOTHING:
+            case CallAction.NOTHING:
                 pass
-        if self.settings.when_over == "leave" and life.phase in _NO_CALL and before not in _NO_CALL:
+        if self.settings.when_over == "leave" and call.phase in _NO_CALL and before not in _NO_CALL:
             # People are gone also because the room is just being left.
             with contextlib.suppress(trio.BrokenResourceError):
                 self.departures.send_nowait(LeaveRoom(f"the call is over: {_WHY[before]}"))
@@ -181,9 +181,9 @@ class CallLife:
             self.taps.publish(CallBegan())
         self.session.send_nowait(BeginSession(fresh=fresh))
 
-    def _become(self, life: Life) -> None:
-        moved = life.next_time() != self.life.next_time()
-        self.life = life
+    def _become(self, call: CallState) -> None:
+        moved = call.next_time() != self.call.next_time()
+        self.call = call
         if moved:
             self._moved.set()
             self._moved = trio.Event()

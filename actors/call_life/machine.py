@@ -6,10 +6,10 @@ import math
 
 from attrs import evolve, frozen
 
-from actors.call_life.table import TABLE, Deed, Phase, Signal
+from actors.call_life.table import TABLE, CallAction, CallSignal, Phase
 from channels.settings import CallSettings
 
-__all__ = ["Life"]
+__all__ = ["CallState"]
 
 GOODBYE_WITHIN_S = 15.0
 """From asking for a goodbye to its last word; a service that does not answer does not keep the call open."""
@@ -25,7 +25,7 @@ TOOL_AT_MOST_S = 330.0
 
 
 @frozen
-class Life:
+class CallState:
     """A call, with its times (s)."""
 
     settings: CallSettings
@@ -54,71 +54,75 @@ class Life:
         """Whether a session that begins now has nothing to do with the last one."""
         return not self.people & self.former or now - self.ended_at > REMEMBERED_S
 
-    def come(self, identity: str, now: float) -> tuple[Life, Deed]:
+    def come(self, identity: str, now: float) -> tuple[CallState, CallAction]:
         """Somebody came."""
         # Of a call that is just being ended nobody becomes a part: the next one is theirs.
         party = self.party if self.phase is Phase.CLOSING else self.party | {identity}
         stranger = self.phase is Phase.ALONE and identity not in self.party
-        signal = Signal.STRANGER_CAME if stranger else Signal.CAME
+        signal = CallSignal.STRANGER_CAME if stranger else CallSignal.CAME
         return evolve(self, people=self.people | {identity}, party=party).take(signal, now)
 
-    def go(self, identity: str, now: float) -> tuple[Life, Deed]:
+    def go(self, identity: str, now: float) -> tuple[CallState, CallAction]:
         """Somebody left."""
         left = evolve(self, people=self.people - {identity})
         if left.phase is Phase.CLOSING and left.people and not left.people & left.party:
-            return left.take(Signal.SPOKEN, now)  # those who wait need not hear a goodbye to others
+            return left.take(CallSignal.SPOKEN, now)  # those who wait need not hear a goodbye to others
         if left.people or not self.people:
-            return left, Deed.NOTHING
-        return left.take(Signal.EMPTIED, now)
+            return left, CallAction.NOTHING
+        return left.take(CallSignal.EMPTIED, now)
 
-    def go_on(self, now: float) -> tuple[Life, Deed]:
+    def go_on(self, now: float) -> tuple[CallState, CallAction]:
         """To be called when a session was ended: somebody who came meanwhile has one of their own."""
         if self.phase is Phase.OVER and self.people - self.former:
-            return self.take(Signal.CAME, now)
-        return self, Deed.NOTHING
+            return self.take(CallSignal.CAME, now)
+        return self, CallAction.NOTHING
 
-    def be_deaf(self, now: float) -> tuple[Life, Deed]:
+    def be_deaf(self, now: float) -> tuple[CallState, CallAction]:
         """Nobody tells of sounds any more: none would take up a session that is ended in a silence."""
-        return evolve(self, settings=evolve(self.settings, idle_ms=0)).take(Signal.SIGN, now)
+        return evolve(self, settings=evolve(self.settings, idle_ms=0)).take(CallSignal.SIGN, now)
 
-    def call_tool(self, call_id: str, now: float) -> Life:
+    def call_tool(self, call_id: str, now: float) -> CallState:
         """A tool works: who waits for it is not asked whether they are there."""
         return evolve(self, tools=self.tools | {call_id}).speak(now)
 
-    def end_tool(self, call_id: str, now: float) -> Life:
+    def end_tool(self, call_id: str, now: float) -> CallState:
         """It has returned, or nobody waits for it any more."""
         return evolve(self, tools=self.tools - {call_id}).speak(now)
 
-    def speak(self, now: float) -> Life:
+    def speak(self, now: float) -> CallState:
         """The agent's voice is heard: nobody is expected to speak meanwhile."""
         return self._until_asked(now) if self.phase is Phase.TALKING else self
 
-    def pass_time(self, now: float) -> tuple[Life, Deed, bool]:
+    def pass_time(self, now: float) -> tuple[CallState, CallAction, bool]:
         """What is due by `now`; the last one: whether to warn of the end."""
         if now >= self.limit:
-            return *evolve(self, limit=math.inf, warning=math.inf).take(Signal.LIMIT, now), False
+            return *evolve(self, limit=math.inf, warning=math.inf).take(CallSignal.LIMIT, now), False
         if now >= self.warning:
-            return evolve(self, warning=math.inf), Deed.NOTHING, self.phase in (Phase.TALKING, Phase.ASKED)
+            return (
+                evolve(self, warning=math.inf),
+                CallAction.NOTHING,
+                self.phase in (Phase.TALKING, Phase.ASKED),
+            )
         if now >= self.deadline:
-            return *self.take(Signal.DEADLINE, now), False
-        return self, Deed.NOTHING, False
+            return *self.take(CallSignal.DEADLINE, now), False
+        return self, CallAction.NOTHING, False
 
-    def take(self, signal: Signal, now: float) -> tuple[Life, Deed]:
+    def take(self, signal: CallSignal, now: float) -> tuple[CallState, CallAction]:
         """The call after a signal, and what is to be done."""
-        phase, deed = TABLE[self.phase][signal]
+        phase, action = TABLE[self.phase][signal]
         after = evolve(self, phase=phase)
-        if deed in (Deed.BEGIN, Deed.BEGIN_ANEW):
+        if action in (CallAction.BEGIN, CallAction.BEGIN_ANEW):
             after = after._begun(now)
-        elif deed is Deed.END:
+        elif action is CallAction.END:
             after = evolve(after, limit=math.inf, warning=math.inf, former=self.party, ended_at=now)
         if phase is Phase.TALKING:
-            if signal in (Signal.CAME, Signal.SIGN) or self.phase is not Phase.TALKING:
+            if signal in (CallSignal.CAME, CallSignal.SIGN) or self.phase is not Phase.TALKING:
                 after = after._until_asked(now)
         elif phase is not self.phase:
             after = evolve(after, deadline=now + after._lasts_s())
-        return after, deed
+        return after, action
 
-    def _begun(self, now: float) -> Life:
+    def _begun(self, now: float) -> CallState:
         begun = evolve(self, party=self.people, tools=frozenset[str]())
         longest_s = self.settings.longest_ms / 1000
         if longest_s <= 0:
@@ -126,7 +130,7 @@ class Life:
         warning = now + longest_s - self.settings.warn_ms / 1000
         return evolve(begun, limit=now + longest_s, warning=warning if warning > now else math.inf)
 
-    def _until_asked(self, now: float) -> Life:
+    def _until_asked(self, now: float) -> CallState:
         idle_s = self.settings.idle_ms / 1000
         if idle_s <= 0:
             return evolve(self, deadline=math.inf)

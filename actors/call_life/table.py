@@ -1,11 +1,11 @@
-"""The life of a call as a table: state → signal → (state, what is to be done). Pure."""
+"""The life of a call as a table: state → signal → (state, what is to be done). No I/O, no clock."""
 
 from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
 
-__all__ = ["TABLE", "Deed", "Phase", "Signal"]
+__all__ = ["TABLE", "CallAction", "CallSignal", "Phase"]
 
 
 class Phase(enum.Enum):
@@ -27,7 +27,7 @@ class Phase(enum.Enum):
     """The call has lasted long enough, and is over for those who are there."""
 
 
-class Signal(enum.Enum):
+class CallSignal(enum.Enum):
     """What can happen."""
 
     CAME = "somebody came"
@@ -42,7 +42,7 @@ class Signal(enum.Enum):
     SPOKEN = "goodbye was said"
 
 
-class Deed(enum.Enum):
+class CallAction(enum.Enum):
     """What is to be done."""
 
     NOTHING = "nothing"
@@ -53,52 +53,52 @@ class Deed(enum.Enum):
     SAY_GOODBYE = "say goodbye"
 
 
-def _row(phase: Phase, **moves: tuple[Phase, Deed]) -> dict[Signal, tuple[Phase, Deed]]:
-    return {signal: moves.get(signal.name, (phase, Deed.NOTHING)) for signal in Signal}
+def _row(phase: Phase, **moves: tuple[Phase, CallAction]) -> dict[CallSignal, tuple[Phase, CallAction]]:
+    return {signal: moves.get(signal.name, (phase, CallAction.NOTHING)) for signal in CallSignal}
 
 
-TABLE: Mapping[Phase, Mapping[Signal, tuple[Phase, Deed]]] = {
+TABLE: Mapping[Phase, Mapping[CallSignal, tuple[Phase, CallAction]]] = {
     Phase.EMPTY: _row(
         Phase.EMPTY,
-        CAME=(Phase.TALKING, Deed.BEGIN),
+        CAME=(Phase.TALKING, CallAction.BEGIN),
     ),
     Phase.TALKING: _row(
         Phase.TALKING,
-        EMPTIED=(Phase.ALONE, Deed.NOTHING),
-        DEADLINE=(Phase.ASKED, Deed.ASK),
-        LIMIT=(Phase.CLOSING, Deed.SAY_GOODBYE),
+        EMPTIED=(Phase.ALONE, CallAction.NOTHING),
+        DEADLINE=(Phase.ASKED, CallAction.ASK),
+        LIMIT=(Phase.CLOSING, CallAction.SAY_GOODBYE),
     ),
     Phase.ASKED: _row(
         Phase.ASKED,
-        CAME=(Phase.TALKING, Deed.NOTHING),
-        EMPTIED=(Phase.ALONE, Deed.NOTHING),
-        SIGN=(Phase.TALKING, Deed.NOTHING),
-        DEADLINE=(Phase.RESTING, Deed.END),
-        LIMIT=(Phase.CLOSING, Deed.SAY_GOODBYE),
+        CAME=(Phase.TALKING, CallAction.NOTHING),
+        EMPTIED=(Phase.ALONE, CallAction.NOTHING),
+        SIGN=(Phase.TALKING, CallAction.NOTHING),
+        DEADLINE=(Phase.RESTING, CallAction.END),
+        LIMIT=(Phase.CLOSING, CallAction.SAY_GOODBYE),
     ),
     Phase.ALONE: _row(
         Phase.ALONE,
-        CAME=(Phase.TALKING, Deed.NOTHING),
-        STRANGER_CAME=(Phase.TALKING, Deed.BEGIN_ANEW),
-        DEADLINE=(Phase.EMPTY, Deed.END),
-        LIMIT=(Phase.EMPTY, Deed.END),
+        CAME=(Phase.TALKING, CallAction.NOTHING),
+        STRANGER_CAME=(Phase.TALKING, CallAction.BEGIN_ANEW),
+        DEADLINE=(Phase.EMPTY, CallAction.END),
+        LIMIT=(Phase.EMPTY, CallAction.END),
     ),
     Phase.CLOSING: _row(
         Phase.CLOSING,
-        EMPTIED=(Phase.EMPTY, Deed.END),
-        DEADLINE=(Phase.OVER, Deed.END),
-        SPOKEN=(Phase.OVER, Deed.END),
+        EMPTIED=(Phase.EMPTY, CallAction.END),
+        DEADLINE=(Phase.OVER, CallAction.END),
+        SPOKEN=(Phase.OVER, CallAction.END),
     ),
     Phase.RESTING: _row(
         Phase.RESTING,
-        CAME=(Phase.TALKING, Deed.BEGIN),
-        EMPTIED=(Phase.EMPTY, Deed.NOTHING),
-        SIGN=(Phase.TALKING, Deed.BEGIN),
+        CAME=(Phase.TALKING, CallAction.BEGIN),
+        EMPTIED=(Phase.EMPTY, CallAction.NOTHING),
+        SIGN=(Phase.TALKING, CallAction.BEGIN),
     ),
     Phase.OVER: _row(
         Phase.OVER,
-        CAME=(Phase.TALKING, Deed.BEGIN),
-        EMPTIED=(Phase.EMPTY, Deed.NOTHING),
+        CAME=(Phase.TALKING, CallAction.BEGIN),
+        EMPTIED=(Phase.EMPTY, CallAction.NOTHING),
     ),
 }
 """A session is there in TALKING, ASKED, ALONE and CLOSING, and in no other phase."""

@@ -1,7 +1,7 @@
 """Filler: asks for a quiet sound when a tool takes long and nobody says anything.
 
 In: happenings. Out: `Fill`, to the controller, which plays it only while the agent has nothing to say and
-the person is silent, and cuts it for both: nothing here needs to be quick. When to ask is `Patience`, pure.
+the person is silent, and cuts it for both: nothing here needs to be quick. When to ask is `Patience`.
 It is a tap: if it is slow or crashes, there is no filler, and nothing else changes.
 """
 

@@ -1,4 +1,5 @@
-"""Whose turn it is by who speaks: the loudest, with hysteresis. Pure: levels and times in, a name out.
+"""Whose turn it is by who speaks: the loudest, with hysteresis.
+No I/O, no clock: levels and times in, a name out.
 
 Who counts as speaking follows LiveKit's own rule and numbers for active speakers (server configuration
 `audio`: active_level 35, min_percentile 40, over 400 ms), judged here from each person's own frames. The

@@ -1,4 +1,4 @@
-"""What a person said before the agent could hear them, put before what it hears of them. Pure.
+"""What a person said before the agent could hear them, put before what it hears of them. No I/O, no clock.
 
 The recording ends a little after the live sound begins: a client stops it once it knows that it is heard. So
 the live sound waits until the recording is there, and what both have is looked for: the recording ends where

@@ -1,4 +1,4 @@
-"""One voice after another in one stream, with none of the first words lost. Pure.
+"""One voice after another in one stream, with none of the first words lost. No I/O, no clock.
 
 Of everybody who is not heard, the last `PRE_ROLL_MS` are kept. When somebody's turn comes, what was kept goes
 out first: it is by then older than live sound, and since sound is sent no faster than real time, the rest

@@ -1,4 +1,5 @@
-"""A person's voice, brought to a steady level on its way to the service. Pure: sound in, as much sound out.
+"""A person's voice, brought to a steady level on its way to the service.
+No I/O, no clock: sound in, as much sound out.
 
 The live service notices an interruption only from a voice near full scale, and the echo cancellers of
 browsers turn a person down to a third of theirs while the agent is audible. So soft voices are raised; loud

@@ -1,4 +1,5 @@
-"""All voices in one stream: a frame of each, added up, every `frame_ms`. Pure: who has a clock calls `mix`.
+"""All voices in one stream: a frame of each, added up, every `frame_ms`.
+No I/O, no clock: who has a clock calls `mix`.
 
 `rtc.AudioMixer` was not taken: it awaits its streams, so that one which stalls holds up everybody's sound by
 its timeout (100 ms, and every round anew), it has no clock, mixes whatever has come, and clips hard. Here

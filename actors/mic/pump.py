@@ -1,9 +1,9 @@
 """MicPump: the sound of whoever is listened to, on its way to the service.
 
-In: the audio tracks of the room. Out: 50 ms frames, each with the time at which it was heard, to the service
-and to the onset detector, on channels that never make it wait. Who is listened to is decided in `roster` and
-`active`, what one stream is made of several voices in `following` and `mixing`; all of them are pure. Here
-tracks are opened and closed, and frames moved.
+In: the audio tracks of the room. Out: 50 ms frames, each with the time at which it was heard, to the
+service and to the onset detector, on channels that never make it wait. Who is listened to is decided in
+`roster` and `active`, what one stream is made of several voices in `following` and `mixing`. Here tracks
+are opened and closed, and frames moved.
 
 Each track is brought to a steady level by itself (`level`), before voices are put in order or added up, so
 that a soft one beside a loud one is raised, too. A frame carries its sound untouched as well: the onset

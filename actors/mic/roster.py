@@ -1,4 +1,5 @@
-"""Who is in the room to be listened to, with which tracks, and whose turn it is. Pure: time is passed in.
+"""Who is in the room to be listened to, with which tracks, and whose turn it is.
+No I/O, no clock: time is passed in.
 
 Machines (agents, recorders, ingress) never get in. People stand in the order in which they came. The one
 whose turn it is keeps it for `GRACE_S` without a track: microphones are swapped, pages reloaded and

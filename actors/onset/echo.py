@@ -1,4 +1,4 @@
-"""Whether the microphone hears the agent's own voice. Pure.
+"""Whether the microphone hears the agent's own voice. No I/O, no clock.
 
 An echo canceller helps only where there is an echo. Where there is none (headphones, or a client that
 cancels it itself) it has nothing to learn from, takes the person for an echo and half suppresses them:

@@ -1,4 +1,5 @@
-"""What the room's queue played while the microphone heard a frame: two streams on one clock. Pure.
+"""What the room's queue played while the microphone heard a frame: two streams on one clock.
+No I/O, no clock.
 
 An echo canceller wants both streams side by side, sample by sample, at a distance that stays the same. The
 speaker tells when each of its frames is due, so its stream has a clock of its own; the microphone's has the

@@ -1,4 +1,4 @@
-"""Where sounds begin and end, from the probabilities of a voice activity detector. Pure."""
+"""Where sounds begin and end, from the probabilities of a voice activity detector. No I/O, no clock."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an operator may ask for, and who is one. Pure.
+"""What an operator may ask for, and who is one. No I/O, no clock.
 
 A call of the RPC method `voice-agent.operate` carries JSON lines: the first may be `{"token": …}`, each
 other one is a command:

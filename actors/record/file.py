@@ -15,7 +15,7 @@ from attrs import define, evolve, field
 
 from actors.record.codec import encode, shifted
 from actors.record.header import Header
-from actors.record.notes import Ended, Entry, Lost
+from actors.record.notes import Ended, Lost, RecordLine
 from actors.record.runs import Runs
 from actors.record.secrecy import blotter
 from actors.record.sound import SoundFile
@@ -116,7 +116,7 @@ class RecordFile:
         for noted in batch:
             self._take(evolve(noted, at=noted.at - self.started))
         if lost > self._lost:
-            self._write([Entry(self._at, On.RECORD, Lost(lost - self._lost))])
+            self._write([RecordLine(self._at, On.RECORD, Lost(lost - self._lost))])
             self._lost = lost
         if self._sound is not None:
             self._sound.settle(self._at)
@@ -129,7 +129,7 @@ class RecordFile:
             OSError: the disk is full, or gone.
         """
         at = max(self._at, now - self.started)
-        self._write([*self._runs.end(), Entry(at, On.RECORD, Ended())])
+        self._write([*self._runs.end(), RecordLine(at, On.RECORD, Ended())])
         self._flush()
         self._file.close()
         if self._sound is not None:
@@ -171,7 +171,7 @@ class RecordFile:
         self._placed.append((frame, self._sound.put_person(frame.at - self.started, frame.untouched)))
         return self._placed[-1][1]
 
-    def _write(self, entries: Sequence[Entry]) -> None:
+    def _write(self, entries: Sequence[RecordLine]) -> None:
         for entry in entries:
             what = entry.what
             if entry.on != On.RECORD and hasattr(what, "__attrs_attrs__"):

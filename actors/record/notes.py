@@ -13,17 +13,17 @@ import attrs
 __all__ = [
     "BOOKKEEPING",
     "Ended",
-    "Entry",
     "Lost",
     "MicrophoneRun",
     "PlayRun",
     "PlayingRun",
+    "RecordLine",
     "ReplyAudioRun",
 ]
 
 
 @attrs.frozen
-class Entry:
+class RecordLine:
     """One line of a record."""
 
     t: float

@@ -14,7 +14,7 @@ import cattrs
 
 from actors.record.codec import MESSAGES, decode
 from actors.record.header import FORMAT, VERSION, Header
-from actors.record.notes import Ended, Entry, MicrophoneRun, ReplyAudioRun
+from actors.record.notes import Ended, MicrophoneRun, RecordLine, ReplyAudioRun
 from actors.record.sound_reference import LONGEST_BYTES
 from channels.errors import VoiceAgentError
 
@@ -38,7 +38,7 @@ class Record:
 
     path: Path
     header: Header
-    entries: list[Entry]
+    entries: list[RecordLine]
     """In the order of their times."""
     remarks: list[str]
     """What a person should know about it, one line each."""
@@ -62,7 +62,7 @@ def read_record(path: Path) -> Record:
             f"{path} cannot be read ({error.strerror})", "name a file that --record has written"
         ) from None
     header = _header(path, lines[0])
-    entries: list[Entry] = []
+    entries: list[RecordLine] = []
     unknown: Counter[str] = Counter()
     remarks: list[str] = []
     for number, line in enumerate(lines[1:], start=2):
@@ -109,7 +109,7 @@ def _header(path: Path, line: bytes) -> Header:
         raise _broken(path, 1, f"has a header that cannot be read ({_first(error)})") from None
 
 
-def _entry(path: Path, number: int, content: Any, unknown: Counter[str]) -> Entry | None:
+def _entry(path: Path, number: int, content: Any, unknown: Counter[str]) -> RecordLine | None:
     try:
         t, on, name = float(content["t"]), str(content["on"]), str(content["is"])
     except (KeyError, TypeError, ValueError, OverflowError):
@@ -126,7 +126,7 @@ def _entry(path: Path, number: int, content: Any, unknown: Counter[str]) -> Entr
     for where, value, most in _numbers(what):
         if not abs(value) <= most:  # nor is NaN
             raise _broken(path, number, f"has a number in {where} that cannot be ({value:.6g})")
-    return Entry(t, on, what)
+    return RecordLine(t, on, what)
 
 
 def _numbers(what: Any) -> Iterator[tuple[str, float, float]]:

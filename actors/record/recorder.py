@@ -1,9 +1,9 @@
 """Recorder: writes down everything that crosses the edges, and what was decided about it.
 
-`Ear` overhears channels and taps, at the moment at which something passes, and sees what those who decide
-take, at the moment at which they do; it keeps that in a bounded channel of its own, whose oldest give way,
-counted. `Recorder` writes that to disk in a thread, once a second and on the way out. Neither can hold up or
-harm the conversation: when the disk is full, the recorder's failure is told once and the ear falls deaf.
+`RecordTap` overhears channels and taps, at the moment at which something passes, and sees what those who
+decide take, at the moment at which they do; it keeps that in a bounded channel of its own, whose oldest give
+way, counted. `Recorder` writes that to disk in a thread, once a second and on the way out. Neither can hold
+up or harm the conversation: when the disk is full, the recorder's failure is told once and the tap ends.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from channels.seen import Noted, On, Seen
 from channels.settings import Settings
 from channels.taps import Taps
 
-__all__ = ["Ear", "Recorder", "recording"]
+__all__ = ["RecordTap", "Recorder", "recording"]
 
 WRITES_EVERY_S = 1.0
 LEAVES_WITHIN_S = 2.0
 """A disk that hangs shall not keep the agent from leaving."""
 
 
-class Ear:
+class RecordTap:
     """Overhears."""
 
     def __init__(self, *, capacity: int = 8192) -> None:
@@ -68,7 +68,7 @@ class Ear:
 
 @define
 class Recorder:
-    """Writes what an ear has heard.
+    """Writes what an tap has heard.
 
     Raises (from `run`):
         OSError: the disk is full, or gone.
@@ -77,8 +77,10 @@ class Recorder:
     notes: Receiver[Noted]
     file: RecordFile
     lost: Callable[[], int]
-    """How many things the ear had to drop so far."""
+    """How many things the tap had to drop so far."""
     closing: trio.Event = field(factory=trio.Event)
+    _disk: trio.CapacityLimiter = field(factory=lambda: trio.CapacityLimiter(1), init=False)
+    """Its own: a disk that hangs takes no thread from anybody else."""
 
     async def run(self) -> None:
         """Writes until nothing more can be heard, and ends the record. Cancelled, it gives up as it is."""
@@ -88,11 +90,14 @@ class Recorder:
                     with trio.move_on_after(WRITES_EVERY_S):
                         await self.closing.wait()
                     batch = [first, *self.notes.receive_waiting()]
-                    await trio.to_thread.run_sync(self.file.write, batch, self.lost(), abandon_on_cancel=True)
-                await trio.to_thread.run_sync(self.file.end, trio.current_time(), abandon_on_cancel=True)
+                    await self._in_thread(self.file.write, batch, self.lost())
+                await self._in_thread(self.file.end, trio.current_time())
             except OSError:
                 self.file.drop()
                 raise
+
+    async def _in_thread(self, work: Callable[..., None], *arguments: object) -> None:
+        await trio.to_thread.run_sync(work, *arguments, abandon_on_cancel=True, limiter=self._disk)
 
 
 @asynccontextmanager
@@ -121,10 +126,10 @@ async def recording(
     if path is None:
         yield
         return
-    ear = Ear()
+    tap = RecordTap()
     file = RecordFile.create(path, settings, started=trio.current_time(), with_sound=with_sound)
-    recorder = Recorder(ear.channel.receiver(), file, lambda: ear.channel.dropped)
-    ear.listen(channels, taps, seen)
+    recorder = Recorder(tap.channel.receiver(), file, lambda: tap.channel.dropped)
+    tap.listen(channels, taps, seen)
     # It outlives the cancellation of those whom it overhears, until what they did on the way out is written.
     alive = trio.CancelScope(shield=True)
     async with trio.open_nursery() as nursery:
@@ -132,7 +137,7 @@ async def recording(
         try:
             yield
         finally:
-            ear.close()
+            tap.close()
             recorder.closing.set()
             alive.deadline = trio.current_time() + LEAVES_WITHIN_S
 

@@ -1,4 +1,4 @@
-"""Joins what comes many times a second into runs. Pure; times are seconds since the record began.
+"""Joins what comes many times a second into runs. No I/O, no clock; times are seconds since the record began.
 
 A run ends when something else is said of the same matter, when it is a second long, or when nothing of it
 has come for a while; so a line is never much older than the last one written, and a record that breaks off
@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from attrs import define, evolve, field
 
-from actors.record.notes import Entry, MicrophoneRun, PlayingRun, PlayRun, ReplyAudioRun
+from actors.record.notes import MicrophoneRun, PlayingRun, PlayRun, RecordLine, ReplyAudioRun
 from actors.record.sound_reference import first_audible
 from channels.messages import MicrophoneFrame, Play, Playing
 from channels.seen import Noted
@@ -38,12 +38,12 @@ class Runs:
     """
 
     place: Callable[[Noted], tuple[int, int]] | None = None
-    _open: dict[str, Entry] = field(factory=dict, init=False)
+    _open: dict[str, RecordLine] = field(factory=dict, init=False)
     """The runs that may go on, by their matter."""
     _half_sample: tuple[str | None, bytes] = field(default=(None, b""), init=False)
     """What the last sound of a reply ended with."""
 
-    def take(self, noted: Noted) -> list[Entry]:
+    def take(self, noted: Noted) -> list[RecordLine]:
         """The lines that are complete with this."""
         done = self.settle(noted.at)
         match noted.what:
@@ -59,32 +59,34 @@ class Runs:
                 # What a reply's sound led to stands after the sound.
                 over = [matter for matter, run in self._open.items() if run.on == noted.on]
                 before = [run for matter in over for run in self._end(matter)]
-                return [*done, *before, Entry(noted.at, noted.on, what)]
+                return [*done, *before, RecordLine(noted.at, noted.on, what)]
 
-    def settle(self, now: float) -> list[Entry]:
+    def settle(self, now: float) -> list[RecordLine]:
         """The runs that nothing was added to for a while."""
         over = [matter for matter, run in self._open.items() if now - run.t > BROKEN_AFTER_S]
         return [entry for matter in over for entry in self._end(matter)]
 
-    def end(self) -> list[Entry]:
+    def end(self) -> list[RecordLine]:
         """All that is still open."""
         return [entry for matter in list(self._open) for entry in self._end(matter)]
 
-    def _end(self, matter: str) -> list[Entry]:
+    def _end(self, matter: str) -> list[RecordLine]:
         run = self._open.pop(matter, None)
         return [] if run is None else [run]
 
-    def _join(self, matter: str, noted: Noted, message, begin, go_on) -> list[Entry]:  # type: ignore[no-untyped-def]
+    def _join(self, matter: str, noted: Noted, message, begin, go_on) -> list[RecordLine]:  # type: ignore[no-untyped-def]
         run = self._open.get(matter)
         longer = go_on(run, noted, message) if run and noted.at - run.what.since < LONGEST_S else None
         done = self._end(matter) if longer is None else []
-        self._open[matter] = Entry(noted.at, noted.on, begin(noted, message) if longer is None else longer)
+        self._open[matter] = RecordLine(
+            noted.at, noted.on, begin(noted, message) if longer is None else longer
+        )
         return done
 
     def _begin_sound(self, noted: Noted, frame: MicrophoneFrame) -> MicrophoneRun:
         return MicrophoneRun(noted.at, 1, len(frame.pcm), frames=self._placed(noted))
 
-    def _go_on_sound(self, run: Entry, noted: Noted, frame: MicrophoneFrame) -> MicrophoneRun:
+    def _go_on_sound(self, run: RecordLine, noted: Noted, frame: MicrophoneFrame) -> MicrophoneRun:
         so_far: MicrophoneRun = run.what
         return evolve(
             so_far,
@@ -97,7 +99,7 @@ class Runs:
     def _begin_audio(self, noted: Noted, audio: ReplyAudio) -> ReplyAudioRun:
         return ReplyAudioRun(audio.reply_id, noted.at, (self._piece(noted.at, audio),))
 
-    def _go_on_audio(self, run: Entry, noted: Noted, audio: ReplyAudio) -> ReplyAudioRun | None:
+    def _go_on_audio(self, run: RecordLine, noted: Noted, audio: ReplyAudio) -> ReplyAudioRun | None:
         so_far: ReplyAudioRun = run.what
         if audio.reply_id != so_far.reply_id or len(so_far.pieces) == MOST_PIECES:
             return None
@@ -121,7 +123,7 @@ def _begin_playing(noted: Noted, playing: Playing) -> PlayingRun:
     return PlayingRun(playing.reply_id, playing.audible, noted.at, 1, played_ms, played_ms, 0.0, reports)
 
 
-def _go_on_playing(run: Entry, noted: Noted, playing: Playing) -> PlayingRun | None:
+def _go_on_playing(run: RecordLine, noted: Noted, playing: Playing) -> PlayingRun | None:
     so_far: PlayingRun = run.what
     if (playing.reply_id, playing.audible) != (so_far.reply_id, so_far.audible):
         return None
@@ -138,7 +140,7 @@ def _begin_play(noted: Noted, play: Play) -> PlayRun:
     return PlayRun(play.reply_id, noted.at, 1, len(play.pcm))
 
 
-def _go_on_play(run: Entry, _noted: Noted, play: Play) -> PlayRun | None:
+def _go_on_play(run: RecordLine, _noted: Noted, play: Play) -> PlayRun | None:
     so_far: PlayRun = run.what
     if play.reply_id != so_far.reply_id:
         return None

@@ -1,4 +1,4 @@
-"""Sound as a record refers to it: its length, and where it can first be heard. Pure."""
+"""Sound as a record refers to it: its length, and where it can first be heard. No I/O, no clock."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ from livekit import api
 from actors.room.company import Company
 from channels.backoff import Backoff
 from channels.bounded import Receiver, Sender
-from channels.errors import RoomEnded, RoomUnreachable, SettingsError
+from channels.errors import RoomClosed, RoomUnreachable, SettingsError
 from channels.happenings import (
     Happening,
     HeardBy,
@@ -65,8 +65,8 @@ __all__ = [
     "AGENT_IDENTITY",
     "RoomActor",
     "mint_agent_token",
+    "mint_client_token",
     "mint_operator_token",
-    "mint_token",
     "mint_watcher_token",
 ]
 
@@ -101,7 +101,7 @@ _FIXES = {
 }
 
 
-def mint_token(settings: LiveKitSettings, identity: str, life: timedelta) -> Secret:
+def mint_client_token(settings: LiveKitSettings, identity: str, life: timedelta) -> Secret:
     """A client's token: it lets `identity` into the one room of the settings, to speak and to listen.
 
     Raises:
@@ -113,12 +113,12 @@ def mint_token(settings: LiveKitSettings, identity: str, life: timedelta) -> Sec
 
 
 def mint_operator_token(settings: LiveKitSettings, identity: str, life: timedelta) -> Secret:
-    """As `mint_token`, for somebody who may steer the call: it has the grant `roomAdmin` for this room.
+    """As `mint_client_token`, for somebody who may steer the call: with the grant `roomAdmin` for this room.
 
     Raises:
         SettingsError: the identity is no name.
     """
-    mint_token(settings, identity, life)
+    mint_client_token(settings, identity, life)
     return Secret(_token(settings, identity, life, admin=True).to_jwt())
 
 
@@ -172,7 +172,7 @@ class RoomActor:
 
     Raises (from `run`):
         RoomUnreachable, NotAllowedInRoom: the room cannot be joined, or not again.
-        RoomEnded: the agent was removed, replaced, or the room was closed.
+        RoomClosed: the agent was removed, replaced, or the room was closed.
     """
 
     settings: LiveKitSettings
@@ -262,7 +262,7 @@ class RoomActor:
             self._note_lost(lost=False)
             left = await self._attend(events)
         if left.why in _ENDED:
-            raise RoomEnded(*_ENDED[left.why])
+            raise RoomClosed(*_ENDED[left.why])
         self._note_lost(lost=True)
         if self._tells_reach:
             self._unheard = Unheard.ALONE  # until it is told otherwise, in the next room

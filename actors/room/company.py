@@ -1,4 +1,4 @@
-"""Whom in the room the agent talks with, and how much they may type. Pure: time is passed in.
+"""Whom in the room the agent talks with, and how much they may type. No I/O, no clock: time is passed in.
 
 Machines (agents, recorders, ingress) are nobody to talk with. Where the agent listens to one person by name,
 the others are none either: no session begins for them, and what they type or press is not read. Where it

@@ -1,4 +1,5 @@
-"""Playout: what is still to be played, what lies in the room's queue, and what has been played. Pure.
+"""Playout: what is still to be played, what lies in the room's queue, and what has been played.
+No I/O, no clock.
 
 All sound of the living replies is here, in the order of their first sound; only some tens of ms of it lie
 in the room's queue as well, which drains in real time. So what has been played is known by arithmetic:

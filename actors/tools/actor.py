@@ -15,7 +15,7 @@ import contextlib
 import trio
 from attrs import Factory, define, field
 
-from actors.tools.calling import Answer, call_tool
+from actors.tools.calling import ToolAnswer, call_tool
 from actors.tools.decisions import AnotherTurn, Event, Returned, Run, Send, Stop, TimePassed, ToolState, step
 from channels.bounded import Receiver, Sender
 from channels.happenings import AskSent, Happening, TurnStarted
@@ -24,6 +24,7 @@ from channels.messages import ToolEvent
 from channels.settings import ToolSettings
 from channels.taps import Taps
 from channels.wire.messages import ClientMessage
+from channels.work import Work
 
 __all__ = ["ToolRunner"]
 
@@ -96,7 +97,9 @@ class ToolRunner:
                 case Run(call=call):
                     within = self._scope(call.call_id)
                     # By its name whoever watches the loop knows the tool.
-                    nursery.start_soon(self._run, command, within, nursery, name=f"tool {command.tool.name}")
+                    nursery.start_soon(
+                        self._run, command, within, nursery, name=Work.TOOL.task(command.tool.name)
+                    )
                 case Send(result=result):
                     nursery.start_soon(self._send, command, self._scope(result.call_id))
                 case Stop(call_id=call_id):
@@ -113,15 +116,15 @@ class ToolRunner:
 
     async def _run(self, run: Run, scope: trio.CancelScope, nursery: trio.Nursery) -> None:
         call_id, tool = run.call.call_id, run.tool
-        answer: Answer | None = None
+        answer: ToolAnswer | None = None
         try:
             with scope:
                 with trio.move_on_after(run.within_s):
                     answer = await call_tool(tool, run.call.arguments, self._threads)
                 if answer is None:
-                    answer = Answer(f"{tool.name} took longer than {run.within_s:g} s", is_error=True)
+                    answer = ToolAnswer(f"{tool.name} took longer than {run.within_s:g} s", is_error=True)
         except RuntimeError as fault:  # Trio's: the tool entered a cancel scope that it never left
-            answer = Answer(f"{tool.name} left a cancel scope open", is_error=True, traceback=str(fault))
+            answer = ToolAnswer(f"{tool.name} left a cancel scope open", is_error=True, traceback=str(fault))
         if answer is not None:
             self._leave(call_id, scope)
             returned = Returned(call_id, answer.text, answer.is_error, answer.traceback)

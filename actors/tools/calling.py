@@ -24,7 +24,7 @@ from channels.errors import cause_of, parted
 from channels.only_trio import NO_ASYNCIO, only_in_trio
 from channels.tools import BadArguments, Tool
 
-__all__ = ["LONGEST_RESULT", "Answer", "call_tool"]
+__all__ = ["LONGEST_RESULT", "ToolAnswer", "call_tool"]
 
 LONGEST_RESULT = 20_000
 """Characters: some 5,000 tokens, which a model takes and no person would listen to."""
@@ -47,7 +47,7 @@ _BEARER = re.compile(r"(?i)\b(bearer|basic) [\w.~+/=-]{6,}")
 
 
 @attrs.frozen
-class Answer:
+class ToolAnswer:
     """What came of a call."""
 
     text: str
@@ -55,7 +55,7 @@ class Answer:
     traceback: str | None = attrs.field(default=None, repr=False)
 
 
-async def call_tool(tool: Tool, given: Mapping[str, Any], threads: trio.CapacityLimiter) -> Answer:
+async def call_tool(tool: Tool, given: Mapping[str, Any], threads: trio.CapacityLimiter) -> ToolAnswer:
     """Calls a tool; every failure but cancellation is an answer.
 
     Args:
@@ -66,7 +66,7 @@ async def call_tool(tool: Tool, given: Mapping[str, Any], threads: trio.Capacity
     try:
         arguments = tool.read_arguments(given)
     except BadArguments as bad:
-        return Answer(f"bad arguments: {_harmless(str(bad))}", is_error=True)
+        return ToolAnswer(f"bad arguments: {_harmless(str(bad))}", is_error=True)
     except BaseException as error:  # of a dataclass's own `__post_init__`, say
         return _failure(error, "bad arguments: ")
     call = functools.partial(tool.function, **arguments)
@@ -91,7 +91,7 @@ async def call_tool(tool: Tool, given: Mapping[str, Any], threads: trio.Capacity
     return _written(returned)
 
 
-def _in_thread(call: Callable[[], Any]) -> tuple[Answer | None, Any]:
+def _in_thread(call: Callable[[], Any]) -> tuple[ToolAnswer | None, Any]:
     """An answer, or what somebody must await."""
     try:
         returned = call()
@@ -100,7 +100,7 @@ def _in_thread(call: Callable[[], Any]) -> tuple[Answer | None, Any]:
     return (None, returned) if inspect.isawaitable(returned) else (_written(returned), None)
 
 
-def _failure(error: BaseException, prefix: str = "") -> Answer:
+def _failure(error: BaseException, prefix: str = "") -> ToolAnswer:
     cause = cause_of(error)
     kind = type(cause).__name__[:LONGEST_ERROR]
     try:
@@ -110,28 +110,28 @@ def _failure(error: BaseException, prefix: str = "") -> Answer:
         said, trace = "", f"{kind} (it cannot be printed)"
     if isinstance(cause, RuntimeError) and ("event loop" in said or NO_ASYNCIO in said):
         said = f"{said.partition(NO_ASYNCIO)[0] or 'no asyncio here'}; {NO_ASYNCIO}, or {PLAIN}"
-    return Answer(
+    return ToolAnswer(
         f"{prefix}{kind}: {said}" if said else f"{prefix}{kind}", is_error=True, traceback=_writable(trace)
     )
 
 
-def _written(returned: object) -> Answer:
+def _written(returned: object) -> ToolAnswer:
     """A text is sent as it is, nothing as "done", all else as JSON."""
     if returned is None:
-        return Answer("done")
+        return ToolAnswer("done")
     try:
         text = as_text(returned)
     except BaseException as error:
         kind = type(returned).__name__
-        return Answer(
+        return ToolAnswer(
             f"the tool returned a {kind} that JSON cannot say ({_harmless(str(error))})", is_error=True
         )
     if len(text) > LONGEST_RESULT:
-        return Answer(
+        return ToolAnswer(
             f"the tool returned {len(text)} characters, more than the {LONGEST_RESULT} that can be taken",
             is_error=True,
         )
-    return Answer(text)
+    return ToolAnswer(text)
 
 
 def _harmless(text: str) -> str:

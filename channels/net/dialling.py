@@ -7,6 +7,7 @@ certificate.
 
 from __future__ import annotations
 
+import functools
 import os
 import ssl
 from http import HTTPStatus
@@ -68,8 +69,8 @@ async def open_stream(url: str, address: str | None = None) -> trio.abc.Stream:
         if proxy is not None:
             await _tunnel(stream, proxy, f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
         if is_secure(parts):
-            context = ssl.create_default_context()
-            stream = trio.SSLStream(stream, context, server_hostname=host, https_compatible=True)
+            trusted = _trusted(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
+            stream = trio.SSLStream(stream, trusted, server_hostname=host, https_compatible=True)
             await stream.do_handshake()
     except BaseException as error:
         await trio.aclose_forcefully(stream)
@@ -134,6 +135,15 @@ def _reason(error: OSError) -> str:
         error = cause
     by_number = bool(error.errno and error.errno > 0) and not isinstance(error, ssl.SSLError)
     return os.strerror(error.errno or 0) if by_number else error.strerror or str(error)
+
+
+@functools.cache
+def _trusted(_file: str | None, _folder: str | None) -> ssl.SSLContext:
+    """Made once: it reads all the certificates that the machine trusts, which takes some 17 ms.
+
+    OpenSSL itself looks up the environment; it is made anew when that names another file or folder.
+    """
+    return ssl.create_default_context()
 
 
 def fix_for_certificates() -> str:

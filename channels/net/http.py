@@ -19,14 +19,14 @@ import trio
 
 from channels.net.proxies import is_secure
 
-__all__ = ["Answer", "ask", "asking", "host_header"]
+__all__ = ["HttpAnswer", "ask", "asking", "host_header"]
 
 _LARGEST_ANSWER = 100_000
 """Bytes."""
 
 
 @attrs.frozen
-class Answer:
+class HttpAnswer:
     """What a server answered."""
 
     status: int
@@ -76,7 +76,7 @@ async def ask(
     body: bytes | None = None,
     *,
     largest: int = _LARGEST_ANSWER,
-) -> Answer:
+) -> HttpAnswer:
     """Asks for a URL, as `asking`; gives the whole answer.
 
     Args:
@@ -96,7 +96,7 @@ async def ask(
             if len(got) > largest:
                 raise OSError("its answer has no end")
     told = {name.decode("ascii").lower(): value.decode("latin-1") for name, value in answer.headers}
-    return Answer(answer.status, told, bytes(got))
+    return HttpAnswer(answer.status, told, bytes(got))
 
 
 def host_header(url: str) -> str:

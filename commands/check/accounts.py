@@ -19,7 +19,7 @@ import trio
 from livekit import api
 
 from actors.api.token import token_url
-from actors.room.actor import AGENT_IDENTITY, mint_agent_token, mint_token
+from actors.room.actor import AGENT_IDENTITY, mint_agent_token, mint_client_token
 from channels.errors import VoiceAgentError
 from channels.net.dialling import obstacle_to, open_stream
 from channels.net.http import ask as request
@@ -28,8 +28,8 @@ from channels.settings import ApiSettings, LiveKitSettings
 from commands.check.finding import Colour, Finding
 
 __all__ = [
-    "Answer",
     "NoAnswer",
+    "TimedAnswer",
     "ask",
     "ask_livekit",
     "check_api_key",
@@ -50,7 +50,7 @@ class NoAnswer(VoiceAgentError):
 
 
 @attrs.frozen
-class Answer:
+class TimedAnswer:
     """What a server answered."""
 
     status: int
@@ -60,7 +60,7 @@ class Answer:
     took_s: float
 
 
-async def ask(url: str, bearer: Secret, *, body: bytes | None = None) -> Answer:
+async def ask(url: str, bearer: Secret, *, body: bytes | None = None) -> TimedAnswer:
     """One request, on the way that a call goes; with a body it is a POST of JSON. No redirect is followed.
 
     Raises:
@@ -79,7 +79,9 @@ async def ask(url: str, bearer: Secret, *, body: bytes | None = None) -> Answer:
         except OSError as error:
             raise NoAnswer(f"does not answer ({error})", "") from None
         took = trio.current_time() - began
-        return Answer(answer.status, answer.body, _skew(answer.headers.get("date", ""), clock, took), took)
+        return TimedAnswer(
+            answer.status, answer.body, _skew(answer.headers.get("date", ""), clock, took), took
+        )
     raise NoAnswer(f"does not answer within {ANSWERS_WITHIN_S:.0f} s", obstacle_to(url, None).fix or "")
 
 
@@ -93,7 +95,7 @@ def _skew(date: str, clock: float, took: float) -> float | None:
 
 async def ask_livekit(
     settings: LiveKitSettings, method: str, grants: api.VideoGrants, content: Mapping[str, Any]
-) -> Answer:
+) -> TimedAnswer:
     """One request to LiveKit's room service, with a token that has these grants.
 
     Raises:
@@ -107,7 +109,7 @@ async def ask_livekit(
     return await ask(url, Secret(token.with_grants(grants).to_jwt()), body=json.dumps(content).encode())
 
 
-async def check_livekit_key(settings: LiveKitSettings) -> tuple[Finding, Answer | None]:
+async def check_livekit_key(settings: LiveKitSettings) -> tuple[Finding, TimedAnswer | None]:
     """Whether LiveKit takes the key and the secret: the list of rooms by the name of ours is asked for."""
     try:
         grants = api.VideoGrants(room_list=True)
@@ -138,7 +140,7 @@ async def check_livekit_key(settings: LiveKitSettings) -> tuple[Finding, Answer 
     ), answer
 
 
-async def check_api_key(settings: ApiSettings) -> tuple[Finding, Answer | None]:
+async def check_api_key(settings: ApiSettings) -> tuple[Finding, TimedAnswer | None]:
     """Whether the Voice Agent API takes the key: a temporary token is asked for, and thrown away."""
     url = token_url(settings.url)
     try:
@@ -170,13 +172,13 @@ async def check_api_key(settings: ApiSettings) -> tuple[Finding, Answer | None]:
 
 
 def _redirected(
-    check: str, url: str, answer: Answer, variable: str, measured: Mapping[str, float]
+    check: str, url: str, answer: TimedAnswer, variable: str, measured: Mapping[str, float]
 ) -> Finding:
     said = f"{url} sends one elsewhere ({answer.status}), where the key is not shown"
     return Finding(check, Colour.RED, said, f"give the address itself as {variable}", measured)
 
 
-def check_clock(answers: list[Answer]) -> Finding:
+def check_clock(answers: list[TimedAnswer]) -> Finding:
     """Whether this machine's clock agrees with the servers'; a token is only valid in its time."""
     skews = [answer.skew_s for answer in answers if answer.skew_s is not None]
     if not skews:
@@ -196,7 +198,7 @@ def check_grants(settings: LiveKitSettings) -> Finding:
     """Whether the tokens that we make let the agent speak and a client listen."""
     verifier = api.TokenVerifier(settings.api_key, settings.api_secret.reveal(), leeway=timedelta(minutes=2))
     agent = verifier.verify(mint_agent_token(settings).reveal())
-    client = verifier.verify(mint_token(settings, "check", _TOKEN_LIFE).reveal())
+    client = verifier.verify(mint_client_token(settings, "check", _TOKEN_LIFE).reveal())
     lacks = [
         what
         for what, granted in (

@@ -11,7 +11,7 @@ from datetime import timedelta
 import attrs
 import trio
 
-from actors.room.actor import mint_agent_token, mint_token
+from actors.room.actor import mint_agent_token, mint_client_token
 from actors.room.livekit_edge import livekit_edge
 from channels.errors import VoiceAgentError, reason_of
 from channels.ports import AudioTrackHeard, Loudspeaker, MicrophoneTrack, RoomEvent
@@ -66,7 +66,7 @@ async def _beep_through(settings: LiveKitSettings) -> list[float]:
         nursery.start_soon(_speak, settings, sent)
         async with (
             livekit_edge(queue_size_ms=100) as edge,
-            edge.room.join(settings.url, mint_token(settings, "check", _TOKEN_LIFE)) as events,
+            edge.room.join(settings.url, mint_client_token(settings, "check", _TOKEN_LIFE)) as events,
         ):
             took = await _hear(await _first_track(events), sent)
         nursery.cancel_scope.cancel()

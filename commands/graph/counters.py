@@ -1,4 +1,7 @@
-"""What the channels of a running agent carry: the counters as an operator is told them, and rates. Pure."""
+"""What the channels of a running agent carry: the counters as an operator is told them, and rates.
+
+No I/O, no clock.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was decided, twice, side by side. Pure.
+"""What was decided, twice, side by side. No I/O, no clock.
 
 Two runs of the same kind agree to the millisecond. A real run beside one in virtual time has jitter that the
 other has not: threads wake late, frames are reported a little after they ended. So times are the same if they
@@ -13,7 +13,7 @@ from typing import Any
 
 from attrs import frozen
 
-from actors.record.notes import Entry
+from actors.record.notes import RecordLine
 from channels.happenings import (
     AnswerMissing,
     FloorPassed,
@@ -90,7 +90,7 @@ SOUNDS: Mapping[type[Any], str] = {SoundStarted: "first sound", SoundStopped: "l
 """What the onset detector decides."""
 
 
-def decisions_of(entries: Iterable[Entry], kinds: Mapping[type[Any], str] = _KINDS) -> list[Decision]:
+def decisions_of(entries: Iterable[RecordLine], kinds: Mapping[type[Any], str] = _KINDS) -> list[Decision]:
     """The decisions of those kinds in a record; without any, those of the controller and the timers."""
     found = []
     for entry in entries:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from actors.record.notes import Entry, PlayingRun, ReplyAudioRun
+from actors.record.notes import PlayingRun, RecordLine, ReplyAudioRun
 from actors.record.reading import Record
 from actors.record.sound_reference import stand_in
 from channels.messages import Playing
@@ -34,19 +34,19 @@ def conversation_ends(record: Record) -> float:
     return max((entry.t for entry in record.entries if entry.on in at_work), default=0.0)
 
 
-def fed_to_controller(record: Record, channels: frozenset[On] = FROM_OUTSIDE | TO_ITSELF) -> list[Entry]:
+def fed_to_controller(record: Record, channels: frozenset[On] = FROM_OUTSIDE | TO_ITSELF) -> list[RecordLine]:
     """Its inputs that came on those channels, one entry each."""
     fed = [each for entry in record.entries if entry.on in channels for each in _each(entry)]
     return sorted(fed, key=lambda entry: entry.t)
 
 
-def _each(entry: Entry) -> Iterator[Entry]:
+def _each(entry: RecordLine) -> Iterator[RecordLine]:
     match entry.what:
         case ReplyAudioRun(reply_id=reply_id, pieces=pieces):
             for at, length, audible_from in pieces:
-                yield Entry(at, entry.on, ReplyAudio(stand_in(length, audible_from), reply_id))
+                yield RecordLine(at, entry.on, ReplyAudio(stand_in(length, audible_from), reply_id))
         case PlayingRun(reply_id=reply_id, audible=audible, reports=reports):
             for at, played_ms in reports:
-                yield Entry(at, entry.on, Playing(reply_id, played_ms, audible))
+                yield RecordLine(at, entry.on, Playing(reply_id, played_ms, audible))
         case _:
             yield entry

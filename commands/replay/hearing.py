@@ -13,7 +13,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from actors.onset import OnsetDetector
 from actors.record.codec import shifted
-from actors.record.notes import Entry, MicrophoneRun
+from actors.record.notes import MicrophoneRun, RecordLine
 from actors.record.reading import Record, RecordUnreadable
 from actors.record.sound import read_sound
 from actors.room.livekit_edge import LiveKitEdge, WebRtcEchoCanceller
@@ -32,7 +32,7 @@ TOLD_BEFORE_S = 0.1
 """The agent's sound is told to the detector so long before it is heard: the length of the room's queue."""
 
 
-def hear_again(record: Record, wiring: Wiring) -> list[Entry]:
+def hear_again(record: Record, wiring: Wiring) -> list[RecordLine]:
     """The person's sounds, each at the time at which it is noticed.
 
     Raises:
@@ -42,13 +42,13 @@ def hear_again(record: Record, wiring: Wiring) -> list[Entry]:
     return trio.run(_listen, record, wiring, feeds, clock=MockClock(autojump_threshold=0))
 
 
-async def _listen(record: Record, wiring: Wiring, feeds: list[Entry]) -> list[Entry]:
-    started, nobody, heard = trio.current_time(), cast(Any, None), list[Entry]()
+async def _listen(record: Record, wiring: Wiring, feeds: list[RecordLine]) -> list[RecordLine]:
+    started, nobody, heard = trio.current_time(), cast(Any, None), list[RecordLine]()
     edge = LiveKitEdge(nobody, nobody, nobody, WebRtcEchoCanceller())
     graph = wiring(settings_with(record.header.barge_in, record.header.speaker), edge, load_judge=_load)
     graph.taps.overhear(
         lambda sound: heard.append(
-            Entry(trio.current_time() - started, On.HAPPENINGS, shifted(sound, -started))
+            RecordLine(trio.current_time() - started, On.HAPPENINGS, shifted(sound, -started))
         )
     )
     channels: Any = graph.channels
@@ -76,7 +76,7 @@ async def _load() -> Vad:
     return Vad()
 
 
-def _sound(record: Record) -> Iterator[Entry]:
+def _sound(record: Record) -> Iterator[RecordLine]:
     """The person's frames when they were judged, and the agent's sound that may echo in them."""
     path = record.path.parent / Path(record.header.sound or "").name
     try:
@@ -92,9 +92,9 @@ def _sound(record: Record) -> Iterator[Entry]:
     for entry in judged:
         for at, first, count in entry.what.frames:
             pcm = person[first : first + count].tobytes()
-            yield Entry(at, On.ONSET, MicrophoneFrame(pcm + bytes(2 * count - len(pcm)), at=at))
+            yield RecordLine(at, On.ONSET, MicrophoneFrame(pcm + bytes(2 * count - len(pcm)), at=at))
     for first in range(0, len(agent), PIECE_SAMPLES):
         piece = agent[first : first + PIECE_SAMPLES]
         if piece.any():
             at = first / SAMPLE_RATE_HZ
-            yield Entry(max(0.0, at - TOLD_BEFORE_S), On.SOUNDING, Sounding(at, piece.tobytes()))
+            yield RecordLine(max(0.0, at - TOLD_BEFORE_S), On.SOUNDING, Sounding(at, piece.tobytes()))

@@ -1,4 +1,4 @@
-"""What today's code decides on exactly what was fed to the recorded one. No clock, no actors: pure.
+"""What today's code decides on exactly what was fed to the recorded one. No clock, no actors.
 
 Nothing here runs again: each input is handed to the same pure functions at its recorded time, in its recorded
 order, the speaker's reports and the deadlines among them. So code that is what it was decides what it
@@ -10,7 +10,7 @@ from __future__ import annotations
 from actors.barge_in.conversation import Conversation
 from actors.barge_in.floor import FloorState
 from actors.barge_in.machine import step
-from actors.record.notes import Entry
+from actors.record.notes import RecordLine
 from actors.record.reading import Record
 from actors.timers import Stopwatch
 from channels.happenings import SoundStarted, SoundStopped
@@ -25,34 +25,34 @@ ROUNDED_S = 0.001
 """Recorded times are rounded; whoever was woken by a deadline was not woken before it."""
 
 
-def judge(record: Record, settings: BargeInSettings) -> list[Entry]:
+def judge(record: Record, settings: BargeInSettings) -> list[RecordLine]:
     """The orders and the happenings that come of it, as a record has them."""
     return _timed(record, _decided(record, settings))
 
 
-def _decided(record: Record, settings: BargeInSettings) -> list[Entry]:
+def _decided(record: Record, settings: BargeInSettings) -> list[RecordLine]:
     conversation = Conversation(floor=FloorState(settings))
-    decided: list[Entry] = []
+    decided: list[RecordLine] = []
     for fed in fed_to_controller(record):
         now = fed.t
         if isinstance(fed.what, TimePassed) and 0 < conversation.deadline - now < ROUNDED_S:
             now = conversation.deadline
         conversation, orders, happenings = step(conversation, fed.what, now)
-        decided += [Entry(now, On.ORDERS, order) for order in orders]
-        decided += [Entry(now, On.HAPPENINGS, happening) for happening in happenings]
+        decided += [RecordLine(now, On.ORDERS, order) for order in orders]
+        decided += [RecordLine(now, On.HAPPENINGS, happening) for happening in happenings]
     return decided
 
 
-def _timed(record: Record, decided: list[Entry]) -> list[Entry]:
+def _timed(record: Record, decided: list[RecordLine]) -> list[RecordLine]:
     """With the two timers of each turn."""
     sounds = [
         entry
         for entry in record.entries
         if entry.on == On.HAPPENINGS and isinstance(entry.what, SoundStarted | SoundStopped)
     ]
-    stopwatch, timed = Stopwatch(), list[Entry]()
+    stopwatch, timed = Stopwatch(), list[RecordLine]()
     for entry in sorted([*sounds, *decided], key=lambda entry: entry.t):
         timed.append(entry)
         if entry.on == On.HAPPENINGS and (timers := stopwatch.take(entry.what)) is not None:
-            timed.append(Entry(entry.t, On.HAPPENINGS, timers))
+            timed.append(RecordLine(entry.t, On.HAPPENINGS, timers))
     return timed

@@ -17,7 +17,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from actors.barge_in import BargeInController
 from actors.record.codec import shifted
-from actors.record.notes import Entry
+from actors.record.notes import RecordLine
 from actors.record.reading import Record
 from actors.record.runs import Runs
 from actors.room.livekit_edge import LiveKitEdge
@@ -53,8 +53,8 @@ def rerun(
     speaker: SpeakerSettings,
     *,
     slack_s: float,
-    sounds: Sequence[Entry] | None = None,
-) -> list[Entry]:
+    sounds: Sequence[RecordLine] | None = None,
+) -> list[RecordLine]:
     """Runs it again, up to `slack_s` beyond the end of the recorded conversation.
 
     Args:
@@ -67,22 +67,22 @@ def rerun(
     """
     feeds = fed_to_controller(record, FROM_OUTSIDE if sounds is None else FROM_OUTSIDE - {On.SOUNDS})
     if sounds is not None:
-        feeds += [Entry(sound.t, On.SOUNDS, sound.what) for sound in sounds]
+        feeds += [RecordLine(sound.t, On.SOUNDS, sound.what) for sound in sounds]
         feeds.sort(key=lambda feed: feed.t)
     until = conversation_ends(record) + slack_s
     return trio.run(_run, wiring, barge_in, speaker, feeds, until, clock=MockClock(autojump_threshold=0))
 
 
 async def _run(
-    wiring: Wiring, barge_in: BargeInSettings, speaker: SpeakerSettings, feeds: list[Entry], until: float
-) -> list[Entry]:
+    wiring: Wiring, barge_in: BargeInSettings, speaker: SpeakerSettings, feeds: list[RecordLine], until: float
+) -> list[RecordLine]:
     started = trio.current_time()
     nobody = cast(Any, None)  # those who would use them are not run
     edge = LiveKitEdge(nobody, _Loudspeaker(), nobody, None)
     graph = wiring(settings_with(barge_in, speaker), edge)
     channels: Any = graph.channels
     taps = graph.taps
-    runs, entries = Runs(), list[Entry]()
+    runs, entries = Runs(), list[RecordLine]()
 
     def overhears(on: str) -> Callable[[Any], None]:
         def listener(message: Any) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from attrs import frozen
 
-from actors.record.notes import Ended, Entry
+from actors.record.notes import Ended, RecordLine
 from actors.record.reading import Record
 from channels.settings import BargeInSettings, SpeakerSettings
 from commands.replay.differences import SOUNDS, Comparison, compare, decisions_of
@@ -35,7 +35,7 @@ class Verdict:
     """What came out."""
 
     comparison: Comparison
-    rerun: Sequence[Entry] | None
+    rerun: Sequence[RecordLine] | None
     """The conversation as it would have been, if it would have been another."""
     remarks: Sequence[str]
     """What a person should know about it, one line each."""
@@ -64,13 +64,13 @@ def judge_again(
     sounds = _of_sounds(record, heard, tolerance_ms, until)
     others = heard if sounds.differences else None
 
-    def run(barge_in: BargeInSettings, speaker: SpeakerSettings) -> list[Entry]:
+    def run(barge_in: BargeInSettings, speaker: SpeakerSettings) -> list[RecordLine]:
         return rerun(record, wiring, barge_in, speaker, slack_s=tolerance_ms / 1000, sounds=others)
 
-    def known(entries: Sequence[Entry]) -> Sequence[Entry]:
+    def known(entries: Sequence[RecordLine]) -> Sequence[RecordLine]:
         return entries if whole else [entry for entry in entries if entry.t <= until]
 
-    def differ(one: Sequence[Entry], other: Sequence[Entry], within_ms: float) -> Comparison:
+    def differ(one: Sequence[RecordLine], other: Sequence[RecordLine], within_ms: float) -> Comparison:
         return compare(decisions_of(one), decisions_of(other), tolerance_ms=within_ms, until=until)
 
     if (barge_in, speaker) != (header.barge_in, header.speaker):
@@ -97,7 +97,9 @@ def judge_again(
     return Verdict(comparison, again if comparison.differences else None, remarks)
 
 
-def _of_sounds(record: Record, heard: Sequence[Entry] | None, within_ms: float, until: float) -> Comparison:
+def _of_sounds(
+    record: Record, heard: Sequence[RecordLine] | None, within_ms: float, until: float
+) -> Comparison:
     """What the onset detector decided, if its sound was kept: measured anew, so never to the sample."""
     if heard is None:
         return Comparison([], {}, 0.0)

@@ -1,6 +1,7 @@
-"""Serving a room, the command that needs no name."""
+"""Serving rooms, the command that needs no name."""
 
+from commands.serve.actors import run_actors
 from commands.serve.process import serve
-from commands.serve.room import serve_room
+from commands.serve.room import RoomEnded, RoomSpec, run_room
 
-__all__ = ["serve", "serve_room"]
+__all__ = ["RoomEnded", "RoomSpec", "run_actors", "run_room", "serve"]

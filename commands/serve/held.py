@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 import trio
 from attrs import define, field
 
 from channels.happenings import LoopHeld
+from channels.work import Work
 
 __all__ = ["LoopWatch"]
 
@@ -27,25 +29,44 @@ TOLD_AGAIN_AFTER_S = 10.0
 MOST_NAMES = 64
 
 _FIXES = {
-    "tool": "make it a plain function, which runs in a thread, or put what blocks in trio.to_thread.run_sync",
-    "actor": "put what blocks in trio.to_thread.run_sync",
+    Work.TOOL: "make it a plain function, which runs in a thread, "
+    "or put what blocks in trio.to_thread.run_sync",
+    Work.ACTOR: "put what blocks in trio.to_thread.run_sync",
 }
 _OURS = "the machine is too slow or too busy, or this is a fault of the program"
 
 
 @define(eq=False)
 class LoopWatch(trio.abc.Instrument):
-    """Tells who kept the loop for too long. To be added with `trio.lowlevel.add_instrument`.
+    """Tells who kept the loop for too long: one for a thread's loop, which tells all rooms in it.
 
     Args:
-        tell: is told. It must not wait.
         clock: in seconds.
     """
 
-    tell: Callable[[LoopHeld], None]
     clock: Callable[[], float] = time.perf_counter
     _since: float = field(default=math.inf, init=False)
     _told: dict[str, float] = field(factory=dict, init=False)
+    _listeners: list[Callable[[LoopHeld], None]] = field(factory=list, init=False)
+
+    @contextmanager
+    def watching(self) -> Iterator[LoopWatch]:
+        """Watches the loop that it is called in."""
+        trio.lowlevel.add_instrument(self)
+        try:
+            yield self
+        finally:
+            with suppress(KeyError):  # Trio itself removes one that failed
+                trio.lowlevel.remove_instrument(self)
+
+    @contextmanager
+    def telling(self, listener: Callable[[LoopHeld], None]) -> Iterator[None]:
+        """Tells `listener`, too, which must not wait."""
+        self._listeners.append(listener)
+        try:
+            yield
+        finally:
+            self._listeners.remove(listener)
 
     def before_task_step(self, task: trio.lowlevel.Task) -> None:
         """Trio's: the task runs from now on."""
@@ -65,14 +86,17 @@ class LoopWatch(trio.abc.Instrument):
         if len(self._told) == MOST_NAMES:
             del self._told[next(iter(self._told))]
         self._told[by] = now
-        self.tell(LoopHeld(by, ms, _FIXES.get(by.partition(" ")[0], _OURS)))
+        kind = Work.of(by)
+        held = LoopHeld(by, ms, _OURS if kind is None else _FIXES[kind])
+        for listener in self._listeners:
+            listener(held)
 
 
 def _name_of(task: trio.lowlevel.Task) -> str:
     """The task's own name, or that of the tool or actor that it works for."""
     above: trio.lowlevel.Task | None = task
     while above is not None:
-        if above.name.partition(" ")[0] in _FIXES:
+        if Work.of(above.name) is not None:
             return above.name
         nursery = above.parent_nursery
         above = None if nursery is None else nursery.parent_task

@@ -1,80 +1,128 @@
-"""Runs the actors of one room: the conversation, and what only watches it."""
+"""One room from its beginning to its end, as a function.
+
+It has no signal handler, log, terminal or exit code of its own making: whoever runs it, one or many, owns
+those, gives it a log to write to, and is told how the room ended.
+"""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from traceback import format_exception
+import contextlib
+from collections.abc import AsyncIterator, Callable
 
+import attrs
 import trio
+from structlog.typing import FilteringBoundLogger
 
-from channels.errors import ActorFailed, cause_of, found_channels_broken, parted, reason_of
-from channels.happenings import BystanderFailed
-from channels.only_trio import only_in_trio
-from channels.streams import Actor
+from actors.log import EventLog
+from actors.record import recording
+from actors.room.livekit_edge import LiveKitEdge, livekit_edge
+from channels.errors import parted, reason_of
+from channels.named_paths import NamedPath, PathNames
+from channels.printable import complain
+from channels.settings import Settings
 from channels.taps import Taps
+from commands.serve.actors import BYSTANDERS_LEAVE_WITHIN_S, run_actors
+from commands.serve.held import LoopWatch
 from commands.wired import Wired
 
-__all__ = ["BYSTANDERS_LEAVE_WITHIN_S", "serve_room"]
-
-BYSTANDERS_LEAVE_WITHIN_S = 1.0
-"""Time for what only watches to write its last line, once the conversation is over."""
+__all__ = ["RoomEnded", "RoomSpec", "run_room"]
 
 
-async def serve_room(graph: Wired) -> None:
-    """Serves one room until it is left or all is cancelled.
+@attrs.frozen
+class RoomSpec:
+    """A room to serve: what its actors are given, who they are, and what is kept of it."""
 
-    What only watches hears the conversation to its end, and has a moment to finish.
+    settings: Settings
+    wire: Callable[[Settings, LiveKitEdge], Wired]
+    """Makes its actors and joins them."""
+    record: NamedPath | None = None
+    """Where all that happens is written down."""
+    record_audio: bool = False
+    """Whether both voices are, too."""
 
-    Raises:
-        VoiceAgentError: (perhaps in a group) the room or the service cannot be used any more.
+    @property
+    def room_name(self) -> str:
+        """As LiveKit knows it."""
+        return self.settings.livekit.room_name
+
+
+@attrs.frozen
+class RoomEnded:
+    """How a room ended."""
+
+    room_name: str
+    lasted_s: float
+    failure: Exception | None
+    """None: it was left in good order. A `VoiceAgentError` is for a person to read; anything else is a fault
+    of the program."""
+
+
+async def run_room(
+    spec: RoomSpec, log: FilteringBoundLogger, *, attempt: int = 1, watch: LoopWatch | None = None
+) -> RoomEnded:
+    """Serves a room until it is left, cannot be served any more, or all is cancelled.
+
+    Args:
+        spec: says which.
+        log: is told what happens.
+        attempt: this many times it was begun; a record of each is kept.
+        watch: knows who holds up this thread's loop.
     """
-    taps, watching = graph.taps, trio.CancelScope(shield=True)
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(_watch, graph.bystanders, taps, watching)
-        try:
-            async with trio.open_nursery() as conversation:
-                for actor in graph.conversation:
-                    conversation.start_soon(actor.run)
-        finally:
-            taps.close()
-            watching.deadline = trio.current_time() + BYSTANDERS_LEAVE_WITHIN_S
-
-
-async def _watch(bystanders: Sequence[Actor], taps: Taps, watching: trio.CancelScope) -> None:
-    with watching:
-        async with trio.open_nursery() as nursery:
-            for bystander in bystanders:
-                name = f"actor {type(bystander).__name__}"  # by which whoever watches the loop knows it
-                nursery.start_soon(_run_bystander, bystander, taps, watching, name=name)
-
-
-async def _run_bystander(actor: Actor, taps: Taps, watching: trio.CancelScope) -> None:
-    """An actor that only watches must never touch the conversation, whatever is wrong with it."""
+    began = trio.current_time()
     try:
-        await only_in_trio(actor.run())
-    # Also what is made to end a process: whose process it is decides that, and not one who watches.
+        async with livekit_edge(queue_size_ms=spec.settings.speaker.queue_size_ms) as edge:
+            graph = spec.wire(spec.settings, edge)
+            # The log outlives the record, and both the actors: they hear how the last of these ends.
+            async with _logged(spec, graph.taps, log, watch), _recorded(spec, graph, attempt):
+                await run_actors(graph)
     except BaseException as raised:
-        cancelled, error = parted(raised)
-        if error is not None:
-            _tell(actor, error, taps, watching)
-        if cancelled is not None:
-            raise cancelled from None
+        _, error = parted(raised)
+        if error is None:
+            raise
+        failure: BaseException = reason_of(error) or error
+        if not isinstance(failure, Exception):
+            raise  # made to end a process: whose process it is decides that
+        return RoomEnded(spec.room_name, trio.current_time() - began, failure)
+    return RoomEnded(spec.room_name, trio.current_time() - began, None)
 
 
-def _tell(actor: Actor, error: BaseException, taps: Taps, watching: trio.CancelScope) -> None:
-    if watching.deadline < math.inf and found_channels_broken(error):
-        return  # the conversation is over
-    # A fault for its author to find; what has a fix needs no traceback.
-    cause = cause_of(error)
+@contextlib.asynccontextmanager
+async def _logged(
+    spec: RoomSpec, taps: Taps, log: FilteringBoundLogger, watch: LoopWatch | None
+) -> AsyncIterator[None]:
+    """Logs what happens, who holds up the loop among it, until the last of all has ended."""
+    event_log = EventLog(taps.tap("log", to_the_end=True), log, spec.settings.log.speech)
+    alive = trio.CancelScope(shield=True)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_keep_log, event_log, alive)
+        try:
+            with contextlib.nullcontext() if watch is None else watch.telling(taps.publish):
+                yield
+        finally:
+            taps.end()
+            alive.deadline = trio.current_time() + BYSTANDERS_LEAVE_WITHIN_S
+
+
+async def _keep_log(event_log: EventLog, alive: trio.CancelScope) -> None:
+    """The log only watches: it must never touch the conversation, whatever is wrong with it."""
     try:
-        trace = None if reason_of(error) else "".join(format_exception(error))
-        said = str(reason_of(error) or f"{type(cause).__name__}: {cause}")
-    except BaseException:  # an exception that cannot even be printed
-        trace, said = None, type(cause).__name__
-    taps.publish(BystanderFailed(type(actor).__name__, said, trace))
-    if getattr(actor, "essential", False):
-        raise ActorFailed(
-            f"{type(actor).__name__} failed ({type(cause).__name__}), which the call cannot do without",
-            "fix it, or let it not say that it is `essential`",
-        ) from error
+        with alive:
+            await event_log.run()
+    except Exception as error:
+        complain(f"the log ended ({type(error).__name__}: {error}); the call goes on")
+
+
+def _recorded(spec: RoomSpec, graph: Wired, attempt: int) -> contextlib.AbstractAsyncContextManager[None]:
+    path = None
+    if spec.record is not None:
+        path = PathNames(spec.room_name).path(spec.record)
+        if attempt > 1 and path.exists():
+            path = path.with_stem(f"{path.stem}-{attempt}")
+    return recording(
+        path,
+        spec.settings,
+        graph.channels.recorded(with_sound=spec.record_audio),
+        graph.taps,
+        graph.seen,
+        with_sound=spec.record_audio,
+    )

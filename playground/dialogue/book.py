@@ -22,7 +22,7 @@ from rapidfuzz.distance import Levenshtein
 from playground.dialogue.turn import Slots
 from playground.dialogue.words import plain
 
-__all__ = ["BOOK", "Book", "Entry", "Story", "read_book"]
+__all__ = ["BOOK", "Book", "BookEntry", "Story", "read_book"]
 
 _MOST_WORDS = 40
 """Of a turn that is looked up as a question; a longer one is none."""
@@ -38,7 +38,7 @@ _GAP = re.compile(r"\{(\w+)\}")
 _LACKS_A_WORD = 1000
 
 
-class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class BookEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Ways to say one thing, and what comes of it."""
 
     asked: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
@@ -62,8 +62,8 @@ class File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     offers: Annotated[tuple[str, ...], msgspec.Meta(min_length=2)]
     as_said: frozenset[str]
     slots: Mapping[str, tuple[str, ...]]
-    steering: tuple[Entry, ...]
-    talk: tuple[Entry, ...]
+    steering: tuple[BookEntry, ...]
+    talk: tuple[BookEntry, ...]
     sums: Mapping[str, str]
     misheard_numbers: Mapping[str, int]
     days: Mapping[str, int]
@@ -76,7 +76,7 @@ class Book:
     """The file, ready to be looked up."""
 
     file: File
-    _entries: tuple[Entry, ...] = attrs.field(init=False)
+    _entries: tuple[BookEntry, ...] = attrs.field(init=False)
     _questions: Mapping[tuple[str, ...], int] = attrs.field(init=False)
     """The number of the entry by the telling words of a question without gaps."""
     _gapped: tuple[tuple[int, re.Pattern[str]], ...] = attrs.field(init=False)
@@ -84,7 +84,7 @@ class Book:
     _vocabulary: frozenset[str] = attrs.field(init=False)
 
     @_entries.default
-    def _(self) -> tuple[Entry, ...]:
+    def _(self) -> tuple[BookEntry, ...]:
         return (*self.file.steering, *self.file.talk)
 
     @_questions.default
@@ -105,7 +105,7 @@ class Book:
     def _(self) -> frozenset[str]:
         return frozenset(word for question in self._questions for word in question)
 
-    def whole(self, words: str) -> Entry | None:
+    def whole(self, words: str) -> BookEntry | None:
         """The entry of the last question of a turn that is made up of known questions, and hardly more."""
         left, last = self._telling(words), None
         skippable = int(len(left) * _SKIPPABLE)
@@ -119,13 +119,13 @@ class Book:
             left = left[length or 1 :]
         return None if last is None else self._entries[last]
 
-    def with_gaps(self, words: str, said: str, *, steering: bool) -> Iterator[tuple[Entry, Slots]]:
+    def with_gaps(self, words: str, said: str, *, steering: bool) -> Iterator[tuple[BookEntry, Slots]]:
         """The entries of which a question with gaps fits, from the top, with what fills the gaps."""
         for number, question in self._gapped:
             if (number < len(self.file.steering)) == steering and (found := question.match(words)):
                 yield self._entries[number], self._filled(question, found, said)
 
-    def near(self, words: str) -> Entry | None:
+    def near(self, words: str) -> BookEntry | None:
         """The entry of the question that has almost the words of the turn."""
         telling = self._telling(words)
         surplus = (
@@ -136,7 +136,7 @@ class Book:
         least, number = min(surplus)
         return self._entries[number] if telling and least <= _SURPLUS else None
 
-    def is_steering(self, entry: Entry) -> bool:
+    def is_steering(self, entry: BookEntry) -> bool:
         """Whether an entry steers the conversation."""
         return entry in self.file.steering
 

@@ -119,7 +119,7 @@ class Dialogue:
 
 
 def unheard(said: Sequence[str], heard: str) -> tuple[str, ...]:
-    """The sentences of which the end was not heard, by the number of words that were. Pure."""
+    """The sentences of which the end was not heard, by the number of words that were. No I/O, no clock."""
     left = len(heard.split())
     for number, sentence in enumerate(said):
         left -= len(sentence.split())

@@ -1,6 +1,6 @@
 """Instructions, as far as they can be obeyed without a language model: for one reply, and for the session.
 
-Pure. Of a system prompt only a name is taken.
+No I/O, no clock. Of a system prompt only a name is taken.
 
 Applications ask for few things in such instructions: to say a text, to take leave, to go on after
 a break, to ask whether somebody is still there. These are done; anything else is admitted not to be.

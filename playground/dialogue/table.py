@@ -13,7 +13,7 @@ from datetime import datetime
 import attrs
 
 from playground.dialogue import tools
-from playground.dialogue.book import BOOK, Book, Entry
+from playground.dialogue.book import BOOK, Book, BookEntry
 from playground.dialogue.days import spoken_date, spoken_time
 from playground.dialogue.skills import SKILLS, freshest
 from playground.dialogue.turn import Answer, Memory, Slots, Turn
@@ -58,7 +58,9 @@ def _of_book(turn: Turn, *, restated: bool = False) -> Iterator[Answer | None]:
         yield _of_entry(turn, near, restated=restated)
 
 
-def _of_entry(turn: Turn, entry: Entry, slots: Slots = _NOT_SAID, *, restated: bool = False) -> Answer | None:
+def _of_entry(
+    turn: Turn, entry: BookEntry, slots: Slots = _NOT_SAID, *, restated: bool = False
+) -> Answer | None:
     if entry.means:
         if restated:  # Once, so that no two entries send a turn to and fro.
             return None
@@ -72,7 +74,7 @@ def _of_entry(turn: Turn, entry: Entry, slots: Slots = _NOT_SAID, *, restated: b
     return attrs.evolve(done, sentences=(*chosen.sentences, *done.sentences)) if chosen and done else done
 
 
-def _chosen(turn: Turn, entry: Entry) -> Answer:
+def _chosen(turn: Turn, entry: BookEntry) -> Answer:
     """One of the answers: of those that can be filled, those with the most that is known."""
     known, memory = _known(turn), turn.memory
     fitting = _fitting(entry, known)
@@ -87,7 +89,7 @@ def _chosen(turn: Turn, entry: Entry) -> Answer:
     return Answer(_BRACES.sub(lambda name: known[name[1]], one), memory)
 
 
-def _fitting(entry: Entry, known: Mapping[str, str]) -> list[str]:
+def _fitting(entry: BookEntry, known: Mapping[str, str]) -> list[str]:
     return [one for one in entry.answers if all(known[name] for name in _BRACES.findall(one))]
 
 
@@ -136,7 +138,7 @@ def checked(book: Book) -> Book:
     return book
 
 
-def _faults(entry: Entry) -> Iterator[str]:
+def _faults(entry: BookEntry) -> Iterator[str]:
     turn = Turn("", Memory(), datetime(2026, 1, 1))
     known = _known(turn)
     if not (entry.answers or entry.means or entry.does):

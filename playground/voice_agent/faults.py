@@ -48,7 +48,7 @@ class Faults:
 
 @attrs.define
 class Mishaps:
-    """Counts one session's replies, and says which of them are empty. Pure."""
+    """Counts one session's replies, and says which of them are empty. No I/O, no clock."""
 
     _faults: Faults
     _asked: int = attrs.field(default=0, init=False)

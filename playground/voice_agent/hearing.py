@@ -31,7 +31,7 @@ _PIECES = 400
 
 
 def turn_detection(config: InputConfig, endpointing_ms: Mapping[str, int] | None) -> TurnDetection:
-    """When turns begin and end under a configuration. Pure.
+    """When turns begin and end under a configuration. No I/O, no clock.
 
     `min_silence` or `max_silence`, once set, end the adaptive mode: the schema's default takes the place
     of the other one. Otherwise it is `endpointing_ms` of the transcription mode, or the ears' own

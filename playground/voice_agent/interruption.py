@@ -26,7 +26,7 @@ _BACK_CHANNELS = frozenset(
 
 
 def is_back_channel(text: str) -> bool:
-    """Whether these words only say "I am listening" (or are none): no reason to stop talking. Pure."""
+    """Whether these words only say "I am listening" (or are none): no reason to stop talking."""
     words = re.findall(r"[a-z]+", text.lower().replace("-", "").replace("'", ""))
     return all(word in _BACK_CHANNELS for word in words)
 

@@ -1,4 +1,4 @@
-"""How loud the person was, as far as the service goes by it: the peak since they began. Pure."""
+"""How loud the person was, as far as the service goes by it: the peak since they began. No I/O, no clock."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How fast a reply's sound is sent, and how much of it a client can have played. Pure.
+"""How fast a reply's sound is sent, and how much of it a client can have played. No I/O, no clock.
 
 The service sends in real time after a first burst of 100 to 200 ms (recorded). The protocol has no report of
 what was played: `Timeline` is all that a server can know, and what an interruption cuts the text to.
@@ -37,7 +37,7 @@ Pacing: TypeAlias = RealTime | Times | Burst
 
 
 def due_s(pacing: Pacing, at_ms: float) -> float:
-    """When sound at `at_ms` of a reply is to be sent, in seconds from the reply's first chunk. Pure."""
+    """When sound at `at_ms` of a reply is to be sent, in seconds from the reply's first chunk."""
     match pacing:
         case RealTime(first_ms=first_ms):
             return max(0.0, at_ms - first_ms) / 1000
@@ -49,7 +49,7 @@ def due_s(pacing: Pacing, at_ms: float) -> float:
 
 @attrs.define
 class Timeline:
-    """How much of a reply was sent, and how much of that has been played if it plays on arrival. Pure."""
+    """How much of a reply was sent, and how much of that has been played if it plays on arrival."""
 
     sent_ms: float = 0.0
     _plays_until_s: float = 0.0

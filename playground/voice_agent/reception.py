@@ -1,4 +1,4 @@
-"""What the first message of a connection leads to. Pure: no socket, no clock.
+"""What the first message of a connection leads to. No socket, no clock.
 
 The rule: it is `session.update` or `session.resume`. Sound that comes before it is discarded, as the
 documentation says; anything else is answered by `invalid_format`, and the connection stays open, as with

@@ -1,4 +1,4 @@
-"""What becomes of a `reply.create`, by the moment at which it comes. Pure.
+"""What becomes of a `reply.create`, by the moment at which it comes. No I/O, no clock.
 
     moment                              live                            docs
     nobody speaks, no tool is open      said                            said

@@ -1,4 +1,4 @@
-"""A session's configuration: what may be said, what may be changed, and how it is echoed. Pure.
+"""A session's configuration: what may be said, what may be changed, and how it is echoed. No I/O, no clock.
 
 `configured` takes the current configuration (None for the first update) and the `session` object of an
 update, and gives the new configuration or raises `ConfigRefused`. An update merges: objects are merged

@@ -96,7 +96,7 @@ class Downlink:
 
 @attrs.define
 class RateGate:
-    """Lets no more sound in than time passes, and one second at a time more. Pure."""
+    """Lets no more sound in than time passes, and one second at a time more. No I/O, no clock."""
 
     _credit_ms: float = 1000.0
     _at_s: float | None = None

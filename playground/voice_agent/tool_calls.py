@@ -37,7 +37,7 @@ class Returned:
 
 @attrs.define
 class ToolCalls:
-    """Which calls are open. Pure."""
+    """Which calls are open. No I/O, no clock."""
 
     _open: dict[str, _Open] = attrs.field(factory=dict, init=False)
     _returned: list[Returned] = attrs.field(factory=list, init=False)

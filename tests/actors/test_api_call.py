@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
-from actors.api.asked import Asked
-from actors.api.call import Call
+from actors.api.call import Call, DesiredSession
 from actors.api.in_flight import InFlight
 from actors.api.story import MOST_CHARACTERS, MOST_LINES, Story
 from channels.happenings import (
@@ -216,7 +215,7 @@ async def test_accepted_changes_are_part_of_a_fresh_session_and_refused_ones_are
 
 
 def test_changes_merge_as_the_service_merges_them() -> None:
-    asked = Asked({"system_prompt": "a", "input": {"keyterms": ["x"], "voice_focus": "far-field"}})
+    asked = DesiredSession({"system_prompt": "a", "input": {"keyterms": ["x"], "voice_focus": "far-field"}})
     asked.change({"input": {"keyterms": ["y", "z"]}})
     asked.change({"system_prompt": "b"})
     assert asked.first_update() == {
@@ -299,7 +298,7 @@ async def test_a_stored_agent_is_chosen_alone_and_told_the_rest_afterwards(autoj
 
 
 def test_the_story_that_a_stored_agent_was_told_is_no_change_that_anybody_asked_for() -> None:
-    call = Call(Asked({"agent_id": "agent_1"}))
+    call = Call(DesiredSession({"agent_id": "agent_1"}))
     call.ready(SessionReady("sess_1"), 0.0, resumed=False)
     call.happened(PersonSaid("Hello.", final=True), 0.0)
     for number in range(3):

@@ -13,8 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
-from actors.api.asked import Asked
-from actors.api.call import Call
+from actors.api.call import Call, DesiredSession
 from actors.api.going_on import LAST_WORDS, LONGEST_WAIT_S, LONGEST_WISH, GoingOn
 from channels.happenings import (
     Happening,
@@ -211,7 +210,7 @@ async def test_a_greeting_of_which_nothing_was_heard_is_begun_anew(autojump_cloc
 
 
 def test_a_session_that_is_renewed_has_nobody_speak() -> None:
-    call = Call(Asked({}))
+    call = Call(DesiredSession({}))
     call.ready(SessionReady("sess_1"), 0.0, resumed=False)
     call.happened(GREETED, 0.0)
     call.heard(ReplyStarted("r1"), 1.0)  # it is renewed when it is quiet; whatever was left open is over

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.api.renewal import ANSWER_WITHIN_S, QUIET_S, TOOL_WITHIN_S, WINDOW_S, Quiet, look_from
+from actors.api.renewing import ANSWER_WITHIN_S, QUIET_S, TOOL_WITHIN_S, WINDOW_S, Quiet, look_from
 from channels.happenings import FloorHolder, FloorPassed, Happening
 from channels.wire.events import ServerEvent, ToolCall
 from channels.wire.messages import ToolResult

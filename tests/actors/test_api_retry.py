@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.api.retry import GIVE_UP_AFTER_S, RESUME_WITHIN_S, START_WITHIN_S, Next, RetryPolicy
+from actors.api.renewing import GIVE_UP_AFTER_S, RESUME_WITHIN_S, START_WITHIN_S, Next, RetryPolicy
 from channels.wire.failures import (
     ConfigurationRefused,
     ConnectionLost,

@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
-from actors.api.pace import AHEAD_MS, JITTER_MS, Pace
+from actors.api.uplink import AHEAD_MS, JITTER_MS, Pace
 from channels.happenings import SessionStarted
 from channels.wire.messages import InputAudio
 from playground.voice_agent.record import Entry

@@ -11,7 +11,7 @@ import trio
 from trio.testing import MockClock, memory_stream_pair
 
 from actors.api.connection import Dialer
-from actors.api.token import mint_token
+from actors.api.token import fetch_temporary_token
 from channels.happenings import SessionStarted
 from channels.secret import Secret
 from channels.settings import SessionConfig
@@ -46,7 +46,7 @@ async def minted(answer: Answer, key: str = KEY, **asked: int) -> Secret | Servi
     result: Secret | ServiceError | None = None
     async with trio.open_nursery() as nursery:
         try:
-            result = await mint_token(URL, Secret(key), dialling(nursery, answer), **asked)
+            result = await fetch_temporary_token(URL, Secret(key), dialling(nursery, answer), **asked)
         except ServiceError as failure:
             result = failure
         nursery.cancel_scope.cancel()
@@ -140,4 +140,4 @@ async def test_nobody_there_to_give_a_token() -> None:
         raise OSError("connection refused")
 
     with pytest.raises(ServiceUnreachable):
-        await mint_token(URL, Secret(KEY), nowhere)
+        await fetch_temporary_token(URL, Secret(KEY), nowhere)

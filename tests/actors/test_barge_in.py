@@ -31,7 +31,7 @@ from actors.barge_in import floor, machine
 from actors.barge_in.conversation import Conversation
 from actors.barge_in.floor import FLOOR_TABLE, HOLDING, NAMED_WITHIN_S, Floor, FloorSignal
 from actors.barge_in.machine import WORDS_OF_A_TURN, Event, TimePassed, step
-from actors.barge_in.table import LIVING, TABLE, Life, Order, Signal
+from actors.barge_in.table import LIVING, TABLE, Order, ReplyPhase, ReplySignal
 from actors.speaker.playout import FADE_MS, FARTHEST_BACK_MS, FRAME_MS, Frame, Playout
 from channels.happenings import (
     FloorHolder,
@@ -283,13 +283,13 @@ class AConversation(RuleBasedStateMachine):
             return
         for reply_id, told in self.told.items():
             if told.sent and self.now > max(self.unheard[1], told.began_at) + UNHEARD_MS / 1000:
-                assert self.conversation.life(reply_id) not in LIVING, "what nobody can hear is given up"
+                assert self.conversation.phase_of(reply_id) not in LIVING, "what nobody can hear is given up"
 
     def interrupt(self, reply_id: str) -> None:
         """From now on, nothing of it may be heard."""
         told = self.told[reply_id]
         self.decided.add(reply_id)
-        if self.conversation.life(reply_id) in LIVING and not told.cut:
+        if self.conversation.phase_of(reply_id) in LIVING and not told.cut:
             told.cut = True
             told.heard_at_cut = self.room.hear()[LOUD + told.number]
 
@@ -376,14 +376,14 @@ class AConversation(RuleBasedStateMachine):
     @rule()
     def service_hears_speech(self) -> None:
         """The person's own, an echo, a television: that decides nothing."""
-        living = [key for key in self.told if self.conversation.life(key) in LIVING]
+        living = [key for key in self.told if self.conversation.phase_of(key) in LIVING]
         floor = self.conversation.floor
         believed = floor.believes and self.conversation.interruptible
         self.tell(SpeechStarted())
         if floor.floor is Floor.FREE:
             trusted = believed or (self.conversation.interruptible and not living)
             assert self.conversation.floor.holds == trusted, "what the service hears holds what it may"
-        assert [key for key in self.told if self.conversation.life(key) in LIVING] == living
+        assert [key for key in self.told if self.conversation.phase_of(key) in LIVING] == living
         self.speaker_obeys()
 
     @rule(words=st.sampled_from(["mm-hm", "no wait", "I think"]))
@@ -562,7 +562,7 @@ class AConversation(RuleBasedStateMachine):
     def reply_completes_and_is_heard_to_its_end(self, reply_id: str) -> None:
         self.reply_completes(reply_id)
         for _ in range(300):
-            if self.conversation.life(reply_id) not in LIVING:
+            if self.conversation.phase_of(reply_id) not in LIVING:
                 break
             self.now += FRAME_MS / 1000
             self.all_catch_up()
@@ -596,7 +596,7 @@ class AConversation(RuleBasedStateMachine):
         heard = self.room.hear()
         for reply_id, told in self.told.items():
             reported = any(isinstance(r, Finished) and r.reply_id == reply_id for r in self.reports)
-            if self.conversation.life(reply_id) in LIVING and not reported:
+            if self.conversation.phase_of(reply_id) in LIVING and not reported:
                 played = bytes_of_ms(self.playout.played_ms(reply_id, self.now)) // 2
                 heard_of_it = heard[LOUD + told.number]
                 assert played - told.slack <= heard_of_it <= played + told.repeated + told.slack
@@ -694,12 +694,12 @@ class _Row(dict[Any, Any]):
 
 NEVER = {
     # Only living replies are left open: those that are cut or over are not asked.
-    *((life, Signal.LEFT_OPEN) for life in Life if life not in LIVING),
+    *((phase, ReplySignal.LEFT_OPEN) for phase in ReplyPhase if phase not in LIVING),
     # The speaker is not through with a reply before it was told to finish or to cut it.
-    (Life.ARRIVING, Signal.FINISHED),
+    (ReplyPhase.ARRIVING, ReplySignal.FINISHED),
     # It says so a second time only of a reply that was cut while the first word was on its way.
-    (Life.PLAYED, Signal.FINISHED),
-    (Life.ABANDONED, Signal.FINISHED),
+    (ReplyPhase.PLAYED, ReplySignal.FINISHED),
+    (ReplyPhase.ABANDONED, ReplySignal.FINISHED),
     # A floor that is free has no deadline.
     (Floor.FREE, FloorSignal.DEADLINE),
     # Where the voice is held already, nobody asks whether a hint is believed.
@@ -719,7 +719,7 @@ def test_any_legal_order_of_events_reaches_every_transition_but_the_impossible(
     cells: set[tuple[Any, Any]] = set()
     monkeypatch.setattr(machine, "TABLE", Reached(TABLE, cells))
     monkeypatch.setattr(floor, "FLOOR_TABLE", Reached(FLOOR_TABLE, cells))
-    lives: set[tuple[Any, Any]] = set(itertools.product(Life, Signal))
+    lives: set[tuple[Any, Any]] = set(itertools.product(ReplyPhase, ReplySignal))
     floors: set[tuple[Any, Any]] = set(itertools.product(Floor, FloorSignal))
     # In CI hypothesis draws the same examples each time; here, more of them are the point.
     some = settings(max_examples=200, stateful_step_count=40, deadline=None, database=None, derandomize=False)
@@ -730,23 +730,23 @@ def test_any_legal_order_of_events_reaches_every_transition_but_the_impossible(
     assert cells == (lives | floors) - NEVER
 
 
-AT: Mapping[Life, Sequence[Event]] = {
-    Life.ARRIVING: [ReplyStarted("r")],
-    Life.COMPLETE: [ReplyStarted("r"), ReplyDone("r")],
-    Life.BROKEN: [ReplyStarted("r"), SessionReady("another")],
-    Life.CUTTING: [ReplyStarted("r"), AgentTranscript("", "r", interrupted=True)],
-    Life.PLAYED: [ReplyStarted("r"), ReplyDone("r"), Finished("r", 0.0)],
-    Life.CUT: [ReplyStarted("r"), ReplyDone("r", "interrupted"), Finished("r", 0.0)],
-    Life.ABANDONED: [ReplyStarted("r"), SessionReady("another"), Finished("r", 0.0)],
+AT: Mapping[ReplyPhase, Sequence[Event]] = {
+    ReplyPhase.ARRIVING: [ReplyStarted("r")],
+    ReplyPhase.COMPLETE: [ReplyStarted("r"), ReplyDone("r")],
+    ReplyPhase.BROKEN: [ReplyStarted("r"), SessionReady("another")],
+    ReplyPhase.CUTTING: [ReplyStarted("r"), AgentTranscript("", "r", interrupted=True)],
+    ReplyPhase.PLAYED: [ReplyStarted("r"), ReplyDone("r"), Finished("r", 0.0)],
+    ReplyPhase.CUT: [ReplyStarted("r"), ReplyDone("r", "interrupted"), Finished("r", 0.0)],
+    ReplyPhase.ABANDONED: [ReplyStarted("r"), SessionReady("another"), Finished("r", 0.0)],
 }
 """How a reply gets there."""
 
-MEANS: Mapping[Signal, Event] = {
-    Signal.SOUND: ReplyAudio(bytes(2), "r"),
-    Signal.COMPLETED: ReplyDone("r"),
-    Signal.INTERRUPTED: ReplyDone("r", "interrupted"),
-    Signal.LEFT_OPEN: ReplyStarted("another"),
-    Signal.FINISHED: Finished("r", 0.0),
+MEANS: Mapping[ReplySignal, Event] = {
+    ReplySignal.SOUND: ReplyAudio(bytes(2), "r"),
+    ReplySignal.COMPLETED: ReplyDone("r"),
+    ReplySignal.INTERRUPTED: ReplyDone("r", "interrupted"),
+    ReplySignal.LEFT_OPEN: ReplyStarted("another"),
+    ReplySignal.FINISHED: Finished("r", 0.0),
 }
 """What says so."""
 
@@ -759,29 +759,29 @@ SAYS: Mapping[Order, list[SpeakerCommand]] = {
 }
 
 
-@pytest.mark.parametrize(("life", "signal"), list(itertools.product(Life, Signal)))
-def test_what_the_table_says_is_what_happens(life: Life, signal: Signal) -> None:
+@pytest.mark.parametrize(("phase", "signal"), list(itertools.product(ReplyPhase, ReplySignal)))
+def test_what_the_table_says_is_what_happens(phase: ReplyPhase, signal: ReplySignal) -> None:
     before = Conversation()
-    for event in (SessionReady("one"), *AT[life]):
+    for event in (SessionReady("one"), *AT[phase]):
         before, _, _ = step(before, event, 0.0)
     conversation, orders, _ = step(before, MEANS[signal], 0.0)
-    assert before.life("r") is life
-    assert (conversation.life("r"), orders) == (TABLE[life][signal][0], SAYS[TABLE[life][signal][1]])
+    assert before.phase_of("r") is phase
+    assert (conversation.phase_of("r"), orders) == (TABLE[phase][signal][0], SAYS[TABLE[phase][signal][1]])
 
 
-@pytest.mark.parametrize("life", Life)
-def test_every_signal_has_its_place_in_the_table(life: Life) -> None:
-    assert set(TABLE[life]) == set(Signal)
+@pytest.mark.parametrize("phase", ReplyPhase)
+def test_every_signal_has_its_place_in_the_table(phase: ReplyPhase) -> None:
+    assert set(TABLE[phase]) == set(ReplySignal)
 
 
-@pytest.mark.parametrize("life", [life for life in Life if life in LIVING])
-def test_an_interruption_cuts_a_reply_wherever_it_is_in_its_life(life: Life) -> None:
-    assert TABLE[life][Signal.INTERRUPTED] == (Life.CUTTING, Order.CUT)
+@pytest.mark.parametrize("phase", [phase for phase in ReplyPhase if phase in LIVING])
+def test_an_interruption_cuts_a_reply_wherever_it_is_in_its_life(phase: ReplyPhase) -> None:
+    assert TABLE[phase][ReplySignal.INTERRUPTED] == (ReplyPhase.CUTTING, Order.CUT)
 
 
-@pytest.mark.parametrize("life", [life for life in Life if life not in LIVING])
-def test_sound_of_a_reply_that_is_cut_or_over_is_dropped(life: Life) -> None:
-    assert TABLE[life][Signal.SOUND] == (life, Order.DROP)
+@pytest.mark.parametrize("phase", [phase for phase in ReplyPhase if phase not in LIVING])
+def test_sound_of_a_reply_that_is_cut_or_over_is_dropped(phase: ReplyPhase) -> None:
+    assert TABLE[phase][ReplySignal.SOUND] == (phase, Order.DROP)
 
 
 def test_with_interrupt_response_off_the_person_does_not_silence_the_agent() -> None:

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from actors.call_life import CallLife
-from actors.call_life.machine import Life
-from actors.call_life.table import TABLE, Deed, Phase, Signal
+from actors.call_life.machine import CallState
+from actors.call_life.table import TABLE, CallAction, CallSignal, Phase
 from channels.bounded import Channel, Full, Receiver, Sender
 from channels.happenings import (
     AskGivenUp,
@@ -440,17 +440,17 @@ STEPS = st.lists(
 def test_whatever_happens_sessions_begin_and_end_in_turn_and_no_empty_room_keeps_one(
     steps: list[tuple[str, str]], settings: CallSettings
 ) -> None:
-    life, now, session, warned = Life(settings), 0.0, False, 0
+    life, now, session, warned = CallState(settings), 0.0, False, 0
 
-    def did(deed: Deed) -> None:
+    def did(deed: CallAction) -> None:
         nonlocal session
-        if deed is Deed.BEGIN:
+        if deed is CallAction.BEGIN:
             assert not session
             session = True
-        elif deed is Deed.END:
+        elif deed is CallAction.END:
             assert session
             session = False
-        elif deed is not Deed.NOTHING:
+        elif deed is not CallAction.NOTHING:
             assert session, "only who is there can be asked or taken leave of"
 
     for what, who in steps:
@@ -461,13 +461,13 @@ def test_whatever_happens_sessions_begin_and_end_in_turn_and_no_empty_room_keeps
             case "go":
                 life, deed = life.go(who, now)
             case "sign":
-                life, deed = life.take(Signal.SIGN, now)
+                life, deed = life.take(CallSignal.SIGN, now)
             case "spoken":
-                life, deed = life.take(Signal.SPOKEN, now)
+                life, deed = life.take(CallSignal.SPOKEN, now)
             case "speak":
-                life, deed = life.speak(now), Deed.NOTHING
+                life, deed = life.speak(now), CallAction.NOTHING
             case _:
-                deed = Deed.NOTHING
+                deed = CallAction.NOTHING
                 if life.next_time() < float("inf"):
                     now = max(now, life.next_time())
                     life, deed, warn = life.pass_time(now)
@@ -492,4 +492,4 @@ def test_whatever_happens_sessions_begin_and_end_in_turn_and_no_empty_room_keeps
 
 def test_every_phase_says_what_follows_from_every_signal() -> None:
     assert TABLE.keys() == set(Phase)
-    assert all(row.keys() == set(Signal) for row in TABLE.values())
+    assert all(row.keys() == set(CallSignal) for row in TABLE.values())

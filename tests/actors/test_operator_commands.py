@@ -23,7 +23,7 @@ from actors.operator.commands import (
     read_commands,
     refusal_of,
 )
-from actors.room.actor import mint_operator_token, mint_token
+from actors.room.actor import mint_client_token, mint_operator_token
 from channels.secret import Secret
 from channels.settings import LiveKitSettings
 
@@ -150,7 +150,7 @@ ADMIN = grants(room="lobby", room_admin=True)
         (signed(ADMIN)[:-4] + "AAAA", "not valid here"),
         (signed(grants(room="cellar", room_admin=True)), "no grant roomAdmin for this room"),
         (signed(grants(room="lobby", room_admin=False)), "no grant roomAdmin"),
-        (mint_token(SETTINGS, "bob", HOUR).reveal(), "no grant roomAdmin"),
+        (mint_client_token(SETTINGS, "bob", HOUR).reveal(), "no grant roomAdmin"),
         (mint_operator_token(SETTINGS, "carol", HOUR).reveal(), "made out to somebody else"),
     ],
 )

@@ -15,9 +15,9 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from actors.room.actor import AGENT_IDENTITY, RoomActor, mint_token
+from actors.room.actor import AGENT_IDENTITY, RoomActor, mint_client_token
 from channels.bounded import Channel, Full, Receiver, Sender
-from channels.errors import NotAllowedInRoom, RoomEnded, RoomUnreachable, VoiceAgentError, reason_of
+from channels.errors import NotAllowedInRoom, RoomClosed, RoomUnreachable, VoiceAgentError, reason_of
 from channels.happenings import (
     Happening,
     Leaving,
@@ -244,7 +244,7 @@ async def test_the_agents_token_is_good_for_minutes_not_for_hours(autojump_clock
 
 
 def test_a_clients_token_opens_this_room_only_under_its_own_name() -> None:
-    read = claims(mint_token(SETTINGS, "alice", timedelta(hours=1)))
+    read = claims(mint_client_token(SETTINGS, "alice", timedelta(hours=1)))
     assert read["sub"] == "alice"
     video = {name: value for name, value in read["video"].items() if value}
     assert video == {
@@ -431,7 +431,7 @@ async def test_an_agent_that_is_put_out_ends_with_one_line_and_does_not_push_its
     stays: list[Stay] = [[60.0, LOST]] if rejoined else []
     async with visit(*stays, [1.0, RoomLeft(why, "detail")]) as at_work:
         error = await at_work.end(within_s=62)
-        assert isinstance(error, RoomEnded)
+        assert isinstance(error, RoomClosed)
         assert says in str(error)
         await trio.sleep(100)
         assert len(at_work.room.joined_at) == len(stays) + 1

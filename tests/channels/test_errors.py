@@ -7,14 +7,14 @@ import trio
 
 from channels.errors import (
     ChannelOverflow,
-    RoomEnded,
+    RoomClosed,
     RoomUnreachable,
     SettingsError,
     VoiceAgentError,
     reason_of,
 )
 
-REASON = RoomEnded("the room was closed", "start the agent again")
+REASON = RoomClosed("the room was closed", "start the agent again")
 
 
 def test_an_error_says_what_happened_and_what_to_do() -> None:
@@ -22,7 +22,7 @@ def test_an_error_says_what_happened_and_what_to_do() -> None:
     assert (REASON.what, REASON.fix) == ("the room was closed", "start the agent again")
 
 
-@pytest.mark.parametrize("kind", [RoomEnded, RoomUnreachable, ChannelOverflow, SettingsError])
+@pytest.mark.parametrize("kind", [RoomClosed, RoomUnreachable, ChannelOverflow, SettingsError])
 def test_every_error_for_a_person_is_one_of_a_kind(kind: type[VoiceAgentError]) -> None:
     assert issubclass(kind, VoiceAgentError)
 

@@ -16,7 +16,7 @@ from channels.secret import Secret
 from channels.settings import ApiSettings, LiveKitSettings, SessionConfig, Settings
 from channels.settings.session import InputConfig, TurnDetection
 from commands.check import check
-from commands.check.accounts import Answer, check_clock
+from commands.check.accounts import TimedAnswer, check_clock
 from commands.check.clients import judge_clients
 from commands.check.finding import Colour, Finding
 from commands.check.machine import check_packages
@@ -112,7 +112,7 @@ def test_with_no_account_the_services_of_this_machine_are_checked_line_by_line(t
     [(0.4, Colour.GREEN), (-4.0, Colour.GREEN), (20.0, Colour.YELLOW), (-300.0, Colour.RED)],
 )
 def test_a_clock_that_is_off_is_said_with_its_direction(skew_s: float, colour: Colour) -> None:
-    finding = check_clock([Answer(200, b"", 0.1, 0.1), Answer(200, b"", skew_s, 0.1)])
+    finding = check_clock([TimedAnswer(200, b"", 0.1, 0.1), TimedAnswer(200, b"", skew_s, 0.1)])
     assert finding.colour is colour
     if colour is not Colour.GREEN:
         assert f"{abs(skew_s):.0f} s {'ahead of' if skew_s > 0 else 'behind'} the servers" in finding.said

@@ -75,7 +75,7 @@ def test_an_agent_that_decides_otherwise_is_told_from_the_recorded_one(
     from actors.barge_in import machine, table
 
     deaf = {
-        life: {**row, table.Signal.INTERRUPTED: row[table.Signal.LEFT_OPEN]}
+        life: {**row, table.ReplySignal.INTERRUPTED: row[table.ReplySignal.LEFT_OPEN]}
         for life, row in table.TABLE.items()
     }
     monkeypatch.setattr(machine, "TABLE", deaf)

@@ -12,7 +12,7 @@ import trio
 
 import runner
 from actors.record.file import RecordFile
-from actors.record.recorder import Ear
+from actors.record.recorder import RecordTap
 from channels.seen import Noted
 from channels.settings import BargeInSettings, SpeakerSettings
 from commands.arguments import parse
@@ -23,7 +23,7 @@ from tests.simulation.plan import Plan, draw_plan
 
 
 def record_simulated(path: Path, plan: Plan) -> None:
-    ear, began, wire = Ear(capacity=10_000_000), list[float](), runner.wire
+    ear, began, wire = RecordTap(capacity=10_000_000), list[float](), runner.wire
 
     def recorded(*given: Any, **more: Any) -> runner.Graph:
         graph = wire(*given, **more)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from playground.brain import CallTool
 from playground.chat_completions import ChatFailed, Endpoint
-from playground.chat_messages import Called, Calls, Entry, Line, messages
+from playground.chat_messages import Called, Calls, ChatEntry, Line, messages
 from playground.openai_brain import APOLOGY, OpenAIBrain
 from tests.playground.sse_server import FakeEndpoint, chunk, fake_endpoint, speaking, sse
 
@@ -107,7 +107,7 @@ entries = st.one_of(
 
 @given(st.lists(entries, max_size=12), st.sampled_from(["", "Be brief."]), st.sampled_from(["Hello?", None]))
 def test_whatever_was_said_it_is_told_in_the_one_shape_that_all_take(
-    history: list[Entry], prompt: str, heard: str | None
+    history: list[ChatEntry], prompt: str, heard: str | None
 ) -> None:
     said = [*history, Line("user", heard)] if heard else history
     told = messages(prompt, said, None if heard else "Greet.")

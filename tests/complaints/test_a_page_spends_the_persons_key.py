@@ -9,7 +9,7 @@ import trio
 from trio_websocket import ConnectionRejected, open_websocket_url
 
 from actors.api.connection import dial
-from actors.api.token import mint_token, token_url
+from actors.api.token import fetch_temporary_token, token_url
 from channels.net.http import ask
 from channels.secret import Secret
 from channels.wire.failures import KeyRefused
@@ -32,7 +32,7 @@ async def test_the_playgrounds_server_lets_in_the_key_that_was_made_for_it_alone
                 await socket.send_message('{"type":"session.update","session":{}}')
                 assert json.loads(await socket.get_message())["type"] == "session.updated"
             with pytest.raises(KeyRefused):
-                await mint_token(url, KEY, dial)
+                await fetch_temporary_token(url, KEY, dial)
             async with open_websocket_url(url, extra_headers=[bearer(KEY)]) as socket:
                 assert json.loads(await socket.get_message())["code"].upper() == "UNAUTHORIZED"
             command = await trio.Path(f"/proc/{server.process.pid}/cmdline").read_bytes()
@@ -41,7 +41,7 @@ async def test_the_playgrounds_server_lets_in_the_key_that_was_made_for_it_alone
 
 async def test_a_web_page_is_let_in_with_no_key_at_all_not_even_the_right_one() -> None:
     async with voice_agent_server(ServerOptions(speech=ToneSpeech, keys=(KEY,))) as server:
-        token = await mint_token(server.url, KEY, dial)
+        token = await fetch_temporary_token(server.url, KEY, dial)
         for address, headers in (
             (server.url, [A_PAGE, bearer(KEY)]),
             (f"{server.url}?token={token.reveal()}", [A_PAGE]),

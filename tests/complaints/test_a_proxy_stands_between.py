@@ -9,8 +9,8 @@ import trio_asyncio
 from livekit import rtc
 
 from actors.api.connection import dial
-from actors.api.retry import RetryPolicy
-from actors.api.token import mint_token
+from actors.api.renewing import RetryPolicy
+from actors.api.token import fetch_temporary_token
 from actors.room.actor import mint_agent_token
 from actors.room.livekit_edge.room import connect
 from channels.errors import NoWayToRoom, RoomUnreachable, SettingsError
@@ -21,7 +21,7 @@ from channels.wire.failures import NoWayToService, ServiceUnreachable
 from commands.check.accounts import check_api_key
 from commands.check.finding import Colour
 from commands.check.service import check_session
-from examples.webhook import PostOffice, _read_url
+from examples.webhook import WebhookClient, _read_url
 from playground.chat_completions import ChatFailed, Endpoint
 from playground.livekit_server import LiveKitServer
 from playground.voice_agent_api import ServerOptions, ToneSpeech, VoiceAgentServer
@@ -54,8 +54,8 @@ async def test_the_service_and_check_and_the_webhook_go_through_the_same_proxy(
         settings = ApiSettings(f"wss://agents.test:{port}/v1/ws", KEY, SessionConfig())
         key, _ = await check_api_key(settings)
         session = await check_session(settings)
-        await mint_token(settings.url, KEY, dial)
-        office = PostOffice(_read_url(f"https://agents.test:{port}/calls"), Secret("a2V5"))
+        await fetch_temporary_token(settings.url, KEY, dial)
+        office = WebhookClient(_read_url(f"https://agents.test:{port}/calls"), Secret("a2V5"))
         with pytest.raises(ChatFailed, match="404"):
             await Endpoint(f"https://agents.test:{port}").first_model()
         assert await office.post("msg_1", b"{}") == 404
@@ -70,7 +70,7 @@ async def test_a_proxy_that_is_dead_is_named_without_its_password(monkeypatch: p
     key, _ = await check_api_key(settings)
     session = await check_session(settings)
     with pytest.raises(ServiceUnreachable) as token:
-        await mint_token(settings.url, KEY, dial)
+        await fetch_temporary_token(settings.url, KEY, dial)
     for told in (f"{key.said}; {key.fix}", f"{session.said}; {session.fix}", str(token.value)):
         assert "through the proxy 127.0.0.1:9 of HTTPS_PROXY (Connection refused)" in told
         assert "or name agents.test in NO_PROXY" in told
@@ -85,7 +85,7 @@ async def test_a_proxy_that_lets_nobody_through_is_asked_once(
     async with connect_proxy(status) as proxy:
         monkeypatch.setenv("https_proxy", f"http://{proxy.address}")
         with pytest.raises(NoWayToService, match=rf"{proxy.address}.*HTTP {status}.*{fix}") as refused:
-            await mint_token("wss://agents.test/v1/ws", KEY, dial)
+            await fetch_temporary_token("wss://agents.test/v1/ws", KEY, dial)
     assert RetryPolicy(Random(1)).failed(refused.value, 0.0) is None
 
 

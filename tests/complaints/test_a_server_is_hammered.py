@@ -11,7 +11,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from actors.api.retry import RetryPolicy
+from actors.api.renewing import RetryPolicy
 from channels.errors import RoomUnreachable
 from channels.ports import RoomLeft, WhyLeft
 from channels.wire.failures import ConnectionLost, ServiceBusy, ServiceError, ServiceFault, ServiceUnreachable

@@ -116,7 +116,6 @@ def test_one_that_exits_while_it_is_made_is_told_in_a_line() -> None:
 
 async def test_a_tool_that_blocks_the_voice_is_named_with_the_cure() -> None:
     told: list[LoopHeld] = []
-    watch = LoopWatch(told.append)
 
     async def block() -> None:
         time.sleep(0.15)  # noqa: ASYNC251  the fault itself
@@ -125,13 +124,10 @@ async def test_a_tool_that_blocks_the_voice_is_named_with_the_cure() -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(block)
 
-    trio.lowlevel.add_instrument(watch)
-    try:
+    with LoopWatch().watching() as watch, watch.telling(told.append):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(block_in_a_task, name="tool price")
             nursery.start_soon(block, name="actor Recorder")
-    finally:
-        trio.lowlevel.remove_instrument(watch)
     by_name = {held.by: held for held in told}
     assert by_name["tool price"].ms >= 150
     assert "plain function" in by_name["tool price"].fix
@@ -142,11 +138,12 @@ async def test_a_tool_that_blocks_the_voice_is_named_with_the_cure() -> None:
 async def test_who_blocks_again_and_again_is_named_once_in_ten_seconds() -> None:
     told: list[LoopHeld] = []
     now = 0.0
-    watch = LoopWatch(told.append, lambda: now)
+    watch = LoopWatch(lambda: now)
     task = trio.lowlevel.current_task()
-    for took_s, pause_s in [(0.05, 1), (0.3, 1), (0.3, 5), (0.3, 5), (0.3, 0)]:
-        watch.before_task_step(task)
-        now += took_s
-        watch.after_task_step(task)
-        now += pause_s
+    with watch.telling(told.append):
+        for took_s, pause_s in [(0.05, 1), (0.3, 1), (0.3, 5), (0.3, 5), (0.3, 0)]:
+            watch.before_task_step(task)
+            now += took_s
+            watch.after_task_step(task)
+            now += pause_s
     assert [held.ms for held in told] == [300, 300]

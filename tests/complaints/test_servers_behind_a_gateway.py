@@ -13,7 +13,7 @@ import trio_asyncio
 from livekit import rtc
 
 from actors.api.connection import dial
-from actors.api.token import mint_token, token_url
+from actors.api.token import fetch_temporary_token, token_url
 from actors.room.livekit_edge.room import connect
 from channels.errors import NotAllowedInRoom, RoomUnreachable
 from channels.secret import Secret
@@ -62,7 +62,7 @@ async def test_check_and_tokens_ask_a_voice_agent_api_below_its_path() -> None:
         url = f"ws://{address}/voice/v1/ws"
         finding, _ = await check_api_key(ApiSettings(url, KEY))
         assert finding.colour is Colour.GREEN
-        assert (await mint_token(url, KEY, dial)).reveal() == "t"
+        assert (await fetch_temporary_token(url, KEY, dial)).reveal() == "t"
 
 
 @pytest.mark.parametrize(

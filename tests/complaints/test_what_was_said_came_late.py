@@ -15,7 +15,7 @@ import trio
 from trio.testing import MockClock
 
 from actors.api.backlog import PATIENCE_S, WORDS_WAIT_S
-from actors.api.pace import JITTER_MS
+from actors.api.uplink import JITTER_MS
 from channels.happenings import SessionStarted, SoundWasLate
 from channels.messages import MicrophoneFrame
 from channels.wire.events import SessionFailed

@@ -35,7 +35,7 @@ from channels.wire.events import (
     SpeechStopped,
     UserTranscript,
 )
-from commands.serve import serve_room
+from commands.serve import run_actors
 from playground.voice_agent_api import (
     Expect,
     PersonSpeaks,
@@ -305,7 +305,7 @@ async def scripted_call(
         async def serve() -> None:
             try:
                 with call.agent:
-                    await serve_room(graph)
+                    await run_actors(graph)
             except (VoiceAgentError, BaseExceptionGroup) as error:
                 call.failure = reason_of(error)
                 if call.failure is None:

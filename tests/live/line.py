@@ -19,7 +19,7 @@ import numpy as np
 import trio
 from trio_websocket import wrap_client_stream
 
-from actors.api.connection import Connection, Dialer, dial, open_connection
+from actors.api.connection import Dialer, ServiceConnection, dial, open_connection
 from bench.speech import spoken
 from channels.net.http import host_header
 from channels.secret import Secret
@@ -76,7 +76,7 @@ class Line:
     """A session."""
 
     account: Account
-    connection: Connection
+    connection: ServiceConnection
     stream: trio.abc.Stream | None
     came: list[tuple[float, ServerEvent]] = attrs.field(factory=list)
     """With the times, in s."""
@@ -271,7 +271,7 @@ async def _end(line: Line, *, ends: bool) -> None:
 @asynccontextmanager
 async def _open(
     account: Account, dialer: Dialer, nursery: trio.Nursery, token: Secret | None
-) -> AsyncIterator[Connection]:
+) -> AsyncIterator[ServiceConnection]:
     if token is None:
         async with open_connection(ApiSettings(account.url, account.key), dialer, nursery) as connection:
             yield connection
@@ -280,7 +280,7 @@ async def _open(
     stream = await dialer(account.url)
     websocket = await wrap_client_stream(nursery, stream, host_header(account.url), path)  # type: ignore[arg-type]
     try:
-        yield Connection(websocket, (account.key, token))
+        yield ServiceConnection(websocket, (account.key, token))
     finally:
         with trio.move_on_after(1, shield=True):
             await websocket.aclose()

@@ -15,7 +15,7 @@ import attrs
 import trio
 
 from actors.api.in_flight import InFlight
-from actors.api.token import mint_token
+from actors.api.token import fetch_temporary_token
 from channels.wire.events import (
     AgentTranscript,
     AgentTranscriptDelta,
@@ -306,7 +306,7 @@ async def resume(account: Account) -> str:
 
 @probe("expires_at and a capped token", "What does max_session_duration_seconds=60 do?", 85)
 async def capped_token(account: Account) -> str:
-    token = await mint_token(account.url, account.key, account.dialer, longest_session_s=60)
+    token = await fetch_temporary_token(account.url, account.key, account.dialer, longest_session_s=60)
     async with session(account, silent(), token=token) as line:
         at, ready = await line.need(SessionReady, within_s=1)
         expires = (
@@ -324,7 +324,7 @@ async def capped_token(account: Account) -> str:
 
 @probe("token reuse", "May a temporary token open two sockets?", 6)
 async def token_reuse(account: Account) -> str:
-    token = await mint_token(account.url, account.key, account.dialer)
+    token = await fetch_temporary_token(account.url, account.key, account.dialer)
     seen = []
     for number in ("first", "second"):
         async with session(account, silent(), token=token, ready=False) as line:

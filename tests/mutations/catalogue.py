@@ -26,38 +26,42 @@ MUTATIONS = (
     Mutation(
         "late sound of a reply that was cut is played",
         _TABLE,
-        "Signal.SOUND: (Life.CUTTING, Order.DROP)",
-        "Signal.SOUND: (Life.CUTTING, Order.PLAY)",
+        "ReplySignal.SOUND: (ReplyPhase.CUTTING, Order.DROP)",
+        "ReplySignal.SOUND: (ReplyPhase.CUTTING, Order.PLAY)",
     ),
     Mutation(
         "sound that comes after a reply's end is played",
         _TABLE,
-        "Signal.SOUND: (Life.COMPLETE, Order.DROP)",
-        "Signal.SOUND: (Life.COMPLETE, Order.PLAY)",
+        "ReplySignal.SOUND: (ReplyPhase.COMPLETE, Order.DROP)",
+        "ReplySignal.SOUND: (ReplyPhase.COMPLETE, Order.PLAY)",
     ),
     Mutation(
         "a reply that came in a burst cannot be interrupted",
         _TABLE,
-        "Signal.INTERRUPTED: (Life.CUTTING, Order.CUT),\n        Signal.LEFT_OPEN: (Life.COMPLETE,",
-        "Signal.INTERRUPTED: (Life.COMPLETE, Order.NOTHING),\n        Signal.LEFT_OPEN: (Life.COMPLETE,",
+        "ReplySignal.INTERRUPTED: (ReplyPhase.CUTTING, Order.CUT),\n"
+        "        ReplySignal.LEFT_OPEN: (ReplyPhase.COMPLETE,",
+        "ReplySignal.INTERRUPTED: (ReplyPhase.COMPLETE, Order.NOTHING),\n"
+        "        ReplySignal.LEFT_OPEN: (ReplyPhase.COMPLETE,",
     ),
     Mutation(
         "a reply is cut when it is complete",
         _TABLE,
-        "Signal.COMPLETED: (Life.COMPLETE, Order.FINISH)",
-        "Signal.COMPLETED: (Life.CUTTING, Order.CUT)",
+        "ReplySignal.COMPLETED: (ReplyPhase.COMPLETE, Order.FINISH)",
+        "ReplySignal.COMPLETED: (ReplyPhase.CUTTING, Order.CUT)",
     ),
     Mutation(
         "the speaker is not told that a reply was left open",
         _TABLE,
-        "Signal.LEFT_OPEN: (Life.BROKEN, Order.FINISH)",
-        "Signal.LEFT_OPEN: (Life.BROKEN, Order.NOTHING)",
+        "ReplySignal.LEFT_OPEN: (ReplyPhase.BROKEN, Order.FINISH)",
+        "ReplySignal.LEFT_OPEN: (ReplyPhase.BROKEN, Order.NOTHING)",
     ),
     Mutation(
         "a reply that was left open counts as played",
         _TABLE,
-        "Signal.LEFT_OPEN: (Life.BROKEN, Order.NOTHING),\n        Signal.FINISHED: (Life.ABANDONED,",
-        "Signal.LEFT_OPEN: (Life.BROKEN, Order.NOTHING),\n        Signal.FINISHED: (Life.PLAYED,",
+        "ReplySignal.LEFT_OPEN: (ReplyPhase.BROKEN, Order.NOTHING),\n"
+        "        ReplySignal.FINISHED: (ReplyPhase.ABANDONED,",
+        "ReplySignal.LEFT_OPEN: (ReplyPhase.BROKEN, Order.NOTHING),\n"
+        "        ReplySignal.FINISHED: (ReplyPhase.PLAYED,",
     ),
     Mutation(
         "interrupt_response: false is ignored",

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import soxr
 
-from actors.room.actor import mint_token
+from actors.room.actor import mint_client_token
 from channels.settings import LiveKitSettings
 from playground.livekit_server import LiveKitServer
 from playground.page_server import Joining, page_server
@@ -46,7 +46,7 @@ def page_of(livekit: LiveKitServer) -> PageOf:
         settings = LiveKitSettings(livekit.url, livekit.api_key, livekit.api_secret, room_name)
 
         def join(identity: str) -> Joining:
-            return Joining(livekit.url, mint_token(settings, identity, timedelta(minutes=10)))
+            return Joining(livekit.url, mint_client_token(settings, identity, timedelta(minutes=10)))
 
         async with page_server(port=0, join=join) as url:
             yield url

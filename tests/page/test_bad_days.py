@@ -12,7 +12,7 @@ import trio
 import trio_asyncio
 from livekit import api
 
-from actors.room.actor import mint_token
+from actors.room.actor import mint_client_token
 from bench.speech import noise
 from channels.settings import LiveKitSettings
 from playground.livekit_build.binary import find_or_build
@@ -31,7 +31,7 @@ async def runner(config: ServerConfig, port: int) -> AsyncIterator[str]:
     settings = LiveKitSettings(config.server.url, config.api_key, config.api_secret, "ends")
 
     def join(identity: str) -> Joining:
-        return Joining(settings.url, mint_token(settings, identity, timedelta(minutes=10)))
+        return Joining(settings.url, mint_client_token(settings, identity, timedelta(minutes=10)))
 
     async with run_server(config), page_server(port=port, join=join) as url:
         yield url
@@ -72,7 +72,7 @@ async def test_a_livekit_server_that_dies_and_comes_back_is_joined_again(
     settings = LiveKitSettings(config.server.url, config.api_key, config.api_secret, "dies")
 
     def join(identity: str) -> Joining:
-        return Joining(settings.url, mint_token(settings, identity, timedelta(minutes=10)))
+        return Joining(settings.url, mint_client_token(settings, identity, timedelta(minutes=10)))
 
     async with (
         page_server(port=0, join=join) as url,

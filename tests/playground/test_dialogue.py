@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from bench.speech import spoken
 from playground.dialogue import book
-from playground.dialogue.book import BOOK, Entry, read_book
+from playground.dialogue.book import BOOK, BookEntry, read_book
 from playground.dialogue.table import answer, checked
 from playground.dialogue.turn import Memory, Turn
 from playground.dialogue.words import plain
@@ -242,7 +242,7 @@ def test_jokes_differ_until_all_are_told() -> None:
 
 
 @pytest.mark.parametrize("entry", [*BOOK.file.steering, *BOOK.file.talk], ids=lambda entry: entry.asked[0])
-def test_every_question_in_the_file_is_understood(entry: Entry) -> None:
+def test_every_question_in_the_file_is_understood(entry: BookEntry) -> None:
     for question in entry.asked:
         if "{" not in question:
             assert BOOK.whole(plain(question)) is entry, f"{question!r} is asked higher up in talk.toml, too"

@@ -18,7 +18,7 @@ from channels.secret import Secret
 from playground.brain import CallTool, Thought
 from playground.chat_completions import Endpoint, Patience, read_endpoint
 from playground.ears import SpeechOnset, TurnEnded
-from playground.openai_brain import APOLOGY, APOLOGY_IN_THE_MIDDLE, OpenAIBrain, Scissors
+from playground.openai_brain import APOLOGY, APOLOGY_IN_THE_MIDDLE, OpenAIBrain, SentenceSplitter
 from playground.voice_agent_api import ServerOptions, ToneSpeech, voice_agent_server
 from tests.playground.caller import on_the_line
 from tests.playground.sse_server import FakeEndpoint, chunk, fake_endpoint, speaking, sse
@@ -297,7 +297,7 @@ def test_settings_that_are_right_are_taken() -> None:
 
 
 def cut(*pieces: str) -> list[str]:
-    scissors = Scissors()
+    scissors = SentenceSplitter()
     return [sentence for piece in pieces for sentence in scissors.feed(piece)] + scissors.end()
 
 

@@ -35,7 +35,7 @@ from channels.settings import (
 )
 from channels.tools import Tool
 from channels.wire.events import AgentTranscriptDelta, ReplyAudio, Unrecognised
-from commands.serve import serve_room
+from commands.serve import run_actors
 from tests.simulation.board import SimulatedBoard
 from tests.simulation.chance import Chance, Standstill, run_seeded
 from tests.simulation.faults import Fault
@@ -314,7 +314,7 @@ class Call:
         try:
             with self._agent:
                 try:
-                    await serve_room(graph)
+                    await run_actors(graph)
                 finally:
                     self._statistics += graph.channels.statistics()
                 if not self._agent.cancel_called:

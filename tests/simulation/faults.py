@@ -407,7 +407,7 @@ class RoomIsClosed(Fault):
     """The agent is put out for good."""
 
     why: WhyLeft
-    fatal = "RoomEnded"
+    fatal = "RoomClosed"
 
     async def happen(self, call: Call) -> None:
         while not call.room.agent_is_in and not call.over.is_set():

@@ -1,4 +1,4 @@
-"""How much of the agent's sound waited to be played, over a call. Pure."""
+"""How much of the agent's sound waited to be played, over a call. No I/O, no clock."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from attrs import define, field
 
-from actors.record.notes import Entry, PlayingRun, PlayRun
+from actors.record.notes import PlayingRun, PlayRun, RecordLine
 from channels.messages import Finished
 from sound.pcm import ms_of_bytes
 
@@ -30,7 +30,7 @@ class _Reply:
         return (self.came[0][0] - HAIR_S, self.over - HAIR_S, self.over)
 
 
-def backlog_of(entries: Iterable[Entry]) -> list[tuple[float, float]]:
+def backlog_of(entries: Iterable[RecordLine]) -> list[tuple[float, float]]:
     """(s, ms of sound that was there and had not been played), in between a straight line."""
     replies: dict[str, _Reply] = {}
     for entry in entries:

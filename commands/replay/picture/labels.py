@@ -1,4 +1,4 @@
-"""Where labels go so that none lies over another. Pure."""
+"""Where labels go so that none lies over another. No I/O, no clock."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""What there is to be seen in a record, with its times. Pure: from entries to spans, words and marks.
+"""What there is to be seen in a record, with its times.
+No I/O, no clock: from entries to spans, words and marks.
 
 Times are seconds since the record began. The words of a reply are placed where their sound was played,
 which a hold delays; those of the person where the service first understood them.
@@ -11,7 +12,7 @@ from collections.abc import Iterable, Sequence
 
 from attrs import define, field, frozen
 
-from actors.record.notes import Entry, PlayingRun, ReplyAudioRun
+from actors.record.notes import PlayingRun, RecordLine, ReplyAudioRun
 from channels.happenings import (
     Interrupted,
     PersonSaid,
@@ -103,7 +104,7 @@ class Scene:
     """(s, ms of sound that waited), in between a straight line."""
 
 
-def scene_of(entries: Sequence[Entry], *, until: float) -> Scene:
+def scene_of(entries: Sequence[RecordLine], *, until: float) -> Scene:
     """What is to be seen up to `until` (s)."""
     scene = Scene(until)
     playing = [entry for entry in entries if isinstance(entry.what, PlayingRun)]
@@ -119,7 +120,7 @@ def scene_of(entries: Sequence[Entry], *, until: float) -> Scene:
     return scene
 
 
-def _audible(playing: Iterable[Entry]) -> list[Span]:
+def _audible(playing: Iterable[RecordLine]) -> list[Span]:
     spans: list[Span] = []
     for entry in playing:
         run: PlayingRun = entry.what
@@ -134,7 +135,7 @@ def _audible(playing: Iterable[Entry]) -> list[Span]:
 
 
 def _pairs(
-    entries: Iterable[Entry], opens: type[object], closes: tuple[type[object], ...], until: float
+    entries: Iterable[RecordLine], opens: type[object], closes: tuple[type[object], ...], until: float
 ) -> list[Span]:
     spans: list[Span] = []
     begins: float | None = None
@@ -148,7 +149,7 @@ def _pairs(
     return spans if begins is None else [*spans, Span(begins, max(begins, until))]
 
 
-def _person_words(happenings: Iterable[Entry], sounds: Sequence[Span]) -> list[Word]:
+def _person_words(happenings: Iterable[RecordLine], sounds: Sequence[Span]) -> list[Word]:
     words: list[Word] = []
     seen: list[float] = []  # when the first, second, … word of this turn was understood
     for entry in happenings:
@@ -162,7 +163,7 @@ def _person_words(happenings: Iterable[Entry], sounds: Sequence[Span]) -> list[W
     return words
 
 
-def _spread(count: int, seen: Sequence[float], entry: Entry, sounds: Sequence[Span]) -> list[float]:
+def _spread(count: int, seen: Sequence[float], entry: RecordLine, sounds: Sequence[Span]) -> list[float]:
     """Times for words that were understood together: over the sound since those before them."""
     sound = next((span for span in reversed(sounds) if span.begins < entry.t), Span(entry.t, entry.t))
     begins = seen[-1] if seen else sound.begins
@@ -170,7 +171,7 @@ def _spread(count: int, seen: Sequence[float], entry: Entry, sounds: Sequence[Sp
     return [begins + (ends - begins) * (number + bool(seen)) / count for number in range(count)]
 
 
-def _agent_words(entries: Iterable[Entry], playing: Iterable[Entry]) -> list[Word]:
+def _agent_words(entries: Iterable[RecordLine], playing: Iterable[RecordLine]) -> list[Word]:
     way: dict[str, list[tuple[float, float]]] = {}
     for entry in playing:
         run: PlayingRun = entry.what
@@ -192,7 +193,7 @@ def _agent_words(entries: Iterable[Entry], playing: Iterable[Entry]) -> list[Wor
     return sorted(words, key=lambda word: word.at)
 
 
-def _is_timed_word(entry: Entry) -> bool:
+def _is_timed_word(entry: RecordLine) -> bool:
     return isinstance(entry.what, AgentTranscriptDelta) and entry.what.start_ms is not None
 
 
@@ -204,7 +205,7 @@ def _played_at(way: Sequence[tuple[float, float]], place_ms: float) -> float | N
     return None
 
 
-def _mark(scene: Scene, entries: Iterable[Entry]) -> None:
+def _mark(scene: Scene, entries: Iterable[RecordLine]) -> None:
     began, came = scene.began, scene.came
     silent: dict[str, float] = {}
     held: float | None = None

@@ -19,7 +19,7 @@ from trio.testing import MockClock
 import runner
 from actors.barge_in import BargeInController
 from actors.record.file import RecordFile
-from actors.record.recorder import Ear
+from actors.record.recorder import RecordTap
 from actors.room.livekit_edge import LiveKitEdge
 from actors.speaker import SpeakerPump
 from actors.timers import TurnTimer
@@ -154,7 +154,7 @@ async def _take_place(
 ) -> None:
     await trio.sleep(1234.5)  # a machine that has been up for a while
     random, nobody = Random(7), cast(Any, None)
-    ear, started = Ear(capacity=1_000_000), trio.current_time()
+    ear, started = RecordTap(capacity=1_000_000), trio.current_time()
     graph = runner.wire(settings, LiveKitEdge(nobody, LateLoudspeaker(random), nobody))
     file = RecordFile.create(path, settings, started=started, with_sound=False)
     c, taps = graph.channels, graph.taps

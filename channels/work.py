@@ -1,0 +1,24 @@
+"""Whose work a task does: by its name, whoever watches the loop knows who holds it up."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+__all__ = ["Work"]
+
+
+class Work(StrEnum):
+    """Tasks that run somebody else's code."""
+
+    TOOL = "tool"
+    ACTOR = "actor"
+
+    def task(self, name: str) -> str:
+        """The name of the task."""
+        return f"{self} {name}"
+
+    @classmethod
+    def of(cls, task: str) -> Work | None:
+        """What a task of that name does; None: work of our own."""
+        kind = task.partition(" ")[0]
+        return cls(kind) if kind in set(cls) else None
