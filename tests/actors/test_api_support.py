@@ -22,7 +22,7 @@ from channels.errors import reason_of
 from channels.happenings import Happening
 from channels.messages import ApiEvent, BeginSession, MicrophoneFrame, SessionOrder, ToolEvent
 from channels.secret import Secret
-from channels.settings import ApiSettings, SessionSettings
+from channels.settings import ApiAccount, ApiSettings, SessionSettings
 from channels.taps import Taps
 from channels.wire.events import SessionReady
 from channels.wire.messages import ClientMessage
@@ -303,7 +303,8 @@ async def conversation(
     async with trio.open_nursery() as nursery:
         network = Network(answer or server.serve_stream, nursery, down=down)
         session = ApiSession(
-            ApiSettings(url, api_key=Secret(key), session=config or SessionSettings(), **api),
+            ApiAccount(url, api_key=Secret(key)),
+            ApiSettings(session=config or SessionSettings(), **api),
             frames.receiver(),
             orders.receiver(),
             requests.receiver(),
