@@ -1,8 +1,8 @@
-"""The agents that run on this machine, as they say themselves: for whoever looks after one.
+"""The agents running on this machine, so that commands can find them.
 
-Each has a file in a folder of the user, which nobody else may read, and holds a lock on it: the kernel frees
-the lock when it ends, however it ends, and the file counts no more. The keys of a LiveKit server of this
-machine, which are made anew with each, stand in it; those of an account never do.
+Each agent has a file in a private folder of the user and holds a lock on it. However the agent ends, the
+kernel frees the lock, and the file no longer counts. It contains the keys of this machine's own LiveKit
+server, which are new for each run, but never those of an account.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _LONGEST = 10_000
 
 @attrs.frozen
 class LiveKitRoom:
-    """A room, and the server that it is on."""
+    """A room on a LiveKit server."""
 
     account: LiveKitAccount
     room_name: str
@@ -51,7 +51,7 @@ class AgentHere:
     """None: its server is one of an account."""
 
     def room(self) -> LiveKitRoom | None:
-        """Where it is, if its server is one of this machine."""
+        """Its room, if its server needs no account."""
         if self.api_secret is None:
             return None
         return LiveKitRoom(LiveKitAccount(self.url, self.api_key, self.api_secret), self.room_name)
@@ -64,7 +64,7 @@ def announced(
     """Lets this user's commands find the agent for as long as it is open. Where no file can be, they do not.
 
     Args:
-        room: where it is.
+        room: the agent's room.
         with_keys: whether the keys are those of a server of this machine.
         environ: says where the folder is.
     """

@@ -1,4 +1,4 @@
-"""The servers that a room is served with: those of somebody's accounts, or of this machine."""
+"""The services a room uses: the user's accounts, or this machine's own services."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from commands.agents_here import LiveKitRoom, announced
 __all__ = ["Preparation", "services_for_calls", "services_of"]
 
 Preparation: TypeAlias = Callable[[], AbstractAsyncContextManager[Accounts]]
-"""Brings up the servers, for as long as it is open."""
+"""Runs the services, for as long as it is open."""
 
 
 def services_for_calls(
     configuration: Configuration, has_account: bool, log: FilteringBoundLogger
 ) -> Preparation:
-    """The servers for calls in the room; on this machine with the page to join it."""
+    """The services for people who talk to the agent; on this machine, with the page to join its room."""
     room_name = configuration.room_name
     if has_account:
         accounts = configuration.accounts()
@@ -40,7 +40,7 @@ async def _announced(prepare: Preparation, room_name: str, *, with_keys: bool) -
 
 
 def services_of(configuration: Configuration, has_account: bool) -> Preparation:
-    """The servers alone."""
+    """The services alone."""
     if has_account:
         return lambda: nullcontext(configuration.accounts())
     from playground.local import local_services

@@ -1,8 +1,8 @@
-"""All services on this machine: for those who have no account and no key.
+"""All services on this machine, for people without an account or a key.
 
-`local_services` runs a real LiveKit server and our Voice Agent API server, each in a process of its own, for
-the time of a block, and gives the accounts that a `.env` would have given. The brain is a small dialogue, or
-the language model that `OPENAI_BASE_URL` (in the environment, or in `.env`) names.
+`local_services` runs a real LiveKit server and our Voice Agent API server, each in its own process, while its
+block runs, and returns the accounts that a `.env` would have given. The brain is the small dialogue, or the
+language model that `OPENAI_BASE_URL` names (in the environment, or in `.env`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _FOR_A_PERSON = ("--leading-silence-ms", "0", "--speech-started", "onset", "--ov
 
 @asynccontextmanager
 async def local_services(progress: Callable[[str], None]) -> AsyncIterator[Accounts]:
-    """Runs the services and gives the way to them.
+    """Runs the services and returns the accounts for them.
 
     Args:
         progress: is given a line now and then while something is being built or loaded.

@@ -93,7 +93,7 @@ class RecordFile:
         Args:
             path: of the record.
             settings: of the room.
-            secrets: that must not stand in it.
+            secrets: what must not appear in it.
             started: second 0 of the record, on Trio's clock.
             with_sound: whether both voices are recorded, too.
 

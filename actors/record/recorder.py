@@ -117,7 +117,7 @@ async def recording(
     Args:
         path: of the record.
         settings: of the room.
-        secrets: that must not stand in it.
+        secrets: what must not appear in it.
         channels: those that are recorded.
         taps: of the room.
         seen: what those who decide take.

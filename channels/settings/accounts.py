@@ -1,7 +1,7 @@
-"""Where the servers are, and what opens them: what all rooms of a process share.
+"""The servers' addresses and credentials, which all rooms of a process share.
 
-Nothing of a room's own is in here, and nothing of this is in a room's `Settings`. So whoever chooses those
-chooses no address and no credential.
+They are not in a room's `Settings`: whoever chooses those must not be able to choose a credential, or where
+one is sent.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ DEFAULT_VOICE_AGENT_URL = "wss://agents.assemblyai.com/v1/ws"
 
 @attrs.frozen
 class LiveKitAccount:
-    """A LiveKit server."""
+    """A LiveKit server, and the key to it."""
 
     url: Annotated[
         str,
@@ -60,7 +60,7 @@ class Webhook:
 
 @attrs.frozen
 class ApiAccount:
-    """The Voice Agent API, and whom it tells of the sessions of this account."""
+    """The Voice Agent API, the key to it, and whom it tells of our sessions."""
 
     url: Annotated[str, Address(carries_key=True, env="VOICE_AGENT_URL")] = DEFAULT_VOICE_AGENT_URL
     api_key: Annotated[
@@ -72,13 +72,13 @@ class ApiAccount:
 
 @attrs.frozen
 class Accounts:
-    """All servers."""
+    """All the servers that a room needs."""
 
     livekit: LiveKitAccount
     api: ApiAccount
 
     @property
     def secrets(self) -> tuple[Secret, ...]:
-        """All that nobody may read anywhere."""
+        """All secrets in it, for whoever keeps them out of what is written down."""
         webhook = self.api.webhook.secret
         return (self.livekit.api_secret, self.api.api_key, *(() if webhook is None else (webhook,)))

@@ -27,7 +27,7 @@ _WRITTEN = {
     "api.session": "session",
     "api.webhook": "session.webhook",
 }
-"""Where people write another path than the classes have. In a file the session is whole, as on the wire."""
+"""Paths that people write differently from the classes. In a file, all of the session is together."""
 
 _T = TypeVar("_T")
 
@@ -110,7 +110,7 @@ def _fields(kind: type[Any], prefix: str) -> Iterator[tuple[attrs.Attribute[Any]
 
 
 def _all_settings() -> Iterator[Setting]:
-    """Those of all classes; what stands in one table of a file comes together."""
+    """Those of all classes, with the settings of one table of a file side by side."""
     settings = [setting for kind in (Chosen, Accounts, Settings) for setting in settings_of(kind)]
     tables = list(dict.fromkeys(_table(setting) for setting in settings))
     yield from sorted(settings, key=lambda setting: tables.index(_table(setting)))

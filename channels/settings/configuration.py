@@ -75,11 +75,11 @@ class Configuration:
 
     @property
     def room_name(self) -> str:
-        """Of the room that is served if nobody names another."""
+        """The room to serve."""
         return str(self.values["livekit.room_name"].value)
 
     def accounts(self) -> Accounts:
-        """The servers, if `ACCOUNT` was required."""
+        """The accounts, if `ACCOUNT` was required."""
         return build(Accounts, self._plain())
 
     def livekit(self) -> LiveKitAccount:
@@ -95,7 +95,7 @@ class Configuration:
         return build(LogSettings, self._plain(), "log.")
 
     def settings(self) -> Settings:
-        """All that a room needs besides."""
+        """All that a room needs besides the accounts."""
         front_end = FrontEndSettings(self.matrix.served, self.profile.name, wire_updates(self.profiles))
         return build(Settings, {**self._plain(), "front_end": front_end})
 

@@ -192,7 +192,7 @@ class FrontEndSettings:
 
 @attrs.frozen
 class Settings:
-    """All that one room needs, besides the accounts that it shares with others."""
+    """All that one room needs besides the accounts, which it may share with others."""
 
     room_name: Annotated[str, OneLine(256, env="ROOM_NAME")] = DEFAULT_ROOM_NAME
     api: ApiSettings = attrs.field(factory=ApiSettings)

@@ -109,7 +109,7 @@ class SessionSettings:
     """Declarations, as on the wire. They come from Python functions, not from settings."""
 
     def as_wire(self, webhook: Webhook | None = None) -> dict[str, Any]:
-        """The `session` object of the first `session.update`. The secret of a webhook stays a `Secret` in it.
+        """The `session` object of the first `session.update`. A webhook's secret stays a `Secret` in it.
 
         Args:
             webhook: of the account; None: there is none.

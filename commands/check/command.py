@@ -31,9 +31,9 @@ async def check(
     """Runs every check and prints what it found; gives the exit code: 1 if anything is red.
 
     Args:
-        prepare: brings up the servers, where they are this machine's own.
-        settings: of the room.
-        has_account: whether the servers are those of somebody's account.
+        prepare: starts this machine's own services, if there is no account.
+        settings: the room's.
+        has_account: whether the services are somebody's account.
         json: print one JSON array at the end instead of a line each.
     """
     # Two participants of one process: the SDK warns of handles that it has already dropped itself.
@@ -49,8 +49,8 @@ async def check(
     tell(check_python())
     tell(check_packages())
     if not has_account:
-        tell(Finding("account", Colour.GREEN, "none is set up: the services of this machine are checked"))
-        # Only those who run without an account have the playground loaded.
+        tell(Finding("account", Colour.GREEN, "none is set up: checking the services on this machine"))
+        # The playground is loaded only without an account.
         from commands.check.language_model import check_language_model
 
         tell(await check_language_model())

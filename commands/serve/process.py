@@ -24,12 +24,12 @@ async def serve(
     log: FilteringBoundLogger,
     rooms: Callable[[Accounts], Sequence[RoomSpec]],
 ) -> int:
-    """Serves until a signal comes or no room can be served any more; gives the exit code.
+    """Serves until a signal comes or no room can be served any more; returns the exit code.
 
     Args:
-        prepare: brings up the servers.
+        prepare: starts the services.
         log: is told what happens.
-        rooms: says which rooms are served there.
+        rooms: makes the rooms to serve with these accounts.
     """
     failed = False
     async with trio.open_nursery() as signals:
