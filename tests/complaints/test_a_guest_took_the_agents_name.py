@@ -48,7 +48,7 @@ async def test_nobody_but_an_agent_is_shown_the_operators_token(
         )
     assert caught == []
     assert done.returncode == 1
-    assert "is no agent" in done.stderr.decode()
+    assert "is not an agent" in done.stderr.decode()
 
 
 def test_a_token_that_is_shown_is_good_for_minutes_and_made_anew_for_each_call() -> None:
