@@ -70,6 +70,8 @@ class MicrophoneFrame:
         default=attrs.Factory(lambda self: self.pcm, takes_self=True), repr=_length, kw_only=True
     )
     """The same sound as it came: what the onset detector judges, and what is recorded."""
+    pieces: tuple[MicrophoneFrame, ...] = attrs.field(default=(), repr=False, eq=False, kw_only=True)
+    """Those in which the onset detector was given it, each as it came; empty: it was given this one."""
 
 
 @attrs.frozen
