@@ -37,7 +37,7 @@ from channels.wire.events import ReplyStarted, ServerEvent, SessionReady
 from channels.wire.messages import ReplyCreate, SessionResume, SessionUpdate
 from playground.livekit_build.binary import find_or_build
 from playground.livekit_server import LiveKitServer, livekit_server
-from playground.voice_agent.record import Entry
+from playground.voice_agent.record import RecordedMessage
 from playground.voice_agent_api import (
     ResumePolicy,
     ServerOptions,
@@ -165,7 +165,9 @@ async def _kill(service: VoiceAgentServer, guest: Guest, agent: Program) -> Try:
     )
 
 
-def _first(service: VoiceAgentServer, kind: type[ServerEvent], since: float) -> Entry[ServerEvent] | None:
+def _first(
+    service: VoiceAgentServer, kind: type[ServerEvent], since: float
+) -> RecordedMessage[ServerEvent] | None:
     return next((entry for entry in service.sent.of(kind) if entry.at_s >= since), None)
 
 

@@ -16,7 +16,7 @@ from channels.wire.events import ReplyAudio, SpeechStopped, UserTranscript
 from playground.ears import Ears as RecognisingEars
 from playground.ears import HearingEvent
 from playground.recogniser import Recogniser
-from playground.turns import TurnDetection
+from playground.turns import TurnRules
 from playground.voice_agent.local_speech import LocalSpeech
 from playground.voice_agent.speech import Ears
 from playground.voice_agent_api import VoiceAgentServer
@@ -64,7 +64,7 @@ class TimedSpeech(LocalSpeech):
         await super().load()
         await trio.to_thread.run_sync(self._timed.recogniser.warm)
 
-    def ears(self, audio: Receiver[bytes], heard: Sender[HearingEvent], detection: TurnDetection) -> Ears:
+    def ears(self, audio: Receiver[bytes], heard: Sender[HearingEvent], detection: TurnRules) -> Ears:
         """Ears with the recogniser that is timed."""
         return RecognisingEars(audio, heard, self._timed, detection, limiter=self._one)
 

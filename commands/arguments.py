@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
+
+from channels.settings.catalogue import CATALOGUE
+from channels.settings.listening import LISTEN_CHOICES
+from channels.settings.rules import Malformed, Rule, Whole
 
 __all__ = ["parse"]
 
@@ -13,7 +18,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """What was asked for; `command` is None for serving a room. Exits with 2 if that cannot be told."""
     parser = argparse.ArgumentParser(prog="python runner.py", description="A voice agent in a LiveKit room.")
     parser.add_argument(
-        "--log", choices=("text", "json"), default="text", help="how the log looks (default: text)"
+        "--log", choices=("text", "json"), default="text", help="how the log looks (default: %(default)s)"
     )
     parser.add_argument("--verbose", action="store_true", help="log more: each word, sound and change")
     parser.add_argument(
@@ -90,19 +95,18 @@ def _add_live(parser: argparse.ArgumentParser) -> None:
 
 def _add_replay(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", type=Path, metavar="FILE", help="what --record has written")
-    parser.add_argument(
-        "--hold-ms", type=_ms, metavar="N", help="what if the voice were held this long at most"
-    )
-    parser.add_argument("--linger-ms", type=_ms, metavar="N", help="… and this much longer than the sound")
-    parser.add_argument(
-        "--queue-size-ms", type=_ms, metavar="N", help="what if so much lay in LiveKit's queue"
-    )
+    for flag, path, what_if in (
+        ("--hold-ms", "barge_in.longest_hold_ms", "what if the voice were held this long at most"),
+        ("--linger-ms", "barge_in.linger_ms", "… and this much longer than the sound"),
+        ("--queue-size-ms", "speaker.queue_size_ms", "what if so much lay in LiveKit's queue"),
+    ):
+        parser.add_argument(flag, type=_read_by(CATALOGUE[path].rule), metavar="N", help=what_if)
     parser.add_argument(
         "--tolerance-ms",
-        type=_ms,
+        type=_read_by(Whole(0, 60_000, "ms")),
         default=60,
         metavar="N",
-        help="times that are this near are the same (default: 60, three frames)",
+        help="times that are this near are the same (default: %(default)s, three frames)",
     )
     parser.add_argument(
         "--listen-again",
@@ -114,10 +118,14 @@ def _add_replay(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _ms(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and int(text) <= 60_000):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of ms from 0 to 60000")
-    return int(text)
+def _read_by(rule: Rule) -> Callable[[str], Any]:
+    def read(text: str) -> Any:
+        try:
+            return rule.parse(text)
+        except Malformed as wrong:
+            raise argparse.ArgumentTypeError(wrong.wrong) from None
+
+    return read
 
 
 def _add_configuration(parser: argparse.ArgumentParser, *, again: bool = False) -> None:
@@ -143,7 +151,8 @@ def _add_configuration(parser: argparse.ArgumentParser, *, again: bool = False) 
         "--listen",
         metavar="WHOM",
         default=default,
-        help="who is heard where several people are: first (default), identity:NAME, active or mix",
+        help=f"who is heard where several people are: {LISTEN_CHOICES} "
+        f"(default: {CATALOGUE['listen.to'].default})",
     )
     group.add_argument(
         "--set",

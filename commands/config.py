@@ -68,13 +68,13 @@ def print_configuration(configuration: Configuration, *, as_json: bool) -> int:
 
 def _rows(configuration: Configuration) -> list[tuple[str, Any, str, str]]:
     rows: list[tuple[str, Any, str, str]] = []
-    for path, entry in CATALOGUE.items():
+    for path, setting in CATALOGUE.items():
         found = configuration.values.get(path)
         if found is None:
             rows.append((path, None, "default", "default"))
         else:
             # By what it is for, not by its type: an id of a key is nobody's business either.
-            value = MASKED if entry.setting.private else found.value
+            value = MASKED if setting.rule.private else found.value
             rows.append((path, value, found.origin.source.value, str(found.origin)))
     for name, written in configuration.variables.items():
         source = written.origin.source.value

@@ -21,7 +21,7 @@ import trio
 from channels.bounded import Receiver, Sender
 from playground.completeness import finished
 from playground.recogniser import LONGEST_PIECE_MS
-from playground.turns import ADAPTIVE, EndOfTurn, Lull, Onset, Pause, TurnDetection, TurnDetector, TurnEvent
+from playground.turns import ADAPTIVE, EndOfTurn, Lull, Onset, Pause, TurnDetector, TurnEvent, TurnRules
 from sound.pcm import bytes_of_ms
 from sound.vad import Vad
 
@@ -90,7 +90,7 @@ class Ears:
     """PCM16 mono 24 kHz, chunks of any length."""
     heard: Sender[HearingEvent]
     recogniser: Transcriber
-    detection: TurnDetection = ADAPTIVE
+    detection: TurnRules = ADAPTIVE
     limiter: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(1))
     """How many recognitions may run at once; shared by those who should share the machine's cores."""
 
@@ -105,7 +105,7 @@ class Ears:
         self._detector = TurnDetector(self.detection)
         self._recogniser_queue = _UtteranceRecogniser(self.recogniser, self.limiter)
 
-    def configure(self, detection: TurnDetection) -> None:
+    def configure(self, detection: TurnRules) -> None:
         """Changes the turn detection from the next window on, inside a turn as well."""
         self.detection = self._detector.detection = detection
 

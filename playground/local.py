@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 
 import trio
 
-from channels.settings import ApiSettings, LiveKitSettings, SessionConfig, Settings
+from channels.settings import ApiSettings, LiveKitSettings, SessionSettings, Settings
 from playground.brains import choose_brain
 from playground.livekit_server import livekit_server
 from playground.voice_agent_process import voice_agent_process
@@ -24,7 +24,7 @@ _FOR_A_PERSON = ("--leading-silence-ms", "0", "--speech-started", "onset", "--ov
 
 @asynccontextmanager
 async def local_services(
-    room_name: str, progress: Callable[[str], None], session: SessionConfig
+    room_name: str, progress: Callable[[str], None], session: SessionSettings
 ) -> AsyncIterator[Settings]:
     """Runs the services and gives the settings of one room.
 
@@ -49,6 +49,6 @@ async def local_services(
         nursery.start_soon(server.watch)
         yield Settings(
             LiveKitSettings(livekit.url, livekit.api_key, livekit.api_secret, room_name),
-            ApiSettings(url, server.api_key, session),
+            ApiSettings(url, api_key=server.api_key, session=session),
         )
         nursery.cancel_scope.cancel()

@@ -34,9 +34,9 @@ __all__ = [
     "Lull",
     "Onset",
     "Pause",
-    "TurnDetection",
     "TurnDetector",
     "TurnEvent",
+    "TurnRules",
 ]
 
 
@@ -66,7 +66,7 @@ def _yes_or_no(_: object, field: attrs.Attribute[Any], value: object) -> None:
 
 
 @attrs.frozen
-class TurnDetection:
+class TurnRules:
     """The protocol's `session.input.turn_detection`, with everything that was left out filled in.
 
     The defaults are the ones of the service's schema, which hold as soon as a client sends the object
@@ -89,7 +89,7 @@ class TurnDetection:
     """Whether speech cuts a reply. For the owner; the detector does not look at it."""
 
 
-ADAPTIVE = TurnDetection(min_silence=500, max_silence=1600)
+ADAPTIVE = TurnRules(min_silence=500, max_silence=1600)
 """What holds where the client sets nothing, in place of the service's adaptive endpointing.
 
 Both are choices, near what the service's older documentation gave (600 and 1,500 ms): `min_silence` is
@@ -182,7 +182,7 @@ _NEXT = {
 class TurnDetector:
     """Hears windows, tells events. See the module's table."""
 
-    def __init__(self, detection: TurnDetection = ADAPTIVE) -> None:
+    def __init__(self, detection: TurnRules = ADAPTIVE) -> None:
         """Begins in silence."""
         self.detection = detection
         """May be replaced at any time; holds from the next window on, inside a turn as well."""

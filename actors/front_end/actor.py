@@ -39,6 +39,7 @@ from channels.happenings import (
     WordsHeard,
 )
 from channels.instructions import TYPED, quoted
+from channels.json_text import read_json
 from channels.settings import FrontEndSettings
 from channels.taps import Taps
 from channels.texts import (
@@ -254,7 +255,7 @@ class FrontEnd:
         if refusal is not None:
             self.board.answer(asked.call_id, _answer({"accepted": False, "why": refusal}))
             return
-        changes = json.loads(asked.payload)
+        changes = read_json(asked.payload)
         *before, last = self.settings.profiles[changes["profile"]] if "profile" in changes else ({},)
         if "system_prompt" in changes:
             last = {**last, "system_prompt": changes["system_prompt"]}
@@ -267,7 +268,7 @@ class FrontEnd:
         if not self.configurable:
             return NOT_THE_OWNER
         try:
-            changes = json.loads(asked.payload)
+            changes = read_json(asked.payload)
         except (ValueError, RecursionError):
             return "The request is not JSON."
         if not isinstance(changes, dict) or not changes:

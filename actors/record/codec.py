@@ -1,6 +1,6 @@
 """Messages as plain JSON objects, and back.
 
-One codec for all that passes between the actors: attrs says what the fields are, `cattrs` turns them. Sound
+One codec for all that passes between the actors: attrs says what the fields are, msgspec reads them. Sound
 becomes a reference, its length and where it can first be heard, and reads back as a stand-in of the same
 length that becomes audible at the same sample: as far as any decision goes, it is the sound. What is secret
 by its name is left out.
@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from typing import Any
+from enum import Enum
+from typing import Any, get_type_hints
 
 import attrs
-import cattrs
+import msgspec
 
 import channels.happenings
 import channels.messages
@@ -36,17 +37,24 @@ MESSAGES: Mapping[str, type[Any]] = {
 
 def encode(message: Any) -> dict[str, Any]:
     """A message's fields as JSON has them, without what is secret by its name."""
-    return _converter().unstructure(message)  # type: ignore[no-any-return]
+    return {
+        each.name: _written(getattr(message, each.name))
+        for each in attrs.fields(type(message))
+        if each.default is attrs.NOTHING or not is_secret(each.name)
+    }
 
 
 def decode(name: str, fields: Mapping[str, Any]) -> Any:
-    """The message of that class.
+    """The message of that class; fields that it does not have are passed over.
 
     Raises:
         KeyError: there is no such class.
-        cattrs.BaseValidationError: a field is missing or ill-typed.
+        msgspec.ValidationError: a field is ill-typed.
+        TypeError: a field is missing.
+        ValueError: no sound is that long.
     """
-    return _converter().structure(fields, MESSAGES[name])
+    hints = _hints(name)
+    return MESSAGES[name](**{each: _read(hints[each], fields[each]) for each in hints.keys() & fields.keys()})
 
 
 def shifted(message: Any, seconds: float) -> Any:
@@ -62,32 +70,38 @@ def shifted(message: Any, seconds: float) -> Any:
 
 
 @functools.cache
-def _converter() -> cattrs.Converter:
-    converter = cattrs.Converter()
-    converter.register_unstructure_hook(bytes, _reference)
-    converter.register_structure_hook(bytes, lambda reference, _: _stand_in(reference))
-    converter.register_unstructure_hook(Secret, str)
-    converter.register_unstructure_hook(float, lambda value: round(value, 6))
-    converter.register_unstructure_hook_func(
-        lambda kind: getattr(kind, "__origin__", None) in (Mapping, dict), blot_out_fields
-    )
-    for kind in MESSAGES.values():
-        hidden = {
-            each.name: cattrs.override(omit=True)
-            for each in attrs.fields(kind)
-            if is_secret(each.name) and each.default is not attrs.NOTHING
-        }
-        if hidden:
-            unstructure = cattrs.gen.make_dict_unstructure_fn(kind, converter, **hidden)  # type: ignore[arg-type]
-            converter.register_unstructure_hook(kind, unstructure)
-    return converter
+def _hints(name: str) -> Mapping[str, Any]:
+    hints = get_type_hints(MESSAGES[name])
+    return {each.name: hints[each.name] for each in attrs.fields(MESSAGES[name])}
 
 
-def _reference(pcm: bytes) -> dict[str, int]:
-    audible_from = first_audible(pcm)
-    return {"bytes": len(pcm)} | ({} if audible_from is None else {"audible_from": audible_from})
+def _written(value: Any) -> Any:
+    match value:
+        case bytes():
+            audible_from = first_audible(value)
+            return {"bytes": len(value)} | ({} if audible_from is None else {"audible_from": audible_from})
+        case float():
+            return round(value, 6)
+        case Mapping():
+            return blot_out_fields(value)
+        case list() | tuple():
+            return [_written(each) for each in value]
+        case Enum():
+            return value.value
+        case Secret():
+            return str(value)
+        case _:
+            return encode(value) if attrs.has(type(value)) else value
 
 
-def _stand_in(reference: Mapping[str, Any]) -> bytes:
-    audible_from = reference.get("audible_from")
-    return stand_in(int(reference["bytes"]), None if audible_from is None else int(audible_from))
+def _read(hint: Any, value: Any) -> Any:
+    if hint is bytes:
+        reference = msgspec.convert(value, _SoundReference)
+        return stand_in(reference.bytes, reference.audible_from)
+    return msgspec.convert(value, hint)
+
+
+@attrs.frozen
+class _SoundReference:
+    bytes: int
+    audible_from: int | None = None

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections import deque
 from collections.abc import Callable, Sequence
 from io import FileIO
 from pathlib import Path
 from typing import Any
 
-import cattrs
 from attrs import define, evolve, field
 
 from actors.record.codec import encode, shifted
@@ -21,6 +19,7 @@ from actors.record.secrecy import blotter
 from actors.record.sound import SoundFile
 from channels import private_files
 from channels.errors import SettingsError
+from channels.json_text import write_json
 from channels.keys import KeyCover
 from channels.messages import MicrophoneFrame, Sounding
 from channels.seen import Noted, On, Seen
@@ -101,7 +100,7 @@ class RecordFile:
             cover = None if settings.log.keys else KeyCover()
             record = cls(started, lines, blotter(secrets), sound, cover)
             header = Header.of(settings, sound_beside(path).name if with_sound else None)
-            record._put(cattrs.unstructure(header))
+            record._put(encode(header))
             record._flush()
         except OSError as error:
             raise SettingsError(
@@ -197,8 +196,8 @@ class RecordFile:
                 self._put(place | self._cover.fields(encode(self._cover.message(what))))
 
     def _put(self, content: dict[str, Any]) -> None:
-        line = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
-        self._unwritten += self._blot_out(line).encode("utf-8", "replace") + b"\n"
+        line = write_json(content)
+        self._unwritten += self._blot_out(line).encode() + b"\n"
 
     def _flush(self) -> None:
         # Unbuffered: what a full disk refuses must not be tried again when the file is forgotten.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from collections.abc import Iterator
@@ -10,17 +9,33 @@ from pathlib import Path
 from typing import Any
 
 import attrs
-import cattrs
+import msgspec
 
 from actors.record.codec import MESSAGES, decode
 from actors.record.header import FORMAT, VERSION, Header
 from actors.record.notes import Ended, MicrophoneRun, RecordLine, ReplyAudioRun
 from actors.record.sound_reference import LONGEST_BYTES
 from channels.errors import VoiceAgentError
+from channels.json_text import read_json
 
 __all__ = ["Record", "RecordUnreadable", "read_record"]
 
-_PLACE = ("t", "on", "is")
+
+class _FirstLine(msgspec.Struct):
+    """What the first line of every version has."""
+
+    format: str
+    version: int
+    project: str = ""
+
+
+class _Place(msgspec.Struct):
+    """What every other line says besides its message."""
+
+    t: float
+    on: str
+    name: str = msgspec.field(name="is")
+
 
 LONGEST_S = 7 * 24 * 3600.0
 """A week: no call is longer, and a time beyond it is none."""
@@ -69,7 +84,7 @@ def read_record(path: Path) -> Record:
         if not line.strip():
             continue
         try:
-            content = json.loads(line)
+            content = read_json(line)
         except (ValueError, RecursionError):
             if number == len(lines):  # it has no end of line: the writer was stopped in the middle of it
                 remarks.append(f"line {number} breaks off, and is left out")
@@ -90,43 +105,44 @@ def read_record(path: Path) -> Record:
 
 def _header(path: Path, line: bytes) -> Header:
     try:
-        content = json.loads(line)
-        if content["format"] != FORMAT:
+        content = read_json(line)
+        first = msgspec.convert(content, _FirstLine)
+        if first.format != FORMAT:
             raise ValueError
-        version = int(content["version"])
-    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
+    except (msgspec.ValidationError, ValueError, RecursionError):
         raise RecordUnreadable(
             f"line 1 of {path} is not the header of a record", "name a file that --record has written"
         ) from None
-    if version > VERSION:
+    if first.version > VERSION:
         raise RecordUnreadable(
-            f"{path} has version {version} of the format and this project reads up to {VERSION}",
-            f"read it with version {content.get('project')} of this project",
+            f"{path} has version {first.version} of the format and this project reads up to {VERSION}",
+            f"read it with version {first.project} of this project",
         )
     try:
-        return _CONVERTER.structure(content, Header)
-    except Exception as error:  # cattrs: several kinds, in groups
-        raise _broken(path, 1, f"has a header that cannot be read ({_first(error)})") from None
+        return msgspec.convert(content, Header)
+    except msgspec.ValidationError as error:
+        raise _broken(path, 1, f"has a header that cannot be read ({error})") from None
 
 
 def _entry(path: Path, number: int, content: Any, unknown: Counter[str]) -> RecordLine | None:
     try:
-        t, on, name = float(content["t"]), str(content["on"]), str(content["is"])
-    except (KeyError, TypeError, ValueError, OverflowError):
-        raise _broken(path, number, "has no t, on and is") from None
+        place = msgspec.convert(content, _Place)
+    except msgspec.ValidationError as error:
+        raise _broken(path, number, f"has no t, on and is ({error})") from None
+    t, name = place.t, place.name
     if not 0 <= t <= LONGEST_S:
         raise _broken(path, number, f"has a t that is no time in a call ({t:.6g} s)")
     if name not in MESSAGES:
         unknown[name[:80]] += 1
         return None
     try:
-        what = decode(name, {key: value for key, value in content.items() if key not in _PLACE})
-    except Exception as error:  # cattrs: several kinds, in groups
-        raise _broken(path, number, f"is no {name} ({_first(error)})") from None
+        what = decode(name, content)
+    except (msgspec.ValidationError, TypeError, ValueError) as error:
+        raise _broken(path, number, f"is no {name} ({error})") from None
     for where, value, most in _numbers(what):
         if not abs(value) <= most:  # nor is NaN
             raise _broken(path, number, f"has a number in {where} that cannot be ({value:.6g})")
-    return RecordLine(t, on, what)
+    return RecordLine(t, place.on, what)
 
 
 def _numbers(what: Any) -> Iterator[tuple[str, float, float]]:
@@ -157,10 +173,3 @@ def _if_negative(value: int, instead: float) -> float:
 
 def _broken(path: Path, number: int, what: str) -> RecordUnreadable:
     return RecordUnreadable(f"line {number} of {path} {what}", "take that line out, or record anew")
-
-
-def _first(error: BaseException) -> str:
-    return next(iter(cattrs.transform_error(error)), type(error).__name__)
-
-
-_CONVERTER = cattrs.Converter()

@@ -6,10 +6,10 @@ and whatever looks like a token.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Sequence
 
+from channels.json_text import write_json
 from channels.secret import DOTS, Secret
 
 __all__ = ["blotter"]
@@ -28,7 +28,7 @@ _SHORTEST_JWT = len("eyJ") + 8
 def blotter(known: Sequence[Secret]) -> Callable[[str], str]:
     """What takes the known secrets, and whatever looks like one, out of a line of JSON."""
     texts = sorted(
-        {json.dumps(each.reveal())[1:-1] for each in known if each.reveal()}, key=len, reverse=True
+        {write_json(each.reveal())[1:-1] for each in known if each.reveal()}, key=len, reverse=True
     )
 
     def blot_out(line: str) -> str:

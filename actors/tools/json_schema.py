@@ -10,7 +10,7 @@ import enum
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from channels.wire.codec import read_json
+from channels.json_text import read_json
 
 __all__ = ["in_authors_order", "unpacked"]
 

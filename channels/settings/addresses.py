@@ -8,13 +8,13 @@ from urllib.parse import urlsplit
 import attrs
 
 from channels.net.proxies import is_loopback
-from channels.settings.rules import Malformed, shown
+from channels.settings.rules import Malformed, Rule, shown
 
 __all__ = ["Address"]
 
 
 @attrs.frozen
-class Address:
+class Address(Rule):
     """An address of a websocket.
 
     Args:
@@ -25,8 +25,7 @@ class Address:
     web_too: bool = False
     carries_key: bool = False
 
-    def read(self, value: Any) -> str:
-        """As `Rule.read`."""
+    def _read(self, value: Any) -> str:
         if not isinstance(value, str):
             raise Malformed(f"is not an address (found {shown(value)})")
         address = value.strip()
@@ -41,10 +40,6 @@ class Address:
                 f"(found {_shown_address(address)})"
             )
         return address
-
-    def parse(self, text: str) -> str:
-        """As `Rule.parse`."""
-        return self.read(text)
 
 
 def _split(address: str) -> tuple[str, str]:

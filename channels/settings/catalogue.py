@@ -1,7 +1,7 @@
 """Every setting by its path, read off the classes that actors are given, and those classes built again.
 
 A path is what stands in a file: `barge_in.linger_ms`, `session.input.turn_detection.min_silence`. A field
-becomes a setting by being marked as one; nothing is listed here.
+becomes a setting by being annotated with a rule; nothing is listed here.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 import attrs
 
 from channels.settings.room import Settings
-from channels.settings.rules import OneLine, Setting
+from channels.settings.rules import OneLine, Rule
 
-__all__ = ["CATALOGUE", "VARIABLES", "Chosen", "Entry", "build"]
+__all__ = ["CATALOGUE", "VARIABLES", "Setting", "build", "rules_of"]
 
 VARIABLES = "variables"
 """Where the values of a template's variables stand; their names are the template's."""
@@ -31,58 +31,65 @@ _T = TypeVar("_T")
 class Chosen:
     """What a person takes off the shelf."""
 
-    profile: Annotated[str, Setting(OneLine(64))] = "adaptive"
-    template: Annotated[str | None, Setting(OneLine(64))] = None
+    profile: Annotated[str, OneLine(64)] = "adaptive"
+    template: Annotated[str | None, OneLine(64)] = None
 
 
 @attrs.frozen
-class Entry:
-    """A setting."""
+class Setting:
+    """What a person can set."""
 
     path: str
-    setting: Setting
+    rule: Rule
     default: Any
     """None: there is none, or it is not sent."""
-    required: bool
 
     @property
     def env(self) -> str:
         """The name of its environment variable."""
         own = self.path.removeprefix("session.").replace(".", "_").upper()
-        return self.setting.env or f"VOICE_AGENT_{own}"
+        return self.rule.env or f"VOICE_AGENT_{own}"
 
     @property
     def fix(self) -> str:
-        """Where to get a right value."""
-        if self.setting.fix:
-            return self.setting.fix
+        """What to do about a wrong value, or about none."""
         match self.default:
-            case None:
-                return "leave it out for the service's own default"
-            case bool() | int() | float():
-                return f"leave it out for {str(self.default).lower()}"
+            case None if self.rule.fix:
+                return self.rule.fix
+            case None if self.path.startswith("session."):
+                usual = "the service's own default"
+            case None | ():
+                usual = "none"
+            case bool() | int():
+                usual = str(self.default).lower()
+            case float():
+                usual = f"{self.default:g}"
             case str(text) if len(text) <= LONGEST_SHOWN:
-                return f"leave it out for {text}"
+                usual = text
             case _:
-                return "leave it out for the usual"
+                usual = "the usual"
+        return "; ".join(filter(None, (f"leave it out for {usual}", self.rule.fix)))
 
 
-def _entries(kind: type[Any], prefix: str) -> Iterator[Entry]:
-    for field, path, hint in _parts(kind, prefix):
-        marks = get_args(hint)[1:] if get_origin(hint) is Annotated else ()
-        if marks:
-            (mark,) = marks
-            required = field.default is attrs.NOTHING and mark.fallback is None
-            default = mark.fallback if field.default is attrs.NOTHING else field.default
-            yield Entry(path, mark, default, required)
+def settings_of(kind: type[Any], prefix: str = "") -> Iterator[Setting]:
+    """The fields of a class, and of those within it, that have a rule."""
+    for field, path, hint in _fields(kind, prefix):
+        if get_origin(hint) is Annotated:
+            default = None if field.default is attrs.NOTHING else field.default
+            yield Setting(path, get_args(hint)[1], default)
         elif attrs.has(hint):
-            yield from _entries(hint, path + ".")
+            yield from settings_of(hint, path + ".")
+
+
+def rules_of(kind: type[Any]) -> dict[str, Rule]:
+    """The rules of a class by path."""
+    return {setting.path: setting.rule for setting in settings_of(kind)}
 
 
 def build(kind: type[_T], values: Mapping[str, Any], prefix: str = "") -> _T:
     """An object of the class, with those of the values that are its own. The rest keeps its default."""
     given: dict[str, Any] = {}
-    for field, path, hint in _parts(kind, prefix):
+    for field, path, hint in _fields(kind, prefix):
         if path in values:
             given[field.name] = values[path]
         elif get_origin(hint) is None and attrs.has(hint):
@@ -90,14 +97,14 @@ def build(kind: type[_T], values: Mapping[str, Any], prefix: str = "") -> _T:
     return kind(**given)
 
 
-def _parts(kind: type[Any], prefix: str) -> Iterator[tuple[attrs.Attribute[Any], str, Any]]:
+def _fields(kind: type[Any], prefix: str) -> Iterator[tuple[attrs.Attribute[Any], str, Any]]:
     hints = get_type_hints(kind, include_extras=True)
     for field in attrs.fields(kind):
         path = prefix + field.name
         yield field, _SHORTER.get(path, path), hints[field.name]
 
 
-CATALOGUE: Mapping[str, Entry] = {
-    entry.path: entry for kind in (Chosen, Settings) for entry in _entries(kind, "")
+CATALOGUE: Mapping[str, Setting] = {
+    setting.path: setting for kind in (Chosen, Settings) for setting in settings_of(kind)
 }
 """By path, in the order in which people are told of them."""

@@ -16,17 +16,17 @@ import attrs
 
 from channels.errors import SettingsError
 from channels.secret import Secret
-from channels.settings.catalogue import CATALOGUE, VARIABLES, Entry, build
-from channels.settings.consistency import Value, inconsistencies
+from channels.settings.catalogue import CATALOGUE, VARIABLES, Setting, build
+from channels.settings.consistency import inconsistencies
 from channels.settings.profiles import OUR_FOLDER, Profile, files_of, read_profiles, wire_updates
 from channels.settings.prompts import Template, read_template
 from channels.settings.room import FrontEndSettings, LiveKitSettings, LogSettings, Settings, ToolSettings
 from channels.settings.rules import Malformed, nearest, shown
-from channels.settings.session import SessionConfig
+from channels.settings.session import SessionSettings
 from channels.settings.sources import (
     Origin,
     Source,
-    Written,
+    Value,
     from_environment,
     from_file,
     raise_all,
@@ -43,7 +43,7 @@ ACCOUNT = (*LIVEKIT_ACCOUNT, "api.api_key")
 class Writings:
     """What was written anywhere, not checked yet."""
 
-    written: Mapping[str, Written]
+    written: Mapping[str, Value]
     problems: tuple[SettingsError, ...]
     folders: tuple[Path, ...]
     """Where profiles, templates and voices are looked for: ours, and the configuration file's."""
@@ -54,7 +54,7 @@ class Writings:
         return any(path in self.written for path in ACCOUNT)
 
     @property
-    def variables(self) -> dict[str, Written]:
+    def variables(self) -> dict[str, Value]:
         """Values of a template's variables, by name."""
         prefix = f"{VARIABLES}."
         return {
@@ -68,7 +68,7 @@ class Configuration:
 
     values: Mapping[str, Value]
     """By path. What is not in it is not set, and has no default."""
-    variables: Mapping[str, Written]
+    variables: Mapping[str, Value]
     """Of the template, by name."""
     profile: Profile
     profiles: Mapping[str, Profile]
@@ -78,9 +78,9 @@ class Configuration:
         """The LiveKit server, if `LIVEKIT_ACCOUNT` was required."""
         return build(LiveKitSettings, self._plain(), "livekit.")
 
-    def session(self) -> SessionConfig:
+    def session(self) -> SessionSettings:
         """What is asked of the service."""
-        return build(SessionConfig, self._plain(), "session.")
+        return build(SessionSettings, self._plain(), "session.")
 
     def tools(self) -> ToolSettings:
         """Which tools there are to be loaded."""
@@ -110,7 +110,7 @@ def gather(
     config: Path | None,
     environ: Mapping[str, str],
     dotenv: Path,
-    flags: Mapping[str, Written],
+    flags: Mapping[str, Value],
     warn: Callable[[str], None],
 ) -> Writings:
     """What a configuration file, `.env`, the environment and flags say.
@@ -140,32 +140,37 @@ def read_configuration(
     """
     problems = list(writings.problems)
     own: dict[str, Value] = {}
-    for entry in CATALOGUE.values():
-        written = writings.written.get(entry.path)
+    for path, setting in CATALOGUE.items():
+        written = writings.written.get(path)
         if written is None:
-            if entry.path in required:
-                problems.append(SettingsError(f"{entry.env} is not set", entry.fix))
+            if path in required:
+                problems.append(SettingsError(f"{setting.env} is not set", setting.fix))
             continue
         try:
-            own[entry.path] = Value(_checked(entry, written, warn), written.origin, written.called)
+            own[path] = attrs.evolve(written, value=_checked(setting, written, warn))
         except Malformed as wrong:
-            problems.append(SettingsError(f"{written.called} {wrong.wrong}", wrong.fix or entry.fix))
+            problems.append(SettingsError(f"{written.called} {wrong.wrong}", wrong.fix or setting.fix))
 
     defaults = {
-        path: Value(entry.default, Origin(Source.DEFAULT), path)
-        for path, entry in CATALOGUE.items()
-        if entry.default is not None and not (path.startswith("session.") and "session.agent_id" in own)
+        path: Value(path, setting.default, Origin(Source.DEFAULT))
+        for path, setting in CATALOGUE.items()
+        if setting.default is not None and not (path.startswith("session.") and "session.agent_id" in own)
     }
     chosen = {**defaults, **own}
     profiles = _collect(problems, lambda: read_profiles(writings.folders)) or {}
     profile = _named("profile", chosen["profile"], profiles, problems)
     templates = files_of(writings.folders, "prompts")
-    path = _named("template", chosen["template"], templates, problems) if "template" in chosen else None
-    template = _collect(problems, lambda: read_template(path.stem, path)) if path is not None else None
+    file = _named("template", chosen["template"], templates, problems) if "template" in chosen else None
+    template = _collect(problems, lambda: read_template(file.stem, file)) if file is not None else None
     matrix = _collect(problems, lambda: read_voices(writings.folders))
     variables = writings.variables
     filled = _filled(template, variables, own, problems, warn)
-    values = {**defaults, **_of_profile(profile), **filled, **own}
+    values = {
+        **defaults,
+        **(_from(Origin(Source.PROFILE, profile.name), profile.values) if profile else {}),
+        **(_from(Origin(Source.TEMPLATE, template.name), filled) if template else {}),
+        **own,
+    }
     values = {path: values[path] for path in CATALOGUE if path in values}
     if matrix is not None:
         problems += inconsistencies(values, matrix, template, warn)
@@ -175,29 +180,26 @@ def read_configuration(
     return Configuration(values, variables, profile, profiles, matrix)
 
 
-def _checked(entry: Entry, written: Written, warn: Callable[[str], None]) -> Any:
+def _checked(setting: Setting, written: Value, warn: Callable[[str], None]) -> Any:
     if not written.is_text:
-        return entry.setting.rule.read(written.value)
+        return setting.rule.read(written.value)
     stripped = written.value.strip()
     if stripped != written.value:
         warn(f"{written.called} has white space around it, which was left out")
-    return entry.setting.rule.parse(stripped)
+    return setting.rule.parse(stripped)
 
 
-def _of_profile(profile: Profile | None) -> dict[str, Value]:
-    if profile is None:
-        return {}
-    origin = Origin(Source.PROFILE, profile.name)
-    return {path: Value(value, origin, f"{path} ({origin})") for path, value in profile.values.items()}
+def _from(origin: Origin, values: Mapping[str, Any]) -> dict[str, Value]:
+    return {path: Value(path, value, origin) for path, value in values.items()}
 
 
 def _filled(
     template: Template | None,
-    variables: Mapping[str, Written],
+    variables: Mapping[str, Value],
     own: Mapping[str, Value],
     problems: list[SettingsError],
     warn: Callable[[str], None],
-) -> dict[str, Value]:
+) -> dict[str, str]:
     if template is None:
         for each in variables.values():
             warn(f"{each.called} is not used, since no template is")
@@ -205,9 +207,7 @@ def _filled(
     prompt = own.get("session.system_prompt")
     if prompt is not None:
         warn(f"{prompt.called} takes the place of the template {template.name}, and of its guardrails")
-    origin = Origin(Source.TEMPLATE, template.name)
-    texts = _collect(problems, lambda: template.fill(variables)) or {}
-    return {path: Value(text, origin, f"{path} ({origin})") for path, text in texts.items()}
+    return _collect(problems, lambda: template.fill(variables)) or {}
 
 
 def _named(kind: str, chosen: Value, known: Mapping[str, Any], problems: list[SettingsError]) -> Any:

@@ -3,32 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
-
-import attrs
 
 from channels.errors import SettingsError
 from channels.settings.prompts import Template
 from channels.settings.rules import nearest, shown
-from channels.settings.sources import Origin, Source
+from channels.settings.sources import Source, Value
 from channels.settings.voices import VoiceMatrix
 
-__all__ = ["Value", "inconsistencies"]
+__all__ = ["inconsistencies"]
 
 # The sane range of the articles: below, people are cut short; above, pauses feel unnatural.
 LEAST_SILENCE_MS = 300
 MOST_SILENCE_MS = 2500
 
 _TURNS = "session.input.turn_detection."
-
-
-@attrs.frozen
-class Value:
-    """What is in force, where it comes from, and the name under which that has it."""
-
-    value: Any
-    origin: Origin
-    called: str
 
 
 def inconsistencies(

@@ -16,11 +16,12 @@ from typing import Annotated, Any
 import attrs
 
 from channels.printable import is_printable
-from channels.settings.rules import Malformed, Setting, Whole, nearest, shown
+from channels.settings.rules import Malformed, Rule, Whole, nearest, shown
 
-__all__ = ["Listen", "ListenMode", "ListenSettings", "TypingSettings"]
+__all__ = ["LISTEN_CHOICES", "Listen", "ListenMode", "ListenSettings", "TypingSettings"]
 
-_CHOICES = "first, identity:NAME, active, mix"
+LISTEN_CHOICES = "first, identity:NAME, active, mix"
+"""As people write them."""
 _LONGEST_NAME = 256
 
 
@@ -34,13 +35,12 @@ class ListenMode(enum.Enum):
 
 
 @attrs.frozen
-class Listen:
+class Listen(Rule):
     """One of the ways to listen, as it is written."""
 
-    def read(self, value: Any) -> str:
-        """As `Rule.read`."""
+    def _read(self, value: Any) -> str:
         if not isinstance(value, str):
-            raise Malformed(f"is not one of {_CHOICES} (found {shown(value)})")
+            raise Malformed(f"is not one of {LISTEN_CHOICES} (found {shown(value)})")
         word, colon, name = (part.strip() for part in value.strip().partition(":"))
         if word == ListenMode.IDENTITY.value:
             if not name or len(name) > _LONGEST_NAME or not is_printable(name):
@@ -50,17 +50,10 @@ class Listen:
             meant = nearest(word, [mode.value for mode in ListenMode])
             meant = "identity:NAME" if meant == ListenMode.IDENTITY.value else meant
             raise Malformed(
-                f"is not one of {_CHOICES} (found {shown(value)})",
+                f"is not one of {LISTEN_CHOICES} (found {shown(value)})",
                 f"did you mean {meant!r}?" if meant else "",
             )
         return word
-
-    def parse(self, text: str) -> str:
-        """As `Rule.parse`."""
-        return self.read(text)
-
-
-_LISTEN = Setting(Listen(), "VOICE_AGENT_LISTEN", "leave it out for first")
 
 
 @attrs.frozen
@@ -71,8 +64,8 @@ class ListenSettings:
     about a hundredth of a core.
     """
 
-    to: Annotated[str, _LISTEN] = ListenMode.FIRST.value
-    most_people: Annotated[int, Setting(Whole(1, 200, "people"))] = 16
+    to: Annotated[str, Listen(env="VOICE_AGENT_LISTEN")] = ListenMode.FIRST.value
+    most_people: Annotated[int, Whole(1, 200, "people")] = 16
 
     @property
     def mode(self) -> ListenMode:
@@ -93,5 +86,5 @@ class TypingSettings:
     of all; 0: none. Six keys of a phone count as one message, and # as a whole one.
     """
 
-    each_per_minute: Annotated[int, Setting(Whole(0, 600, "messages"))] = 20
-    all_per_minute: Annotated[int, Setting(Whole(0, 600, "messages"))] = 60
+    each_per_minute: Annotated[int, Whole(0, 600, "messages")] = 20
+    all_per_minute: Annotated[int, Whole(0, 600, "messages")] = 60

@@ -15,19 +15,21 @@ import attrs
 
 from channels.errors import SettingsError
 from channels.settings.catalogue import CATALOGUE
-from channels.settings.rules import Malformed, OneLine
-from channels.settings.sources import flatten, raise_all, read_table
+from channels.settings.rules import OneLine, Rule
+from channels.settings.sources import raise_all, read_by, read_table
 
 __all__ = ["OUR_FOLDER", "Profile", "files_of", "read_profiles", "wire_updates"]
 
 OUR_FOLDER = Path(__file__).resolve().parents[2]
 
-_ALLOWED = tuple(
-    path.removeprefix("session.")
-    for path, entry in CATALOGUE.items()
-    if path.startswith("session.input.") and entry.setting.mutable
-)
-
+_RULES: Mapping[str, Rule] = {
+    "description": OneLine(200),
+    **{
+        path.removeprefix("session."): setting.rule
+        for path, setting in CATALOGUE.items()
+        if path.startswith("session.input.") and setting.rule.mutable
+    },
+}
 
 _TURNS = "session.input.turn_detection."
 
@@ -63,17 +65,9 @@ def read_profiles(folders: Iterable[Path]) -> dict[str, Profile]:
             problems.append(problem)
             continue
         where = f"profile {path.name}"
-        values: dict[str, Any] = {}
-        description = ""
-        for place, value in flatten(table, ("description", *_ALLOWED), where, problems):
-            try:
-                if place == "description":
-                    description = OneLine(200).read(value)
-                else:
-                    values[f"session.{place}"] = CATALOGUE[f"session.{place}"].setting.rule.read(value)
-            except Malformed as wrong:
-                problems.append(SettingsError(f"{place} in {where} {wrong.wrong}", wrong.fix or "fix it"))
-        profiles[name] = Profile(name, description, values)
+        values = read_by(_RULES, table, where, problems, "see our profiles/standard.toml")
+        description = values.pop("description", "")
+        profiles[name] = Profile(name, description, {f"session.{each}": values[each] for each in values})
     raise_all(problems)
     return profiles
 

@@ -13,15 +13,15 @@ from __future__ import annotations
 import string
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
 import attrs
 
 from channels.errors import SettingsError
-from channels.settings.catalogue import VARIABLES
+from channels.settings.catalogue import VARIABLES, rules_of
 from channels.settings.profiles import OUR_FOLDER
-from channels.settings.rules import Malformed, OneLine, Text, nearest, shown
-from channels.settings.sources import Written, raise_all, read_table
+from channels.settings.rules import Malformed, OneLine, Text, nearest
+from channels.settings.sources import Value, raise_all, read_by, read_table
 
 __all__ = ["GUARDRAILS", "Template", "Variable", "read_template"]
 
@@ -30,14 +30,15 @@ GUARDRAILS = OUR_FOLDER / "prompts" / "guardrails.txt"
 _VALUE = OneLine(500)
 """One line, so that a value stays part of the sentence it was put into."""
 
+_SEE_OURS = "see our prompts/support.toml"
+
 
 @attrs.frozen
 class Variable:
     """A gap in a template."""
 
-    name: str
-    about: str
-    default: str | None
+    about: Annotated[str, OneLine(200)]
+    default: Annotated[str | None, _VALUE] = None
     """None: it has to be given."""
 
 
@@ -46,13 +47,14 @@ class Template:
     """A system prompt with gaps."""
 
     name: str
-    system_prompt: str
-    greeting: str | None
-    language: str
+    system_prompt: Annotated[str, Text()]
+    greeting: Annotated[str | None, Text()] = None
+    description: Annotated[str, OneLine(200)] = ""
+    language: Annotated[str, OneLine(20)] = "en"
     """Its code; what the agent will speak."""
-    variables: Mapping[str, Variable]
+    variables: Mapping[str, Variable] = attrs.field(factory=dict)
 
-    def fill(self, written: Mapping[str, Written]) -> dict[str, str]:
+    def fill(self, written: Mapping[str, Value]) -> dict[str, str]:
         """The prompt with its guardrails and the greeting, by path in the session.
 
         Args:
@@ -103,39 +105,24 @@ def read_template(name: str, path: Path) -> Template:
     where = f"template {path.name}"
     content = read_table(path)
     problems: list[SettingsError] = []
-
-    def take(table: dict[str, Any], key: str, rule: Text | OneLine) -> Any:
-        value = table.pop(key, None)
-        try:
-            return None if value is None else rule.read(value)
-        except Malformed as wrong:
-            problems.append(SettingsError(f"{key} in {where} {wrong.wrong}", "see our prompts/support.toml"))
-            return None
-
-    take(content, "description", OneLine(200))
-    prompt = take(content, "system_prompt", Text())
-    if prompt is None and not problems:
-        problems.append(SettingsError(f"{where} has no system_prompt", "see our prompts/support.toml"))
-    greeting = take(content, "greeting", Text())
-    language = take(content, "language", OneLine(20)) or "en"
     variables: dict[str, Variable] = {}
     declared = content.pop(VARIABLES, {})
-    for variable, facts in declared.items() if isinstance(declared, dict) else [("", None)]:
-        if not isinstance(facts, dict) or not facts.keys() <= {"about", "default"}:
-            fix = f'write {variable or "company"} = {{ about = "what it is", default = "…" }}'
+    for each, facts in declared.items() if isinstance(declared, dict) else [("company", None)]:
+        if isinstance(facts, dict):
+            given = read_by(rules_of(Variable), facts, f"{VARIABLES}.{each} in {where}", problems, _SEE_OURS)
+            variables[each] = Variable(**{"about": each, **given})
+        else:
+            fix = f'write {each} = {{ about = "what it is", default = "…" }}'
             problems.append(SettingsError(f"{VARIABLES} in {where} is not a table of variables", fix))
-            continue
-        about = take(facts, "about", OneLine(200))
-        variables[variable] = Variable(variable, about or variable, take(facts, "default", _VALUE))
-    problems += [
-        SettingsError(f"there is no setting {shown(key)} (in {where})", "leave it out") for key in content
-    ]
-    used = _gaps(prompt or "", where, problems) | _gaps(greeting or "", where, problems)
-    for missing in sorted(used - variables.keys()):
+    texts = read_by(rules_of(Template), content, where, problems, _SEE_OURS)
+    if "system_prompt" not in content:
+        problems.append(SettingsError(f"{where} has no system_prompt", _SEE_OURS))
+    used = [_gaps(texts[each], where, problems) for each in ("system_prompt", "greeting") if each in texts]
+    for missing in sorted(set().union(*used) - variables.keys()):
         fix = f"declare it there under [{VARIABLES}], or write {{{{ for a brace"
         problems.append(SettingsError(f"{{{missing}}} in {where} is no variable of it", fix))
     raise_all(problems)
-    return Template(name, prompt, greeting, language, variables)
+    return Template(name, variables=variables, **texts)
 
 
 def _gaps(text: str, where: str, problems: list[SettingsError]) -> set[str]:

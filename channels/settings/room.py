@@ -1,4 +1,4 @@
-"""What the actors of one room are given. A field marked as a `Setting` can be set by people."""
+"""What the actors of one room are given. A field with a rule can be set by people."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import attrs
 from channels.secret import Secret
 from channels.settings.addresses import Address
 from channels.settings.listening import ListenSettings, TypingSettings
-from channels.settings.rules import Choice, Flag, Key, Number, OneLine, Setting, Texts, Whole
-from channels.settings.session import SessionConfig
+from channels.settings.rules import Choice, Flag, Key, Number, OneLine, Texts, Whole
+from channels.settings.session import SessionSettings
 from channels.tools import Tool
 
 __all__ = [
@@ -32,60 +32,36 @@ __all__ = [
 DEFAULT_ROOM_NAME = "voice-agent-demo"
 DEFAULT_VOICE_AGENT_URL = "wss://agents.assemblyai.com/v1/ws"
 
-_LIVEKIT_URL = Setting(
-    Address(web_too=True),
-    "LIVEKIT_URL",
-    "it is wss://<project>.livekit.cloud on LiveKit Cloud (Settings → Keys), "
-    "or your own server, e.g. ws://localhost:7880",
-)
-_LIVEKIT_KEY = Setting(
-    Key(secret=False),
-    "LIVEKIT_API_KEY",
-    "LiveKit Cloud shows it under Settings → Keys; your own server has it in its `keys`",
-    private=True,
-)
-_LIVEKIT_SECRET = Setting(
-    Key(),
-    "LIVEKIT_API_SECRET",
-    "LiveKit Cloud shows it once, under Settings → Keys, when the key is made",
-    private=True,
-)
-_ROOM_NAME = Setting(OneLine(256), "ROOM_NAME", f"choose any name, e.g. {DEFAULT_ROOM_NAME}")
-_API_URL = Setting(
-    Address(carries_key=True),
-    "VOICE_AGENT_URL",
-    f"leave it out for {DEFAULT_VOICE_AGENT_URL}",
-    fallback=DEFAULT_VOICE_AGENT_URL,
-)
-_API_KEY = Setting(
-    Key(), "ASSEMBLYAI_API_KEY", "make one at https://www.assemblyai.com/dashboard/api-keys", private=True
-)
-# 40 ms is two frames of the speaker; 2000 ms is the most that the article advises.
-_QUEUE_SIZE = Setting(Whole(40, 2000, "ms"), "QUEUE_SIZE_MS", "leave it out for 100")
-# Nobody talks for more than a minute while the agent waits to go on.
-_LONGEST_HOLD = Setting(Whole(0, 60_000, "ms"), "HOLD_MS", "leave it out for 20000; 0 switches holding off")
-# Ten minutes: what was said longer ago than that answers nobody.
-_UNHEARD = Setting(
-    Whole(0, 600_000, "ms"), fix="leave it out for 30000; 0 plays on although nobody can hear it"
-)
-# Silero's own default is 0.5, and below 0.2 it takes noise for a voice.
-_ACTIVATION_THRESHOLD = Setting(Number(0.2, 0.95))
-_MIN_SPEECH = Setting(Whole(32, 1000, "ms"))
-
-# 16 times: what would need more is hardly a person at a microphone.
-_MOST_GAIN = Setting(Number(1, 16), fix="leave it out for 8; 1 leaves every sound as it is")
-
-_FILLER = Setting(OneLine(500), fix="write off, tone, or the path of a WAV file")
-
 
 @attrs.frozen
 class LiveKitSettings:
     """A LiveKit server and the room in it."""
 
-    url: Annotated[str, _LIVEKIT_URL]
-    api_key: Annotated[str, _LIVEKIT_KEY]
-    api_secret: Annotated[Secret, _LIVEKIT_SECRET]
-    room_name: Annotated[str, _ROOM_NAME] = DEFAULT_ROOM_NAME
+    url: Annotated[
+        str,
+        Address(
+            web_too=True,
+            env="LIVEKIT_URL",
+            fix="it is wss://<project>.livekit.cloud on LiveKit Cloud (Settings → Keys), "
+            "or your own server, e.g. ws://localhost:7880",
+        ),
+    ]
+    api_key: Annotated[
+        str,
+        Key(
+            secret=False,
+            env="LIVEKIT_API_KEY",
+            fix="LiveKit Cloud shows it under Settings → Keys; your own server has it in its `keys`",
+        ),
+    ]
+    api_secret: Annotated[
+        Secret,
+        Key(
+            env="LIVEKIT_API_SECRET",
+            fix="LiveKit Cloud shows it once, under Settings → Keys, when the key is made",
+        ),
+    ]
+    room_name: Annotated[str, OneLine(256, env="ROOM_NAME")] = DEFAULT_ROOM_NAME
 
 
 @attrs.frozen
@@ -98,12 +74,15 @@ class ApiSettings:
     takes over.
     """
 
-    url: Annotated[str, _API_URL]
-    api_key: Annotated[Secret, _API_KEY]
-    session: SessionConfig = attrs.field(factory=SessionConfig)
-    temporary_token: Annotated[bool, Setting(Flag(), fix="leave it out for false")] = False
-    reply_cancel: Annotated[bool, Setting(Flag(), fix="leave it out for false")] = False
-    resume: Annotated[bool, Setting(Flag(), fix="leave it out for true")] = True
+    url: Annotated[str, Address(carries_key=True, env="VOICE_AGENT_URL")] = DEFAULT_VOICE_AGENT_URL
+    api_key: Annotated[
+        Secret,
+        Key(env="ASSEMBLYAI_API_KEY", fix="make one at https://www.assemblyai.com/dashboard/api-keys"),
+    ] = attrs.field(kw_only=True)
+    session: SessionSettings = attrs.field(factory=SessionSettings)
+    temporary_token: Annotated[bool, Flag()] = False
+    reply_cancel: Annotated[bool, Flag()] = False
+    resume: Annotated[bool, Flag()] = True
 
 
 @attrs.frozen
@@ -111,10 +90,11 @@ class SpeakerSettings:
     """How sound is given to the room.
 
     `queue_size_ms` is how much of it lies in the SDK's queue: more bridges longer stalls of this
-    machine (up to 2000 for a jittery host), less is less to be called back on an interruption.
+    machine, less is less to be called back on an interruption. The least is two frames of the speaker,
+    and the most is what the article advises for a jittery host.
     """
 
-    queue_size_ms: Annotated[int, _QUEUE_SIZE] = 100
+    queue_size_ms: Annotated[int, Whole(40, 2000, "ms", env="QUEUE_SIZE_MS")] = 100
 
 
 @attrs.frozen
@@ -140,21 +120,24 @@ class BargeInSettings:
     think for up to 4.9 s.
 
     `activation_threshold` is the probability of speech from which the detector takes a sound for a person:
-    a lower one is more sensitive. `min_speech_ms` is how long it must stay above it, judged every 32 ms:
-    each window more is that much later a hold, and fewer of them for nothing. `echo_cancellation` keeps the
-    agent's own voice, as the microphone hears it, from holding it.
+    a lower one is more sensitive, and below its range noise is taken for a voice. The default is Silero's
+    own. `min_speech_ms` is how long it must stay above it, judged every 32 ms: each window more is that much
+    later a hold, and fewer of them for nothing. `echo_cancellation` keeps the agent's own voice, as the
+    microphone hears it, from holding it.
     """
 
-    on_speech_started: Annotated[str, Setting(Choice(("hold", "cut")))] = "hold"
-    longest_hold_ms: Annotated[int, _LONGEST_HOLD] = 20_000
-    alone_ms: Annotated[int, Setting(Whole(0, 60_000, "ms"))] = 4000
-    linger_ms: Annotated[int, Setting(Whole(0, 10_000, "ms"))] = 800
-    decision_ms: Annotated[int, Setting(Whole(0, 5_000, "ms"))] = 300
-    unheard_ms: Annotated[int, _UNHEARD] = 30_000
-    answer_within_ms: Annotated[int, Setting(Whole(1_000, 120_000, "ms"))] = 10_000
-    activation_threshold: Annotated[float, _ACTIVATION_THRESHOLD] = 0.5
-    min_speech_ms: Annotated[int, _MIN_SPEECH] = 64
-    echo_cancellation: Annotated[bool, Setting(Flag())] = True
+    on_speech_started: Annotated[str, Choice(("hold", "cut"))] = "hold"
+    longest_hold_ms: Annotated[int, Whole(0, 60_000, "ms", env="HOLD_MS", fix="0 switches holding off")] = (
+        20_000
+    )
+    alone_ms: Annotated[int, Whole(0, 60_000, "ms")] = 4000
+    linger_ms: Annotated[int, Whole(0, 10_000, "ms")] = 800
+    decision_ms: Annotated[int, Whole(0, 5_000, "ms")] = 300
+    unheard_ms: Annotated[int, Whole(0, 600_000, "ms", fix="0 plays on although nobody can hear it")] = 30_000
+    answer_within_ms: Annotated[int, Whole(1_000, 120_000, "ms")] = 10_000
+    activation_threshold: Annotated[float, Number(0.2, 0.95)] = 0.5
+    min_speech_ms: Annotated[int, Whole(32, 1000, "ms")] = 64
+    echo_cancellation: Annotated[bool, Flag()] = True
 
 
 @attrs.frozen
@@ -166,7 +149,7 @@ class LevelSettings:
     a voice is not raised, loud voices neither, and nothing clips.
     """
 
-    most_gain: Annotated[float, _MOST_GAIN] = 8.0
+    most_gain: Annotated[float, Number(1, 16, fix="1 leaves every sound as it is")] = 8.0
 
 
 @attrs.frozen
@@ -189,12 +172,12 @@ class CallSettings:
     its room for the next person, or leaves and ends.
     """
 
-    alone_ms: Annotated[int, Setting(Whole(0, 600_000, "ms"))] = 10_000
-    idle_ms: Annotated[int, Setting(Whole(0, 3_600_000, "ms"))] = 120_000
-    idle_end_ms: Annotated[int, Setting(Whole(5_000, 600_000, "ms"))] = 30_000
-    longest_ms: Annotated[int, Setting(Whole(0, 10_800_000, "ms"))] = 0
-    warn_ms: Annotated[int, Setting(Whole(0, 600_000, "ms"))] = 60_000
-    when_over: Annotated[str, Setting(Choice(("stay", "leave")))] = "stay"
+    alone_ms: Annotated[int, Whole(0, 600_000, "ms")] = 10_000
+    idle_ms: Annotated[int, Whole(0, 3_600_000, "ms")] = 120_000
+    idle_end_ms: Annotated[int, Whole(5_000, 600_000, "ms")] = 30_000
+    longest_ms: Annotated[int, Whole(0, 10_800_000, "ms")] = 0
+    warn_ms: Annotated[int, Whole(0, 600_000, "ms")] = 60_000
+    when_over: Annotated[str, Choice(("stay", "leave"))] = "stay"
 
 
 @attrs.frozen
@@ -209,11 +192,13 @@ class ToolSettings:
     after `filler_after_ms` of silence, and gives way to any sound of the agent or of the person.
     """
 
-    modules: Annotated[tuple[str, ...], Setting(Texts(20, 500), fix="write the path of a Python file")] = ()
-    send_results: Annotated[str, Setting(Choice(("at-once", "after-reply")))] = "at-once"
-    longest_wait_ms: Annotated[int, Setting(Whole(0, 60_000, "ms"))] = 4000
-    filler: Annotated[str, _FILLER] = "off"
-    filler_after_ms: Annotated[int, Setting(Whole(100, 10_000, "ms"))] = 800
+    modules: Annotated[
+        tuple[str, ...], Texts(20, OneLine(500), fix="else, write the path of a Python file")
+    ] = ()
+    send_results: Annotated[str, Choice(("at-once", "after-reply"))] = "at-once"
+    longest_wait_ms: Annotated[int, Whole(0, 60_000, "ms")] = 4000
+    filler: Annotated[str, OneLine(500, fix="else, write tone, or the path of a WAV file")] = "off"
+    filler_after_ms: Annotated[int, Whole(100, 10_000, "ms")] = 800
     functions: tuple[Tool, ...] = ()
     """The tools of the modules, loaded."""
     filler_sound: FillerSound | None = None
@@ -230,8 +215,8 @@ class LogSettings:
     press.
     """
 
-    speech: Annotated[bool, Setting(Flag(), fix="leave it out for false")] = False
-    keys: Annotated[bool, Setting(Flag(), fix="leave it out for false")] = False
+    speech: Annotated[bool, Flag()] = False
+    keys: Annotated[bool, Flag()] = False
 
 
 @attrs.frozen

@@ -1,8 +1,7 @@
 """What a setting may be: its type, its range with the unit, and how a value of it is read.
 
-A rule reads a value in two manners: `read` takes it as a file has it (a number, a list), `parse` takes the
-text of an environment variable or a flag. Both give the value or raise `Malformed`, whose text says what
-was expected and what was found, and quotes nothing that may be a secret in the wrong place.
+A setting is declared in one place, its field: `linger_ms: Annotated[int, Whole(0, 10_000, "ms")] = 800`.
+Its path, its environment variable, what is said of a wrong value and where it is listed follow from that.
 """
 
 from __future__ import annotations
@@ -10,8 +9,9 @@ from __future__ import annotations
 import difflib
 import json
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import Any, Protocol
+from typing import Any, ClassVar
 
 import attrs
 
@@ -26,7 +26,6 @@ __all__ = [
     "Number",
     "OneLine",
     "Rule",
-    "Setting",
     "Text",
     "Texts",
     "Whole",
@@ -35,7 +34,9 @@ __all__ = [
 ]
 
 _LONGEST_SHOWN = 20
-"""Characters of a wrong value that are shown. Keys are longer; a mistyped name or number is not."""
+"""Characters of a wrong value that are shown. Keys are longer; a mistyped name is not."""
+_LONGEST_NUMBER = 8
+"""The same where a number belongs."""
 
 
 class Malformed(Exception):
@@ -52,15 +53,29 @@ class Malformed(Exception):
         self.fix = fix
 
 
-class Rule(Protocol):
-    """What a setting may be."""
+@attrs.frozen(kw_only=True)
+class Rule(ABC):
+    """What a setting may be. A field that is annotated with one can be set by people.
+
+    Args:
+        env: name of its environment variable; None derives one from its path.
+        fix: where to get a right value, besides leaving it out.
+        mutable: whether the service lets it change in mid-call.
+    """
+
+    private: ClassVar[bool] = False
+    """Belongs to one account, so that it is read from the environment and `.env` only."""
+    env: str | None = None
+    fix: str = ""
+    mutable: bool = False
 
     def read(self, value: Any) -> Any:
-        """The value, from what a file has.
+        """The value, from what a file has: a number, a list, a text.
 
         Raises:
-            Malformed: it is of another type, or out of range.
+            Malformed: it is of another type, or out of range. Nothing that may be a secret is quoted.
         """
+        return self._read(value)
 
     def parse(self, text: str) -> Any:
         """The value, from the text of a variable or a flag.
@@ -68,27 +83,14 @@ class Rule(Protocol):
         Raises:
             Malformed: as `read`.
         """
+        return self._read(self._from_text(text))
 
+    @abstractmethod
+    def _read(self, value: Any) -> Any: ...
 
-@attrs.frozen
-class Setting:
-    """Marks a field as one that people can set: `vad_threshold: Annotated[float | None, Setting(…)] = None`.
-
-    Args:
-        rule: what it may be.
-        env: name of its environment variable; None derives one from its path.
-        fix: where to get a right value.
-        fallback: when nobody sets it, for a field that has no default of its own.
-        mutable: whether the service lets it change in mid-call.
-        private: belongs to one account, so that it is read from the environment and `.env` only.
-    """
-
-    rule: Rule
-    env: str | None = None
-    fix: str = ""
-    fallback: Any = None
-    mutable: bool = attrs.field(default=False, kw_only=True)
-    private: bool = attrs.field(default=False, kw_only=True)
+    def _from_text(self, text: str) -> Any:
+        """What a file would have. What cannot be turned into that stays text, which `read` refuses."""
+        return text
 
 
 def nearest(name: str, names: Iterable[str]) -> str | None:
@@ -100,7 +102,7 @@ def nearest(name: str, names: Iterable[str]) -> str | None:
     return by_folded[[*found, *longer][0]] if found or len(longer) == 1 else None
 
 
-def shown(value: Any) -> str:
+def shown(value: Any, longest: int = _LONGEST_SHOWN) -> str:
     """A wrong value, as far as it can be shown."""
     match value:
         case bool():
@@ -109,7 +111,7 @@ def shown(value: Any) -> str:
             # Python refuses to print a number of thousands of digits.
             return str(value) if abs(value) < 1e20 or isinstance(value, float) else "a very long number"
         case str():
-            small = len(value) <= _LONGEST_SHOWN and value.isprintable()
+            small = len(value) <= longest and value.isprintable()
             return repr(value) if small else f"{len(value)} characters"
         case None:
             return "null"
@@ -122,85 +124,66 @@ def shown(value: Any) -> str:
 
 
 @attrs.frozen
-class Whole:
+class Whole(Rule):
     """A whole number within limits, both included."""
 
     low: int
     high: int
     unit: str
 
-    def read(self, value: Any) -> int:
-        """As `Rule.read`."""
+    def _read(self, value: Any) -> int:
         if isinstance(value, bool) or not isinstance(value, int) or not self.low <= value <= self.high:
-            raise Malformed(f"is not {self._expected} (found {shown(value)})")
+            expected = f"a whole number of {self.unit} from {self.low} to {self.high}"
+            if self.low == self.high:
+                expected = f"{self.low} {self.unit}, the only possible value"
+            raise Malformed(f"is not {expected} (found {shown(value, _LONGEST_NUMBER)})")
         return value
 
-    def parse(self, text: str) -> int:
-        """As `Rule.parse`."""
-        # A number that is longer may be a secret in the wrong line, and int() takes its time.
-        if not re.fullmatch("-?[0-9]{1,8}", text):
-            raise Malformed(f"is not {self._expected} (found {_shown_number(text)})")
-        return self.read(int(text))
-
-    @property
-    def _expected(self) -> str:
-        if self.low == self.high:
-            return f"{self.low} {self.unit}, the only possible value"
-        return f"a whole number of {self.unit} from {self.low} to {self.high}"
+    def _from_text(self, text: str) -> int | str:
+        # What is longer may be a secret in the wrong line, and int() takes its time.
+        return int(text) if re.fullmatch("-?[0-9]{1,8}", text) else text
 
 
 @attrs.frozen
-class Number:
+class Number(Rule):
     """A number within limits, both included."""
 
     low: float
     high: float
 
-    def read(self, value: Any) -> float:
-        """As `Rule.read`."""
+    def _read(self, value: Any) -> float:
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         if not is_number or not self.low <= value <= self.high:  # false for NaN too
-            raise Malformed(f"is not {self._expected} (found {shown(value)})")
+            expected = f"a number from {self.low:g} to {self.high:g}"
+            raise Malformed(f"is not {expected} (found {shown(value, _LONGEST_NUMBER)})")
         return float(value)
 
-    def parse(self, text: str) -> float:
-        """As `Rule.parse`."""
-        if not re.fullmatch(r"-?[0-9]{1,8}(\.[0-9]{1,17})?", text):
-            raise Malformed(f"is not {self._expected} (found {_shown_number(text)})")
-        return self.read(float(text))
-
-    @property
-    def _expected(self) -> str:
-        return f"a number from {self.low:g} to {self.high:g}"
+    def _from_text(self, text: str) -> float | str:
+        return float(text) if re.fullmatch(r"-?[0-9]{1,8}(\.[0-9]{1,17})?", text) else text
 
 
 @attrs.frozen
-class Flag:
+class Flag(Rule):
     """True or false."""
 
-    def read(self, value: Any) -> bool:
-        """As `Rule.read`."""
+    def _read(self, value: Any) -> bool:
         if not isinstance(value, bool):
             raise Malformed(f"is neither true nor false (found {shown(value)})")
         return value
 
-    def parse(self, text: str) -> bool:
-        """As `Rule.parse`."""
+    def _from_text(self, text: str) -> bool | str:
         words = {"true": True, "yes": True, "on": True, "1": True}
         words |= {"false": False, "no": False, "off": False, "0": False}
-        if text.lower() not in words:
-            raise Malformed(f"is neither true nor false (found {shown(text)})")
-        return words[text.lower()]
+        return words.get(text.lower(), text)
 
 
 @attrs.frozen
-class Choice:
+class Choice(Rule):
     """One of a few names."""
 
     names: tuple[str, ...]
 
-    def read(self, value: Any) -> str:
-        """As `Rule.read`."""
+    def _read(self, value: Any) -> str:
         if not isinstance(value, str) or value not in self.names:
             meant = nearest(value, self.names) if isinstance(value, str) else None
             raise Malformed(
@@ -209,20 +192,15 @@ class Choice:
             )
         return value
 
-    def parse(self, text: str) -> str:
-        """As `Rule.parse`."""
-        return self.read(text)
-
 
 @attrs.frozen
-class Text:
+class Text(Rule):
     """Words, of any number of lines. Where `may_be_none`, an empty text means that there shall be none."""
 
     longest: int | None = None
     may_be_none: bool = False
 
-    def read(self, value: Any) -> str | None:
-        """As `Rule.read`."""
+    def _read(self, value: Any) -> str | None:
         if not isinstance(value, str):
             raise Malformed(f"is not a text (found {shown(value)})")
         if not value.strip():
@@ -236,19 +214,14 @@ class Text:
             raise Malformed("has a character that is none (half of a surrogate pair)")
         return value.strip()
 
-    def parse(self, text: str) -> str | None:
-        """As `Rule.parse`."""
-        return self.read(text)
-
 
 @attrs.frozen
-class OneLine:
+class OneLine(Rule):
     """A name: one line of printable characters."""
 
     longest: int
 
-    def read(self, value: Any) -> str:
-        """As `Rule.read`."""
+    def _read(self, value: Any) -> str:
         if not isinstance(value, str):
             raise Malformed(f"is not a text (found {shown(value)})")
         name = value.strip()
@@ -257,53 +230,45 @@ class OneLine:
             raise Malformed(f"is not {expected} (found {len(value)} characters)")
         return name
 
-    def parse(self, text: str) -> str:
-        """As `Rule.parse`."""
-        return self.read(text)
-
 
 @attrs.frozen
-class Texts:
+class Texts(Rule):
     """A list of texts; as a variable or a flag: with commas between them, or as a JSON list."""
 
     most: int
-    longest: int
-    among: tuple[str, ...] = ()
+    item: Rule
 
-    def read(self, value: Any) -> tuple[str, ...]:
-        """As `Rule.read`."""
+    def _read(self, value: Any) -> tuple[str, ...]:
         if not isinstance(value, list):
             raise Malformed(f"is not a list of texts (found {shown(value)})")
         if len(value) > self.most:
             raise Malformed(f"is not a list of up to {self.most} texts (found {len(value)})")
-        item = Choice(self.among) if self.among else OneLine(self.longest)
         items = []
         for number, each in enumerate(value, 1):
             try:
-                items.append(item.read(each))
+                items.append(self.item.read(each))
             except Malformed as wrong:
                 where = f"has a text, number {number} of its list, that"
                 raise Malformed(f"{where} {wrong.wrong}", wrong.fix) from None
         return tuple(items)
 
-    def parse(self, text: str) -> tuple[str, ...]:
-        """As `Rule.parse`."""
+    def _from_text(self, text: str) -> Any:
         if not text.startswith("["):
-            return self.read([part.strip() for part in text.split(",") if part.strip()])
+            return [part.strip() for part in text.split(",") if part.strip()]
         try:
-            return self.read(json.loads(text))
+            return json.loads(text)
         except (ValueError, RecursionError):
             raise Malformed("begins with [ and is not a JSON list") from None
 
 
 @attrs.frozen
-class Key:
+class Key(Rule):
     """A key of an account; `secret` ones are kept in a type that does not print."""
 
+    private = True
     secret: bool = True
 
-    def read(self, value: Any) -> str | Secret:
-        """As `Rule.read`."""
+    def _read(self, value: Any) -> str | Secret:
         if not isinstance(value, str):
             raise Malformed("is not a text")
         key = value.strip()
@@ -317,12 +282,3 @@ class Key:
         if key[0] in "\"'<" or re.search(r"(?i)your[_-]?(api|key|secret)|changeme|xxxx", key):
             raise Malformed(f"is a placeholder, not a key {shape}")
         return Secret(key) if self.secret else key
-
-    def parse(self, text: str) -> str | Secret:
-        """As `Rule.parse`."""
-        return self.read(text)
-
-
-def _shown_number(text: str) -> str:
-    # What is longer than a number may be a secret in the wrong line.
-    return repr(text) if len(text) <= 8 else f"{len(text)} characters"

@@ -14,102 +14,107 @@ from typing import Annotated, Any
 import attrs
 
 from channels.secret import Secret
-from channels.settings.rules import Choice, Flag, Key, Number, OneLine, Setting, Text, Texts, Whole
+from channels.settings.rules import Choice, Flag, Key, Number, OneLine, Text, Texts, Whole
 
-__all__ = ["AudioFormat", "InputConfig", "OutputConfig", "SessionConfig", "TurnDetection", "Webhook"]
+__all__ = [
+    "FormatSettings",
+    "InputSettings",
+    "OutputSettings",
+    "SessionSettings",
+    "TurnSettings",
+    "WebhookSettings",
+]
 
-ENCODINGS = Choice(("audio/pcm", "audio/pcmu", "audio/pcma"))
-TRANSCRIPTION_MODES = Choice(("min_latency", "balanced", "max_accuracy"))
+ENCODINGS = ("audio/pcm", "audio/pcmu", "audio/pcma")
+TRANSCRIPTION_MODES = ("min_latency", "balanced", "max_accuracy")
 UNINTERRUPTIBLE = ("greeting", "dtmf_prompt", "tool_refused_ask")
-SILENCE = Whole(0, 60_000, "ms")
+SILENCE = Whole(0, 60_000, "ms", mutable=True)
 """The service states no limit; a minute is longer than anybody waits for an answer."""
 
 
 @attrs.frozen
-class AudioFormat:
+class FormatSettings:
     """How sound is written on the wire. G.711 (pcmu, pcma) has 8,000 Hz and does not say so."""
 
-    encoding: Annotated[str | None, Setting(ENCODINGS)] = None
-    sample_rate: Annotated[int | None, Setting(Whole(24_000, 24_000, "Hz"))] = None
+    encoding: Annotated[str | None, Choice(ENCODINGS)] = None
+    sample_rate: Annotated[int | None, Whole(24_000, 24_000, "Hz")] = None
 
 
 @attrs.frozen
-class TurnDetection:
+class TurnSettings:
     """When a turn of the person ends, and when the agent is interrupted."""
 
-    vad_threshold: Annotated[float | None, Setting(Number(0, 1), mutable=True)] = None
+    vad_threshold: Annotated[float | None, Number(0, 1, mutable=True)] = None
     """Higher ignores more noise."""
-    min_silence: Annotated[int | None, Setting(SILENCE, mutable=True)] = None
+    min_silence: Annotated[int | None, SILENCE] = None
     """Silence before a confident end of turn."""
-    max_silence: Annotated[int | None, Setting(SILENCE, mutable=True)] = None
+    max_silence: Annotated[int | None, SILENCE] = None
     """Silence after which the turn is over in any case."""
-    interrupt_response: Annotated[bool | None, Setting(Flag(), mutable=True)] = None
+    interrupt_response: Annotated[bool | None, Flag(mutable=True)] = None
     """False: no barge-in."""
-    interruption_delay: Annotated[int | None, Setting(Whole(0, 1000, "ms"), mutable=True)] = None
+    interruption_delay: Annotated[int | None, Whole(0, 1000, "ms", mutable=True)] = None
     """Speech before it counts as an interruption."""
-    type: Annotated[str | None, Setting(Choice(("server_vad", "semantic_vad")), mutable=True)] = None
+    type: Annotated[str | None, Choice(("server_vad", "semantic_vad"), mutable=True)] = None
     """In the service's schema only; not needed."""
     uninterruptible_turns: Annotated[
-        tuple[str, ...] | None, Setting(Texts(3, 20, UNINTERRUPTIBLE), mutable=True)
+        tuple[str, ...] | None, Texts(3, Choice(UNINTERRUPTIBLE), mutable=True)
     ] = None
     """In the service's schema only. What the person says during such a turn is discarded."""
 
 
 @attrs.frozen
-class InputConfig:
+class InputSettings:
     """How the person is heard."""
 
-    type: Annotated[str | None, Setting(Choice(("audio",)))] = None
-    format: AudioFormat = AudioFormat()
-    keyterms: Annotated[tuple[str, ...] | None, Setting(Texts(100, 50), mutable=True)] = None
+    type: Annotated[str | None, Choice(("audio",))] = None
+    format: FormatSettings = FormatSettings()
+    keyterms: Annotated[tuple[str, ...] | None, Texts(100, OneLine(50), mutable=True)] = None
     """Names and terms to be recognised."""
-    turn_detection: TurnDetection = TurnDetection()
-    transcription_mode: Annotated[str | None, Setting(TRANSCRIPTION_MODES, mutable=True)] = None
-    transcription_prompt: Annotated[str | None, Setting(Text(1750), mutable=True)] = None
-    language_codes: Annotated[tuple[str, ...] | None, Setting(Texts(100, 20), mutable=True)] = None
+    turn_detection: TurnSettings = TurnSettings()
+    transcription_mode: Annotated[str | None, Choice(TRANSCRIPTION_MODES, mutable=True)] = None
+    transcription_prompt: Annotated[str | None, Text(1750, mutable=True)] = None
+    language_codes: Annotated[tuple[str, ...] | None, Texts(100, OneLine(20), mutable=True)] = None
     """As in `voices.toml`. This and voice focus, changed in mid-call, wait for the ears' next reconnect."""
-    voice_focus: Annotated[str | None, Setting(Choice(("near-field", "far-field")), mutable=True)] = None
-    voice_focus_threshold: Annotated[float | None, Setting(Number(0, 1), mutable=True)] = None
-    continuous_partials: Annotated[bool | None, Setting(Flag())] = None
+    voice_focus: Annotated[str | None, Choice(("near-field", "far-field"), mutable=True)] = None
+    voice_focus_threshold: Annotated[float | None, Number(0, 1, mutable=True)] = None
+    continuous_partials: Annotated[bool | None, Flag()] = None
     """In the service's schema only."""
 
 
 @attrs.frozen
-class OutputConfig:
+class OutputSettings:
     """How the agent speaks."""
 
-    type: Annotated[str | None, Setting(Choice(("audio",)))] = None
-    voice: Annotated[str | None, Setting(OneLine(64))] = None
+    type: Annotated[str | None, Choice(("audio",))] = None
+    voice: Annotated[str | None, OneLine(64)] = None
     """As in `voices.toml`."""
-    format: AudioFormat = AudioFormat()
-    volume: Annotated[float | None, Setting(Number(0, 100), mutable=True)] = None
+    format: FormatSettings = FormatSettings()
+    volume: Annotated[float | None, Number(0, 100, mutable=True)] = None
 
 
 @attrs.frozen
-class Webhook:
+class WebhookSettings:
     """Whom the service tells of the session. In the service's schema only."""
 
-    url: Annotated[str | None, Setting(OneLine(2000))] = None
-    events: Annotated[tuple[str, ...] | None, Setting(Texts(100, 100))] = None
-    secret: Annotated[Secret | None, Setting(Key(), private=True)] = None
+    url: Annotated[str | None, OneLine(2000)] = None
+    events: Annotated[tuple[str, ...] | None, Texts(100, OneLine(100))] = None
+    secret: Annotated[Secret | None, Key()] = None
 
 
 @attrs.frozen
-class SessionConfig:
+class SessionSettings:
     """How the service shall behave."""
 
-    system_prompt: Annotated[str | None, Setting(Text(), mutable=True)] = (
+    system_prompt: Annotated[str | None, Text(mutable=True)] = (
         "You are a friendly voice assistant in a live call. Answer in one or two short spoken sentences, "
         "without lists or markup. If you did not understand, ask."
     )
-    greeting: Annotated[str | None, Setting(Text(may_be_none=True))] = (
-        "Hi! I'm your voice assistant. How can I help?"
-    )
+    greeting: Annotated[str | None, Text(may_be_none=True)] = "Hi! I'm your voice assistant. How can I help?"
     """Spoken word for word. None: the agent waits for the person."""
-    input: InputConfig = InputConfig()
-    output: OutputConfig = OutputConfig()
-    webhook: Webhook = Webhook()
-    agent_id: Annotated[str | None, Setting(OneLine(128))] = None
+    input: InputSettings = InputSettings()
+    output: OutputSettings = OutputSettings()
+    webhook: WebhookSettings = WebhookSettings()
+    agent_id: Annotated[str | None, OneLine(128)] = None
     """A stored agent, which brings everything else with it."""
     tools: tuple[Mapping[str, Any], ...] = ()
     """Declarations, as on the wire. They come from Python functions, not from settings."""

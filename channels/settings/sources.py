@@ -10,7 +10,7 @@ import enum
 import json
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,20 +19,22 @@ import attrs
 from channels.errors import SettingsError
 from channels.settings.catalogue import CATALOGUE, VARIABLES
 from channels.settings.dotenv import read_dotenv, unquoted
-from channels.settings.rules import nearest, shown
+from channels.settings.rules import Malformed, Rule, nearest, shown
 
 __all__ = [
     "Origin",
     "Source",
-    "Written",
+    "Value",
     "flatten",
     "from_environment",
     "from_file",
     "from_flags",
     "raise_all",
+    "read_by",
     "read_table",
 ]
 
+LISTED = "`python runner.py config` lists them all"
 VARIABLE_PREFIX = "VOICE_AGENT_VAR_"
 
 _ELSEWHERE = {
@@ -76,13 +78,25 @@ class Origin:
 
 
 @attrs.frozen
-class Written:
-    """A value as somebody wrote it."""
+class Value:
+    """A value of a setting: as somebody wrote it, or, once it was checked, as it is in force."""
 
+    path: str
     value: Any = attrs.field(repr=False)
     origin: Origin
-    called: str
-    """The setting, by the name under which it was written."""
+
+    @property
+    def called(self) -> str:
+        """The setting, by the name under which it stands there."""
+        match self.origin.source:
+            case Source.DEFAULT:
+                return self.path
+            case Source.FILE:
+                return f"{self.path} in {self.origin.name}"
+            case Source.PROFILE | Source.TEMPLATE:
+                return f"{self.path} ({self.origin})"
+            case _:
+                return self.origin.name
 
     @property
     def is_text(self) -> bool:
@@ -90,7 +104,7 @@ class Written:
         return self.origin.source in {Source.DOTENV, Source.ENVIRONMENT, Source.FLAG}
 
 
-def from_file(path: Path) -> tuple[dict[str, Written], list[SettingsError]]:
+def from_file(path: Path) -> tuple[dict[str, Value], list[SettingsError]]:
     """What a TOML or JSON file says, by path, and what is wrong with where it says it.
 
     Raises:
@@ -98,59 +112,48 @@ def from_file(path: Path) -> tuple[dict[str, Written], list[SettingsError]]:
     """
     problems: list[SettingsError] = []
     origin = Origin(Source.FILE, path.name)
-    found: dict[str, Written] = {}
-    for place, value in flatten(read_table(path), (*CATALOGUE, VARIABLES), path.name, problems):
-        entry = CATALOGUE.get(place)
-        if entry is not None and entry.setting.private:
+    found: dict[str, Value] = {}
+    for place, value in flatten(read_table(path), (*CATALOGUE, VARIABLES), path.name, problems, LISTED):
+        found[place] = Value(place, value, origin)
+        if place in CATALOGUE and CATALOGUE[place].rule.private:
             # Such a file is made to be shared and kept with the code; an account is not.
-            problems.append(
-                SettingsError(
-                    f"{place} in {path.name} belongs to your account, and that file is meant to be shared",
-                    f"put it into .env as {entry.env}",
-                )
-            )
-        else:
-            found[place] = Written(value, origin, f"{place} in {path.name}")
+            what = f"{found.pop(place).called} belongs to your account, and that file is meant to be shared"
+            problems.append(SettingsError(what, f"put it into .env as {CATALOGUE[place].env}"))
     return found, problems
 
 
 def from_environment(
     environ: Mapping[str, str], dotenv: Path, warn: Callable[[str], None]
-) -> dict[str, Written]:
+) -> dict[str, Value]:
     """What the environment and the `.env` file say. Empty or blank means not set.
 
     Raises:
         SettingsError: the `.env` file is there and cannot be read.
     """
-    in_file = read_dotenv(dotenv, warn)
-    by_env = {entry.env: entry.path for entry in CATALOGUE.values()}
-    found: dict[str, Written] = {}
-    for source, values in ((Source.DOTENV, in_file), (Source.ENVIRONMENT, environ)):
+    paths = {setting.env: setting.path for setting in CATALOGUE.values()}
+    found: dict[str, Value] = {}
+    for source, values in ((Source.DOTENV, read_dotenv(dotenv, warn)), (Source.ENVIRONMENT, environ)):
         for name, value in values.items():
-            # What is blank in the environment does not hide what the file says.
-            if not value or not value.strip():
-                continue
-            if source is Source.ENVIRONMENT and (name in by_env or name.startswith(VARIABLE_PREFIX)):
-                bare = unquoted(value)
+            path = paths.get(name)
+            if name.startswith(VARIABLE_PREFIX):
+                path = f"{VARIABLES}.{name.removeprefix(VARIABLE_PREFIX).lower()}"
+            if value is None or not value.strip():
+                continue  # what is blank in the environment does not hide what the file says
+            if path is not None:
+                bare = unquoted(value) if source is Source.ENVIRONMENT else value
                 if bare != value:
                     warn(f"{name} has quotes around it, which were left out")
-                value = bare
-                if not value.strip():
-                    continue
-            if name in by_env:
-                found[by_env[name]] = Written(value, Origin(source, name), name)
-            elif name.startswith(VARIABLE_PREFIX):
-                variable = name.removeprefix(VARIABLE_PREFIX).lower()
-                found[f"{VARIABLES}.{variable}"] = Written(value, Origin(source, name), name)
+                if bare.strip():
+                    found[path] = Value(path, bare, Origin(source, name))
             elif source is Source.DOTENV and name in _FORMERLY:
                 warn(f"{name} is no setting; did you mean {_FORMERLY[name]}?")
             elif name.startswith("VOICE_AGENT_"):
-                meant = nearest(name, by_env)
+                meant = nearest(name, paths)
                 warn(f"{name} is no setting" + (f"; did you mean {meant}?" if meant else " and is not used"))
     return found
 
 
-def from_flags(flags: Iterable[tuple[str, str, str]], assignments: Iterable[str]) -> dict[str, Written]:
+def from_flags(flags: Iterable[tuple[str, str, str]], assignments: Iterable[str]) -> dict[str, Value]:
     """What the command line says, by path.
 
     Args:
@@ -160,20 +163,20 @@ def from_flags(flags: Iterable[tuple[str, str, str]], assignments: Iterable[str]
     Raises:
         SettingsError: there is no such setting, or it does not belong on a command line.
     """
-    found = {path: Written(value, Origin(Source.FLAG, flag), flag) for flag, path, value in flags}
+    found = {path: Value(path, value, Origin(Source.FLAG, flag)) for flag, path, value in flags}
     problems: list[SettingsError] = []
     for assignment in assignments:
         path, equals, value = (part.strip() for part in assignment.partition("="))
         flag = f"--set {path}"
         if path not in CATALOGUE:
-            problems.append(_unknown(path, tuple(CATALOGUE), "--set"))
-        elif CATALOGUE[path].setting.private:
+            problems.append(_unknown(path, CATALOGUE, "--set", LISTED))
+        elif CATALOGUE[path].rule.private:
             what = f"{flag} would show it to everybody who lists the processes of this machine"
             problems.append(SettingsError(what, f"put it into .env as {CATALOGUE[path].env}"))
         elif not equals:
             problems.append(SettingsError(f"{flag} gives no value", "write --set PATH=VALUE"))
         else:
-            found[path] = Written(value, Origin(Source.FLAG, flag), flag)
+            found[path] = Value(path, value, Origin(Source.FLAG, flag))
     raise_all(problems)
     return found
 
@@ -205,31 +208,46 @@ def read_table(path: Path) -> dict[str, Any]:
     return content
 
 
+def read_by(
+    rules: Mapping[str, Rule], table: Mapping[str, Any], where: str, problems: list[SettingsError], fix: str
+) -> dict[str, Any]:
+    """The values of a table by path, each as its rule has it. What is wrong is added to the problems.
+
+    `fix` is what to do where nothing better is known.
+    """
+    values: dict[str, Any] = {}
+    for path, value in flatten(table, rules, where, problems, fix):
+        try:
+            values[path] = rules[path].read(value)
+        except Malformed as wrong:
+            problems.append(SettingsError(f"{path} in {where} {wrong.wrong}", wrong.fix or fix))
+    return values
+
+
 def flatten(
     table: Mapping[str, Any],
-    known: tuple[str, ...],
+    known: Collection[str],
     where: str,
     problems: list[SettingsError],
+    fix: str,
     prefix: str = "",
 ) -> Iterator[tuple[str, Any]]:
     """The values of nested tables by path. What has no place among the `known` is added to the problems."""
     for name, value in table.items():
         path = prefix + name
-        if path in known and path != VARIABLES:
+        if (path in known and path != VARIABLES) or prefix == f"{VARIABLES}.":
             yield path, value
-        elif path == VARIABLES or any(each.startswith(f"{path}.") for each in known):
-            if not isinstance(value, dict):
+        elif path in known or any(each.startswith(f"{path}.") for each in known):
+            if isinstance(value, dict):
+                yield from flatten(value, known, where, problems, fix, path + ".")
+            else:
                 what = f"{path} in {where} is not a table (found {shown(value)})"
                 problems.append(SettingsError(what, f"write [{path}] above its settings"))
-            elif path == VARIABLES:
-                yield from ((f"{VARIABLES}.{variable}", each) for variable, each in value.items())
-            else:
-                yield from flatten(value, known, where, problems, path + ".")
         else:
-            problems.append(_unknown(path, known, where))
+            problems.append(_unknown(path, known, where, fix))
 
 
-def _unknown(path: str, known: tuple[str, ...], where: str) -> SettingsError:
+def _unknown(path: str, known: Collection[str], where: str, fix: str) -> SettingsError:
     name = path if len(path) <= 80 and path.isprintable() else f"a name of {len(path)} characters"
     what = f"there is no setting {name} (in {where})"
     if path in _ELSEWHERE:
@@ -239,9 +257,7 @@ def _unknown(path: str, known: tuple[str, ...], where: str) -> SettingsError:
     meant = nearest(path, places)
     if meant is None:  # the right name in the wrong place
         meant = next((each for each in places if each.rpartition(".")[2] == path.rpartition(".")[2]), None)
-    return SettingsError(
-        what, f"did you mean {meant}?" if meant else "`python runner.py config` lists them all"
-    )
+    return SettingsError(what, f"did you mean {meant}?" if meant else fix)
 
 
 def raise_all(problems: list[SettingsError]) -> None:

@@ -6,23 +6,22 @@ Ours is `voices.toml` beside this module; one beside the user's configuration fi
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any
 
 import attrs
 
 from channels.errors import SettingsError
-from channels.settings.rules import nearest, shown
-from channels.settings.sources import raise_all, read_table
+from channels.settings.catalogue import rules_of
+from channels.settings.rules import Choice, Flag, OneLine, nearest, shown
+from channels.settings.sources import raise_all, read_by, read_table
 
 __all__ = ["Era", "Language", "Voice", "VoiceMatrix", "read_voices"]
 
 VOICES = Path(__file__).with_name("voices.toml")
 DEFAULT = "alba"
 """The service's, where a session names none."""
-
-_T = TypeVar("_T")
 
 
 class Era(enum.Enum):
@@ -38,9 +37,9 @@ class Language:
     """What the service does with a language."""
 
     code: str
-    name: str
-    understood: bool
-    spoken: bool
+    name: Annotated[str, OneLine(40)]
+    understood: Annotated[bool, Flag()] = True
+    spoken: Annotated[bool, Flag()] = False
 
 
 @attrs.frozen
@@ -48,11 +47,13 @@ class Voice:
     """A voice of the service."""
 
     name: str
-    language: str
-    accent: str | None
-    gender: str | None
-    era: Era
-    replaced_by: str | None
+    language: Annotated[str, OneLine(20)] = "en"
+    accent: Annotated[str | None, OneLine(40)] = None
+    gender: Annotated[str | None, OneLine(40)] = None
+    era: Annotated[Era, Choice(tuple(era.value for era in Era))] = attrs.field(
+        default=Era.CURRENT, converter=Era
+    )
+    replaced_by: Annotated[str | None, OneLine(64)] = None
     """The nearest voice that is still served, for a legacy one."""
 
 
@@ -127,38 +128,14 @@ def read_voices(folders: Iterable[Path]) -> VoiceMatrix:
             for name in table
             if name not in ("languages", "voices")
         ]
-        for code, content in _tables(table, "languages", path, problems):
-            reader = _Reader(content, f"languages.{code} in {path}", problems)
-            languages[code] = Language(
-                code,
-                reader.take("name", str, code),
-                reader.take("understood", bool, True),
-                reader.take("spoken", bool, False),
-            )
-            reader.end()
-        for name, content in _tables(table, "voices", path, problems):
-            voices[name] = _voice(name, _Reader(content, f"voices.{name} in {path}", problems))
+        for code, given in _tables(table, "languages", Language, path, problems):
+            languages[code] = Language(**{"code": code, "name": code, **given})
+        for name, given in _tables(table, "voices", Voice, path, problems):
+            voices[name] = Voice(name, **given)
     matrix = VoiceMatrix(voices, languages)
     problems += _loose_ends(matrix)
     raise_all(problems)
     return matrix
-
-
-def _voice(name: str, reader: _Reader) -> Voice:
-    eras = {era.value: era for era in Era}
-    era = reader.take("era", str, Era.CURRENT.value)
-    if era not in eras:
-        reader.wrong("era", f"is not one of {', '.join(eras)} (found {shown(era)})")
-    voice = Voice(
-        name,
-        reader.take("language", str, "en"),
-        reader.take("accent", str, None),
-        reader.take("gender", str, None),
-        eras.get(era, Era.CURRENT),
-        reader.take("replaced_by", str, None),
-    )
-    reader.end()
-    return voice
 
 
 def _loose_ends(matrix: VoiceMatrix) -> list[SettingsError]:
@@ -175,34 +152,13 @@ def _loose_ends(matrix: VoiceMatrix) -> list[SettingsError]:
 
 
 def _tables(
-    table: Mapping[str, Any], name: str, path: Path, problems: list[SettingsError]
-) -> list[tuple[str, Mapping[str, Any]]]:
+    table: Mapping[str, Any], name: str, kind: type, path: Path, problems: list[SettingsError]
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """What a table of tables says of each thing of a kind."""
     content = table.get(name, {})
+    see_ours = f"see {VOICES.name} of ours"
     if isinstance(content, dict) and all(isinstance(each, dict) for each in content.values()):
-        return list(content.items())
-    problems.append(SettingsError(f"{name} in {path} is not a table of tables", f"see {VOICES.name} of ours"))
-    return []
-
-
-@attrs.define
-class _Reader:
-    content: Mapping[str, Any]
-    where: str
-    problems: list[SettingsError]
-    _known: list[str] = attrs.field(factory=list, init=False)
-
-    def take(self, name: str, kind: type[_T], default: Any) -> Any:
-        self._known.append(name)
-        value = self.content.get(name, default)
-        if value is not default and not isinstance(value, kind):
-            self.wrong(name, f"is not a {'text' if kind is str else 'true or false'} (found {shown(value)})")
-            return default
-        return value
-
-    def end(self) -> None:
-        for name in self.content:
-            if name not in self._known:
-                self.wrong(shown(name), "is not known")
-
-    def wrong(self, name: str, what: str) -> None:
-        self.problems.append(SettingsError(f"{name} of {self.where} {what}", f"see {VOICES.name} of ours"))
+        for key, each in content.items():
+            yield key, read_by(rules_of(kind), each, f"{name}.{key} of {path}", problems, see_ours)
+    else:
+        problems.append(SettingsError(f"{name} in {path} is not a table of tables", see_ours))

@@ -7,32 +7,24 @@ wording of the live service. Both writers are strict: they send what the protoco
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
-import math
 from collections import Counter
-from collections.abc import Callable, Mapping
-from typing import Any, cast, get_args, get_type_hints
+from collections.abc import Mapping
+from typing import Any, cast, get_type_hints
 
 import attrs
+import msgspec
 
+from channels.json_text import read_json, write_json
 from channels.secret import Secret
 from channels.wire.events import EVENTS, ServerEvent, Unrecognised
-from channels.wire.messages import MESSAGES, ClientMessage
+from channels.wire.messages import MESSAGES, ClientMessage, InputAudio
 
-__all__ = ["BadMessage", "EventReader", "read_json", "read_message", "write_event", "write_message"]
+__all__ = ["BadMessage", "EventReader", "read_message", "write_event", "write_message"]
 
 _MOST_NAMES_COUNTED = 64
 """A hostile peer can invent names without end; beyond this many they share one counter."""
 
 _LONGEST_NAME = 120
-
-MOST_DIGITS = 40
-"""Of a whole number. Longer ones count nothing and name nothing, and are more than a float can be."""
-
-MOST_NESTED = 64
-"""Objects and lists in each other. Whoever walks through more may run out of stack."""
 
 
 class BadMessage(Exception):
@@ -60,7 +52,7 @@ class _Field:
 
 
 def _fields_of(kind: type[Any]) -> Mapping[str, _Field]:
-    hints = get_type_hints(kind)
+    hints = get_type_hints(kind, include_extras=True)
     return {
         f.name: _Field(
             hints[f.name],
@@ -73,14 +65,6 @@ def _fields_of(kind: type[Any]) -> Mapping[str, _Field]:
 
 
 _FIELDS = {kind: _fields_of(kind) for kind in (*EVENTS.values(), *MESSAGES.values())}
-
-
-class _IllTyped(Exception):
-    pass
-
-
-class _BadAudio(_IllTyped):
-    pass
 
 
 class EventReader:
@@ -97,7 +81,7 @@ class EventReader:
     def read(self, frame: str | bytes) -> ServerEvent:
         """The event in a frame. Never raises for what a server may send."""
         try:
-            content = _parse_shallow(frame)
+            content = read_json(frame)
         except (ValueError, RecursionError) as error:
             return self._unrecognised("malformed frame", "", f"not JSON: {type(error).__name__}")
         if not isinstance(content, dict) or not isinstance(content.get("type"), str):
@@ -109,16 +93,12 @@ class EventReader:
             return self._unrecognised(f"event {kind}", kind, "unknown event")
         fields = _FIELDS[event_class]
         values: dict[str, Any] = {}
-        for name, field in fields.items():
-            if name not in content:
-                continue
+        for name in fields.keys() & content.keys():
             try:
-                given = content[name]
-                values[name] = _read_value(field.hint, _opened(given) if field.packed else given)
-            except _IllTyped:
-                if field.required:
-                    return self._unrecognised(f"malformed {kind}", kind, f"ill-typed {name}")
-                self._count(f"malformed {kind}.{name}")
+                values[name] = _field_value(fields[name], content[name])
+            except msgspec.ValidationError:
+                if not fields[name].required:
+                    self._count(f"malformed {kind}.{name}")
         missing = [name for name, field in fields.items() if field.required and name not in values]
         if missing:
             return self._unrecognised(f"malformed {kind}", kind, f"without {', '.join(missing)}")
@@ -143,7 +123,7 @@ def read_message(frame: str | bytes) -> ClientMessage:
         BadMessage: the frame is not JSON, its type is unknown, or a field is missing or ill-typed.
     """
     try:
-        content = _parse(frame, _or_refused)
+        content = read_json(frame, strict=True)
     except (ValueError, RecursionError):
         raise BadMessage("invalid_format", "Invalid JSON format.") from None
     kind = content.get("type") if isinstance(content, dict) else None
@@ -152,24 +132,17 @@ def read_message(frame: str | bytes) -> ClientMessage:
     message_class = MESSAGES.get(kind)
     if message_class is None:
         raise BadMessage("invalid_format", f"Unknown message type: {kind[:_LONGEST_NAME]}")
-    values: dict[str, Any] = {}
-    for name, field in _FIELDS[message_class].items():
-        if name not in content:
-            if field.required:
-                raise BadMessage("invalid_format", f"Invalid message format for type '{kind}'")
-            continue
-        try:
-            values[name] = _read_value(field.hint, content[name])
-        except _BadAudio:
+    try:
+        return cast(ClientMessage, msgspec.convert(content, message_class))
+    except msgspec.ValidationError:
+        if message_class is InputAudio and isinstance(content.get("audio"), str):
             raise BadMessage("invalid_audio", "Invalid audio data") from None
-        except _IllTyped:
-            raise BadMessage("invalid_format", f"Invalid message format for type '{kind}'") from None
-    return cast(ClientMessage, message_class(**values))
+        raise BadMessage("invalid_format", f"Invalid message format for type '{kind}'") from None
 
 
 def write_message(message: ClientMessage) -> str:
     """A client's message as one text frame. Fields that are None are left out."""
-    return json.dumps(_content(message), separators=(",", ":"), default=_reveal)
+    return _frame(message)
 
 
 def write_event(event: ServerEvent, *, timestamp: float) -> str:
@@ -177,16 +150,17 @@ def write_event(event: ServerEvent, *, timestamp: float) -> str:
 
     Fields that are None are null where the protocol has null, and left out elsewhere.
     """
-    return json.dumps({**_content(event), "timestamp": timestamp}, separators=(",", ":"))
+    return _frame(event, timestamp=timestamp)
 
 
-def _content(thing: ServerEvent | ClientMessage) -> dict[str, Any]:
+def _frame(thing: ServerEvent | ClientMessage, **more: float) -> str:
     content: dict[str, Any] = {"type": thing.type}
     for name, field in _FIELDS[type(thing)].items():
         value = getattr(thing, name)
         if value is not None or field.sent_as_null:
-            content[name] = base64.b64encode(value).decode("ascii") if isinstance(value, bytes) else value
-    return content
+            content[name] = value
+    content |= more
+    return write_json(content, or_else=_reveal)
 
 
 def _reveal(value: object) -> str:
@@ -196,116 +170,15 @@ def _reveal(value: object) -> str:
     raise TypeError(f"{type(value).__name__} has no form on the wire")
 
 
-def read_json(text: str) -> Any:
-    """What a text says in JSON. What is no number of JSON, or one that nobody means, is None.
-
-    Raises:
-        ValueError: it is not JSON, or nested too deeply.
-        RecursionError: it is nested much too deeply.
-    """
-    return _parse_shallow(text)
-
-
-def _opened(packed: object) -> object:
-    if not isinstance(packed, str):
-        return packed
+def _field_value(field: _Field, given: object) -> object:
+    if field.packed and isinstance(given, str):
+        try:
+            given = read_json(given) if given.strip() else {}
+        except (ValueError, RecursionError):
+            given = None
     try:
-        return read_json(packed) if packed.strip() else {}
-    except (ValueError, RecursionError):
-        raise _IllTyped from None
-
-
-def _parse_shallow(text: str | bytes) -> Any:
-    content = _parse(text, _or_null)
-    if _is_deeper(content, MOST_NESTED):
-        raise ValueError("nested too deeply")
-    return content
-
-
-def _parse(frame: str | bytes, or_what: Callable[[float], object]) -> Any:
-    text = frame if isinstance(frame, str) else frame.decode()
-    content = json.loads(
-        text,
-        parse_constant=lambda _: or_what(math.nan),
-        parse_int=lambda number: int(number) if len(number) <= MOST_DIGITS else or_what(math.inf),
-        parse_float=lambda number: value if math.isfinite(value := float(number)) else or_what(value),
-    )
-    if "\\u" in text:
-        # Half a surrogate pair is JSON and yet no text: whoever writes it anywhere would crash.
-        content = json.loads(json.dumps(content, ensure_ascii=False).encode(errors="replace"))
-    return content
-
-
-def _is_deeper(content: Any, most: int) -> bool:
-    level = [content] if isinstance(content, dict | list) else []
-    for _ in range(most):
-        inner = [each.values() if isinstance(each, dict) else each for each in level]
-        level = [each for group in inner for each in group if isinstance(each, dict | list)]
-        if not level:
-            return False
-    return True
-
-
-def _or_null(_: float) -> object:
-    return None
-
-
-def _or_refused(number: float) -> object:
-    raise ValueError(f"{number} is no number of JSON")
-
-
-def _read_value(hint: Any, value: object) -> object:
-    wanted = get_args(hint)
-    if type(None) in wanted:
-        if value is None:
-            return None
-        (hint,) = (kind for kind in wanted if kind is not type(None))
-    return _READ[getattr(hint, "__origin__", hint)](value)
-
-
-def _text(value: object) -> object:
-    if not isinstance(value, str):
-        raise _IllTyped
-    return value
-
-
-def _audio(value: object) -> object:
-    if not isinstance(value, str):
-        raise _IllTyped
-    try:
-        return base64.b64decode(value, validate=True)
-    except (binascii.Error, ValueError):
-        raise _BadAudio from None
-
-
-def _truth(value: object) -> object:
-    if not isinstance(value, bool):
-        raise _IllTyped
-    return value
-
-
-def _integer(value: object) -> object:
-    return int(_number(value))
-
-
-def _number(value: object) -> float:
-    # JSON has numbers without end.
-    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 2**53:
-        raise _IllTyped
-    return float(value)
-
-
-def _object(value: object) -> object:
-    if not isinstance(value, dict):
-        raise _IllTyped
-    return value
-
-
-_READ: Mapping[Any, Callable[[object], object]] = {
-    str: _text,
-    bytes: _audio,
-    bool: _truth,
-    int: _integer,
-    float: _number,
-    Mapping: _object,
-}
+        return msgspec.convert(given, field.hint)
+    except msgspec.ValidationError:
+        if not isinstance(given, float):
+            raise
+        return msgspec.convert(int(given), field.hint)  # a whole number may be written as 12.0

@@ -9,9 +9,10 @@ same as data.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, TypeAlias
+from typing import Annotated, Any, ClassVar, TypeAlias
 
 import attrs
+from msgspec import Meta
 
 __all__ = [
     "EVENTS",
@@ -34,6 +35,10 @@ __all__ = [
     "UserTranscriptDelta",
 ]
 
+# JSON has numbers without end; beyond these a float is no longer exact, and nobody means one.
+_BOUNDS = Meta(gt=-(2**53), lt=2**53)
+_Whole: TypeAlias = Annotated[int, _BOUNDS]
+_Real: TypeAlias = Annotated[float, _BOUNDS]
 
 _NULL = {"null": True}
 """None is sent as null; without this it is left out."""
@@ -46,7 +51,7 @@ class SessionReady:
     type: ClassVar[str] = "session.ready"
     session_id: str
     config: Mapping[str, Any] = attrs.field(factory=dict)
-    expires_at: int = 0
+    expires_at: _Whole = 0
     """Seconds since the epoch; 0: it did not say."""
     resume_token: str = attrs.field(default="", repr=False)
 
@@ -64,8 +69,8 @@ class SessionEnded:
     """The session is over; a close with 1000 follows."""
 
     type: ClassVar[str] = "session.ended"
-    session_duration_seconds: float = 0.0
-    audio_duration_seconds: float | None = attrs.field(default=None, metadata=_NULL)
+    session_duration_seconds: _Real = 0.0
+    audio_duration_seconds: _Real | None = attrs.field(default=None, metadata=_NULL)
 
 
 @attrs.frozen
@@ -140,8 +145,8 @@ class AgentTranscriptDelta:
     delta: str
     reply_id: str = ""
     item_id: str = ""
-    start_ms: int | None = attrs.field(default=None, metadata=_NULL)
-    end_ms: int | None = attrs.field(default=None, metadata=_NULL)
+    start_ms: _Whole | None = attrs.field(default=None, metadata=_NULL)
+    end_ms: _Whole | None = attrs.field(default=None, metadata=_NULL)
 
 
 @attrs.frozen
@@ -173,7 +178,7 @@ class ReplyFailed:
     code: str = ""
     message: str = ""
     retryable: bool = False
-    status_code: int | None = attrs.field(default=None, metadata=_NULL)
+    status_code: _Whole | None = attrs.field(default=None, metadata=_NULL)
     provider_code: str | None = attrs.field(default=None, metadata=_NULL)
     provider_param: str | None = attrs.field(default=None, metadata=_NULL)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import trio
 
 from actors.api.connection import Dialer, dial, open_connection
-from channels.settings import ApiSettings, SessionConfig
+from channels.settings import ApiSettings, SessionSettings
 from channels.wire.events import SessionEnded, SessionFailed, SessionReady
 from channels.wire.failures import ServiceError
 from channels.wire.messages import SessionEnd, SessionUpdate
@@ -66,7 +66,7 @@ async def check_session(settings: ApiSettings, dialer: Dialer = dial) -> Finding
     )
 
 
-def check_turn_detection(session: SessionConfig) -> Finding:
+def check_turn_detection(session: SessionSettings) -> Finding:
     """Whether explicit turn detection is within what people can talk with."""
     detection = session.input.turn_detection
     low, high = SANE_SILENCE_MS

@@ -31,7 +31,7 @@ def draw(wire: Callable[[Settings, LiveKitEdge], Wired], notes: Mapping[str, str
     nobody: Any = None
     settings = Settings(
         LiveKitSettings("ws://localhost:7880", "none", Secret("none")),
-        ApiSettings("ws://localhost/v1/ws", Secret("none")),
+        ApiSettings("ws://localhost/v1/ws", api_key=Secret("none")),
     )
     wired = wire(settings, LiveKitEdge(*[nobody] * len(attrs.fields(LiveKitEdge))))
     return as_mermaid(topology(wired), notes)

@@ -119,7 +119,7 @@ def settings_with(barge_in: BargeInSettings, speaker: SpeakerSettings) -> Settin
     """Settings of a room that is nowhere."""
     nowhere, nothing = "ws://127.0.0.1:1", Secret("nothing")
     return evolve(
-        Settings(LiveKitSettings(nowhere, "nobody", nothing), ApiSettings(nowhere, nothing)),
+        Settings(LiveKitSettings(nowhere, "nobody", nothing), ApiSettings(nowhere, api_key=nothing)),
         barge_in=barge_in,
         speaker=speaker,
     )

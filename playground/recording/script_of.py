@@ -25,7 +25,7 @@ from playground.recording.person import Heard, voices
 from playground.recording.replies import Line, Reply, Summary
 from playground.recording.secrecy import without_secrets
 from playground.recording.spread import CHUNK_MS, fill_in
-from playground.voice_agent.session_config import SessionConfig
+from playground.voice_agent.session_config import ResolvedSession
 from sound.pcm import ms_of_bytes
 
 __all__ = ["script_of"]
@@ -206,7 +206,7 @@ class _Making:
             case "session.ready" | "session.updated":
                 given = event.get("config")
                 kept = {n: given[n] for n in _KEPT_OF_CONFIG if n in given} if isinstance(given, dict) else {}
-                event["config"] = {**SessionConfig().echo(), **kept}
+                event["config"] = {**ResolvedSession().echo(), **kept}
                 if kind == "session.ready":
                     event["session_id"] = f"sess_recorded_{self._connection}"
             case "session.error":

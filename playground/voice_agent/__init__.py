@@ -10,7 +10,7 @@
     script      plays a given sequence instead of all that
     options     every switch                                  delays, faults and others that name them
 
-Without socket or clock: reception, session_config (with field_rules, tool_declaration), g711, and
+Without socket or clock: reception, session_config (with config_refused, tool_declaration), g711, and
 the machines `PersonsTurn` (what is told of speech, and what it cuts), `fate` (of a `reply.create`),
 `ToolCalls`, `Timeline` (what was heard) and `RateGate` (how fast sound may come).
 """

@@ -10,7 +10,7 @@ import attrs
 from channels.wire.events import ServerEvent
 from channels.wire.messages import ClientMessage
 from playground.ears import HearingEvent
-from playground.voice_agent.connection import Connection
+from playground.voice_agent.connection import ClientConnection
 from playground.voice_agent.mouth import ReplyOver
 from playground.voice_agent.speech import Speech, Voice
 
@@ -32,14 +32,14 @@ __all__ = [
 class Came:
     """A connection begins the session, or takes it up."""
 
-    connection: Connection
+    connection: ClientConnection
 
 
 @attrs.frozen
 class Went:
     """A connection is gone."""
 
-    connection: Connection
+    connection: ClientConnection
 
 
 @attrs.frozen

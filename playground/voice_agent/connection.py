@@ -32,7 +32,7 @@ from playground.voice_agent.record import Record
 
 __all__ = [
     "MAX_FRAME_BYTES",
-    "Connection",
+    "ClientConnection",
     "ConnectionGone",
     "Goodbye",
     "Outgoing",
@@ -78,7 +78,7 @@ class Reset:
 Outgoing: TypeAlias = ServerEvent | RawFrame | Goodbye | Reset
 
 
-class Connection:
+class ClientConnection:
     """One client, let in or about to be refused.
 
     Args:

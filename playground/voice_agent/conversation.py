@@ -26,6 +26,7 @@ from channels.wire.events import (
     UserTranscriptDelta,
 )
 from channels.wire.messages import ReplyCreate, ToolResult
+from channels.wire.session import TurnSettings
 from playground.brain import Brain, CallTool, Thought
 from playground.ears import HearingEvent, PartialWords, SpeechOnset, TurnEnded
 from playground.voice_agent.arrivals import Reminder, RestartDue, ToolOverdue, WordsDue
@@ -50,7 +51,7 @@ from playground.voice_agent.persons_turn import (
 )
 from playground.voice_agent.replies import Reply
 from playground.voice_agent.requests import Fate, fate
-from playground.voice_agent.session_config import SessionConfig
+from playground.voice_agent.session_config import ResolvedSession
 from playground.voice_agent.sound_io import Downlink
 from playground.voice_agent.speech import Voice
 from playground.voice_agent.tones import CannedVoice
@@ -82,7 +83,7 @@ class Conversation:
 
     def __init__(
         self,
-        config: Callable[[], SessionConfig],
+        config: Callable[[], ResolvedSession],
         brain: Brain,
         voice: Voice,
         mouth: Mouth,
@@ -207,16 +208,16 @@ class Conversation:
         self._say_returned()
 
     def _scene(self, began_s: float | None = None) -> Scene:
-        detection = self._config().input.turn_detection or {}
+        turns = self._config().input.turn_detection or TurnSettings()
         reply = self._mouth.reply
         began_s = self._person.began_s if began_s is None else began_s
         return Scene(
             trio.current_time(),
             "none" if reply is None else "audible" if reply.audible else "unheard",
-            may_cut=detection.get("interrupt_response", True),
+            may_cut=turns.interrupt_response is not False,
             protected=reply is not None
             and reply.why == "greeting"
-            and "greeting" in detection.get("uninterruptible_turns", ()),
+            and "greeting" in (turns.uninterruptible_turns or ()),
             on_hold=self._calls.on_hold,
             loud=not self._how.from_peak
             or (began_s is not None and self._peak_since(began_s) >= self._how.from_peak),

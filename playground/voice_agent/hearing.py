@@ -10,14 +10,15 @@ from collections.abc import Mapping
 from typing import Any
 
 import attrs
+import msgspec
 import trio
 
 from channels.bounded import Channel, Full, Sender
 from channels.wire.events import SessionFailed
+from channels.wire.session import SessionInput, TurnSettings
 from playground.ears import HearingEvent
-from playground.turns import ADAPTIVE, TurnDetection
+from playground.turns import ADAPTIVE, TurnRules
 from playground.voice_agent.loudness import Loudness
-from playground.voice_agent.session_config import InputConfig
 from playground.voice_agent.sound_io import BadAudio, RateGate, Uplink
 from playground.voice_agent.speech import Ears, Speech
 from sound.pcm import bytes_of_ms
@@ -30,7 +31,7 @@ _PIECE_BYTES = bytes_of_ms(50)
 _PIECES = 400
 
 
-def turn_detection(config: InputConfig, endpointing_ms: Mapping[str, int] | None) -> TurnDetection:
+def turn_detection(config: SessionInput, endpointing_ms: Mapping[str, int] | None) -> TurnRules:
     """When turns begin and end under a configuration. No I/O, no clock.
 
     `min_silence` or `max_silence`, once set, end the adaptive mode: the schema's default takes the place
@@ -40,15 +41,15 @@ def turn_detection(config: InputConfig, endpointing_ms: Mapping[str, int] | None
     mode = config.transcription_mode or "balanced"
     set_by_client: dict[str, Any] = {
         name: value
-        for name, value in (config.turn_detection or {}).items()
+        for name, value in msgspec.to_builtins(config.turn_detection or TurnSettings()).items()
         if name in ("vad_threshold", "min_silence", "max_silence", "interruption_delay", "interrupt_response")
     }
     if set_by_client.keys() & {"min_silence", "max_silence"}:
-        base = TurnDetection()
+        base = TurnRules()
     elif endpointing_ms is None:
         base = ADAPTIVE
     else:
-        base = TurnDetection(min_silence=endpointing_ms[mode], max_silence=endpointing_ms[mode])
+        base = TurnRules(min_silence=endpointing_ms[mode], max_silence=endpointing_ms[mode])
     return attrs.evolve(base, **({"interruption_delay": _DELAYS_MS[mode]} | set_by_client))
 
 
@@ -61,7 +62,7 @@ class Hearing:
         watch_rate: whether sound faster than real time is dropped.
     """
 
-    def __init__(self, config: InputConfig, detection: TurnDetection, *, watch_rate: bool) -> None:
+    def __init__(self, config: SessionInput, detection: TurnRules, *, watch_rate: bool) -> None:
         self._uplink = Uplink(config.format)
         self._detection = detection
         self._gate = RateGate() if watch_rate else None
@@ -83,7 +84,7 @@ class Hearing:
         self._ears = speech.ears(self._receiver, heard, self._detection)
         await self._ears.run()
 
-    def configure(self, detection: TurnDetection) -> None:
+    def configure(self, detection: TurnRules) -> None:
         """Other settings from now on."""
         self._detection = detection
         if self._ears is not None:

@@ -16,12 +16,12 @@ from channels.wire.events import SessionFailed
 from channels.wire.messages import SessionResume
 from playground.brain import EchoBrain
 from playground.voice_agent.accounts import Accounts, Admission
-from playground.voice_agent.connection import Connection, Goodbye
+from playground.voice_agent.connection import ClientConnection, Goodbye
 from playground.voice_agent.options import ServerOptions
 from playground.voice_agent.reception import Begin, Discard, Hang, Refuse, Resume, first_step
 from playground.voice_agent.registry import Refused, Registry
-from playground.voice_agent.session import Session, SessionOver
-from playground.voice_agent.session_config import SessionConfig
+from playground.voice_agent.session import Session, SessionClosed
+from playground.voice_agent.session_config import ResolvedSession
 from playground.voice_agent.speech import Speech
 
 __all__ = ["Host"]
@@ -55,7 +55,9 @@ class Host:
         self._loading = trio.Lock()
         self._loaded = False
 
-    async def take_in(self, connection: Connection, admission: Admission, nursery: trio.Nursery) -> None:
+    async def take_in(
+        self, connection: ClientConnection, admission: Admission, nursery: trio.Nursery
+    ) -> None:
         """Talks with a client until it is gone.
 
         Raises:
@@ -66,7 +68,7 @@ class Host:
             await _pump(connection, session)
 
     async def _receive(
-        self, connection: Connection, admission: Admission, nursery: trio.Nursery
+        self, connection: ClientConnection, admission: Admission, nursery: trio.Nursery
     ) -> Session | None:
         """The session that the first message leads to; None if the client goes, or is sent away."""
         async for message in connection.messages:
@@ -91,7 +93,7 @@ class Host:
                 await connection.send(Goodbye(refused.close))
         return None
 
-    def _begin(self, config: SessionConfig, admission: Admission, nursery: trio.Nursery) -> Session:
+    def _begin(self, config: ResolvedSession, admission: Admission, nursery: trio.Nursery) -> Session:
         session = Session(
             config,
             admission,
@@ -136,13 +138,13 @@ class Host:
             await self._speech.aclose()
 
 
-async def _pump(connection: Connection, session: Session) -> None:
+async def _pump(connection: ClientConnection, session: Session) -> None:
     try:
         await session.attach(connection)
         async for message in connection.messages:
             await session.take(message)
         await session.detach(connection)
-    except SessionOver:
+    except SessionClosed:
         await connection.send(Goodbye(1011, "the session is over"))
 
 

@@ -16,7 +16,7 @@ from channels.bounded import Receiver, Sender
 from playground.ears import Ears as RecognisingEars
 from playground.ears import HearingEvent
 from playground.recogniser import Recogniser
-from playground.turns import TurnDetection
+from playground.turns import TurnRules
 from playground.voice_agent.speech import Ears, Utterance, Voice
 from playground.voices import VOICES, voice, warm
 from playground.voices import Voice as LocalVoice
@@ -70,7 +70,7 @@ class LocalSpeech:
                 for _ in range(int(limiter.total_tokens)):
                     await limiter.acquire_on_behalf_of(object())
 
-    def ears(self, audio: Receiver[bytes], heard: Sender[HearingEvent], detection: TurnDetection) -> Ears:
+    def ears(self, audio: Receiver[bytes], heard: Sender[HearingEvent], detection: TurnRules) -> Ears:
         """Ears with the shared recogniser."""
         return RecognisingEars(audio, heard, self._recogniser, detection, limiter=self._hearing)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from playground.voice_agent.connection import Connection, ConnectionGone, Goodbye, Outgoing
+from playground.voice_agent.connection import ClientConnection, ConnectionGone, Goodbye, Outgoing
 
 __all__ = ["Outlet"]
 
@@ -23,16 +23,16 @@ class Outlet:
     """
 
     def __init__(self, *, keep: bool) -> None:
-        self._connection: Connection | None = None
+        self._connection: ClientConnection | None = None
         self._catching_up = False
         self._missed: deque[Outgoing] | None = deque(maxlen=_MOST_KEPT) if keep else None
 
     @property
-    def connection(self) -> Connection | None:
+    def connection(self) -> ClientConnection | None:
         """Who is there."""
         return self._connection
 
-    async def attach(self, connection: Connection, *first: Outgoing) -> None:
+    async def attach(self, connection: ClientConnection, *first: Outgoing) -> None:
         """Sends to this connection from now on: `first`, then what was missed, then what comes.
 
         A connection that was attached until now is closed.
@@ -50,7 +50,7 @@ class Outlet:
         finally:
             self._catching_up = False
 
-    def detach(self, connection: Connection) -> bool:
+    def detach(self, connection: ClientConnection) -> bool:
         """Forgets the connection; false if it was replaced already."""
         if self._connection is not connection:
             return False

@@ -13,8 +13,9 @@ import attrs
 
 from channels.wire.events import SessionFailed
 from channels.wire.messages import ClientMessage, InputAudio, SessionEnd, SessionResume, SessionUpdate
+from playground.voice_agent.config_refused import ConfigRefused
 from playground.voice_agent.options import ServerOptions
-from playground.voice_agent.session_config import ConfigRefused, SessionConfig, configured
+from playground.voice_agent.session_config import ResolvedSession, configured
 
 __all__ = ["Begin", "Discard", "Hang", "Refuse", "Resume", "first_step"]
 
@@ -23,7 +24,7 @@ __all__ = ["Begin", "Discard", "Hang", "Refuse", "Resume", "first_step"]
 class Begin:
     """A new session."""
 
-    config: SessionConfig
+    config: ResolvedSession
 
 
 @attrs.frozen

@@ -13,14 +13,14 @@ from typing import Generic, TypeVar
 import attrs
 import trio
 
-__all__ = ["Entry", "Record"]
+__all__ = ["Record", "RecordedMessage"]
 
 T = TypeVar("T")
 _MOST_BYTES = 64 * 2**20
 
 
 @attrs.frozen
-class Entry(Generic[T]):
+class RecordedMessage(Generic[T]):
     """One thing that crossed a socket."""
 
     at_s: float
@@ -42,20 +42,20 @@ class Record(Generic[T]):
         self.forgotten = 0
         self._limit = limit
         self._bytes = 0
-        self._entries: deque[Entry[T]] = deque()
+        self._entries: deque[RecordedMessage[T]] = deque()
         self._waiting = trio.lowlevel.ParkingLot()
 
     def add(self, connection: int, what: T) -> None:
         """Keeps it, with the time."""
         self.total += 1
-        self._entries.append(Entry(trio.current_time(), connection, what))
+        self._entries.append(RecordedMessage(trio.current_time(), connection, what))
         self._bytes += _size(what)
         while self._entries and (len(self._entries) > self._limit or self._bytes > _MOST_BYTES):
             self._bytes -= _size(self._entries.popleft().what)
             self.forgotten += 1
         self._waiting.unpark_all()
 
-    def of(self, kind: type[T] | str, connection: int | None = None) -> list[Entry[T]]:
+    def of(self, kind: type[T] | str, connection: int | None = None) -> list[RecordedMessage[T]]:
         """The kept entries of a class or of a wire type such as `session.update`."""
 
         def fits(what: T) -> bool:
@@ -64,13 +64,15 @@ class Record(Generic[T]):
         entries = [entry for entry in self._entries if connection in (None, entry.connection)]
         return [entry for entry in entries if fits(entry.what)]
 
-    async def until(self, kind: type[T] | str, count: int = 1, connection: int | None = None) -> Entry[T]:
+    async def until(
+        self, kind: type[T] | str, count: int = 1, connection: int | None = None
+    ) -> RecordedMessage[T]:
         """Waits until there were `count` of a kind; gives the last of these. Bound it by a scope."""
         while len(found := self.of(kind, connection)) < count:
             await self._waiting.park()
         return found[count - 1]
 
-    def __iter__(self) -> Iterator[Entry[T]]:
+    def __iter__(self) -> Iterator[RecordedMessage[T]]:
         return iter(tuple(self._entries))
 
     def __len__(self) -> int:

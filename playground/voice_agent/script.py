@@ -40,7 +40,7 @@ from channels.errors import PlaygroundFault
 from channels.wire.events import ReplyAudio, ServerEvent, SessionEnded
 from channels.wire.messages import ClientMessage, InputAudio, SessionEnd
 from playground.glide import glide
-from playground.voice_agent.connection import Connection, ConnectionGone, Goodbye, RawFrame, Reset
+from playground.voice_agent.connection import ClientConnection, ConnectionGone, Goodbye, RawFrame, Reset
 
 __all__ = [
     "Close",
@@ -296,7 +296,7 @@ class ScriptPlayer:
         """From now on `watcher` is called with each step but waiting, when it is taken."""
         self._watchers.append(watcher)
 
-    async def play(self, connection: Connection) -> None:
+    async def play(self, connection: ClientConnection) -> None:
         """Plays the next connection's steps, then listens until the client is gone."""
         if self._begun >= len(self._script.connections):
             await connection.send(Goodbye(1011, "the script has no more connections"))
@@ -309,7 +309,7 @@ class ScriptPlayer:
             await self._play_all(steps, connection, ear)
             nursery.cancel_scope.cancel()
 
-    async def _play_all(self, steps: tuple[Step, ...], connection: Connection, ear: _Ear) -> None:
+    async def _play_all(self, steps: tuple[Step, ...], connection: ClientConnection, ear: _Ear) -> None:
         unmet: Expect | None = None
         started = due = trio.current_time()
         try:
@@ -336,7 +336,7 @@ class ScriptPlayer:
                 lasted = trio.current_time() - started
                 await connection.send(SessionEnded(session_duration_seconds=lasted), Goodbye(1000))
 
-    async def _take(self, step: Step, connection: Connection, ear: _Ear) -> None:
+    async def _take(self, step: Step, connection: ClientConnection, ear: _Ear) -> None:
         for watcher in self._watchers:
             watcher(step)
         match step:
@@ -360,7 +360,7 @@ class ScriptPlayer:
             case Drop():
                 await connection.send(Reset())
 
-    async def _await_message(self, expected: Expect, connection: Connection, ear: _Ear) -> None:
+    async def _await_message(self, expected: Expect, connection: ClientConnection, ear: _Ear) -> None:
         with trio.move_on_after(expected.within_s):
             while (message := await ear.next()) is not None:
                 if _meets(message, expected):
@@ -381,7 +381,7 @@ class _Ear:
         self._over = False
         self._news = trio.Event()
 
-    async def listen(self, connection: Connection) -> None:
+    async def listen(self, connection: ClientConnection) -> None:
         """Listens until the client is gone."""
         async for message in connection.messages:
             self._messages.append(message)

@@ -22,13 +22,13 @@ from channels.wire.messages import ClientMessage
 from playground.ears import HearingEvent, SpeechOnset
 from playground.http import Request, Response, Upgrade, serve_http
 from playground.voice_agent.accounts import Accounts, Admission
-from playground.voice_agent.connection import MAX_FRAME_BYTES, Connection, ConnectionGone, Goodbye
+from playground.voice_agent.connection import MAX_FRAME_BYTES, ClientConnection, ConnectionGone, Goodbye
 from playground.voice_agent.front_door import Caller, ReplayStream, answer, read_caller
 from playground.voice_agent.host import Host
 from playground.voice_agent.options import ServerOptions
 from playground.voice_agent.record import Record
 from playground.voice_agent.script import ScriptPlayer
-from playground.voice_agent.session import SessionOver
+from playground.voice_agent.session import SessionClosed
 
 __all__ = ["VoiceAgentServer", "open_listeners", "voice_agent_server"]
 
@@ -61,7 +61,7 @@ class VoiceAgentServer:
         self._host = Host(self.options, self._accounts, self._clock)
         self._count = 0
         self._port = 0
-        self._live: set[Connection] = set()
+        self._live: set[ClientConnection] = set()
         self._epoch_s: float | None = None
 
     @property
@@ -147,13 +147,13 @@ class VoiceAgentServer:
                 with suppress(ConnectionGone):
                     await connection.send(event)
         for session in self._host.registry.all():
-            with suppress(SessionOver):
+            with suppress(SessionClosed):
                 await session.inject(event)
 
     async def hear(self, event: HearingEvent) -> None:
         """Lets every session hear something, whatever its ears do."""
         for session in self._host.registry.all():
-            with suppress(SessionOver):
+            with suppress(SessionClosed):
                 await session.take(event)
 
     async def interrupt_now(self) -> None:
@@ -192,7 +192,7 @@ class VoiceAgentServer:
             if patience.cancelled_caught:
                 nursery.cancel_scope.cancel()
                 return
-            connection = Connection(
+            connection = ClientConnection(
                 websocket,
                 stream,
                 number=self._count,
@@ -210,7 +210,9 @@ class VoiceAgentServer:
             # The session may live on; its socket does not.
             await stream.aclose()
 
-    async def _talk(self, connection: Connection, admission: Admission | None, nursery: trio.Nursery) -> None:
+    async def _talk(
+        self, connection: ClientConnection, admission: Admission | None, nursery: trio.Nursery
+    ) -> None:
         # What nobody takes any more is thrown away, so that the reader goes on and sees the close.
         async with connection.messages:
             with suppress(ConnectionGone):

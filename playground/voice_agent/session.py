@@ -52,20 +52,21 @@ from playground.voice_agent.arrivals import (
     Went,
     WordsDue,
 )
-from playground.voice_agent.connection import Connection, Goodbye, Outgoing, RawFrame
+from playground.voice_agent.config_refused import ConfigRefused
+from playground.voice_agent.connection import ClientConnection, Goodbye, Outgoing, RawFrame
 from playground.voice_agent.conversation import Conversation
 from playground.voice_agent.hearing import Hearing, turn_detection
 from playground.voice_agent.mouth import Mouth, ReplyOver
 from playground.voice_agent.options import ServerOptions
 from playground.voice_agent.outlet import Outlet
 from playground.voice_agent.replies import HTTP_TOOL_NAME
-from playground.voice_agent.session_config import ConfigRefused, SessionConfig, configured
+from playground.voice_agent.session_config import ResolvedSession, configured
 from playground.voice_agent.speech import Speech
 
-__all__ = ["Session", "SessionOver"]
+__all__ = ["Session", "SessionClosed"]
 
 
-class SessionOver(Exception):
+class SessionClosed(Exception):
     """The session has ended: it takes no messages and no connections any more."""
 
 
@@ -84,7 +85,7 @@ class Session:
 
     def __init__(
         self,
-        config: SessionConfig,
+        config: ResolvedSession,
         admission: Admission,
         *,
         accounts: Accounts,
@@ -127,19 +128,19 @@ class Session:
         failed = SessionFailed("internal_error", "Internal error", None, self.id)
         await self._outlet.send(failed, Goodbye(1011))
 
-    async def attach(self, connection: Connection) -> None:
+    async def attach(self, connection: ClientConnection) -> None:
         """A connection begins the session, or takes it up.
 
         Raises:
-            SessionOver: there is nothing to take up any more.
+            SessionClosed: there is nothing to take up any more.
         """
         await self._arrive(Came(connection))
 
-    async def detach(self, connection: Connection) -> None:
+    async def detach(self, connection: ClientConnection) -> None:
         """A connection is gone.
 
         Raises:
-            SessionOver: so is the session.
+            SessionClosed: so is the session.
         """
         await self._arrive(Went(connection))
 
@@ -147,7 +148,7 @@ class Session:
         """Something the client sent, or somebody heard.
 
         Raises:
-            SessionOver: nobody is interested any more.
+            SessionClosed: nobody is interested any more.
         """
         await self._arrive(message)
 
@@ -155,7 +156,7 @@ class Session:
         """Sends an event as if the service had thought of it; a `ToolCall` may then be answered.
 
         Raises:
-            SessionOver: there is nobody to send it to.
+            SessionClosed: there is nobody to send it to.
         """
         await self._arrive(Inject(event))
 
@@ -183,7 +184,7 @@ class Session:
         try:
             await self._tell.send(arrival)
         except trio.BrokenResourceError:
-            raise SessionOver from None
+            raise SessionClosed from None
 
     async def _next(self) -> Arrival | Deadline:
         first = min(self._deadlines, key=self._deadlines.__getitem__, default=Deadline.GRACE)
@@ -272,7 +273,7 @@ class Session:
             case _:
                 raise AssertionError(f"{type(arrival).__name__} is handled by run")
 
-    async def _welcome(self, connection: Connection) -> None:
+    async def _welcome(self, connection: ClientConnection) -> None:
         resumed = self._outlet.connection is not None or Deadline.GRACE in self._deadlines
         self._deadlines.pop(Deadline.GRACE, None)
         if not resumed or self._conversation is None:
@@ -287,7 +288,7 @@ class Session:
         if policy.repeat_greeting:
             self._conversation.greet()
 
-    async def _farewell(self, connection: Connection) -> None:
+    async def _farewell(self, connection: ClientConnection) -> None:
         if not self._outlet.detach(connection):
             return  # another one has taken the session up already
         self._deadlines[Deadline.GRACE] = trio.current_time() + self._options.resume.grace_s

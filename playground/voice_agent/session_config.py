@@ -17,112 +17,45 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import attrs
+import msgspec
+from msgspec import UNSET
 
-from playground.voice_agent.field_rules import (
-    ConfigRefused,
-    array,
-    choice,
-    flag,
-    number,
-    refuse_value,
-    text,
-    texts,
-    whole,
-)
+from channels.wire.session import SessionInput, SessionOutput, SoundFormat, TurnSettings, Webhook
+from playground.voice_agent.config_refused import ConfigRefused, read_as
 from playground.voice_agent.tool_declaration import read_tools
 
-__all__ = ["AudioFormat", "ConfigRefused", "InputConfig", "OutputConfig", "SessionConfig", "configured"]
+__all__ = ["ResolvedSession", "configured"]
 
-_Part = TypeVar("_Part", "InputConfig", "OutputConfig")
+_Part = TypeVar("_Part", SessionInput, SessionOutput, TurnSettings)
 
-_PROTECTED_TURNS = ("greeting", "dtmf_prompt", "tool_refused_ask")
 _FIRST_UPDATE_ONLY = "cannot be changed after the first session.update"
 
 
 @attrs.frozen
-class AudioFormat:
-    """How sound is written on the wire."""
-
-    encoding: str = "audio/pcm"
-    sample_rate: int | None = 24_000
-    """Hz; None for G.711, which has only 8,000 and does not say so."""
-
-    def echo(self) -> dict[str, Any]:
-        """As `session.ready` shows it."""
-        return {name: value for name, value in attrs.asdict(self).items() if value is not None}
-
-
-@attrs.frozen
-class InputConfig:
-    """`session.input`."""
-
-    type: str = "audio"
-    format: AudioFormat = attrs.field(factory=AudioFormat)
-    turn_detection: Mapping[str, Any] | None = None
-    """Only what was set: to set a default is not the same as to leave it (adaptive turns end)."""
-    keyterms: tuple[str, ...] | None = None
-    transcription_mode: str | None = None
-    continuous_partials: bool | None = None
-    transcription_prompt: str | None = None
-    language_codes: tuple[str, ...] | None = None
-    voice_focus: str | None = None
-    voice_focus_threshold: float | None = None
-
-    def echo(self) -> dict[str, Any]:
-        """As `session.ready` shows it."""
-        shown = {field.name: _plain(getattr(self, field.name)) for field in attrs.fields(type(self))}
-        return shown | {"format": self.format.echo()}
-
-
-@attrs.frozen
-class OutputConfig:
-    """`session.output`."""
-
-    type: str = "audio"
-    voice: str = "alba"
-    format: AudioFormat = attrs.field(factory=AudioFormat)
-    volume: float | None = None
-    """0 to 100; None: as it comes."""
-
-    def echo(self) -> dict[str, Any]:
-        """As `session.ready` shows it."""
-        return {"type": self.type, "voice": self.voice, "format": self.format.echo(), "volume": self.volume}
-
-
-@attrs.frozen
-class SessionConfig:
+class ResolvedSession:
     """The resolved configuration."""
 
     id: str = ""
     """Of the stored agent, if there is one."""
     system_prompt: str = ""
     greeting: str | None = None
-    input: InputConfig = attrs.field(factory=InputConfig)
-    output: OutputConfig = attrs.field(factory=OutputConfig)
+    input: SessionInput = attrs.field(factory=SessionInput)
+    output: SessionOutput = attrs.field(factory=SessionOutput)
     tools: tuple[Mapping[str, Any], ...] = ()
-    webhook: Mapping[str, Any] | None = None
 
     def echo(self) -> dict[str, Any]:
         """The shape of `session.ready.config` and `session.updated.config` (reference, 5.6)."""
-        return {
-            "id": self.id,
-            "system_prompt": self.system_prompt,
-            "greeting": self.greeting,
-            "input": self.input.echo(),
-            "output": self.output.echo(),
-            "tools": [dict(tool) for tool in self.tools],
-            "llm": [],
-            "pre_connect_requests": [],
-        }
+        shown: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(self))
+        return shown | {"llm": [], "pre_connect_requests": []}
 
 
 def configured(
-    current: SessionConfig | None,
+    current: ResolvedSession | None,
     session: Mapping[str, Any],
     *,
     voices: tuple[str, ...],
     agents: Mapping[str, Mapping[str, Any]],
-) -> SessionConfig:
+) -> ResolvedSession:
     """The configuration after an update.
 
     Args:
@@ -137,14 +70,14 @@ def configured(
     if "agent_id" in session:
         return _stored(current, session, voices, agents)
     # Where the old voice names are served, the old default is too.
-    config = SessionConfig(output=OutputConfig(voice=_default_voice(voices))) if current is None else current
+    config = current or ResolvedSession(output=SessionOutput(voice=_default_voice(voices)))
     changes: dict[str, Any] = {}
     for name, value in session.items():
         match name:
             case "system_prompt":
-                changes[name] = text(value)
+                changes[name] = read_as(str, value, name)
             case "greeting":
-                changes[name] = text(value)  # null is refused live, whatever the documentation says
+                changes[name] = read_as(str, value, name)  # null is refused live, whatever is documented
                 if current is not None:
                     raise _immutable(name)
             case "tools":
@@ -154,10 +87,10 @@ def configured(
             case "output":
                 changes[name] = _output(config.output, value, voices, first=current is None)
             case "webhook":
-                changes[name] = _webhook(value)
+                _check_webhook(value)
             case "llm" | "pre_connect_requests":
-                if array(value):
-                    raise refuse_value(
+                if read_as(list[Any], value, name):
+                    raise ConfigRefused.value(
                         name,
                         "BYO LLM config is not allowed on session.update"
                         if name == "llm"
@@ -173,127 +106,75 @@ def _default_voice(voices: tuple[str, ...]) -> str:
 
 
 def _stored(
-    current: SessionConfig | None,
+    current: ResolvedSession | None,
     session: Mapping[str, Any],
     voices: tuple[str, ...],
     agents: Mapping[str, Mapping[str, Any]],
-) -> SessionConfig:
-    agent_id = text(session["agent_id"])
+) -> ResolvedSession:
+    agent_id = read_as(str, session["agent_id"], "agent_id")
     if current is not None:
         raise ConfigRefused("agent_id_not_first", "agent_id must be in the first session.update", "agent_id")
     if len(session) > 1:
-        raise refuse_value("agent_id", "agent_id is mutually exclusive with other session fields")
+        raise ConfigRefused.value("agent_id", "agent_id is mutually exclusive with other session fields")
     if agent_id not in agents:
         raise ConfigRefused("agent_not_found", "Agent not found", "agent_id")
     return attrs.evolve(configured(None, agents[agent_id], voices=voices, agents={}), id=agent_id)
 
 
-def _input(current: InputConfig, given: object, *, first: bool) -> InputConfig:
-    readers: dict[str, Callable[[str, Any], Any]] = {
-        "type": choice("audio"),  # "text" is in the schema, undocumented, and not built here
-        "format": lambda _, value: _format("input.format", value),
-        "turn_detection": lambda _, value: _turn_detection(current.turn_detection, value),
-        "keyterms": texts(most=100, longest=50),
-        "transcription_mode": choice("min_latency", "balanced", "max_accuracy"),
-        "continuous_partials": flag,
-        "transcription_prompt": lambda path, value: text(value, path=path, longest=1750),
-        "language_codes": texts(most=100, longest=20),
-        "voice_focus": choice("near-field", "far-field"),
-        "voice_focus_threshold": number(0, 1),
-    }
-    return _merged(current, "input", given, readers, fixed=() if first else ("format",))
+def _input(current: SessionInput, given: Any, *, first: bool) -> SessionInput:
+    def turns(given: Mapping[str, Any], path: str) -> TurnSettings:
+        return _merged(current.turn_detection or TurnSettings(), given, path)
+
+    new = _merged(current, given, "input", format=_format, turn_detection=turns)
+    # Unlike the output's, it may be repeated, as the documentation has it.
+    if not first and new.format != current.format:
+        raise _immutable("input.format")
+    if new.turn_detection is not None:
+        low, high = new.turn_detection.min_silence, new.turn_detection.max_silence
+        if low is not None and high is not None and low > high:
+            path = "input.turn_detection.min_silence"
+            raise ConfigRefused("invalid_config", f"'{path}' must not be greater than max_silence", path)
+    return new
 
 
-def _output(current: OutputConfig, given: object, voices: tuple[str, ...], *, first: bool) -> OutputConfig:
-    def voice(path: str, value: object) -> str:
-        name = text(value)
-        # After the first update any other voice is immutable_field, a wrong one too: hence not checked here.
-        if first and name not in voices:
-            raise refuse_value(path, f"Unknown voice '{name[:40]}'. Available: {', '.join(voices)}")
-        return name
-
-    readers: dict[str, Callable[[str, Any], Any]] = {
-        "type": choice("audio"),
-        "voice": voice,
-        "format": lambda _, value: _format("output.format", value),
-        "volume": number(0, 100),
-    }
-    return _merged(current, "output", given, readers, fixed=() if first else ("voice", "format"))
+def _output(current: SessionOutput, given: Any, voices: tuple[str, ...], *, first: bool) -> SessionOutput:
+    new = _merged(current, given, "output", format=_format)
+    for field in () if first else ("voice", "format"):
+        if field in given:
+            raise _immutable(f"output.{field}")
+    if new.voice not in voices:
+        available = ", ".join(voices)
+        raise ConfigRefused.value("output.voice", f"Unknown voice '{new.voice[:40]}'. Available: {available}")
+    return new
 
 
-def _merged(
-    current: _Part, name: str, given: object, readers: Mapping[str, Any], *, fixed: tuple[str, ...]
-) -> _Part:
+def _merged(current: _Part, given: Any, path: str, **parts: Callable[[Mapping[str, Any], str], Any]) -> _Part:
+    """What was given takes the place of what was there; `parts` read the objects inside."""
     if not isinstance(given, Mapping):
         raise ConfigRefused.format()
-    changes: dict[str, Any] = {}
-    for field, value in given.items():
-        if field not in readers:
-            raise ConfigRefused.format()
-        path = f"{name}.{field}"
-        # null clears what may be null; the rest (type, format, voice) has no empty value.
-        nullable = getattr(type(current)(), field) is None
-        changes[field] = None if value is None and nullable else readers[field](path, value)
-        # `input.format` may be repeated, as the documentation has it; the output's fields may not even that.
-        if field in fixed and (name == "output" or changes[field] != getattr(current, field)):
-            raise _immutable(path)
-    return attrs.evolve(current, **changes)
-
-
-def _turn_detection(current: Mapping[str, Any] | None, given: object) -> Mapping[str, Any]:
-    readers: dict[str, Callable[[str, Any], Any]] = {
-        "type": choice("server_vad", "semantic_vad"),
-        "vad_threshold": number(0, 1),
-        "min_silence": whole(0, 60_000),
-        "max_silence": whole(0, 60_000),
-        "interrupt_response": flag,
-        "interruption_delay": whole(0, 1000),
-        "uninterruptible_turns": texts(most=3, longest=20, among=_PROTECTED_TURNS),
+    fields = {
+        name: parts[name](value, f"{path}.{name}") if name in parts and isinstance(value, Mapping) else value
+        for name, value in given.items()
     }
-    if not isinstance(given, Mapping) or not readers.keys() >= given.keys():
-        raise ConfigRefused.format()
-    merged = dict(current or {})
-    for field, value in given.items():
-        if value is None:
-            merged.pop(field, None)
-        else:
-            merged[field] = _plain(readers[field](f"input.turn_detection.{field}", value))
-    low, high = merged.get("min_silence"), merged.get("max_silence")
-    if low is not None and high is not None and low > high:
-        path = "input.turn_detection.min_silence"
-        raise ConfigRefused("invalid_config", f"'{path}' must not be greater than max_silence", path)
-    return merged
+    read = read_as(type(current), fields, path)
+    return msgspec.structs.replace(current, **{name: getattr(read, name) for name in fields})
 
 
-def _format(path: str, given: object) -> AudioFormat:
-    if not isinstance(given, Mapping) or not {"encoding", "sample_rate"} >= given.keys():
-        raise ConfigRefused.format()
-    encodings = choice("audio/pcm", "audio/pcmu", "audio/pcma")
-    encoding = encodings(f"{path}.encoding", given.get("encoding", "audio/pcm"))
+def _format(given: Mapping[str, Any], path: str) -> SoundFormat:
     rate = given.get("sample_rate")
-    if encoding != "audio/pcm":
-        return AudioFormat(encoding, None)  # sample_rate is dropped silently [S]
-    if rate is None:
-        return AudioFormat(encoding, 24_000)
-    if whole(1, 768_000)(f"{path}.sample_rate", rate) != 24_000:
-        raise refuse_value(f"{path}.sample_rate", f"Unsupported sample_rate {rate} for audio/pcm, use 24000")
-    return AudioFormat(encoding, 24_000)
+    if rate is None or given.get("encoding") in ("audio/pcmu", "audio/pcma"):
+        given = {name: value for name, value in given.items() if name != "sample_rate"}  # silently [S]
+    read = read_as(SoundFormat, given, path)
+    return read if read.encoding == "audio/pcm" else msgspec.structs.replace(read, sample_rate=UNSET)
 
 
-def _webhook(given: object) -> Mapping[str, Any]:
-    if not isinstance(given, Mapping) or not {"url", "events", "secret"} >= given.keys():
-        raise ConfigRefused.format()
-    reachable = str(given.get("url", "")).startswith(("https://", "http://"))
-    events = given.get("events")
-    named = isinstance(events, list) and all(isinstance(event, str) for event in events)
-    if not reachable or not named or not isinstance(given.get("secret", ""), str):
-        raise ConfigRefused("invalid_webhook", "A webhook needs a url and events", "webhook")
-    return {"url": given["url"]}  # never called, so neither its secret nor its events are kept
+def _check_webhook(given: Any) -> None:
+    # It is never called, so nothing of it is kept.
+    try:
+        read_as(Webhook, given, "webhook")
+    except ConfigRefused:
+        raise ConfigRefused("invalid_webhook", "A webhook needs a url and events", "webhook") from None
 
 
 def _immutable(path: str) -> ConfigRefused:
     return ConfigRefused("immutable_field", f"'{path}' {_FIRST_UPDATE_ONLY}", path)
-
-
-def _plain(value: object) -> object:
-    return list(value) if isinstance(value, tuple) else value

@@ -10,7 +10,7 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from playground.voice_agent.session_config import AudioFormat
+from channels.wire.session import SoundFormat
 from sound.g711 import alaw_decode, alaw_encode, ulaw_decode, ulaw_encode
 from sound.pcm import SAMPLE_RATE_HZ
 from sound.resampling import ToTwentyFourKilohertz
@@ -31,7 +31,7 @@ class Uplink:
         format: of the wire.
     """
 
-    def __init__(self, format: AudioFormat) -> None:
+    def __init__(self, format: SoundFormat) -> None:
         self._format = format
         self._resampler = None if format.encoding == "audio/pcm" else ToTwentyFourKilohertz()
 
@@ -61,7 +61,7 @@ def _pcm(samples: npt.NDArray[np.float32]) -> bytes:
 class Downlink:
     """Encodes the output of one session."""
 
-    format: AudioFormat
+    format: SoundFormat
 
     @property
     def samples_per_ms(self) -> int:

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from channels.bounded import Receiver, Sender
 from playground.ears import HearingEvent
-from playground.turns import TurnDetection
+from playground.turns import TurnRules
 
 __all__ = [
     "Ears",
@@ -64,7 +64,7 @@ class Ears(Protocol):
     async def run(self) -> None:
         """Hears until the sound ends."""
 
-    def configure(self, detection: TurnDetection) -> None:
+    def configure(self, detection: TurnRules) -> None:
         """Changes when a turn begins and ends, from now on."""
 
 
@@ -81,7 +81,7 @@ class Speech(Protocol):
     async def aclose(self) -> None:
         """Comes back when nothing of it runs any more: a process that ends before may crash."""
 
-    def ears(self, audio: Receiver[bytes], heard: Sender[HearingEvent], detection: TurnDetection) -> Ears:
+    def ears(self, audio: Receiver[bytes], heard: Sender[HearingEvent], detection: TurnRules) -> Ears:
         """Ears for sound in PCM16 mono 24 kHz, frames of any length."""
 
     def voice(self, name: str) -> Voice:

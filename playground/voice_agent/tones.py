@@ -16,7 +16,7 @@ import trio
 
 from channels.bounded import Receiver, Sender
 from playground.ears import HearingEvent, PartialWords, SpeechOnset, TurnEnded
-from playground.turns import TurnDetection
+from playground.turns import TurnRules
 from playground.voice_agent.speech import Ears, Utterance, Voice
 from sound.pcm import SAMPLE_RATE_HZ, bytes_of_ms, ms_of_bytes
 
@@ -105,13 +105,13 @@ class LoudnessEars:
 
     _audio: Receiver[bytes]
     _heard: Sender[HearingEvent]
-    _detection: TurnDetection
+    _detection: TurnRules
     _loud_ms: float = attrs.field(default=0.0, init=False)
     _quiet_ms: float = attrs.field(default=0.0, init=False)
     _told_ms: float = attrs.field(default=0.0, init=False)
     _in_turn: bool = attrs.field(default=False, init=False)
 
-    def configure(self, detection: TurnDetection) -> None:
+    def configure(self, detection: TurnRules) -> None:
         """Changes when a turn begins and ends."""
         self._detection = detection
 
@@ -157,7 +157,7 @@ class ToneSpeech:
     async def aclose(self) -> None:
         """Nothing runs."""
 
-    def ears(self, audio: Receiver[bytes], heard: Sender[HearingEvent], detection: TurnDetection) -> Ears:
+    def ears(self, audio: Receiver[bytes], heard: Sender[HearingEvent], detection: TurnRules) -> Ears:
         """Ears that hear whatever is loud."""
         return LoudnessEars(audio, heard, detection)
 

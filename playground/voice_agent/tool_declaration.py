@@ -9,25 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from playground.voice_agent.field_rules import ConfigRefused, array, choice, refuse_value, text, whole
+import msgspec
+
+from channels.json_text import MOST_NESTED, is_nested_deeper
+from channels.wire.session import ToolDeclaration
+from playground.voice_agent.config_refused import ConfigRefused, read_as
 
 __all__ = ["read_tools"]
-
-_KEYS = {
-    "type",
-    "name",
-    "description",
-    "parameters",
-    "execution_mode",
-    "timeout_seconds",
-    "http",
-    "response_instructions",
-    "session_update",
-    "deployment_id",
-    "image_tag",
-}
-_DEEPEST = 64
-"""Levels of a JSON schema. Not the service's number: ours, so that an echo never exhausts the stack."""
 
 
 def read_tools(given: object) -> tuple[Mapping[str, Any], ...]:
@@ -36,55 +24,24 @@ def read_tools(given: object) -> tuple[Mapping[str, Any], ...]:
     Raises:
         ConfigRefused: one of them is refused.
     """
-    return tuple(_tool(f"tools[{index}]", tool) for index, tool in enumerate(array(given)))
+    tools = read_as(list[Any], given, "tools")
+    return tuple(_tool(f"tools[{index}]", tool) for index, tool in enumerate(tools))
 
 
 def _tool(path: str, given: object) -> Mapping[str, Any]:
-    if not isinstance(given, Mapping) or not given.keys() <= _KEYS:
-        raise ConfigRefused.format()
-    if given.get("http") is not None:
-        raise refuse_value(f"{path}.http", "HTTP tools belong to stored agents")
-    name = text(given.get("name"))
-    if not name.strip():
-        raise refuse_value(f"{path}.name", f"'{path}.name' must not be empty")
-    parameters = given.get("parameters") or {}
+    tool = read_as(ToolDeclaration, given, path)
+    if tool.http is not None:
+        raise ConfigRefused.value(f"{path}.http", "HTTP tools belong to stored agents")
+    parameters, where = tool.parameters or {}, f"{path}.parameters"
     if not isinstance(parameters, Mapping):
-        raise refuse_value(f"{path}.parameters", f"'{path}.parameters' must be an object")
+        raise ConfigRefused.value(where, f"'{where}' must be an object")
     if not isinstance(parameters.get("properties", {}), Mapping):
-        where = f"{path}.parameters.properties"
-        raise refuse_value(where, f"'{where}' must be an object")
-    if _deeper_than(parameters, _DEEPEST):
-        raise refuse_value(f"{path}.parameters", f"'{path}.parameters' is nested too deeply")
-    mode = given.get("execution_mode")
-    timeout = given.get("timeout_seconds")
-    return {
-        "type": choice("function")(f"{path}.type", given.get("type", "function")),
-        "name": name,
-        "description": text(given.get("description") or ""),
+        raise ConfigRefused.value(f"{where}.properties", f"'{where}.properties' must be an object")
+    if is_nested_deeper(given, MOST_NESTED):
+        raise ConfigRefused.value(where, f"'{where}' is nested too deeply")
+    return msgspec.structs.asdict(tool) | {
+        "description": tool.description or "",
         "parameters": {"type": "object", "properties": {}, "required": [], **parameters},
-        "timeout_seconds": 120 if timeout is None else whole(1, 300)(f"{path}.timeout_seconds", timeout),
-        "execution_mode": choice("interactive", "hold")(f"{path}.execution_mode", mode or "interactive"),
-        "http": None,
-        **{key: _shallow(given.get(key)) for key in ("response_instructions", "deployment_id")},
-        **{key: _shallow(given.get(key)) for key in ("session_update", "image_tag")},
+        "timeout_seconds": tool.timeout_seconds or 120,
+        "execution_mode": tool.execution_mode or "interactive",
     }
-
-
-def _shallow(value: object) -> object:
-    if _deeper_than(value, _DEEPEST):
-        raise ConfigRefused.format()
-    return value
-
-
-def _deeper_than(value: object, levels: int) -> bool:
-    layer = [value]
-    for _ in range(levels):
-        layer = [
-            inner
-            for outer in layer
-            if isinstance(outer, dict | list)
-            for inner in (outer.values() if isinstance(outer, dict) else outer)
-        ]
-        if not layer:
-            return False
-    return True

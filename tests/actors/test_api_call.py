@@ -30,7 +30,7 @@ from channels.happenings import (
     WordsHeard,
 )
 from channels.messages import ApiEvent, ConnectionBroke
-from channels.settings import SessionConfig
+from channels.settings import SessionSettings
 from channels.wire.events import (
     ReplyDone,
     ReplyFailed,
@@ -230,7 +230,7 @@ def test_changes_merge_as_the_service_merges_them() -> None:
 async def test_a_fresh_session_that_continues_a_call_knows_what_was_heard_and_greets_nobody(
     autojump_clock: MockClock,
 ) -> None:
-    config = SessionConfig(system_prompt="Be kind.", greeting="Hello!")
+    config = SessionSettings(system_prompt="Be kind.", greeting="Hello!")
     async with conversation([*START, Wait(1), *EXPIRED], FRESH, config=config) as talk:
         await talk.until(SessionStarted)
         said: list[Happening] = [
@@ -281,7 +281,7 @@ async def test_a_call_in_which_nothing_was_said_yet_is_greeted_again(autojump_cl
 
 
 async def test_a_stored_agent_is_chosen_alone_and_told_the_rest_afterwards(autojump_clock: MockClock) -> None:
-    config = SessionConfig(agent_id="agent_1")
+    config = SessionSettings(agent_id="agent_1")
     own = Send(SessionReady("sess_2", {"id": "agent_1", "system_prompt": "I am stored."}))
     connections = [[*START, Wait(1), *EXPIRED], [Expect("session.update"), own, Wait(1), *EXPIRED]]
     async with conversation(*connections, FRESH, config=config) as talk:
@@ -334,7 +334,7 @@ A_CALL = ServerOptions(speech=ToneSpeech, session_s=700, ping_s=None, pacing=Bur
 async def test_a_session_is_renewed_before_it_expires_when_nobody_says_anything(
     autojump_clock: MockClock,
 ) -> None:
-    config = SessionConfig(greeting=None)
+    config = SessionSettings(greeting=None)
     async with conversation(options=A_CALL, config=config) as talk:
         await talk.until(SessionStarted)
         talk.taps.publish(PersonSaid("Hello.", final=True))
@@ -345,7 +345,7 @@ async def test_a_session_is_renewed_before_it_expires_when_nobody_says_anything(
 
 
 async def test_a_reply_that_is_being_played_is_not_cut_off_by_a_renewal(autojump_clock: MockClock) -> None:
-    async with conversation(options=A_CALL, config=SessionConfig(greeting="Hello.")) as talk:
+    async with conversation(options=A_CALL, config=SessionSettings(greeting="Hello.")) as talk:
         await talk.until(ReplyDone)  # all of it is there, and the room still plays it
         talk.taps.publish(FloorPassed(FloorHolder.AGENT, 0, trio.current_time()))
         await trio.sleep(500)
@@ -370,7 +370,7 @@ async def test_an_expiry_that_makes_no_sense_is_not_planned_for(
 @pytest.mark.parametrize("then", ["with_done", "alone"])
 async def test_a_reply_whose_model_fails_is_reported_and_over(autojump_clock: MockClock, then: Any) -> None:
     options = ServerOptions(speech=ToneSpeech, faults=Faults(reply_error=then))
-    async with conversation(options=options, config=SessionConfig(greeting="Hello.")) as talk:
+    async with conversation(options=options, config=SessionSettings(greeting="Hello.")) as talk:
         await talk.until(ReplyFailed)
         await trio.sleep(1)
         (failed,) = talk.happened(ModelFailed)

@@ -117,7 +117,7 @@ async def test_a_session_is_taken_up_at_the_address_where_it_was_begun() -> None
             port = listeners[0].socket.getsockname()[1]
             nursery.start_soon(trio.serve_listeners, server.serve_stream, listeners)
             session = ApiSession(
-                ApiSettings(f"ws://agents.test:{port}/v1/ws", Secret("a-key-0123456789")),
+                ApiSettings(f"ws://agents.test:{port}/v1/ws", api_key=Secret("a-key-0123456789")),
                 frames.receiver(),
                 orders.receiver(),
                 requests.receiver(),

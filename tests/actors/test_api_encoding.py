@@ -15,7 +15,7 @@ from trio.testing import MockClock
 from actors.api.encoding import PCM, Encoding
 from channels.happenings import SessionStarted
 from channels.messages import MicrophoneFrame
-from channels.settings import AudioFormat, InputConfig, OutputConfig, SessionConfig
+from channels.settings import FormatSettings, InputSettings, OutputSettings, SessionSettings
 from channels.wire.events import AgentTranscriptDelta, ReplyAudio, ReplyDone, SessionReady, UserTranscript
 from channels.wire.failures import ConfigurationRefused
 from channels.wire.messages import InputAudio
@@ -28,9 +28,11 @@ G711 = ["audio/pcmu", "audio/pcma"]
 SERVER = ServerOptions(speech=ToneSpeech, ping_s=None, record=100_000)
 
 
-def asking(input: str | None, output: str | None, **more: Any) -> SessionConfig:
-    return SessionConfig(
-        input=InputConfig(format=AudioFormat(input)), output=OutputConfig(format=AudioFormat(output)), **more
+def asking(input: str | None, output: str | None, **more: Any) -> SessionSettings:
+    return SessionSettings(
+        input=InputSettings(format=FormatSettings(input)),
+        output=OutputSettings(format=FormatSettings(output)),
+        **more,
     )
 
 
@@ -79,7 +81,7 @@ async def test_what_the_service_says_counts_more_than_what_was_asked(autojump_cl
         Send(SessionReady("sess_1", config)),
         Send(ReplyAudio(b"\xff" * 80, "r")),
     ]
-    async with conversation(stored, config=SessionConfig(agent_id="agent_1")) as talk:
+    async with conversation(stored, config=SessionSettings(agent_id="agent_1")) as talk:
         sound = await talk.until(ReplyAudio)
         assert sound.data == bytes(480)
         talk.speak(ms=50)

@@ -14,7 +14,7 @@ from trio_websocket import ConnectionClosed, wrap_server_stream
 
 from channels.happenings import PersonSaid, RequestWithheld, SessionClosed, SessionLost, SessionStarted
 from channels.messages import BeginSession, EndSession, SessionOver
-from channels.settings import SessionConfig
+from channels.settings import SessionSettings
 from channels.wire.events import SpeechStarted, UserTranscript
 from channels.wire.messages import (
     ConversationMessage,
@@ -236,7 +236,7 @@ async def test_a_heartbeat_of_the_service_that_crosses_our_goodbye_is_no_crash(
 async def test_ordered_to_end_the_session_is_ended_and_the_next_person_gets_one_of_their_own(
     autojump_clock: MockClock,
 ) -> None:
-    greeted = SessionConfig(greeting="Hello.")
+    greeted = SessionSettings(greeting="Hello.")
     second = (Expect("session.update"), ready("sess_2"))
     async with conversation(START, second, config=greeted) as talk:
         await talk.speak_for(1)
@@ -258,7 +258,7 @@ async def test_a_call_that_is_taken_up_again_is_neither_greeted_nor_forgotten(
 ) -> None:
     said = Send(UserTranscript("item_1", "My order number is 4471."))
     second = (Expect("session.update"), ready("sess_2"))
-    async with conversation((*START, said), second, config=SessionConfig(greeting="Hello.")) as talk:
+    async with conversation((*START, said), second, config=SessionSettings(greeting="Hello.")) as talk:
         await talk.speak_for(1)
         talk.taps.publish(PersonSaid("My order number is 4471.", final=True))
         talk.orders.send_nowait(EndSession())
@@ -291,7 +291,7 @@ async def test_guests_who_come_and_go_faster_than_a_session_ends_end_no_call_and
     second = (Expect("session.update"), ready("sess_2"))
     never_says_that_it_ended = (*START, said, Stall(5))
     async with conversation(
-        never_says_that_it_ended, second, config=SessionConfig(greeting="Hello.")
+        never_says_that_it_ended, second, config=SessionSettings(greeting="Hello.")
     ) as talk:
         await talk.speak_for(1)
         talk.taps.publish(PersonSaid("My order number is 4471.", final=True))

@@ -29,7 +29,7 @@ from channels.happenings import (
     ToolDropped,
     WordsHeard,
 )
-from channels.settings import SessionConfig
+from channels.settings import SessionSettings
 from channels.wire.events import (
     AgentTranscript,
     ReplyAudio,
@@ -119,7 +119,7 @@ async def test_after_a_refused_resume_the_agent_goes_on_speaking_in_a_fresh_sess
     options = ServerOptions(
         speech=ToneSpeech, resume=ResumePolicy(refuse_with="session_not_found"), record=100_000
     )
-    config = SessionConfig(greeting="Hello, and welcome to the hotel. How many nights would you like?")
+    config = SessionSettings(greeting="Hello, and welcome to the hotel. How many nights would you like?")
     async with conversation(options=options, config=config) as talk:
         await talk.until(ReplyAudio, 50)
         talk.taps.publish(WordsHeard(talk.heard(ReplyStarted)[0].reply_id, "Hello, and welcome"))
@@ -203,7 +203,7 @@ async def test_a_session_that_ends_in_mid_reply_is_gone_on_with(
 
 
 async def test_a_greeting_of_which_nothing_was_heard_is_begun_anew(autojump_clock: MockClock) -> None:
-    config = SessionConfig(greeting="Hello!")
+    config = SessionSettings(greeting="Hello!")
     async with conversation([*START, *A_REPLY, Drop()], REFUSED, FRESH, config=config) as talk:
         await after_a_drop(talk)
         assert on_connection(talk, 3) == [on_connection(talk, 1)[0]], "the service greets by itself"

@@ -12,7 +12,7 @@ from trio.testing import MockClock
 from actors.api.uplink import AHEAD_MS, JITTER_MS, Pace
 from channels.happenings import SessionStarted
 from channels.wire.messages import InputAudio
-from playground.voice_agent.record import Entry
+from playground.voice_agent.record import RecordedMessage
 from playground.voice_agent_api import Drop, Expect, Wait
 from sound.pcm import ms_of_bytes
 from tests.actors.test_api_support import RESUME, START, conversation, in_virtual_time
@@ -26,7 +26,7 @@ lengths_ms = st.sampled_from([10, 20, 50, 200])
 stalls_ms = st.lists(st.tuples(st.integers(0, 3000), st.integers(1, 7000)), max_size=2)
 
 
-def assert_never_faster_than_real_time(sounds: list[Entry[InputAudio]]) -> None:
+def assert_never_faster_than_real_time(sounds: list[RecordedMessage[InputAudio]]) -> None:
     """Between any two frames on the wire there is no more sound than time, but for the slack."""
     lengths = [ms_of_bytes(len(entry.what.audio)) for entry in sounds]
     sent_before = list(itertools.accumulate(lengths, initial=0.0))

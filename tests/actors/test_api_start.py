@@ -12,7 +12,7 @@ from actors.api.connection import dial
 from channels.happenings import ServiceComplained, SessionLost, SessionStarted
 from channels.messages import BeginSession, ConnectionBroke
 from channels.secret import Secret
-from channels.settings import OutputConfig, SessionConfig
+from channels.settings import OutputSettings, SessionSettings
 from channels.wire.events import SessionFailed, SessionReady, SessionUpdated, SpeechStarted, Unrecognised
 from channels.wire.failures import (
     ConfigurationRefused,
@@ -48,7 +48,7 @@ def one_line(error: BaseException | None) -> str:
 
 
 async def test_the_first_word_is_a_session_update_with_what_was_configured(autojump_clock: MockClock) -> None:
-    config = SessionConfig("Be brief.", "Hello!", output=OutputConfig(voice="alba"))
+    config = SessionSettings("Be brief.", "Hello!", output=OutputSettings(voice="alba"))
     async with conversation(START, config=config) as talk:
         await talk.until(SessionStarted)
         (update,) = talk.server.received
@@ -60,7 +60,7 @@ async def test_the_first_word_is_a_session_update_with_what_was_configured(autoj
 async def test_what_was_not_configured_is_not_sent_so_that_the_services_defaults_hold(
     autojump_clock: MockClock,
 ) -> None:
-    async with conversation(START, config=SessionConfig(greeting=None)) as talk:
+    async with conversation(START, config=SessionSettings(greeting=None)) as talk:
         await talk.until(SessionStarted)
         (update,) = talk.sent(SessionUpdate)
         assert set(update.what.session) == {"system_prompt"}

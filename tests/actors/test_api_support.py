@@ -22,11 +22,11 @@ from channels.errors import reason_of
 from channels.happenings import Happening
 from channels.messages import ApiEvent, BeginSession, MicrophoneFrame, SessionOrder, ToolEvent
 from channels.secret import Secret
-from channels.settings import ApiSettings, SessionConfig
+from channels.settings import ApiSettings, SessionSettings
 from channels.taps import Taps
 from channels.wire.events import SessionReady
 from channels.wire.messages import ClientMessage
-from playground.voice_agent.record import Entry
+from playground.voice_agent.record import RecordedMessage
 from playground.voice_agent_api import (
     Expect,
     Script,
@@ -187,10 +187,10 @@ class Conversation:
         """Every event of a kind that the controller was given."""
         return [event for event in self.events if isinstance(event, kind)]
 
-    def sent(self, kind: type[M]) -> list[Entry[M]]:
+    def sent(self, kind: type[M]) -> list[RecordedMessage[M]]:
         """Every message of a kind that the server was sent, with its time of arrival and its connection."""
         return [
-            Entry(entry.at_s, entry.connection, entry.what)
+            RecordedMessage(entry.at_s, entry.connection, entry.what)
             for entry in self.server.received
             if isinstance(entry.what, kind)
         ]
@@ -251,7 +251,7 @@ async def conversation(
     options: ServerOptions | None = None,
     answer: Callable[[trio.abc.Stream], Awaitable[None]] | None = None,
     key: str = KEY,
-    config: SessionConfig | None = None,
+    config: SessionSettings | None = None,
     capacity: int = 1024,
     deaf: bool = False,
     down: bool = False,
@@ -303,7 +303,7 @@ async def conversation(
     async with trio.open_nursery() as nursery:
         network = Network(answer or server.serve_stream, nursery, down=down)
         session = ApiSession(
-            ApiSettings(url, Secret(key), config or SessionConfig(), **api),
+            ApiSettings(url, api_key=Secret(key), session=config or SessionSettings(), **api),
             frames.receiver(),
             orders.receiver(),
             requests.receiver(),

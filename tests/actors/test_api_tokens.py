@@ -14,7 +14,7 @@ from actors.api.connection import Dialer
 from actors.api.token import fetch_temporary_token
 from channels.happenings import SessionStarted
 from channels.secret import Secret
-from channels.settings import SessionConfig
+from channels.settings import SessionSettings
 from channels.wire.failures import KeyRefused, ServiceBusy, ServiceError, ServiceFault, ServiceUnreachable
 from playground.voice_agent_api import ServerOptions, ToneSpeech, VoiceAgentServer
 from tests.actors.test_api_secrets import texts_of
@@ -58,7 +58,7 @@ async def test_each_connection_is_opened_by_a_token_of_its_own_where_one_is_good
     autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    config = SessionConfig(greeting=None)
+    config = SessionSettings(greeting=None)
     async with conversation(options=DOCS, config=config, temporary_token=True) as talk:
         await talk.until(SessionStarted)
         await talk.server.drop_connections()

@@ -302,7 +302,7 @@ def test_whatever_is_asked_is_answered_and_no_token_is_told_to_anybody(written: 
 
 
 async def test_a_token_is_not_in_a_record(tmp_path: Path) -> None:
-    settings = Settings(SETTINGS, ApiSettings("ws://localhost/v1/ws", Secret("none")))
+    settings = Settings(SETTINGS, ApiSettings("ws://localhost/v1/ws", api_key=Secret("none")))
     async with desk() as play:
         file = tmp_path / "record.jsonl"
         async with recording(file, settings, [play.text_channel], play.taps, Watched("inputs")):

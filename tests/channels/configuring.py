@@ -11,7 +11,7 @@ import attrs
 import pytest
 
 from channels.errors import SettingsError
-from channels.settings import Configuration, SessionConfig, from_flags, gather, read_configuration
+from channels.settings import Configuration, SessionSettings, from_flags, gather, read_configuration
 
 
 @attrs.define
@@ -47,7 +47,7 @@ class Person:
         writings = gather(path, env or {}, self.write(".env", dotenv), written, self.warnings.append)
         return read_configuration(writings, self.warnings.append, required=required)
 
-    def session(self, *args: Any, **keywords: Any) -> SessionConfig:
+    def session(self, *args: Any, **keywords: Any) -> SessionSettings:
         return self.configure(*args, **keywords).session()
 
     def problems(self, *args: Any, **keywords: Any) -> list[str]:

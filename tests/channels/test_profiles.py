@@ -60,18 +60,21 @@ def test_a_folder_beside_the_file_adds_profiles_and_may_replace_ours(person: Per
         (
             "[input.turn_detection]\nmin_silence = 99999",
             "input.turn_detection.min_silence in profile mine.toml is not a whole number of ms from 0 to "
-            "60000 (found 99999); fix it",
+            "60000 (found 99999); see our profiles/standard.toml",
         ),
         (
             'output.voice = "eve"',
-            "there is no setting output (in profile mine.toml); `python runner.py config` lists them all",
+            "there is no setting output (in profile mine.toml); see our profiles/standard.toml",
         ),
         (
             "[input.turn_detection]\nmin_silense = 1",
             "there is no setting input.turn_detection.min_silense (in profile mine.toml); "
             "did you mean input.turn_detection.min_silence?",
         ),
-        ("description = 3", "description in profile mine.toml is not a text (found 3); fix it"),
+        (
+            "description = 3",
+            "description in profile mine.toml is not a text (found 3); see our profiles/standard.toml",
+        ),
     ],
 )
 def test_what_a_profile_cannot_have_is_said_with_its_file(person: Person, content: str, line: str) -> None:

@@ -157,7 +157,7 @@ def test_a_prompt_of_ones_own_takes_the_place_of_the_template_and_that_is_said(p
         ("system_prompt = 'Hi {name.real}'\nvariables.name = {}", "{name.real} in template own.toml is no"),
         ("system_prompt = 'Hi {0}'", "{0} in template own.toml is no variable of it; "),
         ("system_prompt = 'Hi {'", "template own.toml has a brace without its pair; write {{ or }} for a"),
-        ("system_prompt = 'Hi'\ncolour = 'red'", "there is no setting 'colour' (in template own.toml); "),
+        ("system_prompt = 'Hi'\ncolour = 'red'", "there is no setting colour (in template own.toml); "),
         (
             "system_prompt = 'Hi'\nvariables = 3",
             "variables in template own.toml is not a table of variables; ",

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from channels.secret import Secret
-from channels.settings import SessionConfig, Webhook
-from channels.settings.catalogue import CATALOGUE, Entry
+from channels.settings import SessionSettings, WebhookSettings
+from channels.settings.catalogue import CATALOGUE, Setting
 from channels.settings.rules import Choice, Flag, Number, OneLine, Rule, Text, Texts, Whole
 from channels.settings.voices import read_voices
 from channels.wire.codec import write_message
@@ -48,9 +48,8 @@ def of_rule(rule: Rule) -> st.SearchStrategy[Any]:
             return st.booleans()
         case Choice(names=names):
             return st.sampled_from(names)
-        case Texts(most=most, longest=longest, among=among):
-            item = st.sampled_from(among) if among else of_rule(OneLine(longest))
-            return st.lists(item, max_size=min(most, 4))
+        case Texts(most=most, item=item):
+            return st.lists(of_rule(item), max_size=min(most, 4))
         case OneLine(longest=longest) | Text(longest=int(longest)):
             return words.map(lambda text: text.strip()[:longest].strip()).filter(bool)
         case Text():
@@ -59,19 +58,21 @@ def of_rule(rule: Rule) -> st.SearchStrategy[Any]:
             raise AssertionError(rule)
 
 
-def is_free(entry: Entry) -> bool:
+def is_free(setting: Setting) -> bool:
     return (
-        entry.path.startswith("session.") and not entry.setting.private and entry.path != "session.agent_id"
+        setting.path.startswith("session.")
+        and not setting.rule.private
+        and setting.path != "session.agent_id"
     )
 
 
 @st.composite
 def sessions(draw: st.DrawFn) -> dict[str, Any]:
     """Any session that can be, by path."""
-    free = [entry for entry in CATALOGUE.values() if is_free(entry)]
+    free = [setting for setting in CATALOGUE.values() if is_free(setting)]
     values = {
-        entry.path: draw(of_rule(entry.setting.rule))
-        for entry in draw(st.lists(st.sampled_from(free), unique=True))
+        setting.path: draw(of_rule(setting.rule))
+        for setting in draw(st.lists(st.sampled_from(free), unique=True))
     }
     if "session.output.voice" in values:
         values["session.output.voice"] = draw(st.sampled_from(MATRIX.served))
@@ -131,41 +132,41 @@ def test_flags_say_the_same_as_a_file(
     assert person.session(flags=written) == person.session(nested(values))
 
 
-numbers = [entry for entry in CATALOGUE.values() if isinstance(entry.setting.rule, Whole | Number)]
+numbers = [setting for setting in CATALOGUE.values() if isinstance(setting.rule, Whole | Number)]
 
 
-def beside(entry: Entry, value: Any) -> dict[str, Any]:
+def beside(setting: Setting, value: Any) -> dict[str, Any]:
     """A file with a number, and what has to stand with it."""
-    values = {entry.path: value}
-    if entry.path.endswith("sample_rate"):
-        values[entry.path.replace("sample_rate", "encoding")] = "audio/pcm"
+    values = {setting.path: value}
+    if setting.path.endswith("sample_rate"):
+        values[setting.path.replace("sample_rate", "encoding")] = "audio/pcm"
     return nested(values)
 
 
-@pytest.mark.parametrize("entry", numbers, ids=lambda entry: entry.path)
+@pytest.mark.parametrize("setting", numbers, ids=lambda setting: setting.path)
 def test_a_number_may_be_as_low_and_as_high_as_its_range_and_no_lower_and_no_higher(
-    person: Person, entry: Entry
+    person: Person, setting: Setting
 ) -> None:
-    rule = entry.setting.rule
+    rule = setting.rule
     assert isinstance(rule, Whole | Number)
     for value in (rule.low, rule.high):
-        assert person.configure(beside(entry, value)).values[entry.path].value == value
+        assert person.configure(beside(setting, value)).values[setting.path].value == value
     step = 1 if isinstance(rule, Whole) else 0.001
     for value in (rule.low - step, rule.high + step):
-        line = person.problem(beside(entry, value))
-        assert line.startswith(f"{entry.path} in agent.json is not ")
+        line = person.problem(beside(setting, value))
+        assert line.startswith(f"{setting.path} in agent.json is not ")
         assert f"{rule.low}" in line
         assert f"{rule.high}" in line
         assert f"(found {value})" in line
 
 
-@pytest.mark.parametrize("entry", numbers, ids=lambda entry: entry.path)
+@pytest.mark.parametrize("setting", numbers, ids=lambda setting: setting.path)
 @pytest.mark.parametrize("wrong", ["600", True, None, [600], {"ms": 600}, float("nan")], ids=repr)
 def test_what_is_no_number_is_refused_where_a_number_belongs(
-    person: Person, entry: Entry, wrong: Any
+    person: Person, setting: Setting, wrong: Any
 ) -> None:
-    line = person.problem(beside(entry, wrong))
-    assert line.startswith(f"{entry.path} in agent.json is not ")
+    line = person.problem(beside(setting, wrong))
+    assert line.startswith(f"{setting.path} in agent.json is not ")
 
 
 def test_every_field_of_the_protocols_configuration_can_be_set() -> None:
@@ -241,5 +242,7 @@ def test_what_does_not_go_together_is_said(person: Person, file: str, line: str)
 
 
 def test_the_model_by_itself_sends_what_it_was_given() -> None:
-    wire = SessionConfig(None, None, webhook=Webhook("https://example.com", (), Secret("s"))).as_wire()
+    wire = SessionSettings(
+        None, None, webhook=WebhookSettings("https://example.com", (), Secret("s"))
+    ).as_wire()
     assert wire == {"webhook": {"url": "https://example.com", "events": [], "secret": Secret("s")}}

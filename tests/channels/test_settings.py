@@ -18,7 +18,7 @@ from channels.settings import (
     DEFAULT_VOICE_AGENT_URL,
     LIVEKIT_ACCOUNT,
     LiveKitSettings,
-    SessionConfig,
+    SessionSettings,
     Settings,
     gather,
     read_configuration,
@@ -79,7 +79,7 @@ def test_the_rest_can_be_set_too() -> None:
 
 
 def test_the_service_is_not_told_how_to_detect_turns_since_that_would_make_it_worse() -> None:
-    assert "input" not in SessionConfig().as_wire()
+    assert "input" not in SessionSettings().as_wire()
 
 
 @pytest.mark.parametrize("missing", GOOD)

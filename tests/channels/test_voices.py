@@ -93,9 +93,9 @@ def test_a_voices_file_beside_the_configuration_adds_voices_and_brings_old_ones_
     [
         ("[voice]", "voices.toml has a table 'voice'; it has languages and voices only"),
         ("voices = 3", "voices.toml is not a table of tables; see voices.toml of ours"),
-        ('voices.x.era = "new"', "era of voices.x in "),
-        ("voices.x.gendre = 'male'", "'gendre' of voices.x in "),
-        ("voices.x.accent = 3", "accent of voices.x in "),
+        ('voices.x.era = "new"', "era in voices.x of "),
+        ("voices.x.gendre = 'male'", "voices.toml); did you mean gender?"),
+        ("voices.x.accent = 3", "accent in voices.x of "),
         ("voices.x.language = 'xx'", "voices.x in voices.toml speaks 'xx'; the languages are en, "),
         ("voices.x.era = 'legacy'", "voices.x in voices.toml is legacy and has no voice that replaces it; "),
     ],

@@ -13,8 +13,8 @@ import attrs
 import pytest
 
 from channels.secret import Secret
-from channels.settings import ApiSettings, LiveKitSettings, SessionConfig, Settings
-from channels.settings.session import InputConfig, TurnDetection
+from channels.settings import ApiSettings, LiveKitSettings, SessionSettings, Settings
+from channels.settings.session import InputSettings, TurnSettings
 from commands.check import check
 from commands.check.accounts import TimedAnswer, check_clock
 from commands.check.clients import judge_clients
@@ -32,7 +32,7 @@ KEY = Secret("a-key-that-nobody-may-see-0123456789")
 def settings_of(livekit: LiveKitServer, api_url: str) -> Settings:
     return Settings(
         LiveKitSettings(livekit.url, livekit.api_key, livekit.api_secret, "check-room"),
-        ApiSettings(api_url, KEY),
+        ApiSettings(api_url, api_key=KEY),
     )
 
 
@@ -121,16 +121,16 @@ def test_a_clock_that_is_off_is_said_with_its_direction(skew_s: float, colour: C
 @pytest.mark.parametrize(
     ("detection", "colour"),
     [
-        (TurnDetection(), Colour.GREEN),
-        (TurnDetection(min_silence=300, max_silence=2500), Colour.GREEN),
-        (TurnDetection(min_silence=299), Colour.YELLOW),
-        (TurnDetection(max_silence=2501), Colour.YELLOW),
+        (TurnSettings(), Colour.GREEN),
+        (TurnSettings(min_silence=300, max_silence=2500), Colour.GREEN),
+        (TurnSettings(min_silence=299), Colour.YELLOW),
+        (TurnSettings(max_silence=2501), Colour.YELLOW),
     ],
 )
 def test_turn_detection_that_people_cannot_talk_with_is_warned_of(
-    detection: TurnDetection, colour: Colour
+    detection: TurnSettings, colour: Colour
 ) -> None:
-    finding = check_turn_detection(SessionConfig(input=InputConfig(turn_detection=detection)))
+    finding = check_turn_detection(SessionSettings(input=InputSettings(turn_detection=detection)))
     assert finding.colour is colour
 
 

@@ -104,7 +104,7 @@ def graph(settings: Mapping[str, str], folder: Path, *arguments: str) -> subproc
 @pytest.mark.server
 @pytest.mark.slow
 async def test_what_flows_through_a_running_agent_is_shown(livekit: LiveKitServer, tmp_path: Path) -> None:
-    room = f"graph-{tmp_path.name}"
+    room = f"watched-{tmp_path.name}"
     async with voice_agent_server(ServerOptions()) as service:
         settings = settings_for(livekit, service.url, room)
 

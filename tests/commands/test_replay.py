@@ -197,6 +197,7 @@ def test_lines_of_a_later_version_are_left_out_and_counted(
         ["replay"],
         ["replay", "x", "--hold-ms", "many"],
         ["replay", "x", "--linger-ms", "-1"],
+        ["replay", "x", "--queue-size-ms", "39"],
     ],
 )
 def test_a_mistyped_command_is_answered_with_how_it_is_used(

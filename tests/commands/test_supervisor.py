@@ -27,7 +27,7 @@ def room(name: str) -> RoomSpec:
         raise AssertionError("the rooms of these tests are not wired")
 
     return RoomSpec(
-        Settings(LiveKitSettings("ws://x", "key", SECRET, name), ApiSettings("ws://y", SECRET)), wire
+        Settings(LiveKitSettings("ws://x", "key", SECRET, name), ApiSettings("ws://y", api_key=SECRET)), wire
     )
 
 

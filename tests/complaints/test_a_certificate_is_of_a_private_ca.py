@@ -53,7 +53,7 @@ def session_at(url: str) -> ApiSession:
     orders.sender().send_nowait(BeginSession())
     taps = Taps()
     return ApiSession(
-        ApiSettings(url, KEY),
+        ApiSettings(url, api_key=KEY),
         frames.receiver(),
         orders.receiver(),
         requests.receiver(),
@@ -76,8 +76,8 @@ async def test_a_service_that_is_not_trusted_is_said_at_once_and_asked_once(ca: 
             await session_at(url).run()
         assert met == ["refused"]
         for finding in (
-            (await check_api_key(ApiSettings(url, KEY)))[0],
-            await check_session(ApiSettings(url, KEY)),
+            (await check_api_key(ApiSettings(url, api_key=KEY)))[0],
+            await check_session(ApiSettings(url, api_key=KEY)),
         ):
             assert finding.colour is Colour.RED
             assert "certificate that is not trusted" in finding.said
@@ -92,7 +92,7 @@ async def test_a_service_of_a_private_ca_is_trusted_by_one_setting(
     monkeypatch.setenv("SSL_CERT_FILE", str(ca.file))
     server = VoiceAgentServer(ServerOptions(speech=ToneSpeech, keys=(KEY,)))
     async with serving_tls(ca, server.serve_stream) as (port, met):
-        settings = ApiSettings(f"wss://localhost:{port}/v1/ws", KEY)
+        settings = ApiSettings(f"wss://localhost:{port}/v1/ws", api_key=KEY)
         assert (await check_api_key(settings))[0].colour is Colour.GREEN
         assert (await check_session(settings)).colour is Colour.GREEN
     assert met == ["trusted", "trusted"]
@@ -122,5 +122,5 @@ async def test_a_file_of_certificates_that_is_not_there_is_named(
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "gone.pem"))
     async with serving_tls(ca, trio.aclose_forcefully) as (port, _):
-        finding, _ = await check_api_key(ApiSettings(f"wss://localhost:{port}/v1/ws", KEY))
+        finding, _ = await check_api_key(ApiSettings(f"wss://localhost:{port}/v1/ws", api_key=KEY))
     assert "gone.pem, which is no file" in finding.fix

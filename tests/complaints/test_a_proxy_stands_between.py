@@ -16,7 +16,7 @@ from actors.room.livekit_edge.room import connect
 from channels.errors import NoWayToRoom, RoomUnreachable, SettingsError
 from channels.net.proxies import proxy_for
 from channels.secret import Secret
-from channels.settings import ApiSettings, LiveKitSettings, SessionConfig
+from channels.settings import ApiSettings, LiveKitSettings, SessionSettings
 from channels.wire.failures import NoWayToService, ServiceUnreachable
 from commands.check.accounts import check_api_key
 from commands.check.finding import Colour
@@ -51,7 +51,7 @@ async def test_the_service_and_check_and_the_webhook_go_through_the_same_proxy(
     async with serving_tls(ca, server.serve_stream) as (port, met), connect_proxy() as proxy:
         monkeypatch.setenv("SSL_CERT_FILE", str(ca.file))
         monkeypatch.setenv("HTTPS_PROXY", f"me:pass%20word%40corp@{proxy.address}")
-        settings = ApiSettings(f"wss://agents.test:{port}/v1/ws", KEY, SessionConfig())
+        settings = ApiSettings(f"wss://agents.test:{port}/v1/ws", api_key=KEY, session=SessionSettings())
         key, _ = await check_api_key(settings)
         session = await check_session(settings)
         await fetch_temporary_token(settings.url, KEY, dial)
@@ -66,7 +66,7 @@ async def test_the_service_and_check_and_the_webhook_go_through_the_same_proxy(
 
 async def test_a_proxy_that_is_dead_is_named_without_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://me:pass%20word%40corp@127.0.0.1:9")
-    settings = ApiSettings("wss://agents.test/v1/ws", KEY, SessionConfig())
+    settings = ApiSettings("wss://agents.test/v1/ws", api_key=KEY, session=SessionSettings())
     key, _ = await check_api_key(settings)
     session = await check_session(settings)
     with pytest.raises(ServiceUnreachable) as token:

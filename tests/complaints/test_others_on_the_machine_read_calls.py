@@ -37,7 +37,7 @@ def test_files_with_what_people_said_are_for_their_owner_alone(tmp_path: Path) -
     tape.close()
     Spool(tmp_path / "spool", 10).put(b"{}")
     settings = Settings(
-        LiveKitSettings("ws://x", "k", Secret("s" * 32)), ApiSettings("ws://x", Secret("k" * 32))
+        LiveKitSettings("ws://x", "k", Secret("s" * 32)), ApiSettings("ws://x", api_key=Secret("k" * 32))
     )
     (tmp_path / "records").mkdir(mode=0o700)
     record = RecordFile.create(tmp_path / "records" / "call.jsonl", settings, started=0.0, with_sound=True)

@@ -60,7 +60,7 @@ async def test_check_asks_a_livekit_server_below_its_path() -> None:
 async def test_check_and_tokens_ask_a_voice_agent_api_below_its_path() -> None:
     async with gateway({"/voice/v1/token": Response(200, b'{"token": "t"}')}) as (address, _):
         url = f"ws://{address}/voice/v1/ws"
-        finding, _ = await check_api_key(ApiSettings(url, KEY))
+        finding, _ = await check_api_key(ApiSettings(url, api_key=KEY))
         assert finding.colour is Colour.GREEN
         assert (await fetch_temporary_token(url, KEY, dial)).reveal() == "t"
 
@@ -85,7 +85,7 @@ async def test_check_takes_the_key_to_nobody_else_when_it_is_sent_elsewhere(stat
         there = Response(status, headers={"Location": f"http://{elsewhere}/v1/token"})
         moved = {"/v1/token": there, LIST_ROOMS: there}
         async with gateway(moved) as (address, asked):
-            service, _ = await check_api_key(ApiSettings(f"ws://{address}/v1/ws", KEY))
+            service, _ = await check_api_key(ApiSettings(f"ws://{address}/v1/ws", api_key=KEY))
             livekit, _ = await check_livekit_key(livekit_at(f"ws://{address}"))
     assert len(asked) == 2
     assert stolen == []
@@ -96,7 +96,7 @@ async def test_check_takes_the_key_to_nobody_else_when_it_is_sent_elsewhere(stat
 
 async def test_a_date_that_is_none_is_no_end_of_check() -> None:
     async with gateway({"/v1/token": Response(200, b"{}", {"Date": "yesterday, or so"})}) as (address, _):
-        finding, answer = await check_api_key(ApiSettings(f"ws://{address}/v1/ws", KEY))
+        finding, answer = await check_api_key(ApiSettings(f"ws://{address}/v1/ws", api_key=KEY))
     assert finding.colour is Colour.GREEN
     assert answer is not None
     assert answer.skew_s is None

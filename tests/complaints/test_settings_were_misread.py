@@ -82,7 +82,7 @@ def test_empty_quotes_mean_that_nothing_is_set(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["نرم\u200cافزار", "क्\u200dष", "👩\u200d👧", "M.\u00a0Dupont", "10\u202fkg"])
 def test_names_and_key_terms_are_taken_in_every_script(name: str) -> None:
     assert OneLine(64).read(name) == name
-    assert Texts(5, 64).read([name]) == (name,)
+    assert Texts(5, OneLine(64)).read([name]) == (name,)
     assert Listen().read(f"identity:{name}") == f"identity:{name}"
 
 

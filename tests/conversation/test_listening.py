@@ -167,7 +167,7 @@ async def gathering(
     """The room actor, the edge and the microphone pump as the runner joins them, and a room to fill."""
     settings = Settings(
         LiveKitSettings(livekit.url, livekit.api_key, livekit.api_secret, name),
-        ApiSettings("ws://127.0.0.1:9", Secret("0" * 32)),
+        ApiSettings("ws://127.0.0.1:9", api_key=Secret("0" * 32)),
         listen=ListenSettings(listen),
     )
     async with livekit_edge(queue_size_ms=100) as edge, trio.open_nursery() as nursery:

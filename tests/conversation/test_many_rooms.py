@@ -54,7 +54,7 @@ async def test_a_room_that_fails_comes_back_and_the_one_beside_it_notices_nothin
 
         def spec(name: str) -> RoomSpec:
             server = LiveKitSettings(livekit.url, livekit.api_key, livekit.api_secret, name)
-            settings = Settings(server, ApiSettings(service.url, Secret("0" * 32)))
+            settings = Settings(server, ApiSettings(service.url, api_key=Secret("0" * 32)))
             return RoomSpec(
                 settings,
                 lambda settings, edge: wire(settings, edge, additions=[Addition(BreaksOnDemand)]),

@@ -52,7 +52,7 @@ __all__ = ["Call", "Ears", "Microphone", "call_at", "scripted_call", "tone"]
 
 SETTINGS = Settings(
     LiveKitSettings("ws://127.0.0.1:7880", "key", Secret("a-secret-of-livekit-0123456789abcdef"), "tea-room"),
-    ApiSettings("ws://127.0.0.1:4711/v1/ws", Secret("a-key-0123456789abcdef")),
+    ApiSettings("ws://127.0.0.1:4711/v1/ws", api_key=Secret("a-key-0123456789abcdef")),
 )
 
 LOUD = 3000

@@ -273,7 +273,9 @@ async def _open(
     account: Account, dialer: Dialer, nursery: trio.Nursery, token: Secret | None
 ) -> AsyncIterator[ServiceConnection]:
     if token is None:
-        async with open_connection(ApiSettings(account.url, account.key), dialer, nursery) as connection:
+        async with open_connection(
+            ApiSettings(account.url, api_key=account.key), dialer, nursery
+        ) as connection:
             yield connection
         return
     path = f"{urlsplit(account.url).path or '/'}?token={quote(token.reveal(), safe='')}"

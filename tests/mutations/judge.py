@@ -20,7 +20,7 @@ SIMULATED_S = 1200.0
 """Some 20 calls."""
 
 PROPERTIES = settings(
-    max_examples=300,
+    max_examples=800,
     stateful_step_count=40,
     deadline=None,
     derandomize=True,

@@ -13,7 +13,7 @@ import trio.testing
 from channels.bounded import Channel, Full
 from playground.ears import Ears, HearingEvent, PartialWords, SpeechOnset, Transcriber, TurnEnded
 from playground.recogniser import Recogniser
-from playground.turns import ADAPTIVE, TurnDetection
+from playground.turns import ADAPTIVE, TurnRules
 from tests.speech import PEOPLE, noise, people, silence, spoken, word_errors
 
 RECOGNISER = Recogniser()
@@ -26,7 +26,7 @@ class Rig:
     heard: Channel[HearingEvent]
 
 
-def rig(detection: TurnDetection = ADAPTIVE, recogniser: Transcriber = RECOGNISER) -> Rig:
+def rig(detection: TurnRules = ADAPTIVE, recogniser: Transcriber = RECOGNISER) -> Rig:
     audio = Channel[bytes]("audio", capacity=4, unit="chunks", full=Full.WAIT, because="test")
     heard = Channel[HearingEvent]("heard", capacity=1000, unit="events", full=Full.FAIL, because="test")
     return Rig(Ears(audio.receiver(), heard.sender(), recogniser, detection), audio, heard)
@@ -34,7 +34,7 @@ def rig(detection: TurnDetection = ADAPTIVE, recogniser: Transcriber = RECOGNISE
 
 async def hear(
     *sound: bytes,
-    detection: TurnDetection = ADAPTIVE,
+    detection: TurnRules = ADAPTIVE,
     recogniser: Transcriber = RECOGNISER,
     chunk_bytes: int = 2400,
     times_real: float = 0,
@@ -120,7 +120,7 @@ async def test_silence_and_noise_are_nobody(sound: bytes) -> None:
 
 
 async def test_explicit_silences_are_honoured() -> None:
-    patient = TurnDetection(min_silence=1400, max_silence=4000)
+    patient = TurnRules(min_silence=1400, max_silence=4000)
     text = (
         spoken("Please call my sister."),
         silence(1000),
@@ -128,18 +128,18 @@ async def test_explicit_silences_are_honoured() -> None:
         silence(2000),
     )
     assert len(turns(await hear(*text, detection=patient))) == 1
-    assert len(turns(await hear(*text, detection=TurnDetection(min_silence=300, max_silence=300)))) == 2
+    assert len(turns(await hear(*text, detection=TurnRules(min_silence=300, max_silence=300)))) == 2
 
 
 async def test_settings_change_in_the_middle_of_a_session() -> None:
-    made = rig(TurnDetection(min_silence=3000, max_silence=3000))
+    made = rig(TurnRules(min_silence=3000, max_silence=3000))
     sentence = spoken("Please call my sister.") + silence(1200)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(made.ears.run)
         async with made.audio.sender() as microphone:
             await microphone.send(sentence)
             await trio.testing.wait_all_tasks_blocked(0.05)
-            made.ears.configure(TurnDetection(min_silence=400, max_silence=400))
+            made.ears.configure(TurnRules(min_silence=400, max_silence=400))
             await microphone.send(sentence)
             await microphone.send(sentence)
     events = [event async for event in made.heard.receiver()]

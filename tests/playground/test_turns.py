@@ -13,14 +13,14 @@ from playground.turns import (
     Lull,
     Onset,
     Pause,
-    TurnDetection,
     TurnDetector,
     TurnEvent,
+    TurnRules,
 )
 from sound.vad import WINDOW_MS, Window
 
 PROBABILITY = {"x": 0.9, "~": 0.4, ".": 0.02}
-QUICK = TurnDetection(min_silence=320, max_silence=960, interruption_delay=0)
+QUICK = TurnRules(min_silence=320, max_silence=960, interruption_delay=0)
 
 
 def told(detector: TurnDetector, pattern: str, start: int = 0) -> list[tuple[int, TurnEvent]]:
@@ -85,7 +85,7 @@ def test_a_faint_window_keeps_speech_going_and_does_not_begin_it() -> None:
 
 
 def test_the_onset_waits_for_as_much_speech_as_the_interruption_delay_says() -> None:
-    slow = TurnDetection(interruption_delay=500)
+    slow = TurnRules(interruption_delay=500)
     assert at(told(TurnDetector(slow), "x" * 40), Onset) == [16]
     assert at(told(TurnDetector(slow), "xxxxx....." + "x" * 40), Onset) == [21]
 
@@ -105,7 +105,7 @@ def test_the_owner_may_end_a_turn_at_a_pause() -> None:
 
 
 def test_the_words_of_one_turn_do_not_open_the_next() -> None:
-    detector = TurnDetector(TurnDetection(min_silence=64, max_silence=64, interruption_delay=0))
+    detector = TurnDetector(TurnRules(min_silence=64, max_silence=64, interruption_delay=0))
     events = told(detector, "xxxx..xxxx..")
     first, second = (windows_in(e.utterance) for _, e in events if isinstance(e, EndOfTurn))
     assert not set(first) & set(second)
@@ -118,12 +118,12 @@ def test_an_utterance_begins_320_ms_before_the_onset() -> None:
 
 
 def test_max_silence_is_a_ceiling_even_below_min_silence() -> None:
-    detector = TurnDetector(TurnDetection(min_silence=1000, max_silence=320, interruption_delay=0))
+    detector = TurnDetector(TurnRules(min_silence=1000, max_silence=320, interruption_delay=0))
     assert at(told(detector, "xx" + "." * 40), EndOfTurn) == [12]
 
 
 def test_settings_change_in_the_middle_of_a_turn() -> None:
-    detector = TurnDetector(TurnDetection(min_silence=3000, max_silence=5000, interruption_delay=0))
+    detector = TurnDetector(TurnRules(min_silence=3000, max_silence=5000, interruption_delay=0))
     told(detector, "xxxx" + "." * 20)
     detector.detection = QUICK
     assert at(told(detector, "." * 40, start=24), EndOfTurn) == [34]
@@ -146,7 +146,7 @@ def test_every_turn_has_one_onset_before_its_end(pattern: str) -> None:
 
 @given(st.text("x~.", max_size=200), st.integers(0, 20), st.integers(0, 20))
 def test_sound_goes_into_at_most_one_turn_and_in_order(pattern: str, low: int, high: int) -> None:
-    settings = TurnDetection(min_silence=low * 32, max_silence=high * 32, interruption_delay=0)
+    settings = TurnRules(min_silence=low * 32, max_silence=high * 32, interruption_delay=0)
     ends = [e for _, e in told(TurnDetector(settings), pattern) if isinstance(e, EndOfTurn)]
     heard = [count for end in ends for count in windows_in(end.utterance)]
     assert heard == sorted(set(heard))
@@ -166,7 +166,7 @@ def test_sound_goes_into_at_most_one_turn_and_in_order(pattern: str, low: int, h
 )
 def test_a_wrong_setting_is_named_with_its_value_and_range(setting: str, value: object, allowed: str) -> None:
     with pytest.raises(SettingsError) as caught:
-        TurnDetection(**{setting: value})  # type: ignore[arg-type]
+        TurnRules(**{setting: value})  # type: ignore[arg-type]
     assert setting in str(caught.value)
     assert repr(value) in str(caught.value)
     assert allowed in str(caught.value)

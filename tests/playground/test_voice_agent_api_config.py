@@ -11,10 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from channels.wire.messages import InputAudio, ReplyCreate, SessionEnd, SessionResume, SessionUpdate
-from playground.turns import ADAPTIVE, TurnDetection
+from channels.wire.session import SessionInput, TurnSettings
+from playground.turns import ADAPTIVE, TurnRules
+from playground.voice_agent.config_refused import ConfigRefused
 from playground.voice_agent.hearing import turn_detection
 from playground.voice_agent.reception import Begin, Discard, Hang, Refuse, Resume, first_step
-from playground.voice_agent.session_config import ConfigRefused, InputConfig, SessionConfig, configured
+from playground.voice_agent.session_config import ResolvedSession, configured
 from playground.voice_agent_api import (
     VOICES_2026_04,
     VOICES_2026_07,
@@ -26,16 +28,16 @@ from playground.voice_agent_api import (
 from tests.playground.caller import calling
 
 
-def first(session: dict[str, Any], **options: Any) -> SessionConfig:
+def first(session: dict[str, Any], **options: Any) -> ResolvedSession:
     options = {"voices": VOICES_2026_07, "agents": {}} | options
     return configured(None, session, **options)
 
 
-def later(session: dict[str, Any], current: SessionConfig | None = None) -> SessionConfig:
+def later(session: dict[str, Any], current: ResolvedSession | None = None) -> ResolvedSession:
     return configured(current or first({}), session, voices=VOICES_2026_07, agents={})
 
 
-def refusal(session: dict[str, Any], current: SessionConfig | None = None) -> tuple[str, str | None]:
+def refusal(session: dict[str, Any], current: ResolvedSession | None = None) -> tuple[str, str | None]:
     with pytest.raises(ConfigRefused) as refused:
         configured(
             current, session, voices=VOICES_2026_07, agents={"agent_1": {"system_prompt": "Be brief."}}
@@ -198,7 +200,7 @@ def test_an_update_merges_objects_and_replaces_arrays() -> None:
     )
     assert config.system_prompt == "one"
     assert config.input.keyterms == ("c",)
-    assert config.input.turn_detection == {"min_silence": 200, "max_silence": 900}
+    assert config.input.turn_detection == TurnSettings(min_silence=200, max_silence=900)
     assert [tool["name"] for tool in config.tools] == ["h"]
 
 
@@ -248,7 +250,7 @@ _likely = st.recursive(
 def test_whatever_an_update_says_it_is_configured_or_refused(
     one: dict[str, Any], two: dict[str, Any]
 ) -> None:
-    current: SessionConfig | None = None
+    current: ResolvedSession | None = None
     for session in (one, two):
         try:
             current = configured(current, session, voices=VOICES_2026_07, agents={"agent_1": {}})
@@ -259,15 +261,15 @@ def test_whatever_an_update_says_it_is_configured_or_refused(
 
 
 def test_without_settings_turns_end_adaptively_or_as_the_server_is_told() -> None:
-    assert turn_detection(InputConfig(), None) == ADAPTIVE
-    balanced = turn_detection(InputConfig(), {"balanced": 1950})
+    assert turn_detection(SessionInput(), None) == ADAPTIVE
+    balanced = turn_detection(SessionInput(), {"balanced": 1950})
     assert (balanced.min_silence, balanced.max_silence, balanced.interruption_delay) == (1950, 1950, 500)
 
 
 def test_setting_a_silence_ends_the_adaptive_mode_and_setting_anything_else_does_not() -> None:
-    explicit = turn_detection(InputConfig(turn_detection={"max_silence": 2000}), None)
-    assert explicit == TurnDetection(max_silence=2000)
-    other = turn_detection(InputConfig(turn_detection={"vad_threshold": 0.7}), None)
+    explicit = turn_detection(SessionInput(turn_detection=TurnSettings(max_silence=2000)), None)
+    assert explicit == TurnRules(max_silence=2000)
+    other = turn_detection(SessionInput(turn_detection=TurnSettings(vad_threshold=0.7)), None)
     assert (other.min_silence, other.vad_threshold) == (ADAPTIVE.min_silence, 0.7)
 
 

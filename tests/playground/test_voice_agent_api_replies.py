@@ -9,11 +9,11 @@ import pytest
 import trio
 
 from channels.wire.events import AgentTranscript, ReplyDone
+from channels.wire.session import SoundFormat
 from playground.brain import EchoBrain
 from playground.voice_agent.mouth import Mouth
 from playground.voice_agent.pacing import Timeline
 from playground.voice_agent.replies import Reply
-from playground.voice_agent.session_config import AudioFormat
 from playground.voice_agent.sound_io import Downlink
 from playground.voice_agent.tones import HummingVoice
 from playground.voice_agent_api import (
@@ -230,7 +230,7 @@ async def test_a_reply_whose_last_events_wait_for_a_slow_client_is_ended_once_al
 
     async with trio.open_nursery() as nursery:
         mouth = Mouth(nursery, told, EchoBrain().heard_of_me)
-        speech = HummingVoice(), Downlink(AudioFormat())
+        speech = HummingVoice(), Downlink(SoundFormat())
         options = ServerOptions(pacing=Burst(), final_transcript="with_done")
         reply = Reply("r", "i", "turn", say(), *speech, lambda: None, options, send)
         mouth.say(reply)

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from playground.voice_agent.session_config import ConfigRefused, SessionConfig, configured
+from playground.voice_agent.config_refused import ConfigRefused
+from playground.voice_agent.session_config import ResolvedSession, configured
 from playground.voice_agent_api import VOICES_2026_07
 from tests.wire_schema import DOCUMENT, part
 
@@ -70,7 +71,7 @@ def _with_a_voice(session: dict[str, Any]) -> dict[str, Any]:
 updates = made_by({"$ref": "#/components/schemas/session"}).map(_with_a_voice)
 
 
-def taken(session: dict[str, Any]) -> SessionConfig:
+def taken(session: dict[str, Any]) -> ResolvedSession:
     agent_id = session.get("agent_id")
     agents: dict[str, Any] = {agent_id: {}} if isinstance(agent_id, str) else {}
     return configured(None, session, voices=VOICES_2026_07, agents=agents)

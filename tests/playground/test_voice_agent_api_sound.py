@@ -11,7 +11,7 @@ import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from playground.voice_agent.session_config import AudioFormat
+from channels.wire.session import SoundFormat
 from playground.voice_agent.sound_io import BadAudio, Downlink, RateGate, Uplink
 from playground.voice_agent_api import ServerOptions, ToneSpeech, VoiceAgentServer, hum
 from sound.g711 import alaw_decode, alaw_encode, ulaw_decode, ulaw_encode
@@ -55,8 +55,8 @@ def test_the_levels_are_those_of_the_recommendation() -> None:
 
 
 @pytest.mark.parametrize("encoding", ["audio/pcmu", "audio/pcma"])
-def test_g711_keeps_a_tone_a_tone_in_both_directions(encoding: str) -> None:
-    downlink, uplink = Downlink(AudioFormat(encoding, None)), Uplink(AudioFormat(encoding, None))
+def test_g711_keeps_a_tone_a_tone_in_both_directions(encoding: Any) -> None:
+    downlink, uplink = Downlink(SoundFormat(encoding)), Uplink(SoundFormat(encoding))
     tone = hum(500)
     wire = downlink.encode(downlink.convert(tone), None)
     assert len(wire) == 4000
@@ -70,7 +70,7 @@ def test_g711_keeps_a_tone_a_tone_in_both_directions(encoding: str) -> None:
 
 def test_half_a_sample_is_no_sound() -> None:
     with pytest.raises(BadAudio):
-        Uplink(AudioFormat()).decode(b"\0\0\0")
+        Uplink(SoundFormat()).decode(b"\0\0\0")
 
 
 def test_real_time_and_a_second_more_pass_the_gate() -> None:
@@ -120,7 +120,7 @@ async def test_frames_of_any_length_are_heard_and_odd_ones_are_not(
 async def test_g711_is_heard(autojump_clock: trio.testing.MockClock) -> None:
     async with calling(VoiceAgentServer(ServerOptions(speech=ToneSpeech))) as caller:
         await caller.start(input={"format": {"encoding": "audio/pcmu"}})
-        downlink = Downlink(AudioFormat("audio/pcmu", None))
+        downlink = Downlink(SoundFormat("audio/pcmu"))
         wire = downlink.encode(downlink.convert(hum(1000) + bytes(bytes_of_ms(2500))), None)
         for start in range(0, len(wire), 400):
             await caller.send("input.audio", audio=base64.b64encode(wire[start : start + 400]).decode())

@@ -17,7 +17,7 @@ from channels.happenings import Happening
 from channels.settings import ToolSettings
 from channels.wire.events import ReplyAudio
 from channels.wire.messages import ClientMessage
-from playground.voice_agent.record import Entry
+from playground.voice_agent.record import RecordedMessage
 from playground.voice_agent_api import Expect, PersonSpeaks, Script, Send, Step
 from tests.examples.scripted_call import SETTINGS, scripted_call
 from tests.recordings.listener import ReplyHeard, replies_heard
@@ -38,7 +38,7 @@ class Replay:
     """When the person spoke: beginnings and ends."""
     steps: list[tuple[float, Step]]
     happenings: list[tuple[float, Happening]]
-    sent: list[Entry[ClientMessage]]
+    sent: list[RecordedMessage[ClientMessage]]
     """What the agent sent to the service."""
     missed: list[tuple[int, Expect]]
     """What the service waited for in vain."""
@@ -60,7 +60,7 @@ class Replay:
             self.at("transcript.agent", reply_id, interrupted=True),
         )
 
-    def messages(self, kind: str) -> list[Entry[ClientMessage]]:
+    def messages(self, kind: str) -> list[RecordedMessage[ClientMessage]]:
         """What the agent sent of a kind."""
         return [entry for entry in self.sent if entry.what.type == kind]
 

@@ -60,7 +60,7 @@ STEADY_S = 11.0
 
 SETTINGS = Settings(
     LiveKitSettings("ws://127.0.0.1:7880", "APIkey", Secret("a-secret-of-livekit-0123456789abcdef0123")),
-    ApiSettings("ws://127.0.0.1:4711/v1/ws", Secret("a-key-0123456789abcdef")),
+    ApiSettings("ws://127.0.0.1:4711/v1/ws", api_key=Secret("a-key-0123456789abcdef")),
 )
 
 

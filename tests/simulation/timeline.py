@@ -10,11 +10,11 @@ from collections.abc import Callable
 
 from attrs import define, field, frozen
 
-__all__ = ["Entry", "Timeline"]
+__all__ = ["Timeline", "TimelineEntry"]
 
 
 @frozen
-class Entry:
+class TimelineEntry:
     """One line."""
 
     at: float
@@ -34,11 +34,11 @@ class Timeline:
     """
 
     clock: Callable[[], float]
-    entries: list[Entry] = field(factory=list, init=False)
+    entries: list[TimelineEntry] = field(factory=list, init=False)
 
     def note(self, who: str, what: str) -> None:
         """Something happens now."""
-        self.entries.append(Entry(self.clock(), who, what))
+        self.entries.append(TimelineEntry(self.clock(), who, what))
 
     def text(self, *, since: float = 0.0) -> str:
         """As lines."""

@@ -47,7 +47,7 @@ KEY = "a-key-that-nobody-may-see-0123456789"
 LIVEKIT_SECRET = "a-secret-of-livekit-that-nobody-may-see"
 SETTINGS = Settings(
     LiveKitSettings("ws://127.0.0.1:7880", "APIkey", Secret(LIVEKIT_SECRET), "tea room"),
-    ApiSettings("ws://127.0.0.1:4711/v1/ws", Secret(KEY)),
+    ApiSettings("ws://127.0.0.1:4711/v1/ws", api_key=Secret(KEY)),
     SpeakerSettings(100),
     BargeInSettings(longest_hold_ms=3000, linger_ms=800),
 )

@@ -16,7 +16,7 @@ from channels.settings import ApiSettings, LiveKitSettings, Settings
 
 SETTINGS = Settings(
     LiveKitSettings("ws://127.0.0.1:1", "key", Secret("s" * 32)),
-    ApiSettings("ws://127.0.0.1:1", Secret("0" * 32)),
+    ApiSettings("ws://127.0.0.1:1", api_key=Secret("0" * 32)),
 )
 HUGE = 10**400
 
@@ -83,9 +83,6 @@ def test_a_header_of_a_version_that_cannot_be_is_none(tmp_path: Path, version: A
     path = record_of(tmp_path)
     header, *rest = path.read_text().splitlines()
     path.write_text("\n".join([json.dumps(json.loads(header) | {"version": version}), *rest]))
-    if version == -1.5e300:
-        assert read_record(path).entries
-        return
     with pytest.raises(RecordUnreadable):
         read_record(path)
 

@@ -23,12 +23,15 @@ from actors.record.file import RecordFile, check_free, sound_beside
 from actors.record.notes import Ended, Lost, MicrophoneRun, PlayingRun, PlayRun, ReplyAudioRun
 from actors.record.reading import read_record
 from actors.record.runs import Runs
+from actors.record.secrecy import blotter
 from actors.record.sound import read_sound
 from actors.record.sound_reference import AUDIBLE, stand_in
 from channels.bounded import Channel, Full, Watched
 from channels.errors import SettingsError
 from channels.happenings import BystanderFailed, Happening, ServiceComplained, SoundStarted
+from channels.json_text import write_json
 from channels.messages import Finished, MicrophoneFrame, Play, Playing, Sounding
+from channels.secret import DOTS, Secret
 from channels.seen import Noted
 from channels.taps import Taps
 from channels.texts import Asked
@@ -136,6 +139,12 @@ async def test_no_secret_stands_in_a_record(tmp_path: Path) -> None:
     assert "sess_1" in written
     assert "•••" in written
     assert len(read_record(path).entries) == 7, "and every line can still be read"
+
+
+@pytest.mark.parametrize("secret", ["schlüssel-0123", 'a"quoted\\one-0123', "sixty-\x7f-seven-0123"])
+def test_a_secret_is_found_however_json_writes_it(secret: str) -> None:
+    line = write_json({"text": f"the key {secret} is unknown"})
+    assert json.loads(blotter([Secret(secret)])(line)) == {"text": f"the key {DOTS} is unknown"}
 
 
 async def test_a_record_can_be_read_by_its_owner_alone(tmp_path: Path) -> None:
