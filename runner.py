@@ -53,7 +53,7 @@ from actors.timers import TurnTimer
 from actors.tools import ToolRunner
 from channels.bounded import Channel, ChannelStatistics, Full, Receiver, Sender, Watched
 from channels.ending import end_with
-from channels.happenings import Happening, SoundStarted, SoundStopped
+from channels.happenings import Happening, SoundRose, SoundStarted, SoundStopped
 from channels.keys import KeyCover
 from channels.messages import (
     ApiEvent,
@@ -111,7 +111,7 @@ class Channels:
             "10 s, and 10 s that an early guest recorded",
         )
         self.onset = Channel[MicrophoneFrame](
-            On.ONSET, 20, "frames of 50 ms", DROP_OLDEST, "a second bridges the loading of its model"
+            On.ONSET, 100, "frames of 10 ms", DROP_OLDEST, "a second bridges the loading of its model"
         )
         self.sounding = Channel[Sounding](
             On.SOUNDING,
@@ -120,8 +120,8 @@ class Channels:
             DROP_OLDEST,
             "the room's longest queue is 2 s",
         )
-        self.sounds = Channel[SoundStarted | SoundStopped](
-            On.SOUNDS, 64, "beginnings and ends of sounds", FAIL, READ
+        self.sounds = Channel[SoundRose | SoundStarted | SoundStopped](
+            On.SOUNDS, 64, "rises, beginnings and ends of sounds", FAIL, READ
         )
         self.fills = Channel[Fill](
             On.FILLS, 1, "sounds in a silence", DROP_OLDEST, "one that comes late fills no silence"

@@ -34,6 +34,7 @@ from channels.happenings import (
     ServiceComplained,
     SessionConfigured,
     SessionLost,
+    SoundRose,
     SoundStarted,
     SoundStopped,
     SoundWasLate,
@@ -87,7 +88,12 @@ class EventLog:
             fields["reply"] = happening.reply.reply_id
         match happening:
             case (
-                PersonSaid(final=False) | WordsHeard() | SoundStarted() | SoundStopped() | SessionConfigured()
+                PersonSaid(final=False)
+                | WordsHeard()
+                | SoundRose()
+                | SoundStarted()
+                | SoundStopped()
+                | SessionConfigured()
             ):
                 write = self.log.debug
             case VoiceAudible() | VoiceUnheard(why="alone"):

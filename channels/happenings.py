@@ -48,6 +48,7 @@ __all__ = [
     "SessionConfigured",
     "SessionLost",
     "SessionStarted",
+    "SoundRose",
     "SoundStarted",
     "SoundStopped",
     "SoundWasLate",
@@ -231,6 +232,13 @@ class PersonSaid:
     """From 1 on."""
     certain: bool = False
     """The service's own final words for all of this. The person may still go on."""
+
+
+@attrs.frozen
+class SoundRose:
+    """Something rose out of the noise of the person's room. It may be their first sound, or a door."""
+
+    at: float
 
 
 @attrs.frozen
@@ -529,6 +537,7 @@ Happening: TypeAlias = (
     | SessionConfigured
     | UpdateAnswered
     | SoundStarted
+    | SoundRose
     | SoundStopped
     | SoundWasLate
     | TurnStarted

@@ -28,6 +28,7 @@ __all__ = [
     "ConnectionBroke",
     "Cut",
     "CutShort",
+    "Duck",
     "EndSession",
     "Fill",
     "Finish",
@@ -70,7 +71,9 @@ class MicrophoneFrame:
         default=attrs.Factory(lambda self: self.pcm, takes_self=True), repr=_length, kw_only=True
     )
     """The same sound as it came: what the onset detector judges, and what is recorded."""
-    pieces: tuple[MicrophoneFrame, ...] = attrs.field(default=(), repr=False, eq=False, kw_only=True)
+    pieces: tuple[MicrophoneFrame, ...] = attrs.field(
+        default=(), repr=False, eq=False, kw_only=True, metadata={"recorded": False}
+    )
     """Those in which the onset detector was given it, each as it came; empty: it was given this one."""
 
 
@@ -202,6 +205,16 @@ class Hold:
 
 
 @attrs.frozen
+class Duck:
+    """Speak softly for a moment: somebody may have begun to speak."""
+
+    db: float
+    """By so much softer."""
+    ms: float
+    """From now on; then the voice comes back by itself."""
+
+
+@attrs.frozen
 class Resume:
     """Go on. A reply that was held in the middle of a word goes back to the word's beginning."""
 
@@ -211,7 +224,7 @@ class Resume:
     """Its place to go on from, if that is a little before the place where it was held."""
 
 
-SpeakerCommand: TypeAlias = Play | Finish | Cut | Hold | Resume
+SpeakerCommand: TypeAlias = Play | Finish | Cut | Hold | Duck | Resume
 
 
 @attrs.frozen

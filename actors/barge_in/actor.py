@@ -15,7 +15,7 @@ from actors.barge_in.conversation import Conversation
 from actors.barge_in.floor import FloorState
 from actors.barge_in.machine import Event, step
 from channels.bounded import Receiver, Sender, Watched
-from channels.happenings import Happening, SoundStarted, SoundStopped, ToolAnswered, ToolDropped
+from channels.happenings import Happening, SoundRose, SoundStarted, SoundStopped, ToolAnswered, ToolDropped
 from channels.messages import (
     ApiEvent,
     Fill,
@@ -38,7 +38,7 @@ class BargeInController:
 
     settings: BargeInSettings
     events: Receiver[ApiEvent]
-    sounds: Receiver[SoundStarted | SoundStopped]
+    sounds: Receiver[SoundRose | SoundStarted | SoundStopped]
     room: Receiver[RoomAway | RoomBack]
     fills: Receiver[Fill]
     reports: Receiver[SpeakerReport]
@@ -82,7 +82,7 @@ class BargeInController:
 
     async def _take_all(
         self,
-        messages: Receiver[SoundStarted | SoundStopped]
+        messages: Receiver[SoundRose | SoundStarted | SoundStopped]
         | Receiver[RoomAway | RoomBack]
         | Receiver[Fill]
         | Receiver[SpeakerReport],

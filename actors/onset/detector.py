@@ -1,10 +1,11 @@
 """OnsetDetector: when the person makes a sound, as their microphone has it.
 
-In: the same 50 ms frames that go to the service, and what the speaker plays. Out: `SoundStarted` and
-`SoundStopped`, with the times at which the sound was heard, however late it was brought here and decided. A
-voice activity detector judges; where the microphone hears the agent's own voice, it judges what an echo
-canceller leaves. The controller holds the voice for what is told here, the taps measure with it; nothing
-waits for it, and without it the conversation goes on, decided by the service alone.
+In: the sound that goes to the service, 10 ms at a time, and what the speaker plays. Out: `SoundRose` when
+something is louder than the room, `SoundStarted` and `SoundStopped` when it is a voice, with the times at
+which the sound was heard, however late it was brought here and decided. A voice activity detector judges;
+where the microphone hears the agent's own voice, it judges what an echo canceller leaves. The controller
+holds the voice for what is told here, the taps measure with it; nothing waits for it, and without it the
+conversation goes on, decided by the service alone.
 
 It judges the sound as it came. A canceller changes the person's voice, and the service is made to hear it
 without; the level that the service needs helps here nobody: measured (`bench.level`), no onset is noticed
@@ -21,9 +22,10 @@ from attrs import define, field
 
 from actors.onset.echo import EchoWatch
 from actors.onset.played import PlayedSound
+from actors.onset.rises import Rises
 from actors.onset.sounds import Onsets
 from channels.bounded import Receiver, Sender, Watched
-from channels.happenings import SoundStarted, SoundStopped
+from channels.happenings import SoundRose, SoundStarted, SoundStopped
 from channels.messages import MicrophoneFrame, Sounding
 from channels.ports import EchoCanceller
 from channels.seen import Seen
@@ -69,7 +71,7 @@ class OnsetDetector:
 
     frames: Receiver[MicrophoneFrame]
     playing: Receiver[Sounding]
-    sounds: Sender[SoundStarted | SoundStopped]
+    sounds: Sender[SoundRose | SoundStarted | SoundStopped]
     taps: Taps
     seen: Watched[Seen]
     load: Callable[[], Awaitable[Judge]]
@@ -84,20 +86,25 @@ class OnsetDetector:
         """Listens until the frames end."""
         async with self.frames, self.playing, self.sounds:
             judge = await self.load()
-            onsets = Onsets(self.window_ms, self.settings)
+            onsets, rises = Onsets(self.window_ms, self.settings), Rises()
             unjudged_ms = 0.0
             async for frame in self.frames:
                 self.seen.show(Seen(frame.at, self.frames.channel.name, frame))
                 pcm = frame.untouched
                 if self.canceller is not None:
                     pcm = self._without_echo(self.canceller, pcm, frame.at, person=onsets.sounding)
+                if rises.take(pcm, voice=onsets.sounding):
+                    self._tell(SoundRose(frame.at))
                 unjudged_ms += ms_of_bytes(len(pcm))
                 for window in judge.feed(pcm):
                     unjudged_ms -= self.window_ms
                     happening = onsets.take(window.probability, frame.at - unjudged_ms / 1000)
                     if happening is not None:
-                        self.taps.publish(happening)
-                        self.sounds.send_nowait(happening)
+                        self._tell(happening)
+
+    def _tell(self, happening: SoundRose | SoundStarted | SoundStopped) -> None:
+        self.taps.publish(happening)
+        self.sounds.send_nowait(happening)
 
     def _without_echo(self, canceller: EchoCanceller, heard: bytes, at: float, *, person: bool) -> bytes:
         for sounding in self.playing.receive_waiting():

@@ -20,6 +20,7 @@ import math
 from array import array
 from collections import deque
 
+import numpy as np
 from attrs import define, evolve, field, frozen
 
 from channels.messages import CutShort, Finished, Playing, SpeakerReport
@@ -63,10 +64,15 @@ class Frame:
     """It begins in silence."""
     falls: bool = False
     """It ends in silence, and takes no place in its reply."""
+    gain: float = 1.0
+    """How loud it is."""
+    gain_before: float = 1.0
+    """How loud what was heard before it was."""
 
     def padded(self) -> bytes:
         """The sound as it is heard, with silence up to a whole step of the SDK."""
-        pcm = _rising(self.pcm) if self.rises else self.pcm
+        pcm = _at_gain(self.pcm, self.gain_before, self.gain)
+        pcm = _rising(pcm) if self.rises else pcm
         pcm = _falling(pcm) if self.falls else pcm
         return pcm + bytes(-len(pcm) % _STEP_BYTES)
 
@@ -175,6 +181,11 @@ class Playout:
     """Later, it would be a sound of its own."""
     _rises: bool = field(default=False, init=False)
     """The voice was silent in the middle of a reply."""
+    _ducked: float = field(default=1.0, init=False)
+    """How loud the voice is while it is lowered."""
+    _ducked_until: float = field(default=float("-inf"), init=False)
+    _gain: float = field(default=1.0, init=False)
+    """How loud what was given last is."""
     _replies: dict[str, _Reply] = field(factory=dict, init=False)
     _queue: deque[_InQueue] = field(factory=deque, init=False)
     _dry_at: float = field(default=float("-inf"), init=False)
@@ -229,6 +240,23 @@ class Playout:
         self._fall(in_queue[0], now)
         return True
 
+    def duck(self, db: float, now: float, until: float) -> bool:
+        """Lowers the voice by so much until then, what lies in the room's queue included.
+
+        Returns:
+            Whether the room's queue must be emptied at once, to be filled with the same sound.
+        """
+        self._ducked, self._ducked_until = 10 ** (-db / 20), until
+        in_queue = [item for item in self._queue if item.ends_at > now]
+        if any(item.frame.falls for item in in_queue) or all(item.frame.gain < 1.0 for item in in_queue):
+            return False
+        self._take_back(now)
+        self._gain = in_queue[0].frame.gain
+        for item in in_queue:
+            if reply := self._replies.get(item.reply_id):
+                reply.under_way, reply.resting = True, False  # it goes on at once
+        return True
+
     def resume(self, reply_id: str | None, from_ms: float) -> None:
         """Goes on, a little before the place where a reply was held if that is asked for."""
         self.held, self._rises = False, True
@@ -274,7 +302,7 @@ class Playout:
             return None
         if not reply.resting and now > self._dry_at + 0.001:
             reply.underruns += 1
-        return self._give(reply_id, reply)
+        return self._give(reply_id, reply, now)
 
     def landed(self, frame: Frame, now: float, steps_from: float | None = None) -> bool:
         """The frame lies in the room's queue: only then does it begin to be played.
@@ -326,11 +354,18 @@ class Playout:
         """How much sound lies in the room's queue."""
         return max(0.0, self._dry_at - now) * 1000
 
-    def _give(self, reply_id: str, reply: _Reply) -> Frame:
+    def _give(self, reply_id: str, reply: _Reply, now: float) -> Frame:
         reply.under_way, reply.resting = True, False
         begin = reply.given
         length = min(bytes_of_ms(FRAME_MS), reply.waiting() // SAMPLE_BYTES * SAMPLE_BYTES)
-        frame = Frame(reply_id, reply.between(begin, begin + length), rises=self._rises and begin > 0)
+        before, self._gain = self._gain, self._ducked if max(now, self._dry_at) < self._ducked_until else 1.0
+        frame = Frame(
+            reply_id,
+            reply.between(begin, begin + length),
+            rises=self._rises and begin > 0,
+            gain=self._gain,
+            gain_before=before,
+        )
         self._rises = False
         if reply.audible_from is None and (offset := _first_audible(frame.pcm)) is not None:
             reply.audible_from = begin + offset
@@ -366,7 +401,8 @@ class Playout:
             if unless:
                 return
             reply = self._replies[item.reply_id]
-            rest = (rest + reply.between(item.end, item.end + bytes_of_ms(FADE_MS)))[: bytes_of_ms(FADE_MS)]
+            after = reply.between(item.end, item.end + bytes_of_ms(FADE_MS))
+            rest = (rest + _at_gain(after, item.frame.gain, item.frame.gain))[: bytes_of_ms(FADE_MS)]
         if len(rest) >= SAMPLE_BYTES:
             self._fade = Frame(item.reply_id, rest, falls=True)
             self._fade_until = now + FADE_MS / 1000
@@ -377,6 +413,18 @@ def _first_audible(pcm: bytes) -> int | None:
     return next(
         (2 * at for at, sample in enumerate(memoryview(pcm).cast("h")) if abs(sample) > AUDIBLE), None
     )
+
+
+def _at_gain(pcm: bytes, before: float, gain: float) -> bytes:
+    """The sound at a gain, which it reaches from the one before within the length of a fade."""
+    if before == gain == 1.0:
+        return pcm
+    samples = np.frombuffer(pcm[: len(pcm) // SAMPLE_BYTES * SAMPLE_BYTES], "<i2").astype(np.float32)
+    gains = np.full(len(samples), gain, np.float32)
+    faded = gains[: bytes_of_ms(FADE_MS) // SAMPLE_BYTES]
+    faded[:] = np.linspace(before, gain, len(faded) + 1, dtype=np.float32)[1:]
+    lowered: bytes = np.rint(samples * gains).astype("<i2").tobytes()
+    return lowered + pcm[len(lowered) :]
 
 
 def _rising(pcm: bytes) -> bytes:

@@ -41,6 +41,7 @@ from channels.happenings import (
     ReplyEnded,
     ReplyGivenUp,
     ReplyOutcome,
+    SoundRose,
     SoundStarted,
     SoundStopped,
 )
@@ -48,6 +49,7 @@ from channels.messages import (
     ConnectionBroke,
     Cut,
     CutShort,
+    Duck,
     Finish,
     Finished,
     Hold,
@@ -191,6 +193,12 @@ class AConversation(RuleBasedStateMachine):
                     self.heard_at_hold = self.heard_in_all()
                     for told in self.told.values():
                         told.slack += 1
+                case Duck(db=db, ms=ms):
+                    self.reports += self.playout.settle(self.now)
+                    if self.playout.duck(db, self.now, self.now + ms / 1000):
+                        self.clear_room()
+                    for told in self.told.values():
+                        told.slack += 1
                 case Resume(reply_id=reply_id, from_ms=from_ms):
                     if reply_id is not None:
                         self.goes_back(reply_id, from_ms)
@@ -232,7 +240,9 @@ class AConversation(RuleBasedStateMachine):
         if frame is not None:
             assert not frame.falls or len(frame.pcm) <= bytes_of_ms(FADE_MS), "no fade is longer than 10 ms"
             # A voice that rises is heard; what falls is heard once more, and counts then.
-            self.room.land(bytes(len(frame.padded())) if frame.falls else evolve(frame, rises=False).padded())
+            # One that is lowered is as much as one that is not.
+            plain = evolve(frame, rises=False, gain=1.0, gain_before=1.0)
+            self.room.land(bytes(len(frame.padded())) if frame.falls else plain.padded())
             heard = not self.landing_clears and self.playout.landed(frame, self.now)
             late = self.now > self.cleared_at + FADE_MS / 1000 + 1e-6
             assert not (heard and frame.falls and late), "a fade that comes late is a sound of its own"
@@ -439,6 +449,18 @@ class AConversation(RuleBasedStateMachine):
         self.tell(SoundStarted(self.now))
         assert self.conversation.floor.holds == believed
         self.speaker_obeys()
+
+    @rule(settles=st.booleans())
+    def something_rises(self, settles: bool) -> None:
+        """A key, a breath: the voice is lowered for a moment, and nothing else changes."""
+        before = self.conversation
+        self.tell(SoundRose(self.now))
+        assert self.conversation == before
+        ducked = isinstance(self.orders[-1], Duck) if self.orders else False
+        assert not (ducked and before.floor.holds), "a held voice is not lowered"
+        self.speaker_obeys()
+        if settles:
+            self.speaker_feeds()
 
     @rule()
     def person_is_silent(self) -> None:
@@ -723,7 +745,7 @@ def test_any_legal_order_of_events_reaches_every_transition_but_the_impossible(
     floors: set[tuple[Any, Any]] = set(itertools.product(Floor, FloorSignal))
     # In CI hypothesis draws the same examples each time; here, more of them are the point.
     some = settings(max_examples=200, stateful_step_count=40, deadline=None, database=None, derandomize=False)
-    for _ in range(20):
+    for _ in range(40):
         run_state_machine_as_test(AConversation, settings=some)
         if cells >= (lives | floors) - NEVER:
             break
