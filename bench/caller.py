@@ -1,6 +1,6 @@
 """A caller: a participant whose microphone is always open, and may hear the agent's own voice.
 
-In the room stands a real listener (`tests.guest`); the caller speaks with its microphone, frame by frame, on
+In the room stands a real listener (`bench.guest`); the caller speaks with its microphone, frame by frame, on
 a clock of its own. An echo is what a client without a canceller makes: the sound that arrived, after its
 sound buffer, through a room of 100 ms reverberation, at a given level, back into the microphone.
 """
@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import trio
 
+from bench.guest import Guest
 from sound.pcm import SAMPLE_RATE_HZ, bytes_of_ms
-from tests.guest import Guest
 
 __all__ = ["Caller"]
 

@@ -38,6 +38,7 @@ import attrs
 import trio
 
 from bench.caller import Caller
+from bench.guest import HEARD_FRAME_MS, Guest, HeardFrame, join_as_guest
 from bench.hold_report import HoldReport, Interruption, Listening
 from bench.interruption import Mouth, Pacing, chunks_of
 from bench.noises import NOISES, beginnings, fetch_recordings, noise_of, voice_without_pauses
@@ -47,7 +48,6 @@ from bench.service import voice_agent_service
 from playground.livekit_build.binary import find_or_build
 from playground.livekit_server import LiveKitServer, livekit_server
 from playground.voice_agent_api import VoiceAgentServer
-from tests.guest import HEARD_FRAME_MS, Guest, HeardFrame, join_as_guest
 
 __all__ = ["main"]
 

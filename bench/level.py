@@ -37,6 +37,7 @@ from actors.onset.sounds import Onsets
 from bench.noises import NOISES, beginnings, fetch_recordings, noise_of, voice_without_pauses
 from bench.programs import until_signal
 from bench.report import Machine, percentile
+from bench.speech import silence, spoken, word_errors
 from bench.word_errors import SENTENCES, VOICES, understood, with_noise
 from channels.ending import end_with
 from channels.happenings import SoundStarted
@@ -44,7 +45,6 @@ from channels.settings.room import LevelSettings
 from playground.recogniser import Recogniser
 from sound.pcm import SAMPLE_RATE_HZ, bytes_of_ms, ms_of_bytes
 from sound.vad import WINDOW_MS, Vad
-from tests.speech import silence, spoken, word_errors
 
 __all__ = ["TREATMENTS", "main"]
 

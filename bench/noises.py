@@ -23,11 +23,11 @@ import soxr
 import trio
 from scipy.signal import butter, sosfilt
 
+from bench.speech import people
 from channels.errors import VoiceAgentError
 from playground.user_cache import user_cache
 from playground.voices import voice
 from sound.pcm import SAMPLE_RATE_HZ
-from tests.speech import people
 
 __all__ = [
     "NOISES",

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 import runner
+from bench.guest import join_as_guest
 from channels.errors import AgentSilent, NotAllowedInRoom, SettingsError
 from channels.secret import Secret
 from commands.arguments import parse
@@ -27,7 +28,6 @@ from playground.child import ended, start_child, stream_of
 from playground.livekit_server import LiveKitServer
 from playground.voice_agent_api import ServerOptions, voice_agent_server
 from tests.agent_process import ROOT, run_agent, settings_for
-from tests.guest import join_as_guest
 
 MICROPHONE = {"name": "microphone", "capacity": 4, "passed": 120, "dropped": 3, "depth": 4, "deepest": 4}
 

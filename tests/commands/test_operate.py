@@ -10,10 +10,10 @@ from functools import partial
 import pytest
 import trio
 
+from bench.guest import join_as_guest
 from playground.livekit_server import LiveKitServer
 from playground.voice_agent_api import ServerOptions, ToneSpeech, voice_agent_server
 from tests.agent_process import ROOT, run_agent, settings_for
-from tests.guest import join_as_guest
 
 COMMAND = [sys.executable, str(ROOT / "runner.py"), "operate"]
 

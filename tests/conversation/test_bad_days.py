@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 import trio
 
+from bench.guest import join_as_guest
+from bench.speech import silence, spoken
 from channels.secret import Secret
 from playground.livekit_build.binary import find_or_build
 from playground.livekit_server import ServerConfig, run_server
 from playground.voice_agent_api import ServerOptions, ToneSpeech, voice_agent_server
 from tests.agent_process import run_agent, settings_for
-from tests.guest import join_as_guest
-from tests.speech import silence, spoken
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 

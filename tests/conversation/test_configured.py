@@ -13,6 +13,8 @@ import trio
 import trio_asyncio
 
 from actors.room.actor import AGENT_IDENTITY
+from bench.guest import Guest, join_as_guest
+from bench.speech import at_16_khz
 from channels.secret import Secret
 from channels.texts import CONFIGURE_METHOD
 from channels.wire.messages import SessionUpdate
@@ -20,8 +22,6 @@ from playground.livekit_server import LiveKitServer
 from playground.recogniser import Recogniser
 from playground.voice_agent_api import ServerOptions, voice_agent_server
 from tests.agent_process import run_agent, settings_for
-from tests.guest import Guest, join_as_guest
-from tests.speech import at_16_khz
 
 CONFIGURED = """
 template = "support"

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import trio
 
+from bench.speech import noise
 from playground.livekit_server import LiveKitServer
 from tests.page.browser import Tab
 from tests.page.conftest import Microphone, PageOf
 from tests.page.test_page import SETTINGS, call
-from tests.speech import noise
 
 pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.browser]
 

@@ -13,6 +13,7 @@ import pytest
 import trio
 import trio_asyncio
 
+from bench.speech import noise
 from channels.settings import LiveKitSettings
 from commands.check.clients import check_clients
 from commands.check.finding import Colour
@@ -20,7 +21,6 @@ from playground.livekit_server import LiveKitServer
 from tests.page.browser import ABSENT, REFUSED, Tab, chromium
 from tests.page.conftest import Microphone, PageOf
 from tests.page.fake_agent import FakeAgent, fake_agent
-from tests.speech import noise
 
 pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.browser]
 

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.speech import spoken
 from playground.dialogue import book
 from playground.dialogue.book import BOOK, BookEntry, read_book
 from playground.dialogue.table import answer, checked
 from playground.dialogue.turn import Memory, Turn
 from playground.dialogue.words import plain
-from tests.speech import spoken
 
 NOW = datetime(2026, 11, 3, 20, 5)
 """A Tuesday."""
