@@ -58,7 +58,7 @@ async def test_with_nothing_set_the_agent_brings_its_own_services_and_says_how_t
     tmp_path: Path,
 ) -> None:
     async with run_agent({}, folder=tmp_path) as agent:
-        await agent.prints("Ctrl-C ends it", within_s=60)
+        await agent.prints("Press Ctrl-C to stop", within_s=60)
         url = re.search(r"URL\s+(ws://\S+)", agent.printed)
         token = re.search(r"token\s+(\S+)", agent.printed)
         assert url is not None

@@ -78,7 +78,7 @@ async def configure(guest: Guest, changes: Mapping[str, str]) -> Any:
 async def test_without_an_account_the_same_file_says_how_the_agent_greets(tmp_path: Path) -> None:
     (tmp_path / "agent.toml").write_text(CONFIGURED)
     async with run_agent({}, "--config", "agent.toml", folder=tmp_path) as agent:
-        await agent.prints("Ctrl-C ends it", within_s=60)
+        await agent.prints("Press Ctrl-C to stop", within_s=60)
         url = re.search(r"URL\s+(ws://\S+)", agent.printed)
         token = re.search(r"token\s+(\S+)", agent.printed)
         assert url is not None

@@ -43,7 +43,7 @@ async def test_an_agent_that_is_late_or_leaves_is_waited_for(
     async with page_of("late") as url, chromium(tmp_path, microphone=microphone(noise(2000))) as browser:
         tab = await browser.open(url)
         await tab.click("#talk")
-        await tab.shows("You are in the room, the agent is on its way.")
+        await tab.shows("You are in the room; the agent is on its way.")
         await tab.shows("Waiting for the agent")
         async with fake_agent(livekit, "late") as agent:
             await agent.be("listening")

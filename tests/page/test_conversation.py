@@ -111,7 +111,7 @@ async def test_it_is_so_with_an_empty_environment(tmp_path: Path, microphone: Mi
             await tab.evaluate("document.querySelector('#setting-system_prompt').select()")
             await tab.type("You are brief.")
             await tab.click("#apply-settings")
-            await tab.shows("Changed, from now on.")
+            await tab.shows("Changed.")
             await agent.leave()
             # The service is a process of its own: the same Ctrl-C does not end it before the session is.
             assert re.search(r"session_closed\s+confirmed=True", agent.printed)
