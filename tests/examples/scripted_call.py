@@ -21,7 +21,7 @@ from channels.errors import VoiceAgentError, reason_of
 from channels.happenings import Happening, SessionStarted
 from channels.ports import AudioTrackHeard, ParticipantCame, ParticipantKind, RoomEvent, TrackSource
 from channels.secret import Secret
-from channels.settings import ApiSettings, LiveKitSettings, Settings
+from channels.settings import Accounts, ApiAccount, LiveKitAccount, Settings
 from channels.streams import Addition
 from channels.taps import Taps
 from channels.wire.events import (
@@ -50,9 +50,10 @@ from tests.actors.test_front_end import Board
 
 __all__ = ["Call", "Ears", "Microphone", "call_at", "scripted_call", "tone"]
 
-SETTINGS = Settings(
-    LiveKitSettings("ws://127.0.0.1:7880", "key", Secret("a-secret-of-livekit-0123456789abcdef"), "tea-room"),
-    ApiSettings("ws://127.0.0.1:4711/v1/ws", api_key=Secret("a-key-0123456789abcdef")),
+SETTINGS = Settings("tea-room")
+ACCOUNTS = Accounts(
+    LiveKitAccount("ws://127.0.0.1:7880", "key", Secret("a-secret-of-livekit-0123456789abcdef")),
+    ApiAccount("ws://127.0.0.1:4711/v1/ws", api_key=Secret("a-key-0123456789abcdef")),
 )
 
 LOUD = 3000
@@ -293,6 +294,7 @@ async def scripted_call(
         ears, board = Ears(), Board()
         graph = runner.wire(
             settings,
+            ACCOUNTS,
             LiveKitEdge(room, ears, board),
             dialer=dial,
             load_judge=_judge,
