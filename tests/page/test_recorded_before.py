@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from playground.recogniser import Recogniser
 from sound.pcm import SAMPLE_RATE_HZ, ms_of_bytes
+from sound.recogniser import Recogniser
 from sound.recordings import Recording
 from tests.page.browser import chromium
 from tests.speech import at_16_khz, spoken, word_errors

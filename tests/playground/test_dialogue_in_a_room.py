@@ -14,7 +14,7 @@ import trio
 
 from actors.filler.sound import TONE_HZ
 from channels.secret import Secret
-from playground.recogniser import Recogniser
+from sound.recogniser import Recogniser
 from tests.agent_process import run_agent
 from tests.guest import Guest, join_as_guest
 from tests.playground.sse_server import fake_endpoint, speaking

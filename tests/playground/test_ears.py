@@ -12,8 +12,8 @@ import trio.testing
 
 from channels.bounded import Channel, Full
 from playground.ears import Ears, HearingEvent, PartialWords, SpeechOnset, Transcriber, TurnEnded
-from playground.recogniser import Recogniser
 from playground.turns import ADAPTIVE, TurnRules
+from sound.recogniser import Recogniser
 from tests.speech import PEOPLE, noise, people, silence, spoken, word_errors
 
 RECOGNISER = Recogniser()

@@ -11,9 +11,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from channels.errors import PlaygroundFault
-from playground.recogniser import Recogniser
 from playground.voices import VOICES, Speech, sentences, voice
 from sound.pcm import ms_of_bytes
+from sound.recogniser import Recogniser
 from tests.speech import at_16_khz, silence, spoken, word_errors
 
 SAYINGS = (

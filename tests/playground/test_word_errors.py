@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bench.word_errors import SENTENCES, measure_words, understood, with_noise
-from playground.recogniser import Recogniser
+from sound.recogniser import Recogniser
 from tests.speech import noise, people, silence, spoken, word_errors
 
 pytestmark = pytest.mark.slow

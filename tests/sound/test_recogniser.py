@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from playground.completeness import finished
-from playground.recogniser import (
+from sound.recogniser import (
     LONGEST_PIECE_MS,
     SAMPLE_RATE_HZ,
     Recogniser,
