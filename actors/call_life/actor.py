@@ -26,6 +26,7 @@ from channels.happenings import (
     PersonSaid,
     ReplyBegan,
     ReplyEnded,
+    SoundJudged,
     SoundRose,
     SoundStarted,
     SoundStopped,
@@ -60,7 +61,7 @@ class CallLife:
     settings: CallSettings
     people: Receiver[PersonCame | PersonWent]
     texts: Receiver[RoomText]
-    sounds: Receiver[SoundRose | SoundStarted | SoundStopped]
+    sounds: Receiver[SoundRose | SoundStarted | SoundStopped | SoundJudged]
     """Not for what they are, which the floor tells: for as long as somebody listens for them."""
     happenings: Receiver[Happening]
     session: Sender[SessionOrder]

@@ -23,6 +23,8 @@ from channels.settings.prompts import Template, read_template
 from channels.settings.room import FrontEndSettings, LiveKitSettings, LogSettings, Settings, ToolSettings
 from channels.settings.rules import Malformed, nearest, shown
 from channels.settings.session import SessionSettings
+from channels.settings.short_words import ShortWords, words_of
+from channels.settings.short_words_file import read_short_words
 from channels.settings.sources import (
     Origin,
     Source,
@@ -46,7 +48,7 @@ class Writings:
     written: Mapping[str, Value]
     problems: tuple[SettingsError, ...]
     folders: tuple[Path, ...]
-    """Where profiles, templates and voices are looked for: ours, and the configuration file's."""
+    """Where profiles, templates, voices and words are looked for: ours, and the configuration file's."""
 
     @property
     def name_an_account(self) -> bool:
@@ -73,6 +75,8 @@ class Configuration:
     profile: Profile
     profiles: Mapping[str, Profile]
     matrix: VoiceMatrix
+    short_words: Mapping[str, ShortWords]
+    """By language."""
 
     def livekit(self) -> LiveKitSettings:
         """The LiveKit server, if `LIVEKIT_ACCOUNT` was required."""
@@ -100,7 +104,9 @@ class Configuration:
 
     def _settings(self, others: Mapping[str, Any]) -> Settings:
         front_end = FrontEndSettings(self.matrix.served, self.profile.name, wire_updates(self.profiles))
-        return build(Settings, {**self._plain(), **others, "front_end": front_end})
+        plain = self._plain()
+        short_words = words_of(self.short_words, plain.get("session.input.language_codes"))
+        return build(Settings, {**plain, **others, "front_end": front_end, "short_words": short_words})
 
     def _plain(self) -> dict[str, Any]:
         return {path: value.value for path, value in self.values.items()}
@@ -163,6 +169,7 @@ def read_configuration(
     file = _named("template", chosen["template"], templates, problems) if "template" in chosen else None
     template = _collect(problems, lambda: read_template(file.stem, file)) if file is not None else None
     matrix = _collect(problems, lambda: read_voices(writings.folders))
+    short_words = _collect(problems, lambda: read_short_words(writings.folders)) or {}
     variables = writings.variables
     filled = _filled(template, variables, own, problems, warn)
     values = {
@@ -177,7 +184,7 @@ def read_configuration(
     raise_all(problems)
     assert profile is not None
     assert matrix is not None
-    return Configuration(values, variables, profile, profiles, matrix)
+    return Configuration(values, variables, profile, profiles, matrix, short_words)
 
 
 def _checked(setting: Setting, written: Value, warn: Callable[[str], None]) -> Any:

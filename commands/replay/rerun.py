@@ -23,6 +23,7 @@ from actors.record.runs import Runs
 from actors.room.livekit_edge import LiveKitEdge
 from actors.speaker import SpeakerPump
 from actors.timers import TurnTimer
+from channels.happenings import SoundJudged
 from channels.secret import Secret
 from channels.seen import Noted, On
 from channels.settings import ApiSettings, BargeInSettings, LiveKitSettings, Settings, SpeakerSettings
@@ -65,8 +66,10 @@ def rerun(
         slack_s: how long its end may take.
         sounds: of the person, in place of the recorded ones.
     """
-    feeds = fed_to_controller(record, FROM_OUTSIDE if sounds is None else FROM_OUTSIDE - {On.SOUNDS})
+    feeds = fed_to_controller(record, FROM_OUTSIDE)
     if sounds is not None:
+        # What a short sound was is not judged again: no words are understood in virtual time.
+        feeds = [feed for feed in feeds if feed.on != On.SOUNDS or isinstance(feed.what, SoundJudged)]
         feeds += [RecordLine(sound.t, On.SOUNDS, sound.what) for sound in sounds]
         feeds.sort(key=lambda feed: feed.t)
     until = conversation_ends(record) + slack_s

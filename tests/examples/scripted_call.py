@@ -21,7 +21,7 @@ from channels.errors import VoiceAgentError, reason_of
 from channels.happenings import Happening, SessionStarted
 from channels.ports import AudioTrackHeard, ParticipantCame, ParticipantKind, RoomEvent, TrackSource
 from channels.secret import Secret
-from channels.settings import ApiSettings, LiveKitSettings, Settings
+from channels.settings import ApiSettings, BargeInSettings, LiveKitSettings, Settings
 from channels.streams import Addition
 from channels.taps import Taps
 from channels.wire.events import (
@@ -53,6 +53,7 @@ __all__ = ["Call", "Ears", "Microphone", "call_at", "scripted_call", "tone"]
 SETTINGS = Settings(
     LiveKitSettings("ws://127.0.0.1:7880", "key", Secret("a-secret-of-livekit-0123456789abcdef"), "tea-room"),
     ApiSettings("ws://127.0.0.1:4711/v1/ws", api_key=Secret("a-key-0123456789abcdef")),
+    barge_in=BargeInSettings(short_sounds="voice"),  # words are understood in a thread, which knows no clock
 )
 
 LOUD = 3000
@@ -161,6 +162,7 @@ class _Room:
 @frozen
 class _Judged:
     probability: float
+    pcm: bytes
 
 
 @define
@@ -174,7 +176,7 @@ class _Judge:
         step = bytes_of_ms(WINDOW_MS)
         windows = [self._rest[at : at + step] for at in range(0, len(self._rest) - step + 1, step)]
         self._rest = self._rest[len(windows) * step :]
-        return [_Judged(0.99 if all(window[1::2]) else 0.01) for window in windows]
+        return [_Judged(0.99 if all(window[1::2]) else 0.01, window) for window in windows]
 
 
 async def _judge() -> _Judge:

@@ -295,7 +295,10 @@ class Call:
             SETTINGS.livekit,
             SETTINGS.api,
             SpeakerSettings(self.plan.queue_ms),
-            BargeInSettings(self.plan.on_speech_started, longest_hold_ms=self.plan.hold_ms),
+            # Words are understood in a thread, which comes back when the machine likes.
+            BargeInSettings(
+                self.plan.on_speech_started, longest_hold_ms=self.plan.hold_ms, short_sounds="voice"
+            ),
             tools=ToolSettings(functions=(self._tool(),)),
         )
         graph = runner.wire(
