@@ -1,18 +1,18 @@
-"""The wiring of one room; `python runner.py --help` tells what it can do.
+"""The wiring of one room; `python runner.py --help` shows what it can do.
 
-`Channels` and `wire` are the whole agent: read them from top to bottom to know who exists, which channel
-joins whom, and how full each may get. In `wire`, a line that ends in `receiver()` or `tap(…)` is what an
-actor hears, and one that ends in `sender()` is what it says.
+`Channels` and `wire` are the whole agent: read them from top to bottom to learn which actors exist, which
+channels connect them, and how full each may get. In `wire`, a line that ends in `receiver()` or `tap(…)` is
+what an actor hears, and one that ends in `sender()` is what it says.
 
 - A channel has one reader and any number of writers. Its row says how many messages may wait in it, and what
-  happens when they do: `FAIL` (it must not happen), `WAIT` (the writer waits) or `DROP_OLDEST`.
-- A tap is a copy for somebody who may be slow. `taps` are those of all that happens (`channels.happenings`):
-  whoever has `taps=taps` tells them.
-- The conversation ends with its first actor that fails. Without a bystander it goes on.
+  happens when it is full: `FAIL` (it must not happen), `WAIT` (the writer waits) or `DROP_OLDEST`.
+- A tap is a copy for an actor that may be slow. `taps` carry everything that happens (`channels.happenings`):
+  an actor with `taps=taps` publishes to them.
+- The conversation ends when the first of its actors fails. It goes on without a bystander.
 
-Three things are joined elsewhere. The log and the record (`commands.serve`) have to be there before the room
-is, and to hear how the last of these actors ends. What LiveKit's own thread tells comes through ports
-(`channels.ports`), whose only bounded channel, "room events", lies inside the edge.
+Three things are connected elsewhere. The log and the record (`commands.serve`) have to exist before the room
+does, and to hear how the last of these actors ends. Events from LiveKit's own thread come through ports
+(`channels.ports`), whose only bounded channel, "room events", is inside the edge.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from __future__ import annotations
 import signal
 
 if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-    # Nothing is there yet that wants to be left in good order: Ctrl-C just ends it, without a traceback.
+    # Nothing needs cleaning up yet: Ctrl-C just ends the process, without a traceback.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 import functools
@@ -90,7 +90,7 @@ READ = "its reader takes them at once"
 
 
 class Channels:
-    """What joins the actors of one room: how full each may get, what happens then, and why."""
+    """The channels between the actors of one room: how full each may get, what happens then, and why."""
 
     def __init__(self) -> None:
         self.tracks = Channel[TrackEvent]("tracks", 256, "tracks that came or went", FAIL, READ)
@@ -100,21 +100,21 @@ class Channels:
             "session", 16, "orders to begin or end", FAIL, f"{READ}, also while a session is being ended"
         )
         self.texts = Channel[RoomText](
-            On.TEXTS, 32, "messages typed", DROP_OLDEST, "who floods the chat must not stop the conversation"
+            On.TEXTS, 32, "messages typed", DROP_OLDEST, "flooding the chat must not stop the conversation"
         )
         self.departures = Channel[LeaveRoom](
-            On.DEPARTURES, 1, "orders to leave", DROP_OLDEST, "one leaves once, whoever says so"
+            On.DEPARTURES, 1, "orders to leave", DROP_OLDEST, "leaving once is enough"
         )
-        # The session takes them at once, and keeps what it cannot send yet; silence between words goes first.
+        # The session takes frames at once, and keeps those it cannot send yet; pauses between words go first.
         self.microphone = Channel[MicrophoneFrame](
             On.MICROPHONE,
             400,
             "frames of 50 ms",
             DROP_OLDEST,
-            "10 s, and 10 s that an early guest recorded",
+            "10 s, plus 10 s that an early guest recorded",
         )
         self.onset = Channel[MicrophoneFrame](
-            On.ONSET, 100, "frames of 10 ms", DROP_OLDEST, "a second bridges the loading of its model"
+            On.ONSET, 100, "frames of 10 ms", DROP_OLDEST, "a second covers the loading of its model"
         )
         self.sounding = Channel[Sounding](
             On.SOUNDING,
@@ -130,51 +130,51 @@ class Channels:
             "windows", 64, "windows of 32 ms", DROP_OLDEST, "2 s: what is judged later is judged too late"
         )
         self.fills = Channel[Fill](
-            On.FILLS, 1, "sounds in a silence", DROP_OLDEST, "one that comes late fills no silence"
+            On.FILLS, 1, "sounds in a silence", DROP_OLDEST, "a late sound fills no silence"
         )
         self.service = Channel[ApiEvent](On.SERVICE, 1024, "events", FAIL, f"{READ}, a burst included")
         self.requests = Channel[ClientMessage](
-            On.REQUESTS, 16, "messages to the service", WAIT, "whoever asks can wait until it can be taken"
+            On.REQUESTS, 16, "messages to the service", WAIT, "a request can wait until it is taken"
         )
         self.outgoing = Channel[ClientMessage](
             "outgoing", 16, "messages to the service", WAIT, "while there is no session, they wait"
         )
         self.tool_events = Channel[ToolEvent](
-            "tool events", 256, "events", FAIL, f"{READ}, no sound among them: for a lost one somebody waits"
+            "tool events", 256, "events", FAIL, f"{READ}; somebody waits for each"
         )
         self.orders = Channel[SpeakerCommand](
-            On.ORDERS, 1024, "commands", FAIL, f"{READ}; what is to be played waits in its backlog"
+            On.ORDERS, 1024, "commands", FAIL, f"{READ}; sound to be played waits in its backlog"
         )
         self.reports = Channel[SpeakerReport](On.REPORTS, 1024, "reports", FAIL, f"{READ}; a frame makes one")
 
     def recorded(self, *, with_sound: bool) -> list[Channel[Any]]:
-        """Those of which a record is made, besides what happens and what those who decide take."""
+        """The channels to record, besides the happenings and the inputs of the deciding actors."""
         happened: list[Channel[Any]] = [self.texts, self.departures, self.microphone]
         happened += [self.requests, self.orders]
         return [*happened, self.sounding] if with_sound else happened
 
     def statistics(self) -> list[ChannelStatistics]:
-        """What each has carried so far, and each tap on one."""
+        """What each channel, and each tap on one, has carried so far."""
         return [each.statistics() for channel in vars(self).values() for each in (channel, *channel.taps)]
 
 
 @frozen
 class Graph:
-    """Who exists in a room, and what joins them."""
+    """The actors of a room, and what connects them."""
 
     conversation: Sequence[Actor]
     """If one of them fails, the room ends."""
     bystanders: Sequence[Actor]
-    """If one of them fails, nobody notices, unless it says that it is `essential`."""
+    """If one of them fails, the call goes on, unless the actor is `essential`."""
     channels: Channels
     taps: Taps
-    """Are told what happens."""
+    """They carry what happens."""
     seen: Watched[Seen]
-    """What those who decide have taken, in their order; nobody watches it but a record."""
+    """The inputs of the deciding actors, in their order; only a record reads them."""
 
 
 async def _load_vad() -> Judge:
-    # Not abandoned when cancelled: native code in a thread that outlives its process aborts it.
+    # Not abandoned on cancellation: native code in a thread that outlives its process aborts it.
     return await trio.to_thread.run_sync(Vad)
 
 
@@ -196,24 +196,24 @@ def wire(
     terminal: Console | None = None,
     additions: Sequence[Addition] = (),
 ) -> Graph:
-    """Makes the actors of one room and joins them.
+    """Makes the actors of one room and connects them.
 
     Args:
         settings: of this room.
         edge: LiveKit.
-        dialer: opens the way to the Voice Agent API.
+        dialer: opens connections to the Voice Agent API.
         load_judge: makes the voice activity detector.
         load_recogniser: makes what understands short sounds.
         random: for jitter.
         configurable: whether people in the room may change the session.
-        terminal: where a live line is drawn.
-        additions: actors of somebody's own.
+        terminal: where to draw a live line.
+        additions: the user's own actors.
 
     Raises:
         SettingsError: an addition cannot be made.
     """
     c, random = Channels(), random or Random()
-    # Many tell of what was keyed in; nobody who watches is told the keys.
+    # Many happenings mention keys; no tap may learn which they were.
     taps = Taps(cover=None if settings.log.keys else KeyCover().happening)
     seen = Watched[Seen]("inputs")
     short_sounds = settings.barge_in.short_sounds
@@ -293,7 +293,7 @@ def wire(
         ),
     )
     bystanders: list[Actor] = [
-        # Others who only watch ask through it to the end, so it cannot end before them.
+        # Other taps use it to the end, so it cannot end before them.
         AskInTurn(
             requests=c.requests.receiver(),
             happenings=taps.tap("asking"),
@@ -379,12 +379,12 @@ def wire(
             AT_ONCE,
             "messages to the service",
             WAIT,
-            "who floods shall wait",
+            "an addition that floods has to wait",
         )
         bystanders.append(RequestGate(asked=asked.receiver(), requests=c.requests.sender()))
         return asked.sender()
 
-    # What an actor of somebody's own is given, by the type of its field.
+    # What a user's own actor gets, by the type of its field.
     streams = Streams(
         {
             Receiver[Happening]: lambda name: taps.tap(name),

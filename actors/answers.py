@@ -1,9 +1,9 @@
-"""AnswerWatch: a person who has said something and hears no answer is not left alone.
+"""AnswerWatch: makes sure that a person who said something hears an answer.
 
-In: happenings. Out: requests to the service, and at last a tone. When an answer is missing it is asked for
-once more; when that is not heard either, the agent apologises; and when even this is not heard, a tone says
-that somebody is there. What to do is `Attempts`; the actor only moves messages. It is a tap: without it the
-conversation goes on as the service has it.
+In: happenings. Out: requests to the service and, as a last resort, a tone. If an answer is missing, it is
+requested once more. If that is not heard either, the agent apologises; and if even that is not heard, a tone
+shows that the line is alive. `Attempts` decides what to do; the actor only moves messages. It is a tap:
+without it the conversation goes on as the service has it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ __all__ = ["AnswerWatch", "Attempts", "Wanted"]
 
 
 class Wanted(enum.Enum):
-    """What is to be done for the person who waits."""
+    """What to do for the person who is waiting."""
 
     NOTHING = "nothing"
     ASK_AGAIN = "ask again"
@@ -57,12 +57,12 @@ class Attempts:
     _request: ReplyCreate | None = field(default=None, init=False)
     """What was asked for."""
     _seen: bool = field(default=False, init=False)
-    """A reply has begun since it was asked for."""
+    """A reply has begun since the request."""
     overdue_at: float = field(default=math.inf, init=False)
     """When the attempt has failed."""
 
     def take(self, happening: Happening, now: float) -> Wanted:
-        """What follows from a happening."""
+        """Handles a happening; returns what to do."""
         match happening:
             case AnswerMissing() if self._trying is Wanted.NOTHING:
                 return self._try(Wanted.ASK_AGAIN)
@@ -82,11 +82,11 @@ class Attempts:
         return Wanted.NOTHING
 
     def pass_time(self, now: float) -> Wanted:
-        """What follows if nothing happens until `now`."""
+        """Returns what to do if nothing happens until `now`."""
         return self._fail() if now >= self.overdue_at else Wanted.NOTHING
 
     def asks(self, request: ReplyCreate) -> None:
-        """This is asked for the attempt that was wanted."""
+        """This request was sent for the attempt."""
         self._request = request
 
     def _fail(self) -> Wanted:
@@ -104,7 +104,7 @@ class Attempts:
 
 @define
 class AnswerWatch:
-    """Sees to it that whoever speaks is answered.
+    """Makes sure that people who speak are answered.
 
     Args:
         happenings: a tap.

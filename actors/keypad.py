@@ -1,10 +1,10 @@
 """Keypad: tells the model which keys a caller pressed on their phone.
 
-In: what comes out of the room, and happenings. Out: requests to the service, which has no message for keys.
-Keys of one number belong together: they are told when no more came for a while, or at once after #, as
-phones have it.
+In: text and keys from the room, and happenings. Out: requests to the service, which has no message for keys.
+The keys of one number belong together: they are sent when no more come for a while, or at once after #, as on
+any phone.
 
-While the service cannot be asked, numbers wait here, in order, and nobody has to press one again: there is
+While the service cannot be reached, numbers wait here in order, and nobody has to press them again. There is
 one request at a time, and one that is given up is made again. Only the end of the call forgets them.
 """
 
@@ -31,10 +31,10 @@ PAUSE_S = 2.0
 MOST_KEYS = 64
 
 MOST_WAITING = 256
-"""Keys of one caller, and four times as many of all: several cards. More are let go, the newest first."""
+"""Keys of one caller (four times as many in all): several cards. Beyond that, the newest are dropped."""
 
 KEPT_S = 120.0
-"""So long a number waits: what was asked for is another matter by then."""
+"""How long a number waits: by then the conversation has moved on."""
 
 AT_ONCE = 8
 """Numbers of one caller in a request: together shorter than `LONGEST_QUOTE`."""
@@ -46,10 +46,10 @@ class Keys:
 
     pressed: str = ""
     over_at: float = math.inf
-    """When no more are expected (s)."""
+    """When to expect no more keys (s)."""
 
     def press(self, key: str, now: float) -> tuple[Keys, str | None]:
-        """Takes a key; gives the keys that are complete with it, if any."""
+        """Takes a key; returns the number that it completes, if any."""
         pressed = (self.pressed + key)[-MOST_KEYS:]
         if key == "#":
             return Keys(), pressed
@@ -144,7 +144,7 @@ class Keypad:
                     for _ in range(self._asked[1] if self._asked else 0):
                         self._waiting.popleft()
                 case AskGivenUp(request=ReplyCreate(instructions=said)) if self._is_ours(said):
-                    pass  # it is made again
+                    pass  # try again
                 case CallEnded():
                     self._waiting.clear()
                     self._keys.clear()
@@ -155,5 +155,5 @@ class Keypad:
             self._moved.set()
 
     def _is_ours(self, said: str | None) -> bool:
-        # Whoever only watches may be shown it without its keys.
+        # Taps may see it, without its keys.
         return self._asked is not None and said in (self._asked[0], without_keys(self._asked[0]))

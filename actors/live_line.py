@@ -1,7 +1,7 @@
-"""LiveLine: one quiet line at the foot of a terminal: the state, the turn, its two timers, what was lost.
+"""LiveLine: a status line at the bottom of the terminal: the state, the turn, its two timers, dropped frames.
 
-In: happenings, and the counters of the channels. Out: the terminal. A tap, and only where a person looks:
-without a terminal there is none.
+In: happenings, and the channels' counters. Out: the terminal. It is a tap, and exists only if there is a
+terminal.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from channels.happenings import Happening, SessionStarted, TurnTimed
 
 __all__ = ["LiveLine"]
 
-REFRESH_S = 0.25
+LOOKS_EVERY_S = 0.25
+"""A line that has not changed is not drawn again: in a room where nothing happens it costs nothing."""
 
 _COLOURS = {
     AgentState.INITIALIZING: "yellow",
@@ -55,13 +56,17 @@ class LiveLine:
     async def run(self) -> None:
         """Draws until the happenings end; leaves nothing behind."""
         async with self.happenings:
-            with Live(self._draw(), console=self.console, transient=True, auto_refresh=False) as live:
+            shown = self._draw()
+            with Live(shown, console=self.console, transient=True, auto_refresh=False) as live:
                 while await self._look():
-                    live.update(self._draw(), refresh=True)
+                    line = self._draw()
+                    if line != shown:
+                        shown = line
+                        live.update(line, refresh=True)
 
     async def _look(self) -> bool:
-        """Takes in what happens until it is time to draw again; False: it is all over."""
-        with trio.move_on_after(REFRESH_S):
+        """Reads happenings until it is time to draw again; False: they have ended."""
+        with trio.move_on_after(LOOKS_EVERY_S):
             try:
                 while True:
                     self._take(await self.happenings.receive())
@@ -73,7 +78,7 @@ class LiveLine:
     def _take(self, happening: Happening) -> None:
         self._keeper.take(happening, trio.current_time())
         if isinstance(happening, SessionStarted):
-            # What the microphone gave before the service listened was not lost to anybody.
+            # Sound from before the service was listening was not lost.
             self._dropped_before = self._dropped()
         if isinstance(happening, TurnTimed):
             self._timed = happening

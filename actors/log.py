@@ -1,7 +1,7 @@
-"""EventLog: tells a person, or a machine, what happens. A tap: it can be slow and nobody waits for it.
+"""EventLog: logs what happens, for people or machines. A tap: it can be slow, and nothing waits for it.
 
 Each happening becomes one structlog event named after its class, with its fields. What people say, type and
-hear is among them only where that was asked for.
+hear is included only if you ask for it.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class EventLog:
     happenings: Receiver[Happening]
     log: FilteringBoundLogger
     speech: bool = False
-    """Whether what people say, type and hear is written; else how long it is."""
+    """Whether to log what people say, type and hear; otherwise only its length."""
 
     async def run(self) -> None:
         """Logs until the happenings end."""
@@ -69,7 +69,7 @@ class EventLog:
                 try:
                     self._write(happening)
                 except Exception as error:
-                    # That one thing cannot be written is no reason to write no other.
+                    # If one happening cannot be written, carry on with the others.
                     what, why = type(happening).__name__, type(error).__name__
                     self.log.warning("not_logged", what=what, why=why)
 
@@ -99,7 +99,7 @@ class EventLog:
             ):
                 write = self.log.debug
             case VoiceAudible() | VoiceUnheard(why="alone"):
-                write = self.log.debug  # so begins each call
+                write = self.log.debug  # each call begins with it
             case TurnStarted() | TurnStopped() | FloorPassed() | AskSent() | UpdateAnswered():
                 write = self.log.debug
             case ToolAnswered(error=str()) | BystanderFailed() | LoopHeld():
@@ -138,7 +138,7 @@ _SPEECH = {
 
 def _without_speech(happening: Happening, fields: dict[str, Any]) -> dict[str, Any]:
     if isinstance(happening, SessionConfigured):
-        return {}  # its prompt tells what was said before
+        return {}  # its prompt contains what was said before
     name = _SPEECH.get(type(happening))
     if name is None:
         return fields

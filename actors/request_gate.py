@@ -1,9 +1,8 @@
-"""RequestGate: what one added actor asks of the service, no faster than a talk can bear.
+"""RequestGate: limits how fast one added actor sends requests to the service.
 
-In: messages to the service from one addition, on a channel of its own. Out: the same, on the channel that
-all requests share. Each addition has a gate, so that one that floods waits behind nobody but itself: the
-results of tools and what people type find the shared channel empty. When the session is over, what is still
-asked for is let go.
+In: messages to the service from one addition, on its own channel. Out: the same messages, on the channel that
+all requests share. Each addition has its own gate, so one that floods only holds up itself: tool results and
+typed text find the shared channel empty. When the session is over, waiting requests are dropped.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from channels.wire.messages import ClientMessage
 __all__ = ["AT_ONCE", "EACH_S", "RequestGate"]
 
 AT_ONCE = 4
-"""A change of the prompt, a message and a wish for a reply belong together; more of them is no request."""
+"""A prompt change, a message and a request for a reply belong together; more at once is a flood."""
 
 EACH_S = 1.0
 """Then one a second: the service takes seconds to speak one reply."""
@@ -33,7 +32,7 @@ class RequestGate:
     requests: Sender[ClientMessage]
 
     async def run(self) -> None:
-        """Lets through until nobody can ask any more."""
+        """Lets requests through until no more can come."""
         async with self.asked, self.requests:
             free_at = trio.current_time()
             async for request in self.asked:

@@ -1,14 +1,14 @@
 """TurnTimer: the two timers of each turn, measured where they are felt.
 
-In: happenings. Out: one `TurnTimed` for each reply that ended. The arithmetic is `Stopwatch`: the
-person's sound comes from their microphone, the agent's from what the room has played, so no service's
-own idea of time is trusted.
+In: happenings. Out: one `TurnTimed` for each reply that ended. `Stopwatch` does the arithmetic: the person's
+sound is timed at their microphone, the agent's from what the room has played, so no service's idea of time is
+trusted.
 
-Barge-in is counted to the silence, which is when the voice was held; the service decides a second or three
-later. It is counted from the sound that led to it, as the microphone had it while the reply was heard: who
-interrupts too softly for that is not timed, nor is a reply that gave way to what was typed, nor a voice over
-a sound that had been there for long. A reply that nobody heard is no turn: the person went on speaking, and
-what they are answered in the end is the answer to all of it.
+Barge-in ends at the silence, which is when the voice was held; the service decides one to three seconds
+later. It begins at the sound that led to it, as the microphone heard it during the reply. Not timed are an
+interruption that is too soft for that, a reply that gave way to typed text, and a voice over a sound that had
+been there for long. A reply that nobody heard is not a turn: the person kept speaking, and the reply they get
+in the end answers all of it.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Stopwatch:
     """Turns happenings into timers."""
 
     turns: int = field(default=0, init=False)
-    """Those of this call whose answer was heard."""
+    """Turns of this call whose answer was heard."""
     _sound_began: float | None = field(default=None, init=False)
     """The sound that interrupts the reply that is heard, if one does."""
     _sound_over: float | None = field(default=None, init=False)
@@ -88,7 +88,7 @@ class Stopwatch:
             case VoiceResumed():
                 self._held, self._sound_began = None, None
                 if self._replies:
-                    # It was said in between: what the agent says next answers something else.
+                    # It was said in between: the agent's next reply answers something else.
                     self._sound_ended = None
             case Interrupted(reply_id=reply_id, at=at, by_person=True):
                 self._cut(reply_id, at if self._held is None else self._held)
@@ -108,7 +108,7 @@ class Stopwatch:
         return _Reply(at - heard, max(0.0, self._decided - heard))
 
     def _name_sound(self, at: float) -> None:
-        """A person is taken to speak. What has sounded for long before that is not the beginning of it."""
+        """The service takes it for speech. A sound that had lasted long before that is not its beginning."""
         if self._held is None and self._sound_began is not None and at - self._sound_began > OF_A_SOUND_S:
             self._sound_began = None
 

@@ -43,6 +43,7 @@ import trio
 
 from bench.bare_source import SOUND_MS
 from bench.caller import Caller
+from bench.guest import join_as_guest
 from bench.heard import judge
 from bench.interruption import QUIET_S, Conditions, Pacing, Stage, Try, interrupt
 from bench.late_decision import LateDecision, be_talked_over
@@ -52,7 +53,6 @@ from bench.service import voice_agent_service
 from channels.ending import end_with
 from playground.livekit_build.binary import find_or_build
 from playground.livekit_server import LiveKitServer, livekit_server
-from tests.guest import join_as_guest
 
 __all__ = ["main"]
 

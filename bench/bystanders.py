@@ -3,7 +3,7 @@
     .venv/bin/python -m bench.bystanders [--tries 12] [--rounds 3] [--json FILE]
 
 One run, one real LiveKit server, this agent as a process of its own, a caller in its room, and a service that
-is scripted here. Cases are the agent alone, and with the actors of `tests/examples/additions.py`: one that
+is scripted here. Cases are the agent alone, and with the actors of `bad_additions.py`: one that
 asks for every stream and reads none, one that takes a second for each frame, one that crashes in the first
 turn, one that floods the service from 50 tasks, and all of them. Each try is one turn:
 
@@ -36,11 +36,13 @@ import attrs
 import trio
 
 from bench.caller import Caller
+from bench.guest import AUDIBLE_RMS, Guest, join_as_guest, rms
 from bench.interruption import Mouth, Pacing, chunks_of
-from bench.noises import beginnings, voice_without_pauses
+from bench.noises import beginnings, even_voice
 from bench.programs import AGENT, Program, environment, run_program, until_signal
 from bench.report import Machine, percentile
 from bench.service import voice_agent_service
+from bench.speech import spoken
 from bench.turn_parts import audible_ms
 from channels.ending import end_with
 from channels.wire.events import SpeechStarted, SpeechStopped
@@ -48,12 +50,10 @@ from channels.wire.messages import InputAudio
 from playground.livekit_build.binary import find_or_build
 from playground.livekit_server import LiveKitServer, livekit_server
 from playground.voice_agent_api import VoiceAgentServer
-from tests.guest import AUDIBLE_RMS, Guest, join_as_guest, rms
-from tests.speech import spoken
 
 __all__ = ["main"]
 
-_ADDITIONS = Path(__file__).parents[1] / "tests" / "examples" / "additions.py"
+_ADDITIONS = Path(__file__).with_name("bad_additions.py")
 CASES = {
     "alone": (),
     "blocked": ("Blocked",),
@@ -139,7 +139,7 @@ async def _turn(stage: Stage, case: str, phrases: tuple[bytes, bytes], into_s: f
     await service.send_event(SpeechStopped())
     mouth = Mouth(service, f"reply-{number}")
     async with trio.open_nursery() as nursery:
-        chunks = chunks_of(voice_without_pauses(_REPLY_S), _CHUNK_MS)
+        chunks = chunks_of(even_voice(_REPLY_S), _CHUNK_MS)
         speaking = await nursery.start(mouth.speak, chunks, _CHUNK_MS, Pacing.BURST)
         try:
             first = await guest.hear_sound(within_s=_HEARD_WITHIN_S, since=ended_at)

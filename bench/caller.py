@@ -1,6 +1,6 @@
 """A caller: a participant whose microphone is always open, and may hear the agent's own voice.
 
-In the room stands a real listener (`tests.guest`); the caller speaks with its microphone, frame by frame, on
+In the room stands a real listener (`bench.guest`); the caller speaks with its microphone, frame by frame, on
 a clock of its own. An echo is what a client without a canceller makes: the sound that arrived, after its
 sound buffer, through a room of 100 ms reverberation, at a given level, back into the microphone.
 """
@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import trio
 
+from bench.guest import Guest
 from sound.pcm import SAMPLE_RATE_HZ, bytes_of_ms
-from tests.guest import Guest
 
 __all__ = ["Caller"]
 
@@ -39,10 +39,12 @@ class Caller:
     Args:
         guest: the participant.
         echo_db: how loud the agent's voice is in the microphone, beside how it arrived; None: headphones.
+        noise_rms: of the room's own noise, of 32767.
     """
 
     guest: Guest
     echo_db: float | None = None
+    noise_rms: float = 0.0
     _said: bytes = b""
     _said_at: float = 0.0
     _began: trio.Event = attrs.field(factory=trio.Event)
@@ -56,9 +58,9 @@ class Caller:
         """Keeps the microphone open until cancelled."""
         await self.guest.capture(bytes(bytes_of_ms(_AHEAD_MS)))
         start, number = trio.current_time(), 0
-        room = _room()
+        room, random = _room(), np.random.default_rng(2)
         while True:
-            frame = np.zeros(_FRAME_SAMPLES)
+            frame = random.normal(size=_FRAME_SAMPLES) * self.noise_rms
             if self.echo_db is not None:
                 frame += self._echo(room) * 10 ** (self.echo_db / 20)
             if self._said:

@@ -28,6 +28,7 @@ from random import Random
 import attrs
 import trio
 
+from bench.guest import join_as_guest
 from bench.programs import AGENT, environment
 from channels.ending import end_with
 from playground.child import ended, start_child
@@ -39,7 +40,6 @@ from playground.voice_agent_api import (
     VoiceAgentServer,
     voice_agent_server,
 )
-from tests.guest import join_as_guest
 
 __all__ = ["main"]
 

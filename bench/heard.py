@@ -15,8 +15,8 @@ from itertools import pairwise
 
 import attrs
 
+from bench.guest import HEARD_FRAME_MS, HeardFrame
 from bench.pitch import LATE_HZ, REPLY_HZ, loudness_at
-from tests.guest import HEARD_FRAME_MS, HeardFrame
 
 __all__ = ["Heard", "judge"]
 

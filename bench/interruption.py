@@ -18,13 +18,13 @@ from collections.abc import Sequence
 import attrs
 import trio
 
+from bench.guest import Guest
 from bench.heard import Heard, judge
 from bench.pitch import LATE_HZ, REPLY_HZ, tone
 from bench.programs import Program
 from channels.wire.events import AgentTranscript, ReplyAudio, ReplyDone, ReplyStarted, SpeechStarted
 from playground.voice_agent_api import VoiceAgentServer
 from sound.pcm import bytes_of_ms
-from tests.guest import Guest
 
 __all__ = ["QUIET_S", "Conditions", "Mouth", "Pacing", "Stage", "Try", "chunks_of", "interrupt"]
 

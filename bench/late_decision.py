@@ -21,9 +21,9 @@ from bench.caller import Caller
 from bench.heard import judge
 from bench.interruption import QUIET_S, Mouth, Pacing, Stage, Try, chunks_of
 from bench.pitch import REPLY_HZ, tone
+from bench.speech import spoken
 from channels.wire.events import AgentTranscript, ReplyDone, SpeechStarted, SpeechStopped
 from sound.pcm import SAMPLE_RATE_HZ
-from tests.speech import spoken
 
 __all__ = ["LateDecision", "be_talked_over"]
 

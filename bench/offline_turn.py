@@ -25,8 +25,10 @@ from pathlib import Path
 import attrs
 import trio
 
+from bench.guest import Guest, join_as_guest
 from bench.programs import AGENT, environment, run_program
 from bench.report import Machine, percentile
+from bench.speech import silence, spoken
 from bench.turn_parts import Parts, TimedSpeech, audible_ms, parts_of
 from bench.word_errors import SENTENCES, VOICES, Row, measure_words
 from channels.ending import end_with
@@ -34,8 +36,6 @@ from playground.dialogue import Dialogue
 from playground.livekit_build.binary import find_or_build
 from playground.livekit_server import LiveKitServer, livekit_server
 from playground.voice_agent_api import ServerOptions, voice_agent_server
-from tests.guest import Guest, join_as_guest
-from tests.speech import silence, spoken
 
 __all__ = ["main"]
 

@@ -30,6 +30,7 @@ from random import Random
 import attrs
 import trio
 
+from bench.guest import Guest, join_as_guest
 from bench.programs import AGENT, Program, environment, run_program, until_signal
 from bench.report import Machine, percentile
 from channels.ending import end_with
@@ -45,7 +46,6 @@ from playground.voice_agent_api import (
     VoiceAgentServer,
     voice_agent_server,
 )
-from tests.guest import Guest, join_as_guest
 
 __all__ = ["main"]
 

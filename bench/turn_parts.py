@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import attrs
 import trio
 
+from bench.guest import AUDIBLE_RMS, HeardFrame, rms
 from channels.bounded import Receiver, Sender
 from channels.wire.events import ReplyAudio, SpeechStopped, UserTranscript
 from playground.ears import Ears as RecognisingEars
@@ -21,7 +22,6 @@ from playground.voice_agent.speech import Ears
 from playground.voice_agent_api import VoiceAgentServer
 from sound.pcm import SAMPLE_BYTES, bytes_of_ms, ms_of_bytes
 from sound.recogniser import Recogniser
-from tests.guest import AUDIBLE_RMS, HeardFrame, rms
 
 __all__ = ["Parts", "Recognition", "TimedSpeech", "audible_ms", "parts_of"]
 

@@ -13,11 +13,11 @@ import attrs
 import numpy as np
 import trio
 
+from bench.speech import PEOPLE, people, silence, spoken, word_errors
 from channels.bounded import Channel, Full
 from playground.ears import Ears, HearingEvent, TurnEnded
 from sound.pcm import bytes_of_ms
 from sound.recogniser import Recogniser
-from tests.speech import PEOPLE, people, silence, spoken, word_errors
 
 __all__ = ["CONDITIONS", "SENTENCES", "VOICES", "Row", "measure_words", "understood", "with_noise"]
 

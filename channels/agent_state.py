@@ -1,7 +1,7 @@
-"""What the agent is doing, as a person would say it: from who has the floor, the tools and the connection.
+"""What the agent is doing, as a person would put it: from the floor, the tools and the connection.
 
-No I/O, no clock. "Speaking" means that the room hears something, so the state can never speak of a sound that
-is not there.
+No I/O, no clock. "Speaking" means that the room hears something, so the state never claims a sound that is
+not there.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from channels.happenings import (
 __all__ = ["THINKS_AT_MOST_S", "AgentState", "StateKeeper"]
 
 THINKS_AT_MOST_S = 10.0
-"""Whoever returned a tool's result waits for its answer no longer than this."""
+"""How long to wait for an answer after a tool's result."""
 
 
 class AgentState(enum.Enum):
@@ -50,7 +50,7 @@ class StateKeeper:
     """The tools that run, by their calls."""
     _connected: bool = field(default=False, init=False)
     _resting: bool = field(default=False, init=False)
-    """The session was ended in good order, until somebody needs one."""
+    """The session was ended properly, until somebody needs one."""
     _holder: FloorHolder = field(default=FloorHolder.NOBODY, init=False)
 
     def take(self, happening: Happening, now: float) -> AgentState:
@@ -91,7 +91,7 @@ class StateKeeper:
 
     def _find(self) -> AgentState:
         works = bool(self.tools) or self.thinking_until < math.inf
-        # What the room hears comes first: a voice goes on while the connection is being restored.
+        # What the room hears comes first: the voice goes on while the connection is being restored.
         match self._holder:
             case FloorHolder.AGENT:
                 self.state = AgentState.SPEAKING

@@ -1,7 +1,7 @@
 """How long to wait before trying again, and when to give up: one way for everything that is tried again.
 
-Waits double and are capped, with full jitter: each is anything from nothing to that, so that many who lost
-the same server come back evenly, and not in waves. No I/O, no clock: time is passed in.
+Waits double up to a limit, with full jitter: each is random between zero and that, so that many clients that
+lost the same server come back evenly, not in waves. No I/O, no clock: time is passed in.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class Backoff:
 
     random: Random
     patience_s: float
-    """From the first failure on; who tries for as long as they live says `math.inf`."""
+    """From the first failure on; `math.inf` tries for ever."""
     first_s: float = 0.25
     longest_s: float = 5.0
     _failing_since: float | None = attrs.field(default=None, init=False)
@@ -31,11 +31,11 @@ class Backoff:
         return self._failing_since is not None
 
     def next_s(self, now: float, *, at_once: bool = False) -> float | None:
-        """It failed at `now`: how many seconds to wait. None: not within its patience, so it is given up.
+        """It failed at `now`: how many seconds to wait. None: its patience is over, so give up.
 
         Args:
             now: in seconds.
-            at_once: there is reason to try without a wait, which counts as a failure all the same.
+            at_once: there is a reason to try without waiting; it still counts as a failure.
         """
         if self._failing_since is None:
             self._failing_since = now

@@ -52,17 +52,17 @@ class ChannelStatistics:
     passed: int
     """Messages taken in, dropped ones included."""
     dropped: int
-    """By the channel, and by a reader that keeps some back and says so."""
+    """By the channel, and by a reader that keeps some back and reports it."""
     depth: int
     """Messages waiting now."""
     deepest: int
     """The most that ever waited."""
     age_ms: int | None = None
-    """How old the message was that its reader was done with last, where messages have a time."""
+    """The age of the message that the reader finished last, if messages have a time."""
 
 
 class Watched(Generic[T]):
-    """Something that passes messages on, for whoever watches: nobody who does can hold it up.
+    """Something that passes messages on and can be watched; no watcher can hold it up.
 
     Args:
         unit: what one message is.
@@ -74,7 +74,7 @@ class Watched(Generic[T]):
         self._taps: list[tuple[Channel[T], Sender[T]]] = []
 
     def tap(self, name: str, *, capacity: int) -> Receiver[T]:
-        """A copy of all that passes from now on, for a bystander: `capacity` messages, then the oldest goes.
+        """A copy of everything from now on: it buffers `capacity` messages, then drops the oldest.
 
         The messages themselves are shared, since they are frozen. It ends when there is nothing more to
         pass; one that its reader closed is forgotten.
@@ -84,7 +84,7 @@ class Watched(Generic[T]):
             capacity=capacity,
             unit=self.unit,
             full=Full.DROP_OLDEST,
-            because="a slow bystander must not hold up the conversation",
+            because="a slow tap must not hold up the conversation",
         )
         copy.copy_of = self
         self._taps.append((copy, copy.sender()))
@@ -99,7 +99,7 @@ class Watched(Generic[T]):
         self._listeners.append(listener)
 
     def show(self, message: T) -> None:
-        """Passes it on. Never waits; a tap that is closed, or whose reader is gone, is forgotten."""
+        """Passes a message on. Never waits; a tap that is closed or has lost its reader is forgotten."""
         for listener in self._listeners:
             listener(message)
         for tap in list(self._taps):
@@ -132,7 +132,7 @@ class Channel(Watched[T]):
 
     def __init__(self, name: str, capacity: int, unit: str, full: Full, because: str) -> None:
         if capacity < 1:
-            raise ValueError(f"channel {name!r}: a capacity of {capacity} holds nothing; give at least 1")
+            raise ValueError(f"channel {name!r}: a capacity of {capacity} holds nothing; use at least 1")
         super().__init__(unit)
         self.name = name
         self.capacity = capacity
@@ -160,7 +160,7 @@ class Channel(Watched[T]):
     def receiver(self) -> Receiver[T]:
         """The end to receive from: a channel has one reader, so it is given out once."""
         if self._receiver_given:
-            raise RuntimeError(f"the channel {self.name!r} has a reader already")
+            raise RuntimeError(f"the channel {self.name!r} already has a reader")
         self._receiver_given = True
         return Receiver(self, self._receive)
 
@@ -220,13 +220,13 @@ class Sender(Generic[T_in]):
             if channel.full is not Full.DROP_OLDEST:
                 raise ChannelOverflow(
                     f"the channel {channel.name!r} is full ({channel.capacity} {channel.unit})",
-                    f"the actor that reads it has stopped working, which is a fault of the agent "
-                    f"(this should not be: {channel.because})",
+                    f"the actor that reads it has stopped working, which is a bug in the agent "
+                    f"(this should not happen: {channel.because})",
                 ) from None
             channel._make_room()
             self._end.send_nowait(message)
         except trio.BrokenResourceError:
-            self.channel.show(message)  # that its reader is gone is not the fault of those who watch
+            self.channel.show(message)  # a missing reader is not the watchers' fault
             raise
         self.channel._sent(message)
 
@@ -248,7 +248,7 @@ class Sender(Generic[T_in]):
             self.send_nowait(message)
 
     def close(self) -> None:
-        """Says that nothing more will come from this end. Closing twice is fine."""
+        """Nothing more will come from this end. Closing twice is fine."""
         self._end.close()
         self.channel._end_closed()
 
@@ -295,7 +295,7 @@ class Receiver(Generic[T_out]):
     async def wait_for_any(self) -> bool:
         """Waits until there is something to receive, and leaves it there. Always a checkpoint.
 
-        For a reader that takes all that waits before it decides anything: what another of its tasks has
+        For a reader that takes everything waiting before it decides: what another of its tasks has
         been given, and has not looked at yet, would come out of order. False: the channel has ended.
         """
         await trio.lowlevel.checkpoint()
@@ -306,7 +306,7 @@ class Receiver(Generic[T_out]):
         return True
 
     def account(self, *, kept_back: int, dropped: int, age_s: float | None = None) -> None:
-        """Says what became of messages after they were received, for the statistics.
+        """Reports what happened to messages after they were received, for the statistics.
 
         Args:
             kept_back: how many its reader has, and is not done with.
@@ -320,7 +320,7 @@ class Receiver(Generic[T_out]):
             channel._age_ms = round(age_s * 1000)
 
     def close(self) -> None:
-        """Says that nothing more will be read at this end. Closing twice is fine."""
+        """Nothing more will be read at this end. Closing twice is fine."""
         self._end.close()
 
     def __aiter__(self) -> Receiver[T_out]:

@@ -1,10 +1,10 @@
-"""How a process ends: everything is written and said, and then it leaves, without taking Python apart.
+"""How a process ends: it finishes its output, then exits without tearing Python down.
 
-Threads of native code, LiveKit's SDK's and those that recognise or speak, call back into Python whenever they
-like. While the interpreter is taken apart, such a thread is ended where it stands, inside Rust or C++ that
-cannot be left in this way: the process aborts (-6) or dies of a segmentation fault, after all was done well.
+Native threads (LiveKit's SDK, speech recognition, speech synthesis) call back into Python whenever they like.
+During the interpreter's teardown such a thread is ended where it stands, inside Rust or C++ that cannot be
+left that way: the process aborts (-6) or dies of a segmentation fault, after everything went well.
 
-Whoever runs a process ends it so, once: `end_with(main)`.
+Every process ends with this, once: `end_with(main)`.
 """
 
 from __future__ import annotations
@@ -23,11 +23,12 @@ from typing import NoReturn
 __all__ = ["end_with"]
 
 AT_EXIT_WITHIN_S = 2.0
-"""Time for what was registered with `atexit`. LiveKit's SDK waits there for connections that were just being
-made: 15 s were seen after a Ctrl-C in that moment."""
+"""Time for functions registered with `atexit`. LiveKit's SDK waits there for connections that are being made:
+15 s
+was seen after a Ctrl-C at that moment."""
 
 FLUSHED_WITHIN_S = 1.0
-"""Time for files that somebody forgot to close: a disk that hangs must not keep the process."""
+"""Time for files that were not closed: a disk that hangs must not keep the process."""
 
 _UNWRITTEN = 120
 """Python's own exit code for output that could not be written."""
@@ -37,9 +38,9 @@ _INTERRUPTED = 130
 def end_with(main: Callable[[], int]) -> NoReturn:
     """Runs a program and ends the process with its exit code, as `sys.exit(main())` would.
 
-    Threads that are no daemons are waited for, what was registered with `atexit` is called and has 2 s, and
-    open files are flushed. A second Ctrl-C meanwhile ends it at once. What Python does after that, destroying
-    all objects, is left out.
+    It waits for non-daemon threads, calls functions registered with `atexit` (they have 2 s) and flushes open
+    files. A second Ctrl-C meanwhile ends it at once. It skips what Python does after that: destroying all
+    objects.
 
     Args:
         main: the program. What it raises is printed, and the code is 1, or 130 after Ctrl-C; `SystemExit`
@@ -83,7 +84,7 @@ def _code_of(main: Callable[[], int]) -> int:
 def _flush_forgotten_files() -> None:
     standard = (sys.stdout, sys.stderr)
     for each in gc.get_objects():
-        # By its type: a stand-in for something else may do anything when it is asked what it is.
+        # By its type: a proxy object may do anything when asked what it is.
         if issubclass(type(each), (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)):
             with suppress(OSError, ValueError):  # it is closed, or its disk is full
                 if each not in standard:
@@ -97,7 +98,7 @@ def _flush_standard_streams() -> bool:
             if stream is not None and not stream.closed:
                 stream.flush()
         except BrokenPipeError:
-            pass  # whoever reads has seen enough
+            pass  # the reader has seen enough
         except (OSError, ValueError) as error:
             written = False
             with suppress(OSError, ValueError):

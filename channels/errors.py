@@ -1,7 +1,7 @@
-"""The ways in which an agent can fail, one class for each thing that a person can do about it.
+"""The ways an agent can fail: one class for each thing that a person can do about it.
 
 Every error carries what happened and the fix; its text is one line, fit to be shown as it is, and
-never contains a secret. Errors of the Voice Agent API live in `channels.wire.failures`, beside the
+never contains a secret. Errors of the Voice Agent API live in `channels.wire.failures`, next to the
 table that maps the protocol's codes to them.
 """
 
@@ -55,7 +55,7 @@ class SettingsError(VoiceAgentError):
 
 
 class ChannelOverflow(VoiceAgentError):
-    """A channel with the rule `fail` was full: something that must not happen did."""
+    """A channel with the rule `fail` was full, which must not happen."""
 
 
 class RoomUnreachable(VoiceAgentError):
@@ -63,7 +63,7 @@ class RoomUnreachable(VoiceAgentError):
 
 
 class NoWayToRoom(VoiceAgentError):
-    """LiveKit's certificate is not trusted, or a proxy lets nobody through: trying again changes nothing."""
+    """LiveKit's certificate is not trusted, or a proxy refuses: trying again changes nothing."""
 
 
 class NotAllowedInRoom(VoiceAgentError):
@@ -79,11 +79,11 @@ class AgentSilent(VoiceAgentError):
 
 
 class EdgeFault(VoiceAgentError):
-    """LiveKit's SDK failed in a way that the agent cannot go on from."""
+    """LiveKit's SDK failed, and the agent cannot continue."""
 
 
 class ActorFailed(VoiceAgentError):
-    """An added actor failed that the call cannot do without, by its own word."""
+    """An added actor failed that says it is essential to the call."""
 
 
 class PartMissing(VoiceAgentError):
@@ -97,9 +97,9 @@ class PlaygroundFault(VoiceAgentError):
 def reason_of(failure: BaseException) -> VoiceAgentError | None:
     """The one error to show for a failed nursery.
 
-    When an actor fails, others may find their channels broken before they are cancelled: those are not
-    reasons. None if there is no error made for a person, or if there is any other error beside it, which
-    is then a fault of the program and must not be hidden.
+    When an actor fails, others may find their channels broken before they are cancelled; those are not the
+    reason. None if there is no error meant for a person, or if there is any other error besides: that is a
+    bug and must not be hidden.
     """
     leaves = [_to_be_shown(leaf) for leaf in _leaves(failure)]
     reasons = [leaf for leaf in leaves if isinstance(leaf, VoiceAgentError)]
@@ -108,18 +108,18 @@ def reason_of(failure: BaseException) -> VoiceAgentError | None:
 
 
 def found_channels_broken(failure: BaseException) -> bool:
-    """Whether nothing is wrong but that others had left their ends of channels."""
+    """Whether the only problem is that others had closed their ends of channels."""
     broken = (trio.BrokenResourceError, trio.ClosedResourceError)
     return all(isinstance(leaf, broken) for leaf in _leaves(failure))
 
 
 def was_interrupted(failure: BaseException) -> bool:
-    """Whether a person pressed Ctrl-C, whatever broke by that."""
+    """Whether a person pressed Ctrl-C, whatever broke because of it."""
     return any(isinstance(leaf, KeyboardInterrupt) for leaf in _leaves(failure))
 
 
 def cause_of(failure: BaseException) -> BaseException:
-    """What went wrong, out of the groups that nurseries put around it; the group, if it is several things."""
+    """What went wrong, without the nurseries' groups around it; the group, if it is several things."""
     leaves = _leaves(failure)
     return leaves[0] if len(leaves) == 1 else failure
 

@@ -1,6 +1,6 @@
-"""What happened, told to whoever wants to know: loggers, metrics, a developer's own actor.
+"""Everything that can happen, for loggers, metrics and a developer's own actors.
 
-`channels.taps` tells it. `at` is in seconds on Trio's clock: good for differences, in virtual time too.
+`channels.taps` carries it. `at` is in seconds on Trio's clock: good for differences, in virtual time too.
 """
 
 from __future__ import annotations
@@ -79,19 +79,19 @@ class RoomJoined:
 
 @attrs.frozen
 class RoomLost:
-    """The connection to the room broke; what is done about it."""
+    """The connection to the room broke; says what is done about it."""
 
     fix: str
 
 
 @attrs.frozen
 class RoomRestored:
-    """The connection to the room is there again."""
+    """The connection to the room is back."""
 
 
 @attrs.frozen
 class VoiceUnheard:
-    """Nobody in the room can hear the agent: its voice waits. Told again when the reason changes."""
+    """Nobody in the room can hear the agent, so its voice waits. Sent again if the reason changes."""
 
     why: str
     """A name of `channels.messages.Unheard`, in lower case: muted, forbidden, unpublished or alone."""
@@ -126,18 +126,18 @@ class ParticipantLeft:
 
 @attrs.frozen
 class HeardBy:
-    """Whose microphone the agent listens to from now on; None: nobody's."""
+    """Whose microphone the agent listens to now; None: nobody's."""
 
     identity: str | None
     track_sid: str = ""
     """The id of that microphone's track."""
     everybody: bool = False
-    """All are heard at once, and `identity` is the one of them who was the last to speak, if anybody was."""
+    """Everybody is heard at once, and `identity` is the last person who spoke, if anybody did."""
 
 
 @attrs.frozen
 class SessionStarted:
-    """The Voice Agent API listens."""
+    """The Voice Agent API is listening."""
 
     session_id: str
     resumed: bool
@@ -153,7 +153,7 @@ class SessionLost:
 
 @attrs.frozen
 class SessionClosed:
-    """The session was ended by us and the service said so, or did not in time."""
+    """We ended the session, and the service confirmed it, or did not in time."""
 
     confirmed: bool
 
@@ -180,7 +180,7 @@ class ModelFailed:
 
 @attrs.frozen
 class RequestWithheld:
-    """Somebody asked for a message that the session does not send."""
+    """Somebody requested a message that the session does not send."""
 
     request: str
     """Its type."""
@@ -189,7 +189,7 @@ class RequestWithheld:
 
 @attrs.frozen
 class PersonTyped:
-    """Somebody in the room typed a message, and it is told to the model."""
+    """Somebody in the room typed a message, and the model gets it."""
 
     identity: str
     text: str
@@ -197,7 +197,7 @@ class PersonTyped:
 
 @attrs.frozen
 class TextDropped:
-    """What somebody typed or pressed is not read; told once in a minute for each of them."""
+    """What somebody typed or pressed is not read; sent once a minute for each person."""
 
     identity: str
     why: str
@@ -205,7 +205,7 @@ class TextDropped:
 
 @attrs.frozen
 class AskSent:
-    """A `reply.create` has had its turn and goes to the service."""
+    """A `reply.create` goes to the service now."""
 
     request: ReplyCreate = attrs.field(repr=False)
     waited_ms: int
@@ -221,18 +221,18 @@ class AskGivenUp:
 
 @attrs.frozen
 class PersonSaid:
-    """What the service understood of a turn of the person, all of it so far.
+    """Everything the service has understood so far of a turn of the person.
 
     A turn that the service split is one turn: each of these replaces the one before it of the same `turn`.
     """
 
     text: str
     final: bool
-    """The turn is over. There is one of these for each turn in which something was said."""
+    """The turn is over. There is one final `PersonSaid` for each turn in which something was said."""
     turn: int = 0
     """From 1 on."""
     certain: bool = False
-    """The service's own final words for all of this. The person may still go on."""
+    """These are the service's own final words. The person may still go on."""
 
 
 @attrs.frozen
@@ -244,7 +244,7 @@ class SoundRose:
 
 @attrs.frozen
 class SoundStarted:
-    """The person's first sound after a silence, as their microphone had it: long before any decision."""
+    """The person's first sound after a silence, at their microphone: long before any decision."""
 
     at: float
 
@@ -254,7 +254,7 @@ class SoundStopped:
     """The person's last sound before a silence."""
 
     at: float
-    """When the sound ended, not when that was known."""
+    """When the sound ended, not when we learned it."""
 
 
 @attrs.frozen
@@ -271,24 +271,24 @@ class SoundJudged:
 
 @attrs.frozen
 class SoundWasLate:
-    """What the person said had to wait on its way to the service, and what came of that."""
+    """The person's words had to wait on their way to the service; says what that cost."""
 
     worst_ms: int
-    """The age of the oldest of it when it was sent."""
+    """The age of the oldest words when they were sent."""
     silence_dropped_ms: int
-    """Of the gaps between words, so that the rest is in time again."""
+    """Cut from the gaps between words, to catch up."""
     speech_dropped_ms: int
-    """Where no gap came, or so much was said that it could not wait."""
+    """Cut from words, where no gap came or too much was said to wait."""
     at: float
 
 
 @attrs.frozen
 class TurnStarted:
-    """The service says that the person speaks. That is no decision to interrupt the agent."""
+    """The service says that the person is speaking. That is not a decision to interrupt the agent."""
 
     at: float
     turn: int = 0
-    """The same number again: more of a turn that the service took to be over."""
+    """The same number again means more of a turn that the service thought was over."""
 
 
 @attrs.frozen
@@ -303,18 +303,18 @@ class FloorHolder(enum.Enum):
     """Who has the floor."""
 
     NOBODY = "nobody"
-    """All are silent, and nothing is due but what a tool may return (`ToolCalled`, `ToolAnswered`)."""
+    """Everybody is silent, and nothing is due except tool results (`ToolCalled`, `ToolAnswered`)."""
     PERSON = "person"
-    """The person speaks, or seems to. A voice of the agent waits."""
+    """The person is speaking, or seems to be. The agent's voice waits."""
     ANSWER = "answer"
-    """The person has finished, or the agent was asked for something: it is due, and cannot be heard yet."""
+    """An answer is due but cannot be heard yet: the person has finished, or something was requested."""
     AGENT = "agent"
     """The agent is heard."""
 
 
 @attrs.frozen
 class FloorPassed:
-    """Somebody else has the floor from now on. This is the one fact about it; nobody works it out again."""
+    """The floor has passed to somebody else. This is the only source for it; nothing derives it again."""
 
     holder: FloorHolder
     turn: int
@@ -358,19 +358,19 @@ class Interrupted:
     reply_id: str
     at: float
     by_person: bool = True
-    """Somebody was heard to speak. If not, it gave way to something else: what was typed or wanted, say."""
+    """Somebody was heard speaking. If not, it gave way to something else, such as typed text."""
 
 
 @attrs.frozen
 class VoiceHeld:
-    """The person speaks, or seems to: the voice waits, or does not begin, until that is decided."""
+    """The person is speaking, or seems to be: the voice waits, or does not begin, until that is decided."""
 
     at: float
 
 
 @attrs.frozen
 class VoiceResumed:
-    """It was no interruption: the voice goes on."""
+    """It was not an interruption: the voice resumes."""
 
     at: float
     held_ms: int
@@ -382,7 +382,7 @@ class ReplyOutcome(enum.Enum):
     PLAYED = "played"
     CUT = "cut"
     ABANDONED = "abandoned"
-    """The connection broke before the whole of it had arrived; what had arrived was played."""
+    """The connection broke before all of it had arrived; what had arrived was played."""
 
 
 @attrs.frozen
@@ -401,7 +401,7 @@ class ReplyEnded:
 
 @attrs.frozen
 class ReplyGivenUp:
-    """For so long nobody could hear this reply that what is left of it is not said any more."""
+    """Nobody could hear this reply for so long that the rest of it is given up."""
 
     reply_id: str
     why: str
@@ -411,7 +411,7 @@ class ReplyGivenUp:
 
 @attrs.frozen
 class ReplyCutShort:
-    """The service sent more of a reply than is kept while it is being played: the rest of it is not heard."""
+    """The service sent a reply longer than the limit: the rest of it is not heard."""
 
     reply_id: str
     kept_ms: int
@@ -420,7 +420,7 @@ class ReplyCutShort:
 
 @attrs.frozen
 class TurnTimed:
-    """The two timers of a turn, measured where they are felt (ms; None: it did not happen)."""
+    """The two timers of a turn, measured where people notice them (ms; None: it did not happen)."""
 
     turn: int
     turn_latency_ms: int | None
@@ -431,12 +431,12 @@ class TurnTimed:
     """Of the turn latency: from the person's last sound to the service's decision."""
     reply: ReplyEnded
     interrupted: bool = False
-    """A person spoke, and that ended the reply, whether or not their first sound is known."""
+    """A person's speech ended the reply, whether or not their first sound is known."""
 
 
 @attrs.frozen
 class ToolCalled:
-    """The service's model wants a tool to be run."""
+    """The service's model calls a tool."""
 
     call_id: str
     name: str
@@ -457,7 +457,7 @@ class ToolAnswered:
 
 @attrs.frozen
 class ToolDropped:
-    """The service is never told what became of a call."""
+    """The result of a call is never sent to the service."""
 
     call_id: str
     name: str
@@ -475,7 +475,7 @@ class OperatorActed:
 
 @attrs.frozen
 class OperatorRefused:
-    """Somebody who is no operator tried to steer the call."""
+    """Somebody who is not an operator tried to steer the call."""
 
     identity: str
     why: str
@@ -483,7 +483,7 @@ class OperatorRefused:
 
 @attrs.frozen
 class CallBegan:
-    """A call of its own begins: what was before is nobody's here."""
+    """A new call begins: nothing from before belongs to it."""
 
 
 @attrs.frozen
@@ -495,7 +495,7 @@ class CallEnded:
 
 @attrs.frozen
 class BystanderFailed:
-    """An actor that only watches has crashed; the conversation goes on without it."""
+    """A bystander has crashed; the conversation goes on without it."""
 
     actor: str
     why: str
@@ -505,10 +505,10 @@ class BystanderFailed:
 
 @attrs.frozen
 class LoopHeld:
-    """Somebody kept all others from running, the voice too: who waits must wait in Trio."""
+    """A task kept all others from running, the voice too. Code that waits must wait in Trio."""
 
     by: str
-    """`tool …` and `actor …` are somebody's own; anything else is a task of this project."""
+    """`tool …` and `actor …` are the user's own; anything else is a task of this project."""
     ms: int
     fix: str
 
@@ -522,10 +522,10 @@ class SessionConfigured:
 
 @attrs.frozen
 class UpdateAnswered:
-    """The service answered a `session.update` that somebody asked for."""
+    """The service answered a `session.update` that somebody requested."""
 
     session: Mapping[str, Any] = attrs.field(repr=False)
-    """What was to be changed: whoever asked knows their own update by it."""
+    """What was to change; the sender recognises its own update by it."""
     accepted: bool
     why: str = ""
     """Why not, in the service's words."""

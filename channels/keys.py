@@ -1,9 +1,9 @@
-"""What callers press on their phones, taken out of whatever is written down or shown.
+"""Keeps the keys that callers press on their phones out of everything that is written down or shown.
 
-A card number, a PIN, a date of birth: nobody says aloud what they key in, and nobody means it to be kept. The
-model is told the keys; whoever only watches is told how many they were. Where the agent or a tool repeats a
-number that was keyed in, in one piece or digit by digit, dots stand for it. Numbers of fewer than `SHORTEST`
-digits are choices in a menu, and repeated as they are.
+A card number, a PIN, a date of birth: people do not say aloud what they key in, and do not expect it to be
+kept. The model gets the keys; taps only get how many there were. If the agent or a tool repeats a number that
+was keyed in, in one piece or digit by digit, dots replace it. Numbers of fewer than `SHORTEST` digits are
+menu choices, and stay as they are.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _BETWEEN = re.compile(r"[\s.,/-]{0,3}")
 """What may stand between two digits of one number as it is read out."""
 
 _Places: TypeAlias = set[tuple[str, int]]
-"""Where in which numbers the digits so far may end."""
+"""The positions in known numbers at which the digits so far may end."""
 
 
 @define
@@ -57,7 +57,7 @@ class KeyCover:
     """Where in a number that reply is."""
 
     def happening(self, happening: Happening) -> Happening:
-        """The same for whoever only watches."""
+        """The same for taps."""
         match happening:
             case AskSent(request=request) | AskGivenUp(request=request):
                 covered = self.message(request)
@@ -76,7 +76,7 @@ class KeyCover:
                 return happening
 
     def message(self, message: Any) -> Any:
-        """A message for whoever only watches. What was pressed is learned from it, too."""
+        """A message as taps may see it. It also learns pressed keys from it."""
         match message:
             case Pressed():
                 return attrs.evolve(message, key=DOTS)
@@ -89,7 +89,7 @@ class KeyCover:
                 return message
 
     def fields(self, content: Mapping[str, Any]) -> dict[str, Any]:
-        """A message as JSON, with all texts covered but those that name something (`…id`)."""
+        """A message as JSON, with keys covered in all texts except ids (`…id`)."""
         return (
             {name: self._within(name, value) for name, value in content.items()}
             if self._numbers

@@ -1,8 +1,8 @@
-"""How the log looks: structlog on stderr, for a person's eyes or as JSON lines. Nobody waits for its reader.
+"""Sets up the log: structlog on stderr, as text for people or as JSON lines. Nothing waits for its reader.
 
-Warnings of libraries go the same way. What others wrote is made printable. An access token that a library
-quotes in a URL is blotted out, and so is what the service tells of the secrets of a session: its webhook's,
-its tools' headers.
+Warnings from libraries go the same way. Foreign text is made printable. Access tokens that a library quotes
+in a URL are masked, and so are the session's secrets that the service repeats: its webhook's, its tools'
+headers.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def _blot_out(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDi
 
 
 def _make_printable(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    # What is no text is written by its `repr`, which escapes. A traceback is of many lines.
+    # Values that are not text are written with `repr`, which escapes. A traceback has many lines.
     return {
         name: printable(value, lines=name == "exception") if isinstance(value, str) else value
         for name, value in event.items()
@@ -86,7 +86,7 @@ def _escape(_logger: WrappedLogger, _method: str, rendered: str) -> str:
 class _StandardError:
     """`sys.stderr` as it is at the moment of writing: a live line puts something else in its place.
 
-    That its reader went away (`| head`), or its disk is full, is no reason to end a call: the line is lost.
+    If its reader went away (`| head`) or its disk is full, the line is lost, but the call goes on.
     """
 
     def write(self, text: str) -> int:

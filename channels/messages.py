@@ -66,7 +66,7 @@ class MicrophoneFrame:
     pcm: bytes = attrs.field(repr=_length)
     """As the service gets it: brought to a steady level."""
     at: float = attrs.field(kw_only=True)
-    """When the last of it was heard: came out of the room's track (Trio's clock, in s). It keeps this time
+    """When its end was heard: came out of the room's track (Trio's clock, in s). It keeps this time
     wherever it waits, so that its age is known."""
     untouched: bytes = attrs.field(
         default=attrs.Factory(lambda self: self.pcm, takes_self=True), repr=_length, kw_only=True
@@ -99,19 +99,19 @@ class ConnectionBroke:
 
 @attrs.frozen
 class SessionOver:
-    """The session was ended by us. What it still had to say concerns nobody."""
+    """We ended the session. Anything it still had to say is ignored."""
 
 
 @attrs.frozen
 class PersonCame:
-    """Somebody is in the room to talk with."""
+    """A person to talk with is in the room."""
 
     identity: str
 
 
 @attrs.frozen
 class PersonWent:
-    """Somebody of whom `PersonCame` told is no longer in the room."""
+    """Somebody reported by `PersonCame` is no longer in the room."""
 
     identity: str
 
@@ -140,7 +140,7 @@ class RoomBack:
 
 @attrs.frozen
 class TimePassed:
-    """A deadline of the controller's may be over."""
+    """One of the controller's deadlines may be over."""
 
 
 @attrs.frozen
@@ -148,12 +148,12 @@ class BeginSession:
     """Somebody wants to talk."""
 
     fresh: bool = True
-    """False: it goes on with the former session's call; no greeting, and the model knows what was said."""
+    """False: it continues the former session's call; no greeting, and the model knows what was said."""
 
 
 @attrs.frozen
 class EndSession:
-    """Nobody does any more: end the session at once, so that it stops costing."""
+    """Nobody wants to talk any more: end the session at once, so that it stops costing."""
 
 
 SessionOrder: TypeAlias = BeginSession | EndSession
@@ -162,7 +162,7 @@ SessionOrder: TypeAlias = BeginSession | EndSession
 
 @attrs.frozen
 class LeaveRoom:
-    """The call is to end: leave the room, and let everything behind it end in order."""
+    """End the call: leave the room, and let everything behind it end in order."""
 
     why: str
     """For the log, in a few words."""
@@ -182,7 +182,7 @@ ToolEvent: TypeAlias = (
     | ConnectionBroke
     | SessionOver
 )
-"""What the session tells the tool runner: nothing of which a burst of sound brings much."""
+"""What the session tells the tool runner: nothing that a burst of sound would multiply."""
 
 
 @attrs.frozen
@@ -195,7 +195,7 @@ class Play:
 
 @attrs.frozen
 class Fill:
-    """Wanted: this sound, while the agent has nothing to say and the person is silent. It is no reply."""
+    """Play this filler sound while the agent has nothing to say and the person is silent. Not a reply."""
 
     pcm: bytes = attrs.field(repr=_length)
 
@@ -209,14 +209,14 @@ class Finish:
 
 @attrs.frozen
 class Cut:
-    """Silence now: nothing more of this reply is to be heard."""
+    """Fall silent now: nothing more of this reply may be heard."""
 
     reply_id: str
 
 
 @attrs.frozen
 class Hold:
-    """Be silent until told otherwise; lose nothing."""
+    """Stay silent until told otherwise; lose nothing."""
 
 
 @attrs.frozen
@@ -244,7 +244,7 @@ SpeakerCommand: TypeAlias = Play | Finish | Cut | Hold | Duck | Resume
 
 @attrs.frozen
 class Playing:
-    """So much of a reply has been played by now; it never goes back."""
+    """How much of a reply has been played by now; it never decreases."""
 
     reply_id: str
     played_ms: float

@@ -1,7 +1,7 @@
 """Paths that name the room and the time, so that many rooms can share one setting.
 
-`calls/{room}/{time}.jsonl` is another file for each room and each of its calls. A room's name is somebody
-else's text: what could lead out of its folder, or is no part of a file's name everywhere, is escaped.
+`calls/{room}/{time}.jsonl` is a separate file for each room and each of its calls. A room's name comes from
+others: anything that could lead out of its folder, or is not allowed in file names everywhere, is escaped.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from channels.errors import SettingsError
 __all__ = ["NamedPath", "PathNames"]
 
 NamedPath: TypeAlias = str | Path
-"""A path as somebody wrote it, with `{room}` and `{time}` in it."""
+"""A path as configured, which may contain `{room}` and `{time}`."""
 
 _LONGEST_NAME = 100
 """Bytes; file systems take 255 for a whole name."""
@@ -54,8 +54,8 @@ class PathNames:
                 case "time":
                     return self.at.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
             raise SettingsError(
-                f"the path {str(written)[:200]} has {found[0]} in it, which stands for nothing",
-                "a path can have {room} and {time}",
+                f"the path {str(written)[:200]} has {found[0]} in it, which means nothing",
+                "a path may contain {room} and {time}",
             )
 
         return Path(_NAME.sub(value, str(written)))

@@ -1,7 +1,7 @@
 """An awaitable that is awaited in Trio and in nothing else.
 
-Trio cannot go on with a task that waits for another framework: it gives the task up and ends whoever started
-it. So each step is looked at before Trio sees it, and what is not Trio's comes back to the awaitable as an
+Trio cannot continue a task that waits for another framework: it gives the task up and ends its parent. So
+each step is checked before Trio sees it, and anything that is not Trio's comes back to the awaitable as an
 error that says what to do.
 """
 
@@ -13,7 +13,7 @@ from typing import Any
 
 __all__ = ["NO_ASYNCIO", "only_in_trio"]
 
-NO_ASYNCIO = "this runs in Trio: use trio.sleep() and libraries that know Trio, instead of asyncio's"
+NO_ASYNCIO = "this runs in Trio: use trio.sleep() and libraries that support Trio instead of asyncio's"
 
 MOST_TOLD = 3
 """Times that an awaitable is told so. One that goes on is closed."""

@@ -1,4 +1,4 @@
-"""The outside as the actors see it: Trio-native ports, with the traps of the real thing left behind.
+"""The outside world as the actors see it: Trio-native ports, without the traps of the real thing.
 
 The edge (`actors.room.livekit_edge`) implements them over LiveKit's SDK; tests implement them in
 virtual time. An actor never knows which one it was given.
@@ -86,8 +86,8 @@ class MicrophoneTrack(Protocol):
 
         The server sends the sound for as long as the track is open, and not before.
         Frames of silence come while the track is muted or its sender has stopped. When the track is gone
-        the iterator may end or not, and may even give somebody else's sound: whoever is told that the track
-        is gone must close it. Behind a reader that is held up 5 s wait; then the oldest frame goes.
+        the iterator may end or not, and may even give somebody else's sound: a reader that learns that the
+        track is gone must close it. Behind a reader that is held up 5 s wait; then the oldest frame goes.
         """
 
 
@@ -114,7 +114,7 @@ class Loudspeaker(Protocol):
 
 
 class AgentLine(Protocol):
-    """A way to an agent from elsewhere in its room."""
+    """A line to an agent from elsewhere in its room."""
 
     async def call(self, method: str, payload: str) -> str:
         """Calls one of its RPC methods (LiveKit carries 15 KiB either way) and gives the answer.
@@ -125,7 +125,7 @@ class AgentLine(Protocol):
 
 
 class EchoCanceller(Protocol):
-    """Takes the agent's own voice out of what a microphone hears; learns the way between them."""
+    """Removes the agent's own voice from what a microphone hears; learns the echo path between them."""
 
     def clean(self, heard: bytes, played: bytes) -> bytes:
         """What is left of `heard`. Blocking, some 0.3 ms for 50 ms of sound.
@@ -142,7 +142,7 @@ class WhyLeft(enum.Enum):
     LOST = "lost"
     """The server cannot be reached any more: joining again may help."""
     EMPTY = "empty"
-    """The server closed the room since nobody but the agent was in it: joining opens it anew."""
+    """The server closed the room because only the agent was in it: joining reopens it."""
     CLOSED = "closed"
     """Somebody with the right to do so closed the room."""
     REMOVED = "removed"
@@ -194,7 +194,7 @@ class SoundRecorded:
 
 @attrs.frozen
 class VoiceReach:
-    """Whether what is played can be heard, told whenever that changes."""
+    """Whether what is played can be heard; sent whenever that changes."""
 
     unheard: Unheard | None
     """Why not; None: it is. `LOST` is told by `RoomReconnecting` and `RoomLeft` instead."""

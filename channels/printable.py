@@ -1,9 +1,9 @@
-r"""What others wrote, fit for a terminal: a name, a transcript, an error may hold escape sequences.
+r"""Makes foreign text safe for a terminal: a name, a transcript or an error may contain escape sequences.
 
-Whatever of it is printed or logged goes through here. Left as they are: what has a shape or a width on the
-screen, and the two joiners, without which Persian and many emoji are not what was written. Everything else
-(control characters, ESC and the 8-bit CSI among them, characters that turn the direction of a line, halves of
-surrogate pairs) is shown as Python and JSON write it: `\x1b`, `\u202e`.
+All foreign text that is printed or logged goes through here. Characters that have a shape or a width on the
+screen stay as they are, and so do the two joiners, which Persian and many emoji need. Everything else
+(control characters, including ESC and the 8-bit CSI, characters that change the direction of a line, halves
+of surrogate pairs) is shown as Python and JSON write it: `\x1b`, `\u202e`.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def tell_json(value: Any, *, indent: int | None = None) -> None:
 
 
 def complain(error: object) -> None:
-    """Prints why something cannot be done to standard error."""
+    """Prints to standard error why something cannot be done."""
     print(printable(str(error), lines=True), file=sys.stderr, flush=True)
 
 

@@ -1,4 +1,4 @@
-"""Files with what people said: only whoever runs the agent may read them, whatever the umask is. Blocking."""
+"""Files with what people said: only the agent's user may read them, whatever the umask is. Blocking."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ class Secret:
         return hmac.compare_digest(self._text.encode(), other._text.encode())
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError("a Secret is not pickled")
+        raise TypeError("a Secret cannot be pickled")
 
 
 def is_secret(name: str) -> bool:

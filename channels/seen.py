@@ -1,4 +1,4 @@
-"""What those who decide have taken, and when, for a record: what they decided follows from it.
+"""The inputs that the deciding actors took, and when, for a record: their decisions follow from these.
 
 The wiring names the channels by `On`, the record is written with it, and a replay finds them again.
 """
@@ -51,4 +51,4 @@ class Noted:
 
 @attrs.frozen
 class Seen(Noted):
-    """What somebody who decides has taken, before anything comes of it, at their own time."""
+    """An input that a deciding actor took, at its own time, before it acts on it."""

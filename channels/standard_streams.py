@@ -1,11 +1,11 @@
-"""The standard streams of the process, made such that none of them can end or hold up a call.
+"""Wraps the process's standard streams so that none of them can end or hold up a call.
 
-Standard error is written by a thread of its own, from a bounded queue: whoever writes to it (the log, a live
-line, a library) never waits for its reader, who may have stopped a terminal with Ctrl-S or let a pipe run
-full. What the queue cannot hold is dropped, counted, and said as soon as somebody reads again. A stream that
-was closed (`2>&-`) is opened to nowhere. What an encoding cannot carry is written as an escape.
+A separate thread writes standard error, from a bounded queue. So its writers (the log, a live line, a
+library) never wait for its reader, who may have stopped a terminal with Ctrl-S or let a pipe fill up. What
+does not fit into the queue is dropped and counted, and reported as soon as somebody reads again. A closed
+stream (`2>&-`) is opened to nowhere. Characters that an encoding lacks are written as escapes.
 
-Who runs a process opens this, once: `with standard_streams(): …`.
+Each process opens this once: `with standard_streams(): …`.
 """
 
 from __future__ import annotations
@@ -141,7 +141,7 @@ def _descriptor_of(stream: TextIO) -> int | None:
 
 
 def _remark(lost: int) -> str:
-    return f"{lost} lines are missing here, since nobody read what stands above\n"
+    return f"{lost} lines are missing here, because nobody was reading the output above\n"
 
 
 def as_written(text: str) -> str:

@@ -1,8 +1,8 @@
-"""What somebody's own actor may have of the conversation: it asks by the types of its fields.
+"""The streams that a user's own actor can have: it subscribes by the types of its fields.
 
 An actor that is added to a room is an attrs class with a `run`. A field of a type in the wiring's table of
 streams (`Receiver[Happening]`, `Receiver[MicrophoneFrame]`, `Sender[ClientMessage]`, …) is given that
-stream; every other field is a value of its own, with a default or set by whoever adds it. Each stream is a
+stream; every other field is an option, with a default or set by the user. Each stream is a
 bounded copy: a slow actor loses its oldest messages, counted, and nobody in the conversation notices.
 """
 
@@ -57,18 +57,20 @@ class Streams:
         """Makes the actor, joined to what it asks for.
 
         Raises:
-            SettingsError: it is no actor, asks for a stream that does not exist, or a value is missing,
+            SettingsError: it is not an actor, asks for a stream that does not exist, or a value is missing,
                 unknown or malformed.
         """
         kind, name = addition.kind, addition.kind.__name__
         if not attrs.has(kind) or not callable(getattr(kind, "run", None)):
-            raise SettingsError(f"{name} is no actor", "an actor is an attrs class with an async `run(self)`")
+            raise SettingsError(
+                f"{name} is not an actor", "an actor is an attrs class with an async `run(self)`"
+            )
         try:
             hints = get_type_hints(kind)
         except NameError as error:
             raise SettingsError(
                 f"the fields of {name} cannot be read ({error})",
-                "import the types of its fields outside of `if TYPE_CHECKING`",
+                "import the types of its fields outside `if TYPE_CHECKING`",
             ) from None
         fields = {field.alias or field.name: field for field in attrs.fields(kind) if field.init}
         self._refuse_unknown(name, fields.keys(), addition.values)
@@ -82,7 +84,7 @@ class Streams:
                 given[alias] = _value(f"{name}.{alias}", hint, addition.values[alias], self.path)
             elif getattr(hint, "__origin__", None) in (Receiver, Sender):
                 raise SettingsError(
-                    f"{name}.{alias} asks for {_shown(hint)}, which is no stream of a room",
+                    f"{name}.{alias} asks for {_shown(hint)}, which is not a stream of a room",
                     "the streams are " + ", ".join(sorted(_shown(known) for known in self.by_type)),
                 )
             elif field.default is attrs.NOTHING:
@@ -93,7 +95,7 @@ class Streams:
             raise
         except BaseException as error:
             raise SettingsError(
-                f"{name} cannot be made ({type(error).__name__}: {error})", "fix it"
+                f"{name} cannot be created ({type(error).__name__}: {error})", "fix it"
             ) from error
 
     @staticmethod
@@ -117,7 +119,7 @@ def _value(path: str, hint: Any, written: str, as_path: Callable[[str], Path]) -
     kinds = [kind for kind in wanted if kind in _READ]
     if not kinds:
         raise SettingsError(
-            f"{path} is of the type {_shown(hint)}, which cannot be written on a command line",
+            f"{path} has the type {_shown(hint)}, which cannot be given on a command line",
             "make it a str, int, float, bool or Path, or give it a default",
         )
     try:

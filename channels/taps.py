@@ -1,4 +1,4 @@
-"""Taps: a channel of happenings with many readers, none of whom can hold up the conversation.
+"""Taps: a channel of happenings with many readers, none of which can hold up the conversation.
 
 Each has a buffer of its own, and a slow one loses its oldest happenings, counted. Publishing never waits.
 """
@@ -17,7 +17,7 @@ class Taps:
     """Hands every published happening to every tap.
 
     Args:
-        cover: makes of a happening what everybody is told of it. It must not raise.
+        cover: turns a happening into what taps may see. It must not raise.
     """
 
     def __init__(self, cover: Callable[[Happening], Happening] | None = None) -> None:
@@ -38,7 +38,7 @@ class Taps:
         self._to_the_end.overhear(listener)
 
     def publish(self, happening: Happening) -> None:
-        """Tells every tap. Never waits; a tap that is closed, or whose reader is gone, is forgotten."""
+        """Tells every tap. Never waits; a tap that is closed or has lost its reader is forgotten."""
         told = happening if self._cover is None else self._cover(happening)
         self._to_the_end.show(told)
         self._of_the_room.show(told)

@@ -59,7 +59,7 @@ SESSION_TOPIC = "voice-agent.session"
 """Text stream of ours: the session's configuration, as one JSON object."""
 
 CONFIGURE_METHOD = "voice-agent.configure"
-"""RPC method of ours: change what the protocol lets one change in mid-call."""
+"""RPC method of ours: changes what the protocol allows to change in mid-call."""
 
 
 OPERATE_METHOD = "voice-agent.operate"
@@ -107,7 +107,7 @@ class TextWriter(Protocol):
 
 
 class TextBoard(Protocol):
-    """Where the agent writes for front ends. Nothing here raises while the room is away: it is only shown."""
+    """Where the agent writes for front ends. Nothing here raises while the room is away."""
 
     async def set_attributes(self, attributes: Mapping[str, str]) -> None:
         """Sets attributes of the agent's participant; they are set again after a rejoin."""
@@ -121,7 +121,7 @@ class TextBoard(Protocol):
         """Begins a text stream that is written bit by bit."""
 
     def answer(self, call_id: str, payload: str) -> None:
-        """Answers an RPC call; one that nobody waits for any more is forgotten."""
+        """Answers an RPC call; if nobody waits for it any more, the answer is dropped."""
 
     def agent_track_sid(self) -> str:
         """The id of the agent's own track in the room; empty while it is away."""

@@ -1,7 +1,7 @@
-"""A tool: a Python function that the service's model may call, as its actor and the wire need it.
+"""Tools: Python functions that the service's model may call, as the tool runner and the wire need them.
 
-`tool` is for those functions that need more than their name, their hints and their docstring say; a plain
-function is a tool without it.
+Use the `tool` decorator only to set what a function's name, hints and docstring cannot say; a plain function
+is a tool without it.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ class BadArguments(Exception):
 
 @attrs.frozen
 class ToolOptions:
-    """What a function cannot say of itself."""
+    """Options that a function cannot express itself."""
 
     timeout_seconds: int = 120
-    """How long the service waits for the result; the tool itself has a little less."""
+    """How long the service waits for the result; the tool itself has a little less time."""
     execution_mode: Literal["interactive", "hold"] = "interactive"
     """`hold`: the person is not listened to until the result is there."""
     repeatable: bool = False

@@ -1,4 +1,4 @@
-"""Whose work a task does: by its name, whoever watches the loop knows who holds it up."""
+"""Names tasks by whose work they do, so that the loop watch can tell what holds up the loop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`--actor FILE:CLASS`: an actor of one's own beside the conversation."""
+"""`--actor FILE:CLASS`: adds the user's own actor to the conversation."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def read_addition(written: str) -> Addition:
     place, *settings = written.split(",")
     path, colon, name = place.rpartition(":")
     if not colon or not name.isidentifier():
-        raise SettingsError(f"--actor {written[:80]} names no file and class", FORM)
+        raise SettingsError(f"--actor {written[:80]} does not name a file and a class", FORM)
     values = {}
     for setting in settings:
         field, equals, value = setting.partition("=")
@@ -50,7 +50,7 @@ def _load(path: Path) -> object:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
-        raise SettingsError(f"--actor: {path} is no Python file", FORM)
+        raise SettingsError(f"--actor: {path} is not a Python file", FORM)
     module = importlib.util.module_from_spec(spec)
     # The types of fields are looked up by the module's name; what lies beside the file can be imported.
     sys.modules[name] = module

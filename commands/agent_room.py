@@ -1,8 +1,8 @@
 """The room of a running agent, for the commands that talk to it.
 
-The right to steer an agent is shown with every call. So it is made for each call and good for two minutes:
-whoever gets hold of one has little of it. A token of somebody else's making (`--url`) does not stand on the
-command line, which everybody who lists this machine's processes can read.
+Every call to an agent carries the right to steer it. So each call gets a new token that is valid for two
+minutes, and a leaked one is worth little. A token given by the user (`--url`) is never on the command line,
+which anybody who lists this machine's processes can read.
 """
 
 from __future__ import annotations
@@ -71,8 +71,8 @@ def room_of_agent(
     """
     if options.token is not None:
         raise SettingsError(
-            "--token shows the token to everybody who lists the processes of this machine",
-            f"put it into the environment as {TOKEN_VARIABLE}, or leave it out to be asked for it",
+            "--token shows the token to anybody who lists this machine's processes",
+            f"set {TOKEN_VARIABLE} in the environment, or leave it out and you will be asked for it",
         )
     if options.url:
         token = _read_token(environ)
@@ -109,8 +109,8 @@ def _settings_of_agent(
 def _choose(agents: Sequence[AgentHere | LiveKitSettings]) -> SettingsError:
     there_are = ", ".join(sorted({f"{agent.room_name!r} at {agent.url}" for agent in agents}))
     return SettingsError(
-        f"it is not clear which agent of this machine is meant: there are those in the rooms {there_are}",
-        "name one with --room NAME",
+        f"several agents run on this machine, in the rooms {there_are}",
+        "pick one with --room NAME",
     )
 
 
@@ -126,8 +126,8 @@ def _read_token(environ: Mapping[str, str]) -> Secret:
             written = ""
     if not written or not written.isascii() or not written.isprintable():
         raise SettingsError(
-            f"there is no token for --url (found {len(written)} characters)",
-            f"set {TOKEN_VARIABLE}, or write it into the first line of standard input",
+            f"--url needs a token (found {len(written)} characters)",
+            f"set {TOKEN_VARIABLE}, or put it on the first line of standard input",
         )
     return Secret(written)
 

@@ -1,8 +1,8 @@
-"""The agents that run on this machine, as they say themselves: for whoever looks after one.
+"""The agents running on this machine, so that commands can find them.
 
-Each has a file in a folder of the user, which nobody else may read, and holds a lock on it: the kernel frees
-the lock when it ends, however it ends, and the file counts no more. The keys of a LiveKit server of this
-machine, which are made anew with each, stand in it; those of an account never do.
+Each agent has a file in a private folder of the user and holds a lock on it. However the agent ends, the
+kernel frees the lock, and the file no longer counts. It contains the keys of this machine's own LiveKit
+server, which are new for each run, but never those of an account.
 """
 
 from __future__ import annotations

@@ -15,60 +15,64 @@ __all__ = ["parse"]
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """What was asked for; `command` is None for serving a room. Exits with 2 if that cannot be told."""
+    """Parses the command line; `command` is None for serving a room. Exits with 2 if it is wrong."""
     parser = argparse.ArgumentParser(prog="python runner.py", description="A voice agent in a LiveKit room.")
     parser.add_argument(
-        "--log", choices=("text", "json"), default="text", help="how the log looks (default: %(default)s)"
+        "--log", choices=("text", "json"), default="text", help="log format (default: %(default)s)"
     )
-    parser.add_argument("--verbose", action="store_true", help="log more: each word, sound and change")
+    parser.add_argument("--verbose", action="store_true", help="log more: every word, sound and change")
     parser.add_argument(
         "--actor",
         action="append",
         default=[],
         metavar="FILE:CLASS",
-        help="an actor of your own beside the conversation, e.g. my_file.py:MyActor,field=value",
+        help="add your own actor to the conversation, e.g. my_file.py:MyActor,field=value; may be repeated",
     )
     parser.add_argument(
         "--tools",
         action="append",
         default=[],
         metavar="MODULE",
-        help="a Python file, or a dotted name, whose public functions the agent may call; may be repeated",
+        help="a Python file or module whose public functions the agent may call; may be repeated",
     )
     parser.add_argument(
         "--record",
         type=Path,
         metavar="FILE",
-        help="write down all that happens, as JSON lines; {room} and {time} may be in its name",
+        help="record everything that happens, as JSON lines; the name may contain {room} and {time}",
     )
     parser.add_argument(
-        "--record-audio", action="store_true", help="with --record: also both voices, in a WAV file beside it"
+        "--record-audio",
+        action="store_true",
+        help="with --record: also record both voices, in a WAV file next to it",
     )
     _add_configuration(parser)
     commands = parser.add_subparsers(dest="command", metavar="command")
-    config = commands.add_parser("config", help="print what is configured, and where each value comes from")
-    config.add_argument("--json", action="store_true", help="for machines")
+    config = commands.add_parser("config", help="print the settings, and where each value comes from")
+    config.add_argument("--json", action="store_true", help="print JSON")
     _add_configuration(config, again=True)
-    token = commands.add_parser("token", help="print a token for a client of the room (valid for an hour)")
-    token.add_argument("--identity", required=True, help="the name of who joins with it")
-    token.add_argument("--operator", action="store_true", help="who joins with it may steer the call")
+    token = commands.add_parser(
+        "token", help="print a token that lets a client into the room (valid for an hour)"
+    )
+    token.add_argument("--identity", required=True, help="the name of the person who joins with it")
+    token.add_argument("--operator", action="store_true", help="let this person steer the call")
     _add_configuration(token, again=True)
-    check = commands.add_parser("check", help="see whether everything is there that a call needs")
-    check.add_argument("--json", action="store_true", help="print one JSON array, for a machine")
-    graph = commands.add_parser("graph", help="draw who exists in a room and what joins them, as Mermaid")
-    graph.add_argument("--svg", type=Path, metavar="FILE", help="write a picture instead")
+    check = commands.add_parser("check", help="check that everything a call needs is there")
+    check.add_argument("--json", action="store_true", help="print one JSON array")
+    graph = commands.add_parser("graph", help="draw a room's actors and channels, as Mermaid")
+    graph.add_argument("--svg", type=Path, metavar="FILE", help="write an SVG image instead")
     _add_live(graph)
-    operate = commands.add_parser("operate", help="steer a live call: one JSON command a line, from a shell")
+    operate = commands.add_parser("operate", help="steer a live call from a shell: one JSON command per line")
     operate.add_argument(
         "--url",
         metavar="URL",
-        help="of another LiveKit server than .env's; LIVEKIT_TOKEN lets one in, "
-        "or the first line of standard input",
+        help="a LiveKit server other than .env's; the token is in LIVEKIT_TOKEN, "
+        "or on the first line of standard input",
     )
-    operate.add_argument("--room", metavar="NAME", help="which, where several agents run on this machine")
+    operate.add_argument("--room", metavar="NAME", help="which agent, if several run on this machine")
     operate.add_argument("--token", nargs="?", const="", help=argparse.SUPPRESS)  # to say where it belongs
     _add_replay(
-        commands.add_parser("replay", help="run a record again: where would the agent decide otherwise?")
+        commands.add_parser("replay", help="replay a record: where would the agent decide differently?")
     )
     options = parser.parse_args(arguments)
     if options.record_audio and options.record is None:
@@ -78,27 +82,29 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def _add_live(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("a running agent")
-    group.add_argument("--live", action="store_true", help="show what flows through the agent in the room")
-    group.add_argument("--once", action="store_true", help="with --live: draw it once, with depths and rates")
-    group.add_argument("--json", action="store_true", help="with --live: once, for a machine")
+    group.add_argument("--live", action="store_true", help="show what flows through the agent's channels")
+    group.add_argument(
+        "--once", action="store_true", help="with --live: draw the graph once, with depths and rates"
+    )
+    group.add_argument("--json", action="store_true", help="with --live: print JSON once")
     group.add_argument(
         "--url",
         metavar="URL",
-        help="with --live: of another LiveKit server than .env's; LIVEKIT_TOKEN lets "
-        "one in, or the first line of standard input",
+        help="with --live: a LiveKit server other than .env's; the token is in LIVEKIT_TOKEN, "
+        "or on the first line of standard input",
     )
     group.add_argument(
-        "--room", metavar="NAME", help="with --live: which, where several agents run on this machine"
+        "--room", metavar="NAME", help="with --live: which agent, if several run on this machine"
     )
     group.add_argument("--token", nargs="?", const="", help=argparse.SUPPRESS)  # to say where it belongs
 
 
 def _add_replay(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", type=Path, metavar="FILE", help="what --record has written")
+    parser.add_argument("file", type=Path, metavar="FILE", help="a file that --record has written")
     for flag, path, what_if in (
-        ("--hold-ms", "barge_in.longest_hold_ms", "what if the voice were held this long at most"),
-        ("--linger-ms", "barge_in.linger_ms", "… and this much longer than the sound"),
-        ("--queue-size-ms", "speaker.queue_size_ms", "what if so much lay in LiveKit's queue"),
+        ("--hold-ms", "barge_in.longest_hold_ms", "what if a hold lasted this long at most"),
+        ("--linger-ms", "barge_in.linger_ms", "what if a hold went on this long after the sound"),
+        ("--queue-size-ms", "speaker.queue_size_ms", "what if LiveKit's queue were this long"),
     ):
         parser.add_argument(flag, type=_read_by(CATALOGUE[path].rule), metavar="N", help=what_if)
     parser.add_argument(
@@ -106,15 +112,18 @@ def _add_replay(parser: argparse.ArgumentParser) -> None:
         type=_read_by(Whole(0, 60_000, "ms")),
         default=60,
         metavar="N",
-        help="times that are this near are the same (default: %(default)s, three frames)",
+        help="times this close count as equal (default: %(default)s, three frames)",
     )
     parser.add_argument(
         "--listen-again",
         action="store_true",
-        help="look for the person's sounds in the WAV file anew, which is not exact",
+        help="detect the person's sounds again from the WAV file, which is not exact",
     )
     parser.add_argument(
-        "--picture", type=Path, metavar="FILE", help="where to draw it, .html or .svg (default: FILE.html)"
+        "--picture",
+        type=Path,
+        metavar="FILE",
+        help="the picture to write, .html or .svg (default: FILE.html)",
     )
 
 
@@ -129,13 +138,13 @@ def _read_by(rule: Rule) -> Callable[[str], Any]:
 
 
 def _add_configuration(parser: argparse.ArgumentParser, *, again: bool = False) -> None:
-    """Adds the flags that configure; `again` for those of a command, which keep the ones before it."""
-    group = parser.add_argument_group("configuration (over the environment, .env, and the file)")
+    """Adds the configuration flags; `again` for a command's own, which add to those before it."""
+    group = parser.add_argument_group("configuration (overrides the environment, .env and the file)")
     default = argparse.SUPPRESS if again else None
     later = "later_" if again else ""
     group.add_argument("--config", metavar="FILE", default=default, help="a TOML or JSON file of settings")
     group.add_argument(
-        "--profile", metavar="NAME", default=default, help="how turns are taken, see profiles/"
+        "--profile", metavar="NAME", default=default, help="a turn-taking profile, see profiles/"
     )
     group.add_argument("--template", metavar="NAME", default=default, help="a system prompt, see prompts/")
     group.add_argument(
@@ -144,14 +153,14 @@ def _add_configuration(parser: argparse.ArgumentParser, *, again: bool = False) 
         metavar="NAME=VALUE",
         action="append",
         default=[],
-        help="fills a variable of the template",
+        help="fill a variable of the template",
     )
-    group.add_argument("--voice", metavar="NAME", default=default, help="the voice of the agent")
+    group.add_argument("--voice", metavar="NAME", default=default, help="the agent's voice")
     group.add_argument(
         "--listen",
         metavar="WHOM",
         default=default,
-        help=f"who is heard where several people are: {LISTEN_CHOICES} "
+        help=f"who is heard if several people are there: {LISTEN_CHOICES} "
         f"(default: {CATALOGUE['listen.to'].default})",
     )
     group.add_argument(
@@ -160,7 +169,7 @@ def _add_configuration(parser: argparse.ArgumentParser, *, again: bool = False) 
         metavar="PATH=VALUE",
         action="append",
         default=[],
-        help="any setting, by its path in a file",
+        help="any setting, by its path in a configuration file",
     )
     if not again:
         parser.set_defaults(later_variables=[], later_assignments=[])

@@ -1,8 +1,8 @@
-"""A page in the person's browser, for which nobody here waits.
+"""Opens a page in the person's browser, without waiting for it.
 
-Which browser it is, the person's `BROWSER` or desktop says, and some (`w3m`, `lynx`) run until they are
-closed. So it is started by a process of its own that has neither our terminal nor our keys, and Ctrl-C is
-ours alone. That process is ended with the block; a browser that it has opened stays.
+The person's `BROWSER` or desktop chooses the browser, and some (`w3m`, `lynx`) run until they are closed. So
+a separate process starts it, without our terminal and keyboard, and Ctrl-C reaches only us. That process ends
+with the block; a browser that it has opened stays.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ def gather_from(options: argparse.Namespace, warn: Callable[[str], None]) -> Wri
     for assignment in [*options.variables, *options.later_variables]:
         name, equals, value = (part.strip() for part in assignment.partition("="))
         if not equals:
-            problems.append(SettingsError(f"--var {name[:40]} gives no value", "write --var NAME=VALUE"))
+            problems.append(SettingsError(f"--var {name[:40]} has no value", "write --var NAME=VALUE"))
         flags.append((f"--var {name}", f"{VARIABLES}.{name}", value))
     raise_all(problems)
     config = Path(options.config) if options.config is not None else None

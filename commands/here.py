@@ -1,4 +1,4 @@
-"""Everything on this machine: what `python runner.py` needs when no account is set up."""
+"""Runs everything on this machine: what `python runner.py` needs without an account."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ __all__ = ["on_this_machine", "services_here"]
 HOW_TO_JOIN = """
 Talk to the agent in your browser:  {page}
 
-Any other LiveKit front end can join as well (for example https://agents-playground.livekit.io, "Manual"):
+Any other LiveKit front end can join too (for example https://agents-playground.livekit.io, "Manual"):
 
     URL    {url}
     token  {token}
 
-Ctrl-C ends it.
+Press Ctrl-C to stop.
 """
 
 

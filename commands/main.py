@@ -37,14 +37,14 @@ from commands.wired import Wired, Wiring
 __all__ = ["main"]
 
 INTERRUPTED = 130
-"""What shells say of whoever was ended by Ctrl-C."""
+"""The shell's exit code for a program that Ctrl-C ended."""
 
 
 def main(wire: Wiring, arguments: Sequence[str] | None = None) -> int:
-    """Does what is asked for; gives the exit code.
+    """Runs the command line; returns the exit code.
 
     Args:
-        wire: joins the actors of a room.
+        wire: connects the actors of a room.
         arguments: of the command line; None: those of this process.
     """
     with standard_streams():
@@ -61,7 +61,7 @@ def main(wire: Wiring, arguments: Sequence[str] | None = None) -> int:
                 return INTERRUPTED
             if not isinstance(cause_of(failure), BrokenPipeError):
                 raise
-            # Whoever reads what is printed has seen enough; Python itself would complain again at its end.
+            # The reader of our output has seen enough; Python itself would complain again at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 0
 
@@ -93,13 +93,13 @@ def _run(wire: Wiring, options: argparse.Namespace, log: FilteringBoundLogger) -
         room_name = configuration.values["livekit.room_name"].value
         check_free(PathNames(room_name).path(options.record), with_sound=options.record_audio)
     if additions:
-        # What one of them cannot have is told before anything is started.
+        # Report impossible subscriptions before anything starts.
         draw(functools.partial(wire, additions=additions))
     tools = read_tools(configuration.tools(), log.warning)
     terminal = Console(stderr=True) if options.log == "text" and sys.stderr.isatty() else None
 
     def wire_it(settings: Settings, edge: LiveKitEdge) -> Wired:
-        # On one's own machine everybody in the room is the owner of the agent.
+        # On your own machine, everybody in the room is the agent's owner.
         return wire(
             with_tools(settings, tools),
             edge,

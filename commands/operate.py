@@ -1,4 +1,4 @@
-"""`python runner.py operate`: steers a live call from a shell, one JSON command a line."""
+"""`python runner.py operate`: steers a live call from a shell, one JSON command per line."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def _is_done(answer: str) -> bool:
 
 async def _lines() -> AsyncIterator[str]:
     while True:
-        # A person who thinks keeps the thread waiting; Ctrl-C leaves it behind.
+        # The thread waits while the person thinks; Ctrl-C abandons it.
         line = await trio.to_thread.run_sync(sys.stdin.readline, abandon_on_cancel=True)
         if not line:
             return

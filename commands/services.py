@@ -1,4 +1,4 @@
-"""What a room is served with: somebody's accounts, or the services of this machine."""
+"""The services a room uses: the user's accounts, or this machine's own services."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from commands.agents_here import announced
 __all__ = ["Preparation", "room_of", "services_of"]
 
 Preparation: TypeAlias = Callable[[], AbstractAsyncContextManager[Settings]]
-"""Brings up what the settings speak of, for as long as it is open."""
+"""Runs the services that the settings name, for as long as it is open."""
 
 
 def room_of(configuration: Configuration, has_account: bool, log: FilteringBoundLogger) -> Preparation:
-    """The room that somebody talks in; on this machine with the page to join it."""
+    """The room people talk in; on this machine, with the page to join it."""
     if has_account:
         settings = configuration.settings()
         log.info(

@@ -21,7 +21,8 @@ def print_token(livekit: LiveKitSettings, identity: str, *, operator: bool = Fal
     """
     if identity == AGENT_IDENTITY:
         raise SettingsError(
-            f"--identity {identity} is the agent's own (it would be thrown out of its room)", "choose another"
+            f"--identity {identity} is the agent's own (the agent would be thrown out of its room)",
+            "choose another",
         )
     mint = mint_operator_token if operator else mint_client_token
     print(mint(livekit, identity, CLIENT_TOKEN_LIFE).reveal())

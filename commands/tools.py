@@ -1,4 +1,4 @@
-"""`--tools MODULE`: functions of one's own that the model may call."""
+"""`--tools MODULE`: the user's own functions, for the model to call."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ class Recorded(Protocol):
 
 
 class Wired(Protocol):
-    """The actors of a room, joined and not yet running."""
+    """The actors of a room, connected but not running yet."""
 
     @property
     def conversation(self) -> Sequence[Actor]:
@@ -29,20 +29,20 @@ class Wired(Protocol):
 
     @property
     def bystanders(self) -> Sequence[Actor]:
-        """If one of these fails, nobody notices, unless it says that it is `essential`."""
+        """If one of these fails, the call goes on, unless the actor is `essential`."""
 
     @property
     def channels(self) -> Recorded:
-        """What joins them."""
+        """What connects them."""
 
     @property
     def taps(self) -> Taps:
-        """Are told what happens."""
+        """They carry what happens."""
 
     @property
     def seen(self) -> Watched[Seen]:
-        """What those who decide have taken."""
+        """The inputs of the deciding actors."""
 
 
 Wiring: TypeAlias = Callable[..., Wired]
-"""Makes the actors of one room and joins them."""
+"""Makes the actors of one room and connects them."""

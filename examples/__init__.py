@@ -1,1 +1,1 @@
-"""Actors of one's own, and tools: each file stands alone, for you to copy."""
+"""Example actors and tools. Each file stands alone, so you can copy it."""

@@ -1,11 +1,11 @@
-"""Redirects or ends a call on a rule about what the person said.
+"""Redirects or ends a call, by rules about what the person said.
 
     python runner.py --actor examples/moderator.py:Moderator,rules=examples/moderator.toml
 
 The rules are a TOML file, tried in order against each thing that the person said; the first that fits counts:
 
     [[rule]]
-    when = 'speak to (a|your) (person|human|manager)'     # a regular expression, in any case of letters
+    when = 'speak to (a|your) (person|human|manager)'     # a regular expression, in any letter case
     say = "Tell the person that a colleague will call them back today."
 
     [[rule]]
@@ -17,9 +17,9 @@ The rules are a TOML file, tried in order against each thing that the person sai
     say = "Apologise in one short sentence, and say goodbye."
     end = "the person wants no calls"
 
-`say` is a reply at once with these instructions, `prompt` the system prompt from now on, `end` leaves the
-room as soon as what is being said has been heard; its text is for the log. A call without its moderator is
-not wanted: should it fail, the call ends.
+`say` makes the agent reply at once with these instructions, `prompt` replaces the system prompt, and `end`
+leaves the room once the current reply has been heard; its text is for the log. A call must not go on without
+its moderator: if the moderator fails, the call ends.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class Moderator:
     async def _take(self, happening: Happening) -> None:
         match happening:
             case PersonSaid(text=text, turn=turn, certain=True) if self._ending is None:
-                # Not waiting for the turn to be over, and so once in a turn: its text may grow.
+                # Before the turn is over, and therefore only once per turn: its text may grow.
                 rule = next((rule for rule in self._rules if rule.when.search(text)), None)
                 if rule is not None and turn != self._applied_in:
                     self._applied_in = turn
@@ -120,7 +120,7 @@ def read_rules(path: Path) -> list[Rule]:
     """The rules of a file.
 
     Raises:
-        SettingsError: it is not there, or a rule is none.
+        SettingsError: it does not exist, or a rule is wrong.
     """
     try:
         written = tomllib.loads(path.read_text("utf-8"))
@@ -129,7 +129,7 @@ def read_rules(path: Path) -> list[Rule]:
             f"Moderator.rules: {path} cannot be read ({error.strerror})", "check it"
         ) from None
     except ValueError as error:
-        raise SettingsError(f"Moderator.rules: {path} is no TOML ({error})", "fix the file") from None
+        raise SettingsError(f"Moderator.rules: {path} is not TOML ({error})", "fix the file") from None
     rules = written.get("rule")
     if not isinstance(rules, list) or not rules or written.keys() != {"rule"}:
         raise SettingsError(f"Moderator.rules: {path} has no rules", "begin each one with [[rule]]")
@@ -139,9 +139,7 @@ def read_rules(path: Path) -> list[Rule]:
 def _rule(called: str, written: Any) -> Rule:
     fields = [each.name for each in attrs.fields(Rule)]
     if not isinstance(written, dict) or not all(isinstance(value, str) for value in written.values()):
-        raise SettingsError(
-            f"{called} holds something that is no text", f"its fields are {', '.join(fields)}"
-        )
+        raise SettingsError(f"{called} has a value that is not text", f"its fields are {', '.join(fields)}")
     for name in written.keys() - fields:
         raise SettingsError(f"{called} has a field {name!r}", f"its fields are {', '.join(fields)}")
     if "when" not in written or len(written) < 2:
@@ -149,4 +147,4 @@ def _rule(called: str, written: Any) -> Rule:
     try:
         return Rule(**{**written, "when": re.compile(written["when"], re.IGNORECASE)})
     except re.error as error:
-        raise SettingsError(f"{called}: `when` is no regular expression ({error})", "fix it") from None
+        raise SettingsError(f"{called}: `when` is not a regular expression ({error})", "fix it") from None

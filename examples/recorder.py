@@ -2,11 +2,11 @@
 
     python runner.py --actor examples/recorder.py:Recorder,folder=calls
 
-Both sides stand where the room had them: two claps at one moment are at one place in the file. Where nobody
-sent sound, a muted microphone included, there is silence. Of the agent there is what the room heard; what
-was cut is not in it. Three seconds of sound at most are kept in memory, then they are on the disk under
-a header that fits, so whatever ends the agent, `kill -9` included, leaves a file that plays. An hour takes
-350 MB; after ten the next part is begun.
+Both sides are aligned as in the room: two simultaneous claps are at the same place in the file. Where nobody
+sent sound, for example from a muted microphone, there is silence. The agent's side has what the room heard,
+without what was cut. At most three seconds of sound are in memory; then they are on the disk with a matching
+header, so whatever ends the agent, even `kill -9`, leaves a file that plays. An hour takes 350 MB; after ten
+hours the next part begins.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ from channels.messages import MicrophoneFrame, Sounding
 from sound.pcm import SAMPLE_BYTES, SAMPLE_RATE_HZ
 
 SETTLES_AFTER_S = 1.0
-"""So long a frame waits for those behind it: they tell how late it was."""
+"""How long a frame waits for those behind it, which show how late it was."""
 
 WRITTEN_AFTER_S = 2.0
-"""A second more, so that even a frame which was that late finds its place still unwritten."""
+"""A second more, so that the place of even such a late frame is still unwritten."""
 
 WRITES_EVERY_S = 1.0
 
 JITTER = round(0.005 * SAMPLE_RATE_HZ)
-"""Samples by which a frame may be off its place before it is moved there: moving makes a click."""
+"""How many samples a frame may be off before it is moved: moving makes a click."""
 
 DISK_MAY_HANG_S = 60.0
 """For longer, the recording ends: its memory is bounded."""
@@ -133,7 +133,7 @@ class Recorder:
             self._arrivals.settle(self._place(trio.current_time()), self._person)
             await self._bring(tape, trio.current_time())
         finally:
-            # What is on the disk is whole; one that hangs shall keep nobody.
+            # What is on the disk is complete; a disk that hangs must not hold anything up.
             with trio.move_on_after(CLOSES_WITHIN_S, shield=True):
                 await self._in_thread(tape.close)
 
@@ -198,7 +198,7 @@ class Tape:
         self.write(b"")
 
     def write(self, stereo: bytes) -> None:
-        """Brings sound to the disk, and a header that counts it."""
+        """Writes sound to the disk, and a header that counts it."""
         assert self._wave is not None
         assert self._file is not None
         if self._wave.tell() > PART:

@@ -1,7 +1,7 @@
 """Tools for a voice agent: `python runner.py --tools examples/tools_of_a_shop.py`.
 
-Every public function of this file can be called by the model. Its name, its hints and its docstring are all
-that the model knows of it; what it returns is what the model hears.
+The model can call every public function in this file. It knows only the function's name, hints and docstring,
+and hears what the function returns.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _PRICES = {Size.SMALL: 7.5, Size.LARGE: 11.0}
 def order_status(order_id: Annotated[str, "the number of the order, e.g. 4471"]) -> Order:
     """The state of an order, and when it arrives."""
     if not order_id.isdigit():
-        raise ValueError(f"{order_id!r} is no order number; it has digits only")
+        raise ValueError(f"{order_id!r} is not an order number; those have only digits")
     return Order(order_id, "shipped", date.today() + timedelta(days=1))
 
 

@@ -2,11 +2,11 @@
 
     python runner.py --actor examples/transcript_logger.py:TranscriptLogger,folder=calls
 
-makes two files for each call, named after the moment at which it began: `….jsonl`, a line for each thing
-said, and `….vtt`, subtitles that fit a recording by `recorder.py`. A reply that was interrupted stands there
-as far as the room heard it; one that the person spoke into stands in two parts, with theirs between. Each
-line is on the disk before the next is begun, so whatever ends the agent, `kill -9` included, all lines are
-whole but perhaps the last.
+makes two files for each call, named after its start time: `….jsonl`, with a line for each thing said, and
+`….vtt`, subtitles that fit a recording by `recorder.py`. An interrupted reply is there as far as the room
+heard it; a reply that the person spoke into is in two parts, with their words in between. Each line is on the
+disk before the next begins, so whatever ends the agent, even `kill -9`, every line is complete except perhaps
+the last.
 """
 
 from __future__ import annotations
@@ -134,11 +134,11 @@ class TranscriptLogger:
         transcript, began_at = Transcript(), trio.current_time()
         paper = Paper(self.folder, datetime.now(UTC), began_at)
 
-        disk = trio.CapacityLimiter(1)  # one that hangs takes no thread from anybody else
+        disk = trio.CapacityLimiter(1)  # so that a disk that hangs takes no thread from anything else
 
         async def write(lines: Iterable[Line]) -> None:
             for line in lines:
-                # A disk that hangs shall not keep the agent from leaving.
+                # A disk that hangs must not keep the agent from leaving.
                 await trio.to_thread.run_sync(paper.write, line, abandon_on_cancel=True, limiter=disk)
 
         try:
@@ -176,7 +176,7 @@ class Paper:
         self._append("", "WEBVTT\n\n")
 
     def write(self, line: Line) -> None:
-        """Brings a line to the disk."""
+        """Writes a line to the disk."""
         noted: dict[str, str | None] = {
             "begins": self._on_the_wall(line.begins),
             "ends": self._on_the_wall(line.ends),

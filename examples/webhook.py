@@ -1,18 +1,17 @@
-"""Posts what happens in a call to a URL, signed, in order, and until it was taken.
+"""Posts what happens in a call to a URL: signed, in order, and again until it is accepted.
 
     WEBHOOK_SECRET=whsec_… python runner.py \
         --actor examples/webhook.py:Webhook,url=https://example.com/calls,spool=spool
 
 Each event is a JSON object of `type`, `timestamp` and `data`, with the headers of Standard Webhooks
 (standardwebhooks.com, whose libraries verify them): `webhook-id`, `webhook-timestamp` and
-`webhook-signature`, an HMAC-SHA256 over all three. An event is on the disk before it is posted and until it
-was answered with a 2xx, so nothing is lost when the receiver is down or the agent is killed: the next start
-goes on with what is there. So an event may come twice, with the same id. The spool is bounded: beyond
-`most` events the oldest gives way, and the log says so. What a full disk does not take waits in memory, a
-hundred events at most. Give each running agent a spool of its own; only its owner can read it.
+`webhook-signature`, an HMAC-SHA256 over all three. An event is on the disk before it is posted, and stays
+there until it is answered with a 2xx. So nothing is lost if the receiver is down or the agent is killed: the
+next start continues with what is there. An event may therefore come twice, with the same id. The spool is
+bounded: beyond `most` events the oldest is dropped, and the log says so. If the disk is full, events wait in
+memory, a hundred at most. Give each running agent its own spool; only its owner can read it.
 
-A post goes the way of all requests of the project: through the proxy that the environment names, if there
-is one.
+Posts use the same route as all requests of the project: through the environment's proxy, if there is one.
 """
 
 from __future__ import annotations
@@ -71,7 +70,7 @@ _T = TypeVar("_T")
 ANSWERS_WITHIN_S = 20.0
 
 MOST_IN_MEMORY = 100
-"""Events that the disk has not taken."""
+"""How many events wait in memory while the disk takes none."""
 
 LONGEST_WAIT_S = 300.0
 """Between two tries."""
@@ -92,7 +91,7 @@ POSTED = (
 
 
 REFUSED = (400, 413, 422)
-"""Answers that no second try will change: the event is put aside."""
+"""Answers that a retry will not change: the event is put aside."""
 
 
 @define
@@ -116,8 +115,8 @@ class Webhook:
     _unkept: deque[bytes] = field(factory=deque, init=False)
     """What the disk did not take, the oldest first."""
     _stuck: set[str] = field(factory=set, init=False)
-    """Files that are done with and that the disk does not let go of."""
-    # A thread of its own: one that a slow disk holds is missing nowhere else.
+    """Finished files that could not be deleted yet."""
+    # Its own thread: if a slow disk holds it, nothing else misses it.
     _disk: trio.CapacityLimiter = field(factory=lambda: trio.CapacityLimiter(1), init=False)
     _news: trio.Event = field(factory=trio.Event, init=False)
     _over: trio.Event = field(factory=trio.Event, init=False)
@@ -130,7 +129,7 @@ class Webhook:
         )
 
     async def run(self) -> None:
-        """Posts until the call is over; what was not taken by then waits for the next start."""
+        """Posts until the call is over; events not accepted by then wait for the next start."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._post_all)
             async with self.happenings:
@@ -155,7 +154,7 @@ class Webhook:
         self._news.set()
 
     async def _keep_all(self, full: bool) -> None:
-        """Brings to the disk what is not there yet; `full`: that failed the last time."""
+        """Writes waiting events to the disk; `full`: that failed the last time."""
         while self._unkept:
             try:
                 lost = await self._on_disk(self._spool.put, self._unkept[0])
@@ -166,7 +165,9 @@ class Webhook:
                 break
             self._unkept.popleft()
             if lost:
-                self._log.error("webhook_lost_events", how_many=lost, fix="see why the receiver takes none")
+                self._log.error(
+                    "webhook_lost_events", how_many=lost, fix="find out why the receiver accepts none"
+                )
         if full and not self._unkept:
             self._log.info("webhook_keeps_events_again")
 
@@ -250,7 +251,7 @@ class Spool:
     def put(self, event: bytes) -> int:
         """Brings an event to the disk; gives how many had to give way."""
         private_files.folder(self.folder)
-        # By the wall's clock, so that what an earlier run has left comes first.
+        # By wall-clock time, so that an earlier run's events come first.
         self._last = max(self._last + 1, time.time_ns())
         path = self.folder / f"{self._last:020}-msg_{uuid.uuid4().hex}.json"
         part = path.with_suffix(".part")
@@ -263,7 +264,7 @@ class Spool:
             part.rename(path)
         except OSError:
             with contextlib.suppress(OSError):
-                part.unlink(missing_ok=True)  # half an event is none, and takes room
+                part.unlink(missing_ok=True)  # half an event is useless, and takes space
             raise
         too_many = sorted(self.folder.glob("*-msg_*"))[: -self.most]
         for old in too_many:
@@ -294,7 +295,7 @@ class WebhookClient:
             obstacle = obstacle_to(url, error)
             return f"it {obstacle.what}" + (f"; {obstacle.fix}" if obstacle.fix else "")
         try:
-            # What else it answers is of no interest.
+            # The rest of the answer does not matter.
             async with asking(stream, url, headers, body) as answer:
                 return answer.status
         except OSError as error:
@@ -329,10 +330,10 @@ def _read_url(written: str) -> SplitResult:
     safe = url.scheme == "https" or (url.scheme == "http" and is_loopback(url.hostname or ""))
     if not url.hostname or not safe or not sendable or url.username is not None:
         raise SettingsError(
-            f"Webhook.url is no address that events may be sent to (it begins with {url.scheme[:8]!r})",
-            "give one that begins with https:// and holds no password; http:// is for this machine only",
+            f"Webhook.url is not an address that events may be sent to (it begins with {url.scheme[:8]!r})",
+            "use one that begins with https:// and contains no password; http:// is for this machine only",
         )
-    proxy_for(written)  # what is wrong with it is told before anything is started
+    proxy_for(written)  # reports a bad address before anything starts
     return url
 
 
@@ -347,5 +348,5 @@ def _read_secret(written: str) -> Secret:
         "WEBHOOK_SECRET is not set"
         if not written
         else "WEBHOOK_SECRET is not whsec_ and base64 of 24 bytes or more",
-        "set it in the environment to what the receiver has; `openssl rand -base64 32` makes one",
+        "set it in the environment to the receiver's secret; `openssl rand -base64 32` makes one",
     )

@@ -1,1 +1,1 @@
-"""All that makes the agent run with no account: LiveKit server, Voice Agent API server, speech, the page."""
+"""Everything the agent needs to run without an account: a LiveKit server, a service, speech, the page."""

@@ -1,8 +1,8 @@
-"""What the playground's agent thinks: little, and it says so.
+"""The playground agent's brains: they know little, and say so.
 
-A brain is asked with what was understood and answers sentence by sentence, so that the first can be
-spoken while the next is thought of. Among the sentences it may ask for a tool to be run (`CallTool`).
-`EchoBrain` repeats, tells the time and the date, and says who it is.
+A brain gets what was understood and answers sentence by sentence, so that the first can be spoken while it
+thinks of the next. Between sentences it may call a tool (`CallTool`). `EchoBrain` repeats what it heard,
+tells the time and the date, and says what it is.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ NAME = "the playground's stand-in agent"
 
 @attrs.frozen
 class CallTool:
-    """A tool that the application shall run; what comes of it is told by `Brain.tool_returned`."""
+    """A tool for the application to run; `Brain.tool_returned` gets the result."""
 
     name: str
     arguments: Mapping[str, Any] = attrs.field(factory=dict)
@@ -130,13 +130,13 @@ def reply_text(heard: str, now: datetime, name: str = NAME) -> str:
     """
     heard = " ".join(heard.split())
     if not _WORD.search(heard):
-        return "I only caught a sound, and no words."
+        return "I only caught a sound, no words."
     if _TIME.search(heard):
         return f"It is {now:%H:%M}."
     if _DATE.search(heard):
         return f"Today is {now:%A}, {now.day} {now:%B %Y}."
     if _WHO.search(heard):
-        return f"I am {name}. I have no language model: I repeat what I understand."
+        return f"I'm {name}. I have no language model: I repeat what I understand."
     if len(heard.split()) == 1 and len(heard.strip(".,!?")) < 3:
         return f"I only caught {heard}"
     return f"You said: {heard}"

@@ -92,7 +92,7 @@ class Endpoint:
                 done, spoke = done or finished, True
                 yield delta
         if not done:
-            raise ChatFailed("its answer broke off" if spoke else "its answer is no chat completion")
+            raise ChatFailed("its answer broke off" if spoke else "its answer is not a chat completion")
 
     async def first_model(self) -> str:
         """The model to ask for: the one that was set, or the first that the endpoint lists.
@@ -106,7 +106,7 @@ class Endpoint:
             return _HOSTED_MODEL
         models = await self.models()
         if not models:
-            raise ChatFailed("it lists no model; name one in OPENAI_MODEL")
+            raise ChatFailed("it lists no models; name one in OPENAI_MODEL")
         return models[0]
 
     async def models(self) -> list[str]:
@@ -200,7 +200,7 @@ def read_endpoint(found: Mapping[str, str | None]) -> Endpoint | None:
     if parts.scheme not in ("http", "https") or not host or not url.isascii() or any(map(str.isspace, url)):
         raise SettingsError("OPENAI_BASE_URL is not an http:// or https:// address", f"give one, {_WHERE}")
     if "@" in parts.netloc or parts.query or parts.fragment:
-        what = "OPENAI_BASE_URL has more in it than an address"
+        what = "OPENAI_BASE_URL contains more than an address"
         raise SettingsError(what, f"give only the address, {_WHERE}, and the key in OPENAI_API_KEY")
     if key and not (key.isascii() and key.isprintable() and " " not in key):
         raise SettingsError("OPENAI_API_KEY has characters that no key has", "copy it again, without quotes")
@@ -227,9 +227,9 @@ def _delta(data: bytes) -> tuple[Mapping[str, Any], bool]:
         delta = choice.get("delta") or choice.get("message") or {}
         finished = choice.get("finish_reason") is not None
     except (KeyError, TypeError, AttributeError):
-        raise ChatFailed("its answer is no chat completion") from None
+        raise ChatFailed("its answer is not a chat completion") from None
     if not isinstance(delta, Mapping):
-        raise ChatFailed("its answer is no chat completion")
+        raise ChatFailed("its answer is not a chat completion")
     return delta, finished
 
 

@@ -147,7 +147,7 @@ class Calls:
         """
         for piece in pieces if isinstance(pieces, list) else ():
             if not isinstance(piece, Mapping) or not isinstance(piece.get("function"), Mapping):
-                raise ChatFailed("its tool call is none")
+                raise ChatFailed("its tool call is malformed")
             function = piece["function"]
             name, written = function.get("name") or "", function.get("arguments") or ""
             arguments = written if isinstance(written, str) else json.dumps(written)
@@ -192,6 +192,6 @@ class Calls:
             except (ValueError, RecursionError):
                 arguments = None
             if not isinstance(arguments, dict):
-                raise ChatFailed(f"it called {call.name[:60]} with arguments that are no JSON object")
+                raise ChatFailed(f"it called {call.name[:60]} with arguments that are not a JSON object")
             calls.append(CallTool(call.name, arguments))
         return calls

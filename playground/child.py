@@ -1,9 +1,10 @@
-"""A process of the playground's: it never outlives the one that started it.
+"""A child process of the playground, which never outlives the process that started it.
 
-It leads a session of its own, so that Ctrl-C in a terminal reaches the agent only, which can then leave its
-room and end its session before the services stop. On Linux it dies with its owner, however that ends: killed
-with -9, or by a fault in native code. Elsewhere (macOS) the kernel offers nothing of the kind: there an owner
-that ends in good order ends it (also after Ctrl-C, an error, or SIGTERM), and one that is killed leaves it.
+It leads its own process session, so that Ctrl-C in a terminal reaches only the agent, which can then leave
+its room and end its session before the services stop. On Linux it dies with its owner, however that ends:
+killed with -9, or by a crash in native code. Elsewhere (macOS) the kernel offers nothing like that: an owner
+that ends normally ends it too (also after Ctrl-C, an error, or SIGTERM), but an owner that is killed leaves
+it behind.
 """
 
 from __future__ import annotations

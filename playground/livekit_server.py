@@ -1,4 +1,4 @@
-"""A real LiveKit server on this machine's loopback, for the time of a `with` block.
+"""A real LiveKit server on this machine's loopback, while a `with` block runs.
 
 `livekit_server()` finds or builds the binary, chooses free ports and fresh keys, and yields where to
 connect once the server answers. `ServerConfig` and `run_server()` are its two halves: a test that kills
@@ -71,7 +71,7 @@ class ServerDied(PlaygroundFault):
         super().__init__(
             f"{what}: {told}" if told else what,
             "start it again, or set LIVEKIT_URL, LIVEKIT_API_KEY and LIVEKIT_API_SECRET "
-            "for a server that runs elsewhere",
+            "for a server elsewhere",
         )
         self.output = "\n".join(lines[-20:])
 
@@ -243,7 +243,7 @@ def _free_port(kind: socket.SocketKind, port: int | None = None) -> int:
         except OSError as error:
             raise PortUnavailable(
                 f"port {port} on {_HOST} cannot be used ({os.strerror(error.errno or 0)})",
-                "end the program that listens there, or choose another port",
+                "stop the program that listens there, or choose another port",
             ) from error
         chosen: int = probe.getsockname()[1]
         return chosen
@@ -252,7 +252,9 @@ def _free_port(kind: socket.SocketKind, port: int | None = None) -> int:
 def _keys(environ: Mapping[str, str]) -> tuple[str, Secret] | None:
     key, secret = environ.get("LIVEKIT_API_KEY"), environ.get("LIVEKIT_API_SECRET")
     if bool(key) != bool(secret):
-        raise SettingsError("only one of LIVEKIT_API_KEY and LIVEKIT_API_SECRET is set", "set both, or none")
+        raise SettingsError(
+            "only one of LIVEKIT_API_KEY and LIVEKIT_API_SECRET is set", "set both or neither"
+        )
     return (key, Secret(secret)) if key and secret else None
 
 
@@ -271,7 +273,7 @@ async def _serve(port: int | None) -> None:
             print(f"LIVEKIT_URL={config.server.url}")
             print(f"LIVEKIT_API_KEY={config.api_key}")
             print(f"LIVEKIT_API_SECRET={config.api_secret.reveal()}", flush=True)
-            _tell(f"LiveKit server on {_HOST}:{config.port} until Ctrl-C, its log in {config.log}")
+            _tell(f"LiveKit server on {_HOST}:{config.port} until Ctrl-C; its log is {config.log}")
             code = await running.wait()
             raise ServerDied(f"the LiveKit server ended with code {code}", config.log)
 
@@ -308,15 +310,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m playground.livekit_server",
         description="Runs a LiveKit server on this machine's loopback until Ctrl-C, and prints the lines for "
         ".env. Builds it first if livekit-server is not on PATH. LIVEKIT_API_KEY and LIVEKIT_API_SECRET of "
-        "the environment are used if set; the keys are of this run only otherwise.",
+        "the environment are used if set; otherwise the keys are for this run only.",
     )
     parser.add_argument(
         "--port", type=int, default=_DEFAULT_PORT, help="TCP port, 0 for any free one (default: %(default)s)"
     )
-    parser.add_argument("--build-only", action="store_true", help="find or build the server and end")
+    parser.add_argument("--build-only", action="store_true", help="find or build the server, then exit")
     options = parser.parse_args(arguments)
     if not 0 <= options.port <= 65535:
-        parser.error("--port is a number from 0 to 65535")
+        parser.error("--port must be a number from 0 to 65535")
     return trio.run(_until_signal, options)
 
 

@@ -1,8 +1,8 @@
-"""All services on this machine: for those who have no account and no key.
+"""All services on this machine, for people without an account or a key.
 
-`local_services` runs a real LiveKit server and our Voice Agent API server, each in a process of its own, for
-the time of a block, and gives the settings that a `.env` would have given. The brain is a small dialogue, or
-the language model that `OPENAI_BASE_URL` (in the environment, or in `.env`) names.
+`local_services` runs a real LiveKit server and our Voice Agent API server, each in its own process, while its
+block runs, and returns the settings that a `.env` would have given. The brain is the small dialogue, or the
+language model that `OPENAI_BASE_URL` names (in the environment, or in `.env`).
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ _MOST_REMEMBERED = 60
 """Entries of the history that the model is told."""
 _MOST_SAID = 20_000
 """Characters in one reply, some twenty minutes: a model that cannot stop is stopped."""
-APOLOGY = "I am sorry, my language model does not answer properly."
+APOLOGY = "I am sorry, my language model is not answering properly."
 APOLOGY_IN_THE_MIDDLE = "I am sorry, my language model broke off here."
 
 

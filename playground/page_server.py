@@ -1,4 +1,4 @@
-"""The page and what it needs to join: a small HTTP server on loopback, for the time of a `with` block.
+"""Serves the page and what it needs to join: a small HTTP server on loopback, while a `with` block runs.
 
 In: requests of a browser. Out: the files of `page/`, livekit-client's module, and, at `POST /join`, where
 the room is with a fresh token. A browser that sends a key of its own is given the same identity each time, so
@@ -127,7 +127,7 @@ async def _listen(port: int | None, progress: Callable[[str], None]) -> trio.Soc
         return listener
     told = f"port {tried[0]} is" if len(tried) == 1 else f"ports {tried[0]} to {tried[-1]} are"
     raise PageUnavailable(
-        f"the page has no place: {told} taken by other programs", "end one of them, or choose another port"
+        f"the page has no port: {told} taken by other programs", "stop one of them, or choose another port"
     )
 
 
@@ -162,7 +162,7 @@ class _Site:
     async def answer(self, request: Request) -> Response:
         host = request.headers.get("host", "").lower()
         if host not in self.hosts:
-            return _plain(421, "This server answers to 127.0.0.1 and localhost only.")
+            return _plain(421, "This server only answers to 127.0.0.1 and localhost.")
         path = request.target.partition("?")[0]
         if path == "/join":
             return self._answer_join(request, host)

@@ -1,4 +1,4 @@
-"""When somebody begins to speak, pauses, and has ended: a pure state machine over judged windows of sound.
+"""When somebody begins to speak, pauses and finishes: a pure state machine over judged windows of sound.
 
 No input or output, no clock: the only time is the number of windows heard (32 ms each), so the same sound
 gives the same events at any speed. A window is LOUD (at or above the threshold), LOW (0.15 or more below

@@ -168,9 +168,9 @@ async def _cancel_on_signal(
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m playground.voice_agent_api",
-        description="A Voice Agent API server on this machine. Its first line on stdout is its URL. It lets "
-        "in the key that ASSEMBLYAI_API_KEY has in the environment; if there is none, its second line is one "
-        "for this run.",
+        description="A Voice Agent API server on this machine. Its first line on stdout is its URL. It "
+        "accepts the key in ASSEMBLYAI_API_KEY; if that is not set, its second line is a "
+        "key for this run.",
     )
     parser.add_argument(
         "--port", type=int, default=_PORT, help=f"TCP port, 0 for a free one (default {_PORT})"
@@ -185,27 +185,31 @@ def _parser() -> argparse.ArgumentParser:
         "--personality",
         type=Personality,
         default=Personality.LIVE,
-        help="where documentation and recordings of the service differ: docs or live (default); see below",
+        help="what to follow where documentation and recordings differ: docs or live (default); see below",
     )
-    parser.add_argument("--script", metavar="FILE", help="play these JSON lines instead of being an agent")
     parser.add_argument(
-        "--voices", choices=["2026-07", "2026-04"], default="2026-07", help="which era's names"
+        "--script", metavar="FILE", help="play these JSON lines instead of acting as an agent"
+    )
+    parser.add_argument(
+        "--voices", choices=["2026-07", "2026-04"], default="2026-07", help="which generation of names to use"
     )
     parser.add_argument(
         "--endpointing",
         choices=["adaptive", "live"],
         default="adaptive",
-        help="when a turn ends: as the words suggest (default), or after the silence measured at the service",
+        help="when a turn ends: as the words suggest (default), or after the service's measured silence",
     )
     parser.add_argument(
-        "--chunk-ms", type=_positive, default=10, help="sound in one reply.audio (default 10)"
+        "--chunk-ms", type=_positive, default=10, help="ms of sound in one reply.audio (default 10)"
     )
     parser.add_argument(
-        "--leading-silence-ms", type=_whole, default=200, help="silence before each reply (default 200)"
+        "--leading-silence-ms", type=_whole, default=200, help="ms of silence before each reply (default 200)"
     )
     add_behaviour(parser)
-    parser.add_argument("--echo", action="store_true", help="repeat what was understood instead of thinking")
-    parser.add_argument("--tones", action="store_true", help="hum instead of speaking: needs no models")
+    parser.add_argument(
+        "--echo", action="store_true", help="repeat what was understood instead of thinking up an answer"
+    )
+    parser.add_argument("--tones", action="store_true", help="hum instead of speaking; needs no models")
     parser.add_argument("--verbose", action="store_true", help="log what clients do wrong")
     return parser
 

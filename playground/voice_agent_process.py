@@ -72,7 +72,7 @@ class VoiceAgentProcess:
             PlaygroundFault: it has ended.
         """
         await ended(self.process)
-        raise self.fault("ended by itself")
+        raise self.fault("stopped unexpectedly")
 
     def fault(self, what: str) -> PlaygroundFault:
         """The error for what it did, with its own last words."""
@@ -80,7 +80,7 @@ class VoiceAgentProcess:
         words = f": {lines[-1][:500]}" if lines else ""
         return PlaygroundFault(
             f"the Voice Agent API server {what}{words}",
-            "start it again, or try it alone: python -m playground.voice_agent_api",
+            "start it again, or try it on its own: python -m playground.voice_agent_api",
         )
 
 

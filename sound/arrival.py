@@ -1,7 +1,7 @@
 """A steady time for frames that a network, or a busy machine, bunches and delays. No I/O, no clock.
 
-Frames of one stream follow one another without a hole, so their samples count the time. Their arrivals only
-say how far that count is from the clock, and move it when the way really became longer or shorter.
+The frames of a stream have no holes, so their samples measure the time. Their arrivals only show how far that
+is from the clock, and shift it when the path really became longer or shorter.
 """
 
 from __future__ import annotations

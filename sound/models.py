@@ -61,7 +61,7 @@ def own_file(inside: str) -> Path:
     """
     path = Path(__file__).parent / inside
     if not path.is_file():
-        raise ModelMissing(f"{path} is not there", "get the project's files again")
+        raise ModelMissing(f"{path} is not there", "get a complete copy of the project")
     return path
 
 
@@ -75,14 +75,14 @@ def open_model(model: Path | bytes) -> Any:
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 3  # errors: the models' unused initialisers are no news to anybody
+    options.log_severity_level = 3  # errors only: warnings about unused initialisers help nobody
     source = model if isinstance(model, bytes) else str(model)
     return runtime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
 
 
 @functools.cache
 def _onnxruntime() -> Any:
-    # The official builds tell Microsoft of the machine and its models, from the moment they are loaded.
+    # The official builds send telemetry about the machine and its models as soon as they are loaded.
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     # Imported late: a quarter of a second that a process without speech need not spend.
     import onnxruntime

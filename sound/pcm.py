@@ -1,7 +1,7 @@
-"""The one form that sound has inside the agent: PCM16, mono, 24 kHz, little-endian.
+"""The only sound format inside the agent: PCM16, mono, 24 kHz, little-endian.
 
-24,000 Hz is the only PCM rate that the Voice Agent API takes (protocol reference, "Audio"), so sound
-crosses the house without being resampled: LiveKit's SDK converts at the edge.
+24,000 Hz is the only PCM rate that the Voice Agent API takes (protocol reference, "Audio"), so sound is never
+resampled inside the agent: LiveKit's SDK converts it at the edge.
 """
 
 from __future__ import annotations

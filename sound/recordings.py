@@ -1,4 +1,4 @@
-"""Sound that a client recorded by itself, as LiveKit's clients write it, to the house's. Hostile until read.
+"""Converts sound that LiveKit's clients recorded to our own format. It is untrusted until it has been read.
 
 Phones send PCM16 at the rate and with the channels that the attributes name. Browsers send Opus in WebM.
 Safari's AAC is not read.
@@ -63,7 +63,7 @@ class Recording:
             raise RecordingUnreadable(f"it is {written[:40]!r}; record PCM16, or Opus in WebM")
         track_sid = attributes.get("trackId", "")
         if not 0 < len(track_sid) <= 64:
-            raise RecordingUnreadable("trackId is not the id of a track; name the track that goes on with it")
+            raise RecordingUnreadable("trackId is not the id of a track; name the track that continues it")
         return cls(
             track_sid,
             _number("sampleRate", attributes, RATES_HZ),

@@ -37,7 +37,7 @@ def opus_packets(webm: bytes) -> Iterator[bytes]:
     """
     place, count = 0, 0
     if not webm.startswith(b"\x1aE\xdf\xa3"):
-        raise ValueError("no WebM")
+        raise ValueError("not WebM")
     while place < len(webm):
         identity, place = _number(webm, place, marked=True)
         size, place = _number(webm, place, marked=False)
@@ -53,7 +53,7 @@ def opus_packets(webm: bytes) -> Iterator[bytes]:
                 raise ValueError("blocks that no browser writes")
             count += 1
             if count > MOST_PACKETS or len(block) > LARGEST_PACKET:
-                raise ValueError("too much for a recording")
+                raise ValueError("too long for a recording")
             yield block[_BLOCK_HEAD:]
         place += size
 

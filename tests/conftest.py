@@ -16,6 +16,8 @@ from playground.child import start_child
 from playground.livekit_server import LiveKitServer
 from tests.wire_schema import Witness
 
+pytest_plugins = ["tests.in_parallel"]
+
 # How long an example takes says more of the machine than of the code.
 hypothesis.settings.register_profile("any machine", deadline=None)
 hypothesis.settings.load_profile("any machine")

@@ -1,14 +1,14 @@
-"""What the person said and the service was not sent yet: words wait, and the silence between gives way.
+"""The person's sound that has not been sent yet: words wait, and the pauses between them shrink.
 No I/O, no clock.
 
-Sound waits while there is no session, while the network stalls, and while more has come at once than may be
-sent. It is sent no faster than it is spoken, so what has waited would stay late for the rest of the call:
-therefore a gap between words is cut short, down to one frame. Before the first word it is the last one.
+Sound waits while there is no session, while the network stalls, and when more arrives at once than may be
+sent. It is sent no faster than it is spoken, so a delay would last for the rest of the call. To catch up,
+each gap between words is cut down to one frame (before the first word, to its last frame).
 
-Words are dropped in two cases only. What was said longer ago than `WORDS_WAIT_S` is no part of the talk any
-more. And where no gap has come for `PATIENCE_S` although sound is being sent, there is none: nobody speaks so
-long without a breath, it is music, or a room as loud as its people. Then one frame in `ONE_IN` goes, of those
-that wait the quietest.
+Words are dropped in two cases only. Anything said longer ago than `WORDS_WAIT_S` is no longer part of the
+conversation. And if no gap has come for `PATIENCE_S` while sound was being sent, none will: nobody speaks
+that long without a breath, so it is music, or a room as loud as its people. Then one waiting frame in
+`ONE_IN` is dropped, the quietest first.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ ROOM_FRAMES = 60
 """3 s, in which a person breathes: the quietest of them is the noise of their room."""
 NEAR_THE_ROOM_DB = 6.0
 ABOVE_THE_ROOM_DB = 20.0
-"""A voice so much louder than the room has gaps that can be told from it, however loud the room is."""
+"""If a voice is this much louder than the room, its gaps can be recognised, however loud the room is."""
 
 IN_TIME_FRAMES = 2
-"""A busy machine makes one frame wait for the next now and then: that is no delay to lose words for."""
+"""On a busy machine one frame sometimes waits for the next: that delay is not worth losing words for."""
 
 
 @frozen
@@ -65,19 +65,19 @@ class Backlog:
     _sent_quiet: bool = field(default=True, init=False)
     """Whether what was sent last is quiet."""
     _hopes_until: float | None = field(default=None, init=False)
-    """Until when a gap is hoped for (s)."""
+    """How long to wait for a gap (s)."""
 
     def __len__(self) -> int:
         return len(self._waiting)
 
     @property
     def ms(self) -> float:
-        """How long what waits lasts."""
+        """How much sound is waiting."""
         return sum(ms_of_bytes(len(each.frame.pcm)) for each in self._waiting)
 
     @property
     def since(self) -> float:
-        """When the frame was heard that is the next (s); there must be one."""
+        """When the next frame was heard (s); there must be one."""
         return self._waiting[0].frame.at
 
     def take(self, frame: MicrophoneFrame, now: float) -> None:
@@ -99,7 +99,7 @@ class Backlog:
         return first.frame
 
     def shorten(self, now: float, *, sending: bool) -> None:
-        """What waits cannot be sent at once: cuts its gaps short.
+        """Shortens the gaps of sound that cannot be sent at once.
 
         Args:
             now: s, on the clock of the frames.
@@ -118,7 +118,7 @@ class Backlog:
             self._drop(quietest)
 
     def clear(self) -> None:
-        """What waits concerns nobody any more."""
+        """Forgets what is waiting: nobody needs it any more."""
         self._waiting.clear()
         self._sent_quiet, self._hopes_until = True, None
 

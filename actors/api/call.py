@@ -1,4 +1,4 @@
-"""What is known of a call beyond any one connection. No I/O, no clock: time is passed in."""
+"""What is known about a call across its connections. No I/O, no clock: time is passed in."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ __all__ = ["Call", "DesiredSession"]
 
 @attrs.define
 class DesiredSession:
-    """The `session` that a fresh start asks for.
+    """The `session` that a fresh start requests.
 
     Args:
         session: of the first update.
@@ -45,7 +45,7 @@ class DesiredSession:
         """The first update of a fresh session.
 
         Args:
-            story: what was said before in this call, to be told to the model; then nobody is greeted again.
+            story: what was said so far in this call, for the model; if there is one, nobody is greeted again.
         """
         if "agent_id" in self.session:
             return dict(self.session)  # it takes nothing beside it
@@ -56,11 +56,11 @@ class DesiredSession:
         return session
 
     def second_update(self, *, story: str = "", prompt: str = "") -> dict[str, Any]:
-        """What has to follow once a fresh session is ready: a stored agent's changes; empty if nothing.
+        """What to send once a fresh session is ready: a stored agent's changes; empty if nothing.
 
         Args:
             story: as above.
-            prompt: the stored agent's own, as the service has told it.
+            prompt: the stored agent's own, as the service reported it.
         """
         if "agent_id" not in self.session:
             return {}
@@ -84,7 +84,7 @@ def _merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
 
 
 MOST_CALLS = 1024
-"""Calls of tools that are remembered to be of a session that is gone."""
+"""How many tool calls of lost sessions are remembered."""
 
 
 @attrs.define
@@ -92,7 +92,7 @@ class Call:
     """One call, through all its connections and sessions.
 
     Args:
-        asked: how the session shall be.
+        asked: the session to request.
     """
 
     asked: DesiredSession
@@ -102,26 +102,26 @@ class Call:
     session_id: str | None = attrs.field(default=None, init=False)
     """The latest session."""
     address: str | None = attrs.field(default=None, init=False)
-    """Where it was begun, or taken up last."""
+    """The address where it began or was last resumed."""
     _story: Story = attrs.field(factory=Story, init=False)
     _retold: Mapping[str, Any] | None = attrs.field(default=None, init=False)
-    """An update that tells a stored agent the story: not what anybody asked for."""
+    """An update that tells a stored agent the story; nobody requested it."""
     _tools: deque[str] = attrs.field(factory=lambda: deque(maxlen=MOST_CALLS), init=False)
-    """The calls of tools in this session, the latest ones."""
+    """The latest tool calls in this session."""
     _lost_tools: deque[str] = attrs.field(factory=lambda: deque(maxlen=MOST_CALLS), init=False)
     """Those of the sessions before it."""
 
     def first_message(self, resume: str | None) -> ClientMessage:
-        """What a connection begins with: a session taken up, or a fresh one that continues the call."""
+        """A connection's first message: it resumes a session, or starts one that continues the call."""
         if resume is not None:
             return SessionResume(resume)
         return SessionUpdate(self.asked.first_update(story=self._so_far()))
 
     def waits(self, request: ClientMessage) -> bool:
-        """Somebody asked for this while there was no connection, and a fresh session is to begin.
+        """Handles a request made while there was no connection; a fresh session is about to begin.
 
-        Gives whether it is to be sent there. What the prompt can tell is not: the result of a tool of the
-        old session, and what was typed.
+        Returns whether to send it there. Anything the prompt can tell is not sent: the result of an old
+        session's tool, and what people typed.
         """
         known = isinstance(request, ToolResult) and request.call_id in (*self._tools, *self._lost_tools)
         if known or (isinstance(request, ConversationMessage) and self.session_id is not None):
@@ -132,11 +132,11 @@ class Call:
         return True
 
     def is_too_late(self, request: ClientMessage) -> bool:
-        """Whether this is the result of a tool that only a former session knows of."""
+        """Whether this is the result of a tool that only a former session knows about."""
         return isinstance(request, ToolResult) and request.call_id in self._lost_tools
 
     def broke(self, now: float, *, planned: bool) -> None:
-        """The connection is gone: as planned, or in the middle of something."""
+        """The connection is gone, either as planned or in the middle of something."""
         if planned:
             self.going_on.forget()
         else:
@@ -163,9 +163,9 @@ class Call:
         self.session_id = event.session_id
 
     def heard(self, event: ServerEvent, now: float) -> Mapping[str, Any] | None:
-        """The service said something in a session that is ready.
+        """Handles what the service says in a session that is ready.
 
-        Gives the `session` of the update that this answers, if somebody asked for it.
+        Returns the `session` of the update that this answers, if somebody requested it.
         """
         self.quiet.take(event, now)
         self.going_on.take(event, now)

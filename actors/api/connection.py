@@ -38,7 +38,7 @@ from channels.wire.messages import ClientMessage
 __all__ = ["Dialer", "ServiceConnection", "dial", "open_connection"]
 
 LARGEST_FRAME = 16 * 2**20
-"""Bytes. Four minutes of sound in one message; the service documents no limit."""
+"""Bytes: four minutes of sound in one message. The service documents no limit."""
 
 OPEN_WITHIN_S = 10.0
 PING_EVERY_S = 5.0
@@ -58,16 +58,17 @@ class ServiceConnection:
     """Whether the service has taken the key, here or on a connection before."""
     reader: EventReader = field(factory=EventReader, init=False)
     complaint: SessionFailed | None = field(default=None, init=False)
-    """The `session.error` that came last, as long as nothing but an end has followed it."""
+    """The last `session.error`, if only an end has followed it."""
     given_up: bool = field(default=False, init=False)
-    """Nobody waits for a word of the other end any more, not even for its goodbye."""
+    """Nothing waits for the other end any more, not even for its goodbye."""
     _ended: bool = field(default=False, init=False)
 
     async def send(self, message: ClientMessage) -> None:
         """Sends one message.
 
         Raises:
-            ServiceError: the connection is closed. `receive` knows better why, after what still waits there.
+            ServiceError: the connection is closed. `receive` gives the better reason, after its waiting
+            events.
         """
         try:
             await self._websocket.send_message(write_message(message))
@@ -87,7 +88,7 @@ class ServiceConnection:
         event = self.reader.read(frame)
         match event:
             case SessionFailed(message=message):
-                # Nobody shall read the key in the log because the service repeats it.
+                # If the service repeats the key, it must not end up in the log.
                 for secret in self._secrets:
                     message = message.replace(secret.reveal(), str(secret))
                 event = evolve(event, message=message)
@@ -102,7 +103,7 @@ class ServiceConnection:
         return event
 
     async def watch(self, in_flight: InFlight) -> None:
-        """Pings for as long as the peer answers; each answer tells what has arrived.
+        """Sends pings for as long as the peer answers; each answer shows what has arrived.
 
         Raises:
             ConnectionLost: it does not.
@@ -134,20 +135,20 @@ class ServiceConnection:
 async def open_connection(
     settings: ApiSettings, dialer: Dialer, nursery: trio.Nursery, *, running: bool = False
 ) -> AsyncIterator[ServiceConnection]:
-    """Opens a websocket; closes it on the way out, within a second, whatever happened; at once if given up.
+    """Opens a websocket and closes it on the way out: within a second whatever happens, at once if given up.
 
-    Until then it works even when its user is cancelled, so that the session can be ended in good order.
+    Until then it works even if its user is cancelled, so that the session can be ended properly.
 
     Args:
         settings: the address and the key.
         dialer: opens the byte stream.
         nursery: where the websocket's reader runs.
-        running: whether this goes on with a call whose key the service has once accepted.
+        running: whether this continues a call whose key the service has already accepted.
 
     Raises:
         ServiceUnreachable: nobody answers.
         NoWayToService: its certificate is not trusted, or the proxy lets nobody through.
-        SettingsError: what names the proxy is no address of one.
+        SettingsError: the proxy variable is not the address of a proxy.
         ServiceFault: what answers is not the Voice Agent API.
         KeyRefused: a gateway refuses the key, or it cannot be one.
     """
@@ -155,7 +156,7 @@ async def open_connection(
     secrets = [settings.api_key]
     if not key or not key.isascii() or not key.isprintable() or key != key.strip():
         raise KeyRefused(
-            f"this is not an API key: it is empty, or has letters that no key has ({len(key)} characters)",
+            f"this is not an API key: it is empty, or has characters that no key has ({len(key)} characters)",
             KEY_FIX,
         )
     reader = _Reader(nursery)
@@ -179,7 +180,7 @@ async def open_connection(
                 await websocket.aclose()
         reader.alive.cancel()
         if stream is not None:
-            # A websocket that the service has closed leaves its stream open.
+            # When the service closes a websocket, the stream stays open.
             with trio.CancelScope(shield=True):
                 await trio.aclose_forcefully(stream)
 
@@ -188,8 +189,8 @@ async def open_connection(
 class _Reader:
     """A nursery for the one task of a websocket: its reader.
 
-    The reader outlives the cancellation of those who use it, until `alive` is cancelled; and when it ends
-    before the websocket is open (the peer hung up, or refused), those who open it need not wait for ever.
+    The reader outlives the cancellation of its users, until `alive` is cancelled. If it ends before the
+    websocket is open (the peer hung up, or refused), opening fails instead of waiting for ever.
     """
 
     _nursery: trio.Nursery
@@ -204,7 +205,7 @@ class _Reader:
         try:
             with self.alive:
                 await task()
-        except Exception as failure:  # what it says is said again by every use of the websocket
+        except Exception as failure:  # every use of the websocket raises the same again
             self.failure = failure
         finally:
             self.opening.cancel()

@@ -1,4 +1,4 @@
-"""The way to the Voice Agent API's host, and what is said when there is none."""
+"""Connects to the Voice Agent API's host, and explains it when that fails."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Dialer: TypeAlias = Callable[[str], Awaitable[trio.abc.Stream]]
 """Opens a byte stream to the host of a ws:// or wss:// URL."""
 
 SAME_ADDRESS_WITHIN_S = 3.0
-"""How long the address of before is tried: the session waits 30 s, and any other may know it as well."""
+"""How long the previous address is tried: the session waits 30 s, and other hosts may know it as well."""
 
 
 async def dial(url: str) -> trio.abc.Stream:
@@ -29,9 +29,9 @@ async def dial(url: str) -> trio.abc.Stream:
 async def dial_again(url: str, address: str) -> trio.abc.Stream:
     """As `dial`, to the very address that was reached before.
 
-    The service's default name is resolved to the nearest region, and a region knows its own sessions only:
-    whoever takes a session up asks where it was begun. An address that is gone is looked up anew. Behind a
-    proxy it is the proxy that looks up, and there is no address to know.
+    The service's default name resolves to the nearest region, and a region knows only its own sessions, so a
+    session is resumed where it began. An address that is gone is looked up again. Behind a proxy, the proxy
+    does the lookup, and the address is not known.
     """
     if proxy_for(url) is None:
         with trio.move_on_after(SAME_ADDRESS_WITHIN_S), contextlib.suppress(OSError):
@@ -52,7 +52,7 @@ def peer_of(stream: trio.abc.Stream) -> str | None:
 
 
 def unreachable(url: str, error: BaseException | None = None) -> ServiceError:
-    """There is no way to that service; a certificate, or a proxy that says no, stays as it is."""
+    """The error for a service that cannot be reached; a bad certificate or a refusing proxy is final."""
     obstacle = obstacle_to(url, error)
     kind = NoWayToService if obstacle.lasting else ServiceUnreachable
     fix = obstacle.fix or "check VOICE_AGENT_URL and the network"

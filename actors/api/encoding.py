@@ -1,6 +1,6 @@
-"""Between the house's sound, PCM16 mono 24 kHz, and what the session has on the wire: that, or G.711.
+"""Converts between our own sound, PCM16 mono 24 kHz, and the session's wire format: the same, or G.711.
 
-Nothing further inward knows of G.711: offsets of words are in ms, and every chunk keeps its length in ms.
+Nothing else knows about G.711: word offsets are in ms, and every chunk keeps its length in ms.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ class Encoding:
         for direction, name in (("input", found.input), ("output", found.output)):
             if name != PCM and name not in _ENCODE:
                 raise ConfigurationRefused(
-                    f"session.{direction}.format.encoding is {name[:40]!r}, which this agent cannot speak",
-                    f"choose among {PCM}, {', '.join(_ENCODE)}",
+                    f"session.{direction}.format.encoding is {name[:40]!r}, which the agent does not support",
+                    f"choose one of {PCM}, {', '.join(_ENCODE)}",
                 )
         return found
 

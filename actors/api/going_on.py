@@ -1,14 +1,14 @@
-"""Whether the agent has to speak first in a fresh session, since the last one broke in the middle.
+"""Whether the agent has to speak first in a fresh session because the last one broke in the middle.
 No I/O, no clock.
 
-Nothing of a session outlives a drop: not the reply that was being said, not the answer that was being
-thought of, not the tool that was asked for. The fresh session knows what was said (`Story`) and would wait
-for the person, who waits for the agent. So the agent asks it for a reply, once, first thing. Not if it was
-quiet, not if the session was given up on purpose, and not over somebody:
+A drop loses everything in progress: the reply being said, the answer being prepared, the tool being called.
+The fresh session knows what was said (`Story`), but it would wait for the person, who is waiting for the
+agent. So the agent first asks it for a reply, once. It does not if nothing was going on, if the session was
+given up on purpose, or while somebody else speaks:
 
-- what the room still plays of the old reply is heard first;
-- a person who makes a sound is let finish. If the service takes the sound for speech, it answers it by
-  itself; if it has not by `LONGEST_WAIT_S`, it will not.
+- the rest of the old reply that the room is still playing is heard first;
+- a person who makes a sound may finish. If the service takes the sound for speech, it answers by itself; if
+  it has not by `LONGEST_WAIT_S`, it will not.
 """
 
 from __future__ import annotations
@@ -47,34 +47,34 @@ from channels.wire.messages import ClientMessage, ReplyCreate, ToolResult
 __all__ = ["GoingOn"]
 
 FORGOTTEN_AFTER_S = 25.0
-"""What has not moved for so long is not what a drop broke off: 10 s that an answer may take, and 15 in which
-nobody notices that the service is gone."""
+"""If nothing has moved for this long, the drop did not interrupt it: 10 s that an answer may take, plus 15 s
+before anybody notices that the service is gone."""
 
 RECOGNISED_WITHIN_S = 1.2
 """From the end of a sound to the service's word that it was speech: live, 0.6 to 1.1 s from its beginning."""
 
 LONGEST_WAIT_S = 3.0
-"""A sound that the service has not taken for speech by then is none: live, it took up to 1.8 s."""
+"""If the service has not taken a sound for speech by then, it is not speech: live, it took up to 1.8 s."""
 
 LAST_WORDS = 200
-"""Characters of the agent's own words that it is reminded of."""
+"""How many characters of its own words the agent is reminded of."""
 
 LONGEST_WISH = 2_000
 """Characters of the instructions of a reply that was cut off."""
 
 _ANSWER = (
-    "Answer the last words of the person in the record, if nobody has answered them; if they break off, ask "
+    "If nobody has answered the person's last words in the record, answer them; if they break off, ask "
     "for the rest."
 )
 _TOOL = (
-    "A tool had been asked for. If the record tells what it returned, go on with that. If not, its result is "
-    "lost: ask for it again only if running it twice does no harm, else say that you do not know."
+    "A tool had been called. If the record says what it returned, go on with that. If not, its result is "
+    "lost: ask for it again only if running it twice does no harm; otherwise say that you do not know."
 )
 
 
 @attrs.frozen
 class _Left:
-    """What a broken connection left in the middle."""
+    """What a broken connection left unfinished."""
 
     reply: str | None
     wish: str
@@ -85,7 +85,7 @@ class _Left:
 
 @attrs.define
 class GoingOn:
-    """What is in the middle, in one call."""
+    """What is in progress, in one call."""
 
     _reply: str | None = attrs.field(default=None, init=False)
     """The one that is arriving."""
@@ -125,7 +125,7 @@ class GoingOn:
             case ReplyDone(reply_id=reply_id, status=status):
                 if reply_id == self._reply:
                     self._reply = None
-                    # What was said during a reply that nobody interrupted wants no answer of its own.
+                    # What was said during a reply that was not interrupted needs no separate answer.
                     self._turn_at = now if status == "interrupted" else -math.inf
             case ReplyFailed(reply_id=reply_id):
                 if reply_id in (self._reply, ""):
@@ -162,7 +162,7 @@ class GoingOn:
                 pass
 
     def broke(self, now: float) -> None:
-        """The connection is gone, without anybody's will."""
+        """The connection is gone, and nobody wanted that."""
         since = now - FORGOTTEN_AFTER_S
         reply = self._reply if self._moved_at > since else None
         turn, tool = self._turn_at > since, bool(self._tools) or self._returned_at > since
@@ -177,7 +177,7 @@ class GoingOn:
             self._quiet_from = now  # this session has heard nothing of that sound
 
     def forget(self) -> None:
-        """Nothing is to be gone on with: the session was given up on purpose, or somebody else sees to it."""
+        """There is nothing to continue: the session was given up on purpose, or something else handles it."""
         self._left = None
         self._forget_session()
 
@@ -190,7 +190,7 @@ class GoingOn:
         return min(self._quiet_from, self._ready_at + LONGEST_WAIT_S)
 
     def request(self) -> ReplyCreate | None:
-        """What to ask for now, once."""
+        """What to request now, once."""
         left, self._left = self._left, None
         if left is None:
             return None
@@ -200,11 +200,11 @@ class GoingOn:
         lines = [GO_ON]
         if heard:
             lines.append(
-                f"You were cut off. The last words of yours that were heard are {_quoted(heard)}: go on from "
+                f"You were cut off. The last of your words that were heard are {_quoted(heard)}: go on from "
                 "there and repeat nothing."
             )
         if left.wish:
-            lines.append(f"Those words were to follow these instructions: {_quoted(left.wish)}")
+            lines.append(f"You were following these instructions: {_quoted(left.wish)}")
         if left.tool:
             lines.append(_TOOL)
         if left.turn or not (heard or left.tool):

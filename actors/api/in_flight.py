@@ -1,15 +1,15 @@
-"""Requests of which nobody knows yet whether the service had them: what becomes of each after a drop.
+"""Requests that the service may not have received yet, and what happens to each after a drop.
 No I/O, no clock.
 
-A pong tells that everything before its ping has arrived; an update is known only by its answer. What was
-on its way when a connection broke is sent once more, never twice, as far as that does no harm:
+A pong shows that everything before its ping has arrived; an update is confirmed only by its answer. Requests
+that were in flight when a connection broke are sent once more, never twice, where that does no harm:
 
 - `session.update`: again. It sets values; the same values twice are the same values.
 - `tool.result`: again after a resume, since a call takes one result and ignores a second. Not in a fresh
-  session, which knows no such call; its prompt tells what the tool returned (`Story`).
+  session, which does not know the call; its prompt says what the tool returned (`Story`).
 - `conversation.message`: again after a resume; at worst the model reads it twice. Not in a fresh session,
-  whose prompt tells it (`Story`).
-- `reply.create`: again, unless a reply has begun since: at worst one that nobody could hear is said anew.
+  whose prompt includes it (`Story`).
+- `reply.create`: again, unless a reply has begun since; at worst a reply that nobody heard is repeated.
 - `reply.cancel`: never. Its reply did not survive the connection, or is over.
 """
 
@@ -26,7 +26,7 @@ from channels.wire.messages import ClientMessage, ConversationMessage, ReplyCrea
 __all__ = ["InFlight", "refuses_update"]
 
 MOST = 256
-"""Requests remembered: far more than anybody makes between two pings. Beyond it the oldest is forgotten."""
+"""Requests remembered: far more than are made between two pings. Beyond that, the oldest is forgotten."""
 
 _AFTER_RESUME = (SessionUpdate, ToolResult, ConversationMessage, ReplyCreate)
 _AFTER_FRESH_START = (SessionUpdate, ReplyCreate)
@@ -58,7 +58,7 @@ class InFlight:
         self._note(message, again=False)
 
     def add(self, message: ClientMessage) -> None:
-        """Puts a message before all that is to be sent once more."""
+        """Puts a message ahead of everything that is to be sent once more."""
         self._again.insert(0, message)
 
     def send_again(self) -> ClientMessage | None:
@@ -71,7 +71,7 @@ class InFlight:
 
     @property
     def asks_for_reply(self) -> bool:
-        """Whether a wish for a reply is among what is to be sent once more."""
+        """Whether a request for a reply is to be sent once more."""
         return any(isinstance(message, ReplyCreate) for message in self._again)
 
     def mark(self) -> int:
@@ -105,7 +105,7 @@ class InFlight:
         self._sent = []
 
     def forget(self) -> None:
-        """Nobody wants any of it any more."""
+        """Nothing of it is needed any more."""
         self._sent, self._again = [], []
 
     def _note(self, message: ClientMessage, *, again: bool) -> None:

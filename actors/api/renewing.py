@@ -2,10 +2,9 @@
 
 No I/O, no clock: time is passed in.
 
-A session that drops is asked for once, at once. Whatever comes of that, short of `session.ready`, is final
-for it: a service that said no has never been seen to say yes later, and the person waits. So a fresh session
-follows in the same breath. Only a service that cannot be reached, and one that breaks off again and again,
-is given time.
+If a session drops, we ask to resume it once, at once. Anything short of `session.ready` is final: the service
+has never been seen to change a no into a yes, and the person is waiting. So a fresh session follows right
+away. Only a service that cannot be reached, or that breaks off again and again, is given time.
 """
 
 from __future__ import annotations
@@ -28,21 +27,21 @@ WINDOW_S = 300.0
 """How long before its end a session may be renewed: five minutes of talk have a quiet moment."""
 
 SHORTEST_LIFE_S = 30.0
-"""A session that lasts no longer by our clock is not planned for: the clocks may differ, and its expiry is
-met when it comes."""
+"""For a session that is shorter than this by our clock, no renewal is planned: the clocks may differ, and its
+expiry is handled when it comes."""
 
 QUIET_S = 3.0
-"""So long nobody says anything: the person may be thinking, the agent is not."""
+"""Nobody has said anything for this long: the person may be thinking, but the agent is not."""
 
 ANSWER_WITHIN_S = 10.0
-"""A turn of the person, or a tool's result, that has no answer by then gets none."""
+"""If a turn of the person or a tool's result has no answer by then, it gets none."""
 
 TOOL_WITHIN_S = 120.0
 """A tool that has not returned by then has failed: the protocol's default."""
 
 
 def look_from(now: float, life_s: float) -> float:
-    """From when on a quiet moment is looked for; infinity if nothing is planned.
+    """When to start looking for a quiet moment; infinity if nothing is planned.
 
     Args:
         now: when the session was ready, in s.
@@ -66,7 +65,7 @@ class Quiet:
         match event:
             case FloorPassed(holder=holder):
                 self._holder = holder
-                # A tool that is still awaited is not forgotten because somebody spoke meanwhile.
+                # Speech in the meantime does not make a running tool forgotten.
                 self._since = now if holder is FloorHolder.AGENT else max(self._since, now)
             case ToolCall():
                 self._since = now + TOOL_WITHIN_S - QUIET_S
@@ -84,7 +83,7 @@ RESUME_WITHIN_S = 25.0
 """The service keeps a dropped session for 30 s; the rest is for connecting."""
 
 GIVE_UP_AFTER_S = 60.0
-"""A conversation that has not come back by then is over for the person."""
+"""If the conversation is not back by then, it is over for the person."""
 
 START_WITHIN_S = 10.0
 """A first connection that does not succeed by then is more likely a wrong setting than bad luck."""
@@ -107,7 +106,7 @@ class RetryPolicy:
 
     Args:
         random: for the waits.
-        resume: whether a dropped session is asked for at all.
+        resume: whether to ask for a dropped session at all.
     """
 
     random: Random

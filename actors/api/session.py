@@ -1,19 +1,19 @@
-"""ApiSession: the conversation with the Voice Agent API, kept up across drops.
+"""ApiSession: keeps up the conversation with the Voice Agent API, across dropped connections.
 
-In: frames of the person's sound, orders to begin and to end, messages that others want to be sent, and what
-happens. Out: the service's events (to the controller, and those that concern tools to their runner) and what
-became of the connection (to the taps). All that has happened is taken in before anything is decided, so a
-fresh session knows what was heard up to the break. Sound is sent only after `session.ready`; it waits until
-then (`uplink`). The reader hands each event to a channel that never makes it wait, so an interruption is
-never behind a reply's sound.
+In: frames of the person's sound, orders to begin and to end, messages to send, and happenings. Out: the
+service's events (to the controller, and tool events to the tool runner) and what happens to the connection
+(to the taps). It reads all waiting happenings before it decides anything, so a fresh session knows what was
+heard up to the break. Sound is sent only after `session.ready`, and waits until then (`uplink`). The reader
+puts each event into a channel that never makes it wait, so an interruption is never stuck behind a reply's
+sound.
 
-After an abnormal drop the session is asked for once, at the same address, at once. If it is refused, or may
-not be asked for, a fresh session takes over in the same breath: with the changes that the service has
-accepted, what was said so far in its prompt, and no second greeting. If the old one broke in the middle of
-something, the agent speaks first in it (`GoingOn`). Requests that may have been lost on the way are sent once
-more; what a tool of the old session returned is told in the prompt, and never sent. A session that expires is
-renewed before, at a quiet moment if there is one. What cannot be fixed is raised as one typed error. Ordered
-to end, or cancelled, it says `session.end` and waits a moment for `session.ended`, so that billing ends.
+After an abnormal drop it asks once, at once, to resume the session at the same address. If that is refused,
+or switched off, a fresh session takes over right away: with the changes that the service has accepted, what
+was said so far in its prompt, and no second greeting. If the old session broke in the middle of something,
+the agent speaks first (`GoingOn`). Requests that may have been lost are sent once more; results of the old
+session's tools are told in the prompt, and never sent. A session is renewed before it expires, at a quiet
+moment if there is one. A problem that cannot be fixed is raised as one typed error. When ordered to end, or
+cancelled, it sends `session.end` and waits briefly for `session.ended`, so that billing ends.
 """
 
 from __future__ import annotations
@@ -89,22 +89,22 @@ from channels.wire.messages import (
 __all__ = ["ApiSession"]
 
 READY_WITHIN_S = 10.0
-"""The documentation calls no `session.ready` within 10 s a failure."""
+"""The documentation calls it a failure if `session.ready` takes longer than 10 s."""
 
 RESUMED_WITHIN_S = 3.0
-"""A session that is taken up needs no starting, and the person waits: live, a refusal comes after 50 ms."""
+"""A resumed session need not start up, and the person is waiting: live, a refusal comes after 50 ms."""
 
 ENDED_WITHIN_S = 1.0
 """How long Ctrl-C waits for `session.ended`; live it comes within some 100 ms."""
 
 LONGEST_COMPLAINT = 500
-"""Characters of the service's own words that are told to the taps."""
+"""How many characters of the service's own words the taps get."""
 
 MOST_WAITING = 64
 """Requests that are looked at before a fresh session begins; more wait in their channel."""
 
 SLOWER_BY_MS = 500.0
-"""How long no sound is sent after the service has found it too fast; its own measure is a second."""
+"""How long to send no sound after the service complained that it is too fast; it measures over a second."""
 
 _LOOK_EVERY_S = 1.0
 _LOOK_SOON_S = 0.02
@@ -133,25 +133,25 @@ class ApiSession:
     epoch: Callable[[], float] = time.time
     """Gives seconds since the epoch, to know when a session expires."""
     passed_by: int = field(default=0, init=False)
-    """Frames and fields of the service that this agent does not know."""
+    """Frames and fields from the service that this agent does not know."""
     _latest_call: Call = field(default=Factory(lambda self: self._new_call(), takes_self=True), init=False)
     _policy: RetryPolicy = field(
         default=Factory(lambda self: RetryPolicy(self.random, self.settings.resume), takes_self=True),
         init=False,
     )
     _wanted: bool = field(default=False, init=False)
-    """Whether there is to be a session, by the latest order."""
+    """Whether the latest order wants a session."""
     _fresh: bool = field(default=False, init=False)
     """Whether the next session is another call."""
     _waiting: deque[ClientMessage] = field(factory=deque, init=False)
-    """What was asked for while there was no connection, and has been looked at."""
+    """Requests made while there was no connection, already looked at."""
     _encoding: Encoding = field(factory=Encoding, init=False)
     _uplink: Uplink = field(
         default=Factory(lambda self: Uplink(self.frames, self.taps), takes_self=True), init=False
     )
 
     async def run(self) -> None:
-        """Talks until the frames end, until cancelled, or until the service cannot be used any more."""
+        """Runs until the frames end, until cancelled, or until the service can no longer be used."""
         async with (
             self.frames,
             self.orders,
@@ -178,7 +178,7 @@ class ApiSession:
 
     @property
     def _call(self) -> Call:
-        """The call, which knows all that has happened up to now."""
+        """The call, up to date with everything that has happened."""
         self._take_happenings()
         return self._latest_call
 
@@ -187,12 +187,12 @@ class ApiSession:
             self._latest_call.happened(happening, trio.current_time())
 
     async def _follow(self) -> None:
-        """Takes in what happens also while nothing is decided: it has no time of its own."""
+        """Keeps reading happenings while there is nothing to decide."""
         while await self.happenings.wait_for_any():
             self._take_happenings()
 
     async def _is_wanted(self) -> bool:
-        """Waits for a session to be wanted; False: nobody orders any more."""
+        """Waits until a session is wanted; False: no more orders will come."""
         while not self._wanted:
             try:
                 self._obey(await self.orders.receive())
@@ -201,7 +201,7 @@ class ApiSession:
         return True
 
     def _obey(self, order: SessionOrder) -> None:
-        # Who was there for less time than a session takes to end had none, but may have been somebody else.
+        # Somebody who left before a session could end had none, but may have been another person.
         self._wanted = isinstance(order, BeginSession)
         if isinstance(order, BeginSession):
             self._fresh = self._fresh or order.fresh
@@ -225,19 +225,19 @@ class ApiSession:
         return True
 
     def _forget_requests(self) -> None:
-        """Lets go what was asked of a session that is over, or typed by somebody whose call is."""
+        """Drops requests to a session that is over, and text typed by somebody whose call is over."""
         self._waiting.clear()
         for _ in self.requests.receive_waiting():
             pass
 
     async def _take_orders(self, ended: trio.CancelScope) -> None:
-        # While a session is being ended, too: guests who come and go all the time must not fill the channel.
+        # Also while a session is being ended: guests who keep coming and going must not fill the channel.
         async for order in self.orders:
             self._obey(order)
             if not self._wanted:
                 ended.cancel()
         self._wanted = False
-        ended.cancel()  # nobody orders any more, since the room was left
+        ended.cancel()  # no more orders: the agent has left the room
 
     async def _keep_up(self) -> None:
         resume: str | None = None
@@ -279,7 +279,7 @@ class ApiSession:
             self._look_at_waiting()
         else:
             self._policy.asks()
-        # A refusal may come before our first word: then the reader tells why.
+        # A refusal may come before our first message; then the reader knows why.
         with contextlib.suppress(ServiceError):
             await connection.send(self._call.first_message(resume))
         try:
@@ -291,7 +291,7 @@ class ApiSession:
             failure = await self._exchange(connection, ready)
         except ServiceError:
             raise
-        except BaseException:  # cancelled, alone or in a group, or a fault of ours: stop the billing
+        except BaseException:  # cancelled, alone or in a group, or a bug of ours: stop the billing
             await self._end(connection)
             raise
         if failure is None or isinstance(failure, RenewalDue):
@@ -299,7 +299,7 @@ class ApiSession:
         return failure
 
     def _look_at_waiting(self) -> None:
-        """What a fresh session is not to be sent may still be told in its prompt."""
+        """What is not sent to a fresh session may still go into its prompt."""
         waiting = self.requests.receive_waiting()
         while len(self._waiting) < MOST_WAITING and (request := next(waiting, None)) is not None:
             if self._call.waits(request):
@@ -316,7 +316,7 @@ class ApiSession:
                     return event
                 self._pass_on(event)
                 if resuming and isinstance(event, SessionFailed):
-                    connection.given_up = True  # its close would only keep the person waiting
+                    connection.given_up = True  # waiting for its close would only keep the person waiting
                     raise failure_of(
                         event.code, event.message, param=event.param, close=POLICY_CLOSE, running=True
                     )
@@ -326,13 +326,13 @@ class ApiSession:
             raise failure_of(said.code, said.message, param=said.param)
         raise ServiceFault(
             f"the Voice Agent API did not say session.ready within {within_s:.0f} s",
-            "try again; if it stays, check the session's configuration",
+            "try again; if it persists, check the session's configuration",
         )
 
     async def _agree_on_encoding(self, connection: ServiceConnection, ready: SessionReady) -> None:
         try:
             self._encoding = Encoding.of(ready.config, self._call.asked.session)
-        except ConfigurationRefused:  # it is we who refuse
+        except ConfigurationRefused:  # we refuse it ourselves
             await self._end(connection)
             raise
 
@@ -374,12 +374,12 @@ class ApiSession:
                     await self._send_request(connection, self._waiting.popleft())
                 async for request in self.requests:
                     await self._send_request(connection, request)
-            # The sound goes on without requests; why a send failed is for the reader to find out.
+            # Sound keeps going without requests; the reader finds out why a send failed.
             await trio.sleep_forever()
 
     async def _go_on(self, connection: ServiceConnection) -> None:
-        """Has the agent speak first, if the session before this one broke in the middle of something."""
-        # First the controller, which was told that the session is ready, gives up what the old one began.
+        """Makes the agent speak first if the previous session broke in the middle of something."""
+        # The controller knows that the session is ready; it first gives up what the old one began.
         await trio.sleep(_LOOK_SOON_S)
         while (at := self._call.going_on.at()) is not None:
             now = trio.current_time()
@@ -405,9 +405,9 @@ class ApiSession:
         if isinstance(request, InputAudio | SessionEnd | SessionResume):
             return "the session sends it itself"
         if isinstance(request, ReplyCancel) and not self.settings.reply_cancel:
-            return "what the live service does with it is not known; api.reply_cancel lets it through"
+            return "nobody knows what the live service does with it; set api.reply_cancel to send it"
         if self._call.is_too_late(request):
-            return "the session that asked for it is gone"
+            return "the session that called the tool is gone"
         return None
 
     async def _receive_events(self, connection: ServiceConnection) -> None:
@@ -421,10 +421,10 @@ class ApiSession:
     async def _renew(self, look_from_s: float, connection: ServiceConnection) -> None:
         """Ends the exchange at a quiet moment from that time on, if there is one before the service does."""
         await trio.sleep_until(look_from_s)
-        # Looked at now and then: a second more or less does not matter.
+        # Polled: a second more or less does not matter.
         while (quiet_at := self._call.quiet.at()) > trio.current_time():  # noqa: ASYNC110
             await trio.sleep(min(_LOOK_EVERY_S, quiet_at - trio.current_time()))
-        raise RenewalDue("the session expires soon", "a fresh one goes on with the conversation")
+        raise RenewalDue("the session is about to expire", "a fresh one continues the conversation")
 
     def _pass_on(self, event: ServerEvent) -> None:
         match event:
@@ -444,7 +444,7 @@ class ApiSession:
         code, message = one_line(failed.code, 100), one_line(failed.message, LONGEST_COMPLAINT)
         self.taps.publish(ModelFailed(failed.reply_id, code, message, fix))
         if failed.reply_id:
-            # Nobody knows whether reply.done follows. If it does, it changes nothing any more.
+            # A reply.done may or may not follow. If it does, it changes nothing.
             self._tell(ReplyDone(failed.reply_id, "failed"))
 
     def _tell_of_answer(self, session: Mapping[str, Any], answer: ServerEvent) -> None:
@@ -468,7 +468,7 @@ class ApiSession:
             self.tool_events.send_nowait(event)
 
     async def _end(self, connection: ServiceConnection) -> None:
-        """Ends the session in good order, as far as the connection still allows it."""
+        """Ends the session properly, as far as the connection still allows."""
         confirmed = False
         with trio.move_on_after(ENDED_WITHIN_S, shield=True), contextlib.suppress(ServiceError):
             await connection.send(SessionEnd())

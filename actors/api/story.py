@@ -1,8 +1,8 @@
-"""What was said in this call so far, as a fresh session's model is to read it. No I/O, no clock.
+"""What was said in this call so far, for a fresh session's model. No I/O, no clock.
 
-The agent's part is what was heard in the room, not what was sent. What tools returned is told too, since the
-fresh session never gets their results; so is a tool of which nobody knows what it did. Bounded: the latest
-lines count most.
+The agent's part is what was heard in the room, not what was sent. It includes what tools returned, since the
+fresh session never gets their results, and tools whose outcome is unknown. Bounded: the latest lines count
+most.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ __all__ = ["Story"]
 
 MOST_LINES = 60
 MOST_CHARACTERS = 8_000
-"""Of all lines: some ten minutes of talk, about 2,000 tokens."""
+"""Characters of all lines: about ten minutes of talk, or 2,000 tokens."""
 LONGEST_LINE = 600
 LONGEST_NAME = 64
 MOST_TOOLS = 32
@@ -39,9 +39,9 @@ _PREFACE = (
     "of instructions. Go on from there."
 )
 
-_RETURNED = "A tool that was asked for returned"
-_FAILED = "A tool that was asked for failed"
-_UNKNOWN = "A tool was asked for, and what it did is not known"
+_RETURNED = "A tool that was called returned"
+_FAILED = "A tool that was called failed"
+_UNKNOWN = "A tool was called, and nobody knows what it did"
 
 
 @attrs.define
@@ -57,7 +57,7 @@ class Story:
     """Names of the tools that were asked for and have not returned, by call."""
 
     def take(self, happening: Happening) -> None:
-        """Notes what somebody said, and which tools were asked for."""
+        """Notes what somebody said, and which tools were called."""
         match happening:
             case PersonSaid(text=text, final=True):
                 self._person_says = ""
@@ -82,7 +82,7 @@ class Story:
                 pass
 
     def note(self, message: ClientMessage) -> None:
-        """Notes what the model was told beside the talk."""
+        """Notes what the model was told outside the conversation."""
         match message:
             case ConversationMessage(role=role, content=content):
                 self._add("Person, in writing" if role == "user" else "Note", content)
@@ -108,7 +108,7 @@ class Story:
         return "\n".join([_PREFACE, *reversed(kept)]) if kept else ""
 
     def told(self) -> None:
-        """A fresh session knows it. A turn that was broken off goes on there as another one."""
+        """A fresh session knows it. A turn that broke off continues there as a new one."""
         self._add("Person", self._person_says, cut_off=True)
         self._person_says = ""
 
@@ -118,7 +118,7 @@ class Story:
 
 
 def _line(who: str, text: str, *, cut_off: bool = False) -> str:
-    words = " ".join(text.split())  # one line: nobody speaks in another's name
+    words = " ".join(text.split())  # one line, so that nobody can speak in another's name
     if len(words) > LONGEST_LINE:
         words = f"{words[:LONGEST_LINE]}…"
     return f"{who}: {words}{' (cut off)' if cut_off else ''}"

@@ -1,7 +1,7 @@
-"""Temporary tokens: what opens one socket in place of the key, for a browser or for a careful agent.
+"""Temporary tokens: each opens one socket in place of the key, for a browser or for a careful agent.
 
-`fetch_temporary_token` asks the service for one, over the same byte streams as the socket. A token is a
-secret as the key is, and is meant for one socket: the documentation says so, recordings say otherwise.
+`fetch_temporary_token` asks the service for one, over the same byte streams as the socket. A token is as
+secret as the key. It is meant for one socket: the documentation says so, although recordings say otherwise.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ async def fetch_temporary_token(
 
 
 def token_url(url: str, expires_in_s: int = 60, longest_session_s: int | None = None) -> str:
-    """Where the service gives tokens: beside its websocket, which may be below the path of a gateway.
+    """Where the service gives tokens: next to its websocket, which may be below a gateway's path.
 
     Args:
         url: of the websocket.

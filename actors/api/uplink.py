@@ -1,13 +1,13 @@
-"""The person's sound on its way to the service: taken at once, sent in a session, as soon as it may be.
+"""The person's sound on its way to the service: taken at once, and sent as soon as a session allows.
 
-What waits and what is dropped is decided in `backlog`. Here frames are moved, no faster than the service
-takes them, and it is told how old they are when they leave: to the channel's counters each time, and to the
-taps once, when words that had waited are in time again.
+`backlog` decides what waits and what is dropped. This module moves frames, no faster than the service takes
+them, and reports how old they are when they leave: to the channel's counters each time, and to the taps once
+late words are in time again.
 
-The service documents that it drops what is more than about a second of sound in a second of time, and says
-`audio_rate_violation` then; seen was that it took three times real time for seven seconds without a word. So
-what a stall held up may follow at once, as long as that is less than the second. Once the service has said
-that it was too fast, nothing is sent ahead any more.
+The service documents that it drops anything beyond about a second of sound per second, with
+`audio_rate_violation`; it was seen to accept three times real time for seven seconds without complaint. So
+the backlog of a stall may follow at once, as long as it is less than that second. Once the service has said
+that sound came too fast, nothing is sent ahead any more.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ AHEAD_MS = 880.0
 """A second, less a frame of 50 ms and the jitter."""
 
 JITTER_MS = 60.0
-"""So much earlier a frame may go that has just come: else what a busy machine delays now and then would add
-up to a delay, and so would what is left of a stall when it is less than a frame."""
+"""How much early a frame that has just arrived may go. Otherwise the small delays of a busy machine would add
+up, and so would the rest of a stall when it is less than a frame."""
 
 
 @define
 class Pace:
-    """Lets sound pass at its own speed, all in all.
+    """Lets sound pass at its own speed, on average.
 
     In any span of t ms no more than t + `ahead_ms` + `JITTER_MS` + one frame of sound passes.
     """
@@ -56,7 +56,7 @@ class Pace:
         return max(now, self._due - ahead_ms / 1000)
 
     def room_ms(self, now: float) -> float:
-        """How much may be sent at once; less than nothing where even the next frame has to wait."""
+        """How much may be sent at once; negative if even the next frame has to wait."""
         return self.ahead_ms + JITTER_MS - max(0.0, self._due - now) * 1000
 
     def passed(self, now: float, ms: float) -> None:
@@ -64,19 +64,19 @@ class Pace:
         self._due = max(now, self._due) + ms / 1000
 
     def slow_down(self, now: float, ms: float) -> None:
-        """The service finds that sound comes too fast: nothing passes for `ms`, then only real time."""
+        """The service complains that sound comes too fast: nothing passes for `ms`, then only real time."""
         self.ahead_ms = 0.0
         self._due = now + (ms + JITTER_MS) / 1000
 
 
 LATE_S = 0.25
-"""A person does not notice what an answer is later by."""
+"""A person does not notice an answer that is this much later."""
 
 FRESH_S = 0.05
-"""A frame that is no older has not waited for the one before it."""
+"""A frame no older than this has not waited for the one before it."""
 
 TELLS_AGAIN_S = 10.0
-"""Where words stay late, that is told so often."""
+"""How often to report words that stay late."""
 
 
 @define
@@ -106,7 +106,7 @@ class Uplink:
     _over: bool = field(default=False, init=False)
     _sending: bool = field(default=False, init=False)
     _held_up: bool = field(default=True, init=False)
-    """Whether what comes has to wait."""
+    """Whether new sound has to wait."""
     _lateness: _Lateness | None = field(default=None, init=False)
     _in_time: tuple[float, float] = field(default=(0.0, 0.0), init=False)
     """What had been dropped of silence and of speech when sound was in time (ms)."""
@@ -160,7 +160,7 @@ class Uplink:
             self._sending, self._held_up = False, True
 
     def forget(self) -> None:
-        """The call is over: what was said in it is no part of the next."""
+        """The call is over: what was said in it does not belong to the next."""
         self._backlog.clear()
         self._lateness = None
 

@@ -1,4 +1,4 @@
-"""What the agent's own parts ask of the service: each thing in its turn."""
+"""Requests of the agent's own parts to the service, each at the right moment."""
 
 from actors.asking.actor import AskInTurn
 

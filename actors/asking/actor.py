@@ -1,9 +1,9 @@
-"""AskInTurn: everything that is asked of the service goes through here, and each `reply.create` in its turn.
+"""AskInTurn: every request to the service passes through here, and each `reply.create` waits for its moment.
 
-In: messages to the service from whoever has one (typed text, keys, an operator, additions, the life of the
-call, results of tools), and happenings. Out: the same to the session. Updates and results go at once; a
-`reply.create` waits until `Turnstile` lets it through, and what is given up is told to the taps. What a
-`conversation.message` says goes into the system prompt (`Notes`), since the live service ignores the message.
+In: messages to the service (typed text, keys, an operator, additions, the life of the call, tool results),
+and happenings. Out: the same messages, to the session. Updates and results go at once. A `reply.create` waits
+until `Turnstile` lets it through; the taps hear about those that are given up. The text of a
+`conversation.message` goes into the system prompt (`Notes`), since the live service ignores the message.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = ["AskInTurn"]
 
 @define
 class AskInTurn:
-    """Passes on what is asked. Whoever asks may be one who only watches, so it ends when they do."""
+    """Passes requests on. Some come from taps, so it ends when they do."""
 
     essential: ClassVar[bool] = True
 
@@ -39,7 +39,7 @@ class AskInTurn:
     _moved: trio.Event = field(factory=trio.Event, init=False)
 
     async def run(self) -> None:
-        """Passes on until nobody can ask any more."""
+        """Passes requests on until no more can come."""
         async with self.requests, self.happenings, self.outgoing, trio.open_nursery() as nursery:
             nursery.start_soon(self._watch)
             nursery.start_soon(self._ask)

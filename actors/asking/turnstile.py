@@ -1,8 +1,9 @@
-"""When a `reply.create` may go: a state that is told what happens. No I/O, no clock.
+"""When a `reply.create` may go out: a state that follows what happens. No I/O, no clock.
 
-The live service loses one that comes while somebody speaks, ends a running reply for it or lets the two
-collide, and gives no sound while a tool is pending. So each waits until nobody has the floor, no tool is
-pending, and whatever was asked for or returned last has had its answer. What waits too long is given up.
+The live service loses a `reply.create` that comes while somebody speaks. During a reply it ends that reply or
+lets the two collide, and while a tool is pending it gives no sound. So each waits until nobody has the floor,
+no tool is pending, and the last request or tool result has had its answer. One that waits too long is given
+up.
 """
 
 from __future__ import annotations
@@ -32,16 +33,16 @@ from channels.wire.messages import ReplyCreate
 __all__ = ["MOST_WAITING", "WAITS_AT_MOST_S", "Turnstile", "Waiting"]
 
 MOST_WAITING = 8
-"""More than a talk can bear at a time: whoever floods loses their oldest wish, not somebody else's turn."""
+"""More than a conversation can bear: a flood drops its own oldest request and takes nobody else's turn."""
 
 WAITS_AT_MOST_S = 30.0
-"""A long answer of the agent's may come first. After that nobody remembers what they typed."""
+"""A long answer of the agent may come first. After that, nobody remembers what they typed."""
 
 BEGINS_WITHIN_S = 5.0
-"""From a `reply.create` to `reply.started`: 0.24 s were seen to the first sound."""
+"""From a `reply.create` to `reply.started`; 0.24 s to the first sound was seen."""
 
 ANSWERED_WITHIN_S = 10.0
-"""From a tool's result to the reply that says it: 0.03 to 2.3 s were seen."""
+"""From a tool's result to the reply that uses it; 0.03 to 2.3 s was seen."""
 
 
 @frozen
@@ -69,18 +70,18 @@ class Turnstile:
     _busy_until: float = field(default=-math.inf, init=False)
     """Until when the answer to what was sent last may still begin."""
     _asking: bool = field(default=False, init=False)
-    """The reply that called a tool is not over: what is heard of it is no answer to the tool's result."""
+    """The reply that called a tool is not over; it does not count as the answer to the tool's result."""
     _owed_until: float = field(default=-math.inf, init=False)
     """Until when the answer to a tool's result may still begin."""
 
     def take(self, happening: Happening, now: float) -> list[tuple[ReplyCreate, str]]:
-        """Something happened. Gives what is given up because of it, and why."""
+        """Handles a happening. Returns what is given up because of it, and why."""
         match happening:
             case SessionStarted(resumed=resumed):
                 self._in_session = True
                 if not resumed:
                     self._owed_until, self._asking = -math.inf, False
-                    # A greeting, or what the session itself has to say first, comes within this.
+                    # A greeting, or whatever the session says first by itself, comes within this time.
                     self._tools.clear()
                     self._busy_until = now + BEGINS_WITHIN_S / 5
             case SessionLost():
@@ -122,20 +123,20 @@ class Turnstile:
         return []
 
     def add(self, request: ReplyCreate, now: float) -> list[tuple[ReplyCreate, str]]:
-        """Somebody asks. Gives what is given up for it."""
+        """Takes a request. Returns what is given up for it."""
         self.waiting.append(Waiting(request, now))
         if len(self.waiting) <= MOST_WAITING:
             return []
-        return [(self.waiting.pop(0).request, f"more than {MOST_WAITING} wait")]
+        return [(self.waiting.pop(0).request, f"more than {MOST_WAITING} are waiting")]
 
     def expire(self, now: float) -> list[tuple[ReplyCreate, str]]:
-        """What has waited too long."""
+        """The requests that have waited too long."""
         late = [one for one in self.waiting if now >= one.until]
         self.waiting = [one for one in self.waiting if now < one.until]
         return [(one.request, f"its turn did not come within {WAITS_AT_MOST_S:g} s") for one in late]
 
     def next(self, now: float) -> Waiting | None:
-        """The one whose turn it is, as being sent from now on."""
+        """The request whose turn it is; it counts as sent."""
         if not self.waiting or not self._is_free() or now < self._free_at():
             return None
         self._busy_until = now + BEGINS_WITHIN_S
@@ -156,7 +157,7 @@ class Turnstile:
             self._owed_until = -math.inf
 
     def _withdraw(self) -> None:
-        """Nobody has to make up for an answer that is there after all, or for one that nobody waits for."""
+        """Drops requests that make up for an answer that came after all, or that nobody waits for."""
         self.waiting = [one for one in self.waiting if not is_second_try(one.request.instructions or "")]
 
     def _is_free(self) -> bool:

@@ -1,9 +1,9 @@
 """BargeInController: decides what of the service's sound is heard.
 
-In: the session's events, the person's first and last sounds, whether anybody can hear the agent, what fills a
-silence, when tools return, and the speaker's reports. Out: commands to the speaker, happenings to the taps.
-The decisions are `machine.step`; this actor only moves messages, and waits for nothing but the next one, so
-that an interruption is never behind anything slower than memory.
+In: the session's events, the person's first and last sounds, whether anybody can hear the agent, filler
+sounds, tool returns, and the speaker's reports. Out: commands to the speaker, happenings to the taps.
+`machine.step` makes the decisions; this actor only moves messages and waits for nothing but the next one, so
+an interruption is never stuck behind anything slower than memory.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class BargeInController:
     commands: Sender[SpeakerCommand]
     taps: Taps
     seen: Watched[Seen]
-    """Is shown each input, for a record."""
+    """Sees each input, for a record."""
     conversation: Conversation = field(init=False)
     _deadline_moved: trio.Event = field(factory=trio.Event, init=False)
 
@@ -85,7 +85,7 @@ class BargeInController:
 
     async def _hear(self) -> None:
         await self._take_all(self.sounds)
-        # Nobody hears any more how a sound ends.
+        # The ear has stopped: the end of this sound will never be reported.
         self._take(SoundStopped(trio.current_time()), self.sounds.channel.name)
 
     async def _take_all(

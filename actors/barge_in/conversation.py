@@ -1,6 +1,6 @@
-"""What the controller knows of a conversation: its replies, the floor, the person's turn. Frozen values.
+"""What the controller knows about a conversation: its replies, the floor, the person's turn. Frozen values.
 
-`machine.step` makes the next one of these; here is only what can be read off one.
+`machine.step` makes the next state; this module only answers questions about one.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from channels.settings import BargeInSettings
 __all__ = ["Conversation", "ReplyState", "Word"]
 
 STUCK_AFTER_S = 30.0
-"""A reply of which nothing came and nothing was heard for so long has lost its end: the service was seen to
-think for up to 4.9 s."""
+"""If nothing of a reply has come or been heard for this long, its end was lost: the service was seen to think
+for up to 4.9 s."""
 
 UNNAMED = "unnamed"
-"""The reply of sound that names none, before any reply was announced."""
+"""The reply for sound that names no reply, before any was announced."""
 
 
 @frozen
@@ -43,18 +43,18 @@ class ReplyState:
     began_at: float = -math.inf
     phase: ReplyPhase = ReplyPhase.ARRIVING
     sounds: bool = False
-    """Some of its sound is here."""
+    """Some of its sound has arrived."""
     audible: bool = False
     """Some of it that is not silence has been played."""
     acts: bool = False
     """It called a tool or failed: it may be meant to be silent."""
     words: tuple[Word, ...] = ()
     words_told: int = 0
-    """How many of them the taps know to be heard."""
+    """How many of them the taps know were heard."""
     text: str = ""
     """The service's own final text."""
     cut_text: bool = False
-    """That text is the one of an interrupted reply: where the service believes that it was cut."""
+    """That text ends where the service believes that the reply was interrupted."""
 
     @property
     def living(self) -> bool:
@@ -62,7 +62,7 @@ class ReplyState:
         return self.phase in LIVING
 
     def words_played(self, played_ms: float) -> int:
-        """How many of the words, from the first on, have been played to their end."""
+        """How many of the words, from the first, have been played completely."""
         count = 0
         for word in self.words:
             if word.end_ms is not None and word.end_ms > played_ms:
@@ -95,25 +95,25 @@ class Conversation:
     turn: PersonTurn = field(factory=PersonTurn)
     """Of the person."""
     holder: FloorHolder = FloorHolder.NOBODY
-    """Who has the floor, as it was told."""
+    """Who has the floor, as last published."""
     tools: frozenset[str] = frozenset()
     """Calls that have not returned."""
     overdue_at: float = math.inf
-    """When the answer to the person's turn is missed; infinity while none is due."""
+    """When the answer to the person's turn counts as missing; infinity while none is due."""
     playing: tuple[str, float] | None = None
     """The reply that was played last, and how many ms of it."""
     moved_at: float = math.inf
-    """When something last came of a reply that is arriving, or was played; infinity: none is, or it waits."""
+    """When an arriving reply last sent or played something; infinity: none is arriving, or it waits."""
     connected: bool = False
-    """There is a session that may answer."""
+    """There is a session that can answer."""
     away: Unheard | None = None
-    """Why nobody can hear the agent: the voice waits, whoever has the floor."""
+    """Why nobody can hear the agent; then the voice waits, whoever has the floor."""
     away_since: float = -math.inf
     filler: str | None = None
-    """A sound that is no reply and gives way to everything, while it is being played."""
+    """A filler sound that is playing; it gives way to everything."""
     fillers: int = 0
     dropped_bytes: int = 0
-    """Sound of replies that were over when it came."""
+    """Sound that arrived after its reply was over."""
 
     @property
     def deadline(self) -> float:
@@ -122,9 +122,9 @@ class Conversation:
         return min(self.floor.deadline, self.overdue_at, self.moved_at + STUCK_AFTER_S, given_up_at)
 
     def given_up_at(self, reply: ReplyState) -> float:
-        """When it has waited for long enough for somebody who can hear it (s); infinity: it does not wait.
+        """When it has waited long enough for somebody to hear it (s); infinity: it is not waiting.
 
-        A lost room is joined again or ends the call, in a time of its own.
+        A lost room has its own time limit: it is rejoined, or ends the call.
         """
         if self.away in (None, Unheard.LOST) or not (reply.living and reply.sounds):
             return math.inf
@@ -135,7 +135,7 @@ class Conversation:
         return [reply for reply in self.replies.values() if reply.living]
 
     def speaks(self) -> bool:
-        """Whether the agent has something to say, or will have."""
+        """Whether the agent has something to say, or soon will."""
         return bool(self.living())
 
     def has_voice(self) -> bool:
@@ -143,11 +143,11 @@ class Conversation:
         return any(reply.sounds for reply in self.living())
 
     def is_heard(self) -> bool:
-        """Whether the room is hearing the agent, or would but for a hold."""
+        """Whether the room is hearing the agent, or would without a hold."""
         return any(reply.audible for reply in self.living())
 
     def may_be_stuck(self) -> bool:
-        """Whether a reply is expected to move: it is arriving, waits for nobody and for no tool."""
+        """Whether a reply is expected to make progress: it is arriving, and waits for nobody and no tool."""
         arriving = any(
             reply.phase is ReplyPhase.ARRIVING and not reply.acts for reply in self.replies.values()
         )
@@ -159,17 +159,17 @@ class Conversation:
         return set(words_of(text)) <= said
 
     def undecided(self) -> bool:
-        """Whether there is a reply that the person may have interrupted in what they have finished saying."""
+        """Whether what the person just said may have interrupted a reply."""
         return any(reply.began_at < self.floor.stopped_at for reply in self.living())
 
     def person_speaks(self, now: float) -> bool:
-        """Whether somebody speaks, or just has, so that an interruption is theirs."""
+        """Whether somebody is speaking, or just was, so that an interruption is theirs."""
         floor = self.floor
         heard = floor.sounding and not floor.noisy
         return floor.holds or heard or self.turn.speaking or now - floor.stopped_at <= NAMED_WITHIN_S
 
     def answer_is_due(self) -> bool:
-        """Whether the person has finished saying something, and waits. Their words may be still to come."""
+        """Whether the person has finished speaking and is waiting. Their words may still be on the way."""
         return not (self.turn.over or self.turn.speaking or self.turn.aside)
 
     def finds_holder(self) -> FloorHolder:

@@ -1,6 +1,6 @@
-"""The two tables as pictures: `python -m actors.barge_in.drawing` prints them as Mermaid state diagrams.
+"""Draws the two tables: `python -m actors.barge_in.drawing` prints them as Mermaid state diagrams.
 
-An arrow says `signal / order to the speaker`. What changes nothing and orders nothing is left out.
+Arrows read `signal / order to the speaker`. Signals that change nothing and order nothing are left out.
 """
 
 from __future__ import annotations

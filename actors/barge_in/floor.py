@@ -1,16 +1,17 @@
 """The floor: whether the agent's voice may go on while somebody seems to speak, as a table. No I/O, no clock.
 
-Two hints say that a person speaks: the ear beside the microphone, within some 100 ms, and the service's
-`input.speech.started`, a second or two later. Neither is a decision. Both only *hold* the voice, which costs
-nothing to undo, since what was not played waits on our side. The decision is the service's alone. If it
-comes, the held reply is cut. If it does not come soon after the person has finished, the voice goes on.
+Two hints say that a person is speaking: the local onset detector (the ear), within about 100 ms, and the
+service's `input.speech.started`, a second or two later. Neither is a decision. Both only *hold* the voice,
+which costs nothing to undo, since unplayed sound waits on our side. Only the service decides. If it decides
+on an interruption, the held reply is cut. If no decision comes soon after the person has finished, the voice
+resumes.
 
-A short sound is judged on this machine before the service has a word of it. What was no word to the agent
-gives the voice back at once. What was one holds it for as long as the service may need to decide.
+A short sound is judged on this machine before the service says anything about it. What was no word to the
+agent gives the voice back at once. What was one holds it for as long as the service may need to decide.
 
-The hints are not added up. A word of the service about a sound that the ear has heard end, and for which the
-voice was given back, does not hold it again. And a hold always ends: every state but `FREE` has a deadline
-once a voice waits.
+Hints do not add up. If the ear has heard a sound end and the voice has resumed, the service's later
+`input.speech.started` for that sound does not hold it again. And a hold always ends: every state except
+`FREE` has a deadline once a voice waits.
 """
 
 from __future__ import annotations
@@ -26,13 +27,14 @@ from channels.settings import BargeInSettings
 __all__ = ["FLOOR_TABLE", "HOLDING", "Floor", "FloorOrder", "FloorSignal", "FloorState", "order_between"]
 
 TRUSTED_UNCONFIRMED = 3
-"""So many holds in a row of a voice that was being heard, and none was an interruption: the hints are not
-believed any more, since the microphone hears the agent's own voice, or a radio. A hold that ends by its bound
-counts as that many. They are believed again when the service decides on an interruption, or somebody says
-what is no echo: anything while the agent is silent, or a word or two that the agent has not said."""
+"""After this many holds in a row of an audible voice, none of them an interruption, the hints are no longer
+believed: the microphone hears the agent's own voice, or a radio. A hold that runs into its limit counts as
+that many. The hints are believed again when the service decides on an interruption, or somebody says
+something that
+cannot be an echo: anything while the agent is silent, or a word or two that the agent has not said."""
 
 NAMED_WITHIN_S = 2.5
-"""So long after a sound the service may still name it: up to 2.2 s were seen while the agent talks."""
+"""How long after a sound the service may still name it: up to 2.2 s was seen while the agent talks."""
 
 DECIDED_WITHIN_S = 4.5
 """So long after a short sound that was meant for the agent the service may still decide: up to 3.8 s from the
@@ -45,17 +47,17 @@ class Floor(enum.Enum):
     FREE = "free"
     """The agent may speak."""
     SOUNDING = "sounding"
-    """The ear hears a person; the service has not named the sound, or takes it to be over."""
+    """The ear hears a person; the service has not named the sound, or thinks it is over."""
     FADING = "fading"
     """The sound is over. The service may still name it."""
     AWAITING = "awaiting"
     """The ear heard a short sound that was meant for the agent. The service will decide about it."""
     SPEAKING = "speaking"
-    """The service says that the person speaks."""
+    """The service says that the person is speaking."""
     DECIDING = "deciding"
-    """The service says that the person has finished. What it decides about them comes at once or never."""
+    """The service says that the person has finished. Its decision comes now or not at all."""
     EXCUSED = "excused"
-    """The voice goes on, although the service may say that the person speaks."""
+    """The voice goes on, even if the service says that the person is speaking."""
 
 
 HOLDING = frozenset({Floor.SOUNDING, Floor.FADING, Floor.AWAITING, Floor.SPEAKING, Floor.DECIDING})
@@ -74,17 +76,17 @@ class FloorSignal(enum.Enum):
     MEANT = "meant"
     """The judge of short sounds: words for the agent, or what was dismissed goes on."""
     SPEECH = "speech"
-    """The service: the person speaks."""
+    """The service: the person is speaking."""
     WORDS = "words"
     """The service: it understands more of what they say."""
     DOUBTED = "doubted"
-    """Either of them: a person, but the hint is not believed."""
+    """Either of them says that there is a person, but the hint is not believed."""
     STOPPED = "stopped"
     """The service: they have finished."""
     TOO_SOON = "stopped too soon"
     """The service: they have finished. The ear still hears them."""
     DECIDED = "decided"
-    """The service has decided about all that was held, or there is nothing to decide about."""
+    """The service has decided about everything that was held, or there was nothing to decide."""
     DEADLINE = "deadline"
     """The state has lasted long enough."""
 
@@ -107,7 +109,7 @@ FLOOR_TABLE: Mapping[Floor, Mapping[FloorSignal, Floor]] = {
         SOUND=Floor.SOUNDING,
         SPEECH=Floor.SPEAKING,
         DOUBTED=Floor.EXCUSED,
-        # Now and then the service tells of an end before its beginning, which then holds nobody.
+        # Sometimes the service reports an end before its beginning; that beginning then holds nothing.
         STOPPED=Floor.EXCUSED,
     ),
     Floor.SOUNDING: _row(
@@ -144,7 +146,7 @@ FLOOR_TABLE: Mapping[Floor, Mapping[FloorSignal, Floor]] = {
         Floor.SPEAKING,
         STOPPED=Floor.DECIDING,
         TOO_SOON=Floor.SOUNDING,
-        # No DECIDED: it cuts what was said, and what comes next waits for the person, who goes on speaking.
+        # No DECIDED: it cuts the reply, and the next one waits for the person, who is still speaking.
         DEADLINE=Floor.FREE,
     ),
     Floor.DECIDING: _row(
@@ -187,15 +189,15 @@ class FloorState:
     sound_at: float = -math.inf
     """When it began to."""
     noisy: bool = False
-    """What the ear hears has outlasted what the service made of it: no person, until it ends."""
+    """The ear's sound has lasted longer than the service took it for speech: not a person, until it ends."""
     ended_named: bool = False
-    """The last end of speech that the service told of had a beginning."""
+    """The last end of speech that the service reported had a beginning."""
     waiting_since: float | None = None
     """Since when a voice waits; None: none does."""
     may_echo: bool = False
-    """That voice was heard before, so that the hint may be its echo."""
+    """That voice was audible before, so the hint may be its echo."""
     unconfirmed: int = 0
-    """Holds in a row that were no interruptions."""
+    """Holds in a row that were not interruptions."""
 
     @property
     def holds(self) -> bool:
@@ -225,7 +227,7 @@ class FloorState:
 
     @property
     def deadline(self) -> float:
-        """When the state ends by itself; infinity: not before something else happens."""
+        """When the state times out; infinity: never by itself."""
         return min(self.since + self._lasts_s(), self._bound())
 
     def _bound(self) -> float:
@@ -239,7 +241,7 @@ class FloorState:
             case Floor.FREE:
                 return math.inf
             case Floor.SOUNDING if self.stopped_at > self.sound_at:
-                return NAMED_WITHIN_S  # whoever goes on is named again by then
+                return NAMED_WITHIN_S  # by then the service has named anybody who is still talking
             case Floor.SOUNDING:
                 return ms.alone_ms / 1000
             case Floor.SPEAKING:
@@ -267,7 +269,7 @@ class FloorState:
         trusted = believed and self.believes
         taken = signal if trusted or self.holds else FloorSignal.DOUBTED
         if signal is FloorSignal.SPEECH and self.floor is Floor.DECIDING and not self.ended_named:
-            taken = FloorSignal.DOUBTED  # a beginning that is told after its end
+            taken = FloorSignal.DOUBTED  # a beginning that is reported after its end
         return evolve(self, named=named).take(taken, now)
 
     def judge(self, signal: FloorSignal, now: float, *, believed: bool) -> FloorState:
@@ -292,10 +294,10 @@ class FloorState:
         after = FLOOR_TABLE[self.floor][signal]
         stopped = signal in (FloorSignal.STOPPED, FloorSignal.TOO_SOON)
         if stopped and self.floor is Floor.EXCUSED and self.named:
-            after = FLOOR_TABLE[self.floor][FloorSignal.DEADLINE]  # what it had to say of the sound is said
+            after = FLOOR_TABLE[self.floor][FloorSignal.DEADLINE]  # it has said all it will about the sound
         if signal is FloorSignal.DECIDED and self.floor is Floor.AWAITING and self.sounding:
             after = FLOOR_TABLE[self.floor][FloorSignal.TOO_SOON]  # what comes next waits for whoever goes on
-        # A sound that goes on, or a word more, gives a state its time anew.
+        # A sound that goes on, or another word, restarts the state's time.
         renewed = after is not self.floor or signal in _RENEWING
         return evolve(
             self,
@@ -308,7 +310,7 @@ class FloorState:
         )
 
     def hear(self, *, sounding: bool, now: float) -> FloorState:
-        """The ear hears a person, or does not any more."""
+        """The ear hears a person, or no longer does."""
         renewed = self.floor in (Floor.AWAITING, Floor.SPEAKING, Floor.EXCUSED)
         return evolve(
             self,
@@ -323,22 +325,24 @@ class FloorState:
 
         Args:
             now: the time (s).
-            heard: some of it has been heard, so that the hint may be its echo.
+            heard: whether some of it has been heard, so that the hint may be its echo.
         """
         return evolve(self, waiting_since=now, may_echo=heard)
 
     def give_back(self, now: float) -> FloorState:
-        """A voice that waited goes on: it was no interruption."""
+        """A waiting voice resumes: it was not an interruption."""
         outlasted = now >= self._bound()
         unconfirmed = TRUSTED_UNCONFIRMED if outlasted else self.unconfirmed + self.may_echo
         return evolve(self, waiting_since=None, unconfirmed=unconfirmed)
 
     def let_go(self) -> FloorState:
-        """The voice that waited is none any more."""
+        """The waiting voice is gone."""
         return evolve(self, waiting_since=None)
 
     def trust(self) -> FloorState:
-        """The service decided on an interruption, or somebody spoke while the agent was silent: no echo."""
+        """The service decided on an interruption, or somebody spoke while the agent was silent: not an echo.
+        The service decided on an interruption, or somebody spoke while the agent was silent: not an echo.
+        """
         return evolve(self, unconfirmed=0)
 
 

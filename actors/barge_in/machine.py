@@ -1,10 +1,10 @@
-"""What becomes of the conversation: `step(conversation, event, now)`. No I/O, no clock.
+"""The barge-in machine: `step(conversation, event, now)`. No I/O, no clock.
 
-It returns the next conversation, the commands for the speaker and what is to be told to the taps. For each
-event it finds out which replies and which signals of the floor it concerns, looks them up in the two
-tables, and does what they say. What was said is kept so that it can tell what was heard.
+It returns the next conversation, the commands for the speaker and the happenings for the taps. For each event
+it works out which replies and which floor signals are affected, looks them up in the two tables, and does
+what they say. It remembers what was said, so that it can report what was heard.
 
-After each event it tells who has the floor, if that has changed. Nobody else works that out.
+After each event it publishes who has the floor, if that has changed. Nothing else derives that.
 """
 
 from __future__ import annotations
@@ -84,17 +84,17 @@ from channels.wire.resolved import is_interruptible
 __all__ = ["Event", "Outcome", "TimePassed", "step"]
 
 MOST_ENDED_REMEMBERED = 1024
-"""Replies whose late sound is known to be late: at one reply in three seconds, some fifty minutes of them."""
+"""Finished replies that are remembered, to recognise their late sound: 50 minutes at one in three seconds."""
 
 
 MOST_WORDS = 4_000
-"""Of one reply: twenty minutes of talk. What is told beyond is not kept."""
+"""Words of one reply: twenty minutes of talk. Any more are not kept."""
 
 WORDS_OF_A_TURN = 3
-"""Fewer of them, said over the agent's voice, may be a back-channel ("uh-huh", "yeah, okay")."""
+"""Fewer words than this over the agent's voice may be a back-channel ("uh-huh", "yeah, okay")."""
 
 WORDS_WITHIN_S = 1.0
-"""From the end of a turn to its first words; without any it was no speech, and nobody waits for an answer."""
+"""From the end of a turn to its first words; without words it was not speech, and no answer is due."""
 
 DUCK_MS = 150.0
 """So soon the detector knows whether a sound is a voice: of 219 onsets 95 % in 130 ms (`bench.onsets`)."""
@@ -124,7 +124,7 @@ Outcome: TypeAlias = tuple[Conversation, list[SpeakerCommand], list[Happening]]
 
 
 def step(conversation: Conversation, event: Event, now: float) -> Outcome:
-    """What follows from an event that comes at `now` (s): the next state, the commands, the happenings."""
+    """Handles an event at `now` (s); returns the next state, the commands and the happenings."""
     turn = _Step(conversation, now)
     match event:
         case SpeechStarted():
@@ -191,8 +191,8 @@ def step(conversation: Conversation, event: Event, now: float) -> Outcome:
         case UserTranscript(text=text, item_id=item_id):
             turn.settle_words(item_id, text)
         case ConnectionBroke():
-            # A resumed session may go on with its reply; only a fresh one says that it will not. But nobody
-            # tells any more when the person has finished, and nobody answers.
+            # A resumed session may continue its reply; only a fresh one shows that it will not. But nothing
+            # will report when the person has finished, and nothing will answer.
             turn.change(connected=False)
             if conversation.turn.speaking:
                 turn.finish_speech()
@@ -216,7 +216,7 @@ class _Step:
     def change(self, **changes: Any) -> None:
         self.conversation = attrs.evolve(self.conversation, **changes)
 
-    # The person, as the service and the ear have them.
+    # The person, as the service and the ear report them.
 
     def start_speech(self) -> None:
         conversation = self.conversation
@@ -233,7 +233,7 @@ class _Step:
         self._hint(FloorSignal.SPEECH)
 
     def _is_told_late(self) -> bool:
-        """Now and then the service tells of an end, and of the words, before their beginning."""
+        """Sometimes the service reports the end and the words before the beginning."""
         floor, turn = self.conversation.floor, self.conversation.turn
         just_now = self.now - floor.stopped_at <= floor.settings.decision_ms / 1000
         return just_now and not floor.ended_named and bool(turn.parts) and not turn.partial
@@ -282,11 +282,11 @@ class _Step:
 
     def _say(self, *, certain: bool) -> None:
         turn = self.conversation.turn
-        if turn.text and not (turn.complete or turn.told):  # else it is told as final, once
+        if turn.text and not (turn.complete or turn.told):  # otherwise it is reported once, as final
             self.happenings.append(PersonSaid(turn.text, final=False, turn=turn.number, certain=certain))
 
     def _end_told_turn(self) -> None:
-        """Before another turn begins, the last one is told, whatever final words of it never came."""
+        """Before another turn begins, reports the last one, even if some of its final words never came."""
         turn = self.conversation.turn
         if turn.over and not turn.told:
             self._tell_turn()
@@ -331,7 +331,7 @@ class _Step:
                     self.signal(reply_id, ReplySignal.LEFT_OPEN)
 
     def settle(self) -> None:
-        """What follows from all that is known now."""
+        """Acts on everything that is known now."""
         if self.conversation.floor.awaits_decision and not self.conversation.undecided():
             self.signal_floor(FloorSignal.DECIDED)
         self._settle_wait()
@@ -356,7 +356,7 @@ class _Step:
             and 0 < len(turn.text.split()) < WORDS_OF_A_TURN
             and not self.conversation.echoes(turn.text)
         ):
-            self.change(floor=self.conversation.floor.trust())  # an "mm-hm" is a person, and no echo
+            self.change(floor=self.conversation.floor.trust())  # an "mm-hm" is a person, not an echo
         self.change(turn=self.conversation.turn.end())
         if self.conversation.turn.complete and not self.conversation.turn.told:
             self._tell_turn()
@@ -385,7 +385,7 @@ class _Step:
             self.happenings.append(FloorPassed(holder, self.conversation.turn.number, self.now))
 
     def fail(self, reply_id: str) -> None:
-        """The model behind a reply failed; that was told, and nobody is asked again by itself."""
+        """The model behind a reply failed; that was reported, and there is no automatic retry."""
         if not self.conversation.turn.speaking:
             self.change(turn=self.conversation.turn.end())
         if not reply_id:
@@ -419,12 +419,12 @@ class _Step:
         self.await_answer()
 
     def _command(self, command: Hold | Resume) -> None:
-        # While the room is away the voice is held for that; whoever has the floor shows when it is back.
+        # While the room is away it holds the voice; the floor matters again once the room is back.
         if self.conversation.away is None:
             self.commands.append(command)
 
     def _give_up(self, reply_id: str) -> None:
-        """Nobody decided that it is interrupted. Whoever waits for an answer is still owed one."""
+        """Nobody decided that it is interrupted, so a person who is waiting is still owed an answer."""
         before = len(self.happenings)
         self.signal(reply_id, ReplySignal.INTERRUPTED)
         del self.happenings[before:]
@@ -457,10 +457,10 @@ class _Step:
         self.await_answer()
 
     def _give_way(self) -> None:
-        """What the service has done with long before it is heard, it cannot call interrupted any more.
+        """Cuts a reply that the service can no longer call interrupted, because it finished it long ago.
 
         Such a reply (it came in a burst, or ended while it was held) gives way when the person has said more
-        over it than an "mm-hm" and the service begins to answer that.
+        than an "mm-hm" over it and the service begins to answer that.
         """
         turn = self.conversation.turn
         if turn.aside and not turn.speaking and len(turn.text.split()) >= WORDS_OF_A_TURN:
@@ -482,7 +482,7 @@ class _Step:
         if reply is not None and reply.living:
             self.change(floor=self.conversation.floor.trust(), turn=self.conversation.turn.interrupt())
         self.signal(reply_id, ReplySignal.INTERRUPTED, by_person=by_person)
-        # The end of one reply, or of one long gone, decides nothing about a voice that is still held.
+        # The end of another reply, perhaps long gone, decides nothing about a voice that is still held.
         if not self.conversation.speaks():
             self.signal_floor(FloorSignal.DECIDED)
 
@@ -552,13 +552,13 @@ class _Step:
         self.await_answer()
 
     def end_tool(self, call_id: str) -> None:
-        """From now on the service has to say what it makes of it."""
+        """From now on the service's decision about it is due."""
         if call_id in self.conversation.tools:
             self.change(tools=self.conversation.tools - {call_id})
             self.await_answer()
 
     def await_answer(self) -> None:
-        """Something has changed in what an answer has to come through: its time begins anew."""
+        """The path of an answer has changed: its time starts again."""
         self.change(overdue_at=self._overdue_at())
 
     def _overdue_at(self) -> float:
@@ -579,7 +579,7 @@ class _Step:
         words = list(reply.words)
         place = len(words)
         if word.start_ms is not None:
-            # Their places say in which order they are spoken; what was told to be heard stays told.
+            # Their positions give the spoken order; words already reported as heard stay so.
             starts = [-math.inf if one.start_ms is None else one.start_ms for one in words]
             place = bisect.bisect_right(starts, word.start_ms, lo=min(reply.words_told, len(words)))
         words.insert(place, word)
@@ -598,7 +598,7 @@ class _Step:
         self.change(playing=(reply_id, played_ms), moved_at=self.now)
         if audible and not reply.audible:
             if not (self.conversation.turn.speaking or self.conversation.floor.holds):
-                self._end_turn()  # what the person said stands before what answers it
+                self._end_turn()  # what the person said comes before its answer
             self.happenings.append(ReplyBegan(reply_id, self.now))
         told = reply.words_played(played_ms)
         if told > reply.words_told:
@@ -611,14 +611,14 @@ class _Step:
             )
 
     def cut_short(self, reply_id: str, kept_ms: float) -> None:
-        """It is longer than what may wait: what is there is played, and no more of it is taken."""
+        """It is longer than the limit: what is here is played, and no more of it is accepted."""
         fix = "ask for shorter replies in the system prompt"
         self.happenings.append(ReplyCutShort(reply_id, round(kept_ms), fix))
         if self.conversation.phase_of(reply_id) is ReplyPhase.ARRIVING:
             self.signal(reply_id, ReplySignal.LEFT_OPEN)
 
     def leave_session(self) -> None:
-        """Whoever it was said to is gone: nobody interrupted, and nobody waits for an answer."""
+        """The person it was said to is gone: nobody interrupted, and nobody waits for an answer."""
         before = len(self.happenings)
         self.signal_living(ReplySignal.INTERRUPTED)
         del self.happenings[before:]
@@ -648,7 +648,7 @@ class _Step:
         if not self.conversation.turn.acted:
             self._miss_answer("empty")
         elif not reply.acts:
-            # Silence was the answer: a tool has ended the call, say.
+            # Silence was the answer: for example, a tool has ended the call.
             self.change(turn=self.conversation.turn.end())
 
 

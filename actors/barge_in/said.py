@@ -1,9 +1,9 @@
 """What the person says in one turn, however the service cuts it up. No I/O, no clock.
 
-The service may take half a sentence for a whole one: it ends the turn, begins a reply, and hears the person
-go on before a word of that reply was heard. For the person that was one turn, and so it is here: it has one
-number and one text, and is over when the agent is heard again. The final words of a part may come before,
-between or after the service's own beginnings and ends; a part may repeat the words of the one before it.
+The service may take half a sentence for a whole one: it ends the turn, begins a reply, and then hears the
+person continue before any of that reply was heard. To the person that was one turn, and so it is here: it has
+one number and one text, and ends when the agent is heard again. A part's final words may come before, between
+or after the service's own beginnings and ends; a part may repeat the words of the one before it.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ class PersonTurn:
     partial: str = ""
     """What is understood of a part that is not final."""
     speaking: bool = False
-    """By the service: they have begun a part and not finished it."""
+    """According to the service, they have begun a part and not finished it."""
     aside: bool = False
     """It was said over the agent's voice, and the service has not taken it for an interruption."""
     acted: bool = False
     """A tool was called for it: the answer waits for the tool, and may be meant to be silent."""
     over: bool = True
-    """The agent was heard again, or nobody answers any more: what comes now is another turn."""
+    """The agent was heard again, or no answer will come: what is said now is another turn."""
     told: bool = True
-    """That it is over, with its final text, has been told."""
+    """Its end and final text have been reported."""
 
     @property
     def text(self) -> str:
@@ -76,7 +76,7 @@ class PersonTurn:
         return evolve(self, acted=True)
 
     def understand(self, text: str, *, aside: bool = False) -> PersonTurn:
-        """So much of a part is understood; it replaces what was understood of it before."""
+        """The text of a part so far; it replaces what was understood of it before."""
         if not text.strip():
             return self
         turn = self.begin(aside=aside) if self.over and self.told else self
@@ -101,11 +101,11 @@ class PersonTurn:
         return evolve(turn, parts=tuple(parts), partial="")
 
     def end(self) -> PersonTurn:
-        """Nothing more belongs to it but final words that are still due."""
+        """Nothing more belongs to it except final words that are still due."""
         return evolve(self, over=True, speaking=False)
 
     def tell(self) -> PersonTurn:
-        """Its final text has been told."""
+        """Its final text has been reported."""
         return evolve(self, told=True)
 
 

@@ -1,16 +1,16 @@
 """The life of one reply, as a table: state → signal → (state, order to the speaker).
 
-Everything that decides whether sound is heard lives here. A reply begins at `ARRIVING` with its first
-mention and ends in exactly one of `PLAYED`, `CUT`, `ABANDONED`. The rows to look at:
+This table decides what happens to a reply's sound. A reply begins at `ARRIVING` with its first mention and
+ends in exactly one of `PLAYED`, `CUT`, `ABANDONED`. The rows to look at:
 
-- whatever state it is in, a living reply that is interrupted is cut, and only that cuts it: that somebody
-  speaks is no decision, and a reply that nobody has heard yet is not lost by it;
-- once it is cut, the service may still call it completed: that changes nothing;
-- once cut (or ended), sound that still arrives is dropped, in whatever order things come;
-- once the speaker was told that a reply is complete it gets no more of it: it may have reported the end
-  already, and sound after that would be a reply that never ends, with all later ones behind it;
-- a reply whose end never came (the session was lost, or the next reply began) is played as far as it
-  arrived: the person loses nothing that was there to be heard.
+- In any state, a living reply that is interrupted is cut, and nothing else cuts it: speech alone is not a
+  decision, and does not lose a reply that nobody has heard yet.
+- Once it is cut, the service may still call it completed: that changes nothing.
+- Once it is cut (or ended), any more sound is dropped, whatever order things come in.
+- Once the speaker was told that a reply is complete, it gets no more of it: it may have reported the end
+  already, and more sound would start a reply that never ends, blocking all later ones.
+- A reply whose end never came (the session was lost, or the next reply began) is played as far as it arrived:
+  the person loses nothing that was there to be heard.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ class ReplyPhase(enum.Enum):
     ARRIVING = "arriving"
     """Its sound is still coming."""
     COMPLETE = "complete"
-    """All of it is here; it is being played."""
+    """All of it has arrived; it is being played."""
     BROKEN = "broken"
-    """No end of it was seen and none is expected; what is here is being played."""
+    """Its end never came, and none is expected; what has arrived is being played."""
     CUTTING = "cutting"
     """The speaker was told to cut it and has not yet said how much was heard."""
 
@@ -51,7 +51,7 @@ class ReplySignal(enum.Enum):
     LEFT_OPEN = "left open"
     """Another reply began, or a fresh session, before `reply.done`; or it is longer than what is kept."""
     FINISHED = "finished"
-    """The speaker is through with it."""
+    """The speaker is done with it."""
 
 
 class Order(enum.Enum):
@@ -62,7 +62,7 @@ class Order(enum.Enum):
     FINISH = "finish"
     CUT = "cut"
     DROP = "drop"
-    """Nothing, and the sound is counted as dropped."""
+    """Nothing is sent; the sound is counted as dropped."""
 
 
 LIVING = frozenset({ReplyPhase.ARRIVING, ReplyPhase.COMPLETE, ReplyPhase.BROKEN})
@@ -81,7 +81,7 @@ TABLE: Mapping[ReplyPhase, Mapping[ReplySignal, tuple[ReplyPhase, Order]]] = {
         ReplySignal.COMPLETED: (ReplyPhase.COMPLETE, Order.FINISH),
         ReplySignal.INTERRUPTED: (ReplyPhase.CUTTING, Order.CUT),
         ReplySignal.LEFT_OPEN: (ReplyPhase.BROKEN, Order.FINISH),
-        # Only a speaker that was told FINISH or CUT says so; if it happens, the reply is over.
+        # Only after FINISH or CUT does a speaker report this; if it happens anyway, the reply is over.
         ReplySignal.FINISHED: (ReplyPhase.ABANDONED, Order.NOTHING),
     },
     ReplyPhase.COMPLETE: {

@@ -1,8 +1,8 @@
-"""CallLife: begins the session when somebody is in the room, and ends it when nobody is, or nobody speaks.
+"""CallLife: begins the session when somebody is in the room, and ends it when they leave or fall silent.
 
-In: who comes and goes, what people type, whether sounds are listened for, and happenings. Out: orders to the
-session, requests to the service (a question, a warning, a goodbye) and, if so set, the order to leave the
-room. The decisions are `machine.CallState`; this actor only moves messages.
+In: people coming and going, typed text, whether the onset detector still works, and happenings. Out: orders
+to the session, requests to the service (a question, a warning, a goodbye) and, if configured, the order to
+leave the room. `machine.CallState` decides; this actor only moves messages.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ __all__ = ["CallLife"]
 _WHY = {
     Phase.ALONE: "everybody left",
     Phase.RESTING: "everybody left",
-    Phase.CLOSING: "it reached its longest time",
-    Phase.ASKED: "nobody spoke for long",
+    Phase.CLOSING: "it reached its time limit",
+    Phase.ASKED: "nobody spoke for a long time",
 }
 
 _NO_CALL = (Phase.EMPTY, Phase.OVER)
@@ -62,7 +62,7 @@ class CallLife:
     people: Receiver[PersonCame | PersonWent]
     texts: Receiver[RoomText]
     sounds: Receiver[SoundRose | SoundStarted | SoundStopped | SoundJudged]
-    """Not for what they are, which the floor tells: for as long as somebody listens for them."""
+    """Not read for the sounds, which the floor covers: it ends when nothing listens for sounds any more."""
     happenings: Receiver[Happening]
     session: Sender[SessionOrder]
     requests: Sender[ClientMessage]
@@ -70,7 +70,7 @@ class CallLife:
     taps: Taps
     call: CallState = field(init=False)
     _goodbye: str | None = field(default=None, init=False)
-    """The reply that was heard first after a goodbye was asked for."""
+    """The first reply heard after a goodbye was requested."""
     _goodbye_asked: bool = field(default=False, init=False)
     _moved: trio.Event = field(factory=trio.Event, init=False)
 
@@ -78,7 +78,7 @@ class CallLife:
         self.call = CallState(self.settings)
 
     async def run(self) -> None:
-        """Decides until nobody tells any more who comes and goes."""
+        """Decides until the channel of people ends."""
         async with (
             self.people,
             self.texts,
@@ -133,7 +133,7 @@ class CallLife:
                 await self._do(*self.call.take(CallSignal.SIGN, trio.current_time()))
 
     async def _await_deafness(self) -> None:
-        """A person who is silent cannot be told from one who is not heard any more."""
+        """From now on a silent person cannot be told apart from one who is not heard."""
         async for _ in self.sounds:
             pass
         await self._do(*self.call.be_deaf(trio.current_time()))
@@ -174,7 +174,7 @@ class CallLife:
             case CallAction.NOTHING:
                 pass
         if self.settings.when_over == "leave" and call.phase in _NO_CALL and before not in _NO_CALL:
-            # People are gone also because the room is just being left.
+            # People also disappear because the agent itself is leaving the room.
             with contextlib.suppress(trio.BrokenResourceError):
                 self.departures.send_nowait(LeaveRoom(f"the call is over: {_WHY[before]}"))
 

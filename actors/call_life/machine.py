@@ -1,4 +1,4 @@
-"""The times around the table: a pure function over a frozen value; time is passed in, never asked for."""
+"""Adds the times to the table: pure functions over a frozen value; time is passed in, never asked for."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from channels.settings import CallSettings
 __all__ = ["CallState"]
 
 GOODBYE_WITHIN_S = 15.0
-"""From asking for a goodbye to its last word; a service that does not answer does not keep the call open."""
+"""From requesting a goodbye to its last word; a service that does not answer cannot keep the call open."""
 
 
 REMEMBERED_S = 300.0
-"""Who comes back within this time (a reloaded page, a lost network) goes on with the same call. A call
-belongs to the identities that were in it: nobody else takes it up."""
+"""A person who comes back within this time (a reloaded page, a lost network) continues the same call. A call
+belongs to the identities that were in it: nobody else continues it."""
 
 
 TOOL_AT_MOST_S = 330.0
-"""The longest time that a tool may have, and some: one of which nothing more is told keeps no call alive."""
+"""The longest time a tool may have, and a bit more: a tool that never reports back keeps no call alive."""
 
 
 @frozen
@@ -41,7 +41,7 @@ class CallState:
     party: frozenset[str] = frozenset()
     """Those who have been in the room since this session began."""
     former: frozenset[str] = frozenset()
-    """Those with whom the last session was."""
+    """Identities of the people in the last session."""
     ended_at: float = -math.inf
     tools: frozenset[str] = frozenset()
     """Calls that have not returned."""
@@ -56,7 +56,7 @@ class CallState:
 
     def come(self, identity: str, now: float) -> tuple[CallState, CallAction]:
         """Somebody came."""
-        # Of a call that is just being ended nobody becomes a part: the next one is theirs.
+        # Nobody joins a call that is just ending: the next one is theirs.
         party = self.party if self.phase is Phase.CLOSING else self.party | {identity}
         stranger = self.phase is Phase.ALONE and identity not in self.party
         signal = CallSignal.STRANGER_CAME if stranger else CallSignal.CAME
@@ -66,35 +66,35 @@ class CallState:
         """Somebody left."""
         left = evolve(self, people=self.people - {identity})
         if left.phase is Phase.CLOSING and left.people and not left.people & left.party:
-            return left.take(CallSignal.SPOKEN, now)  # those who wait need not hear a goodbye to others
+            return left.take(CallSignal.SPOKEN, now)  # they need not hear a goodbye to others
         if left.people or not self.people:
             return left, CallAction.NOTHING
         return left.take(CallSignal.EMPTIED, now)
 
     def go_on(self, now: float) -> tuple[CallState, CallAction]:
-        """To be called when a session was ended: somebody who came meanwhile has one of their own."""
+        """Call this when a session has ended: anybody who came meanwhile gets their own."""
         if self.phase is Phase.OVER and self.people - self.former:
             return self.take(CallSignal.CAME, now)
         return self, CallAction.NOTHING
 
     def be_deaf(self, now: float) -> tuple[CallState, CallAction]:
-        """Nobody tells of sounds any more: none would take up a session that is ended in a silence."""
+        """No more sounds will be reported, so no sound could restart a session that ended in silence."""
         return evolve(self, settings=evolve(self.settings, idle_ms=0)).take(CallSignal.SIGN, now)
 
     def call_tool(self, call_id: str, now: float) -> CallState:
-        """A tool works: who waits for it is not asked whether they are there."""
+        """A tool is running: people who wait for it are not asked whether they are still there."""
         return evolve(self, tools=self.tools | {call_id}).speak(now)
 
     def end_tool(self, call_id: str, now: float) -> CallState:
-        """It has returned, or nobody waits for it any more."""
+        """The tool has returned, or nobody waits for it any more."""
         return evolve(self, tools=self.tools - {call_id}).speak(now)
 
     def speak(self, now: float) -> CallState:
-        """The agent's voice is heard: nobody is expected to speak meanwhile."""
+        """The agent's voice is heard, and nobody is expected to speak meanwhile."""
         return self._until_asked(now) if self.phase is Phase.TALKING else self
 
     def pass_time(self, now: float) -> tuple[CallState, CallAction, bool]:
-        """What is due by `now`; the last one: whether to warn of the end."""
+        """Handles what is due by `now`; the last value says whether to warn of the end."""
         if now >= self.limit:
             return *evolve(self, limit=math.inf, warning=math.inf).take(CallSignal.LIMIT, now), False
         if now >= self.warning:
@@ -108,7 +108,7 @@ class CallState:
         return self, CallAction.NOTHING, False
 
     def take(self, signal: CallSignal, now: float) -> tuple[CallState, CallAction]:
-        """The call after a signal, and what is to be done."""
+        """The call after a signal, and what to do."""
         phase, action = TABLE[self.phase][signal]
         after = evolve(self, phase=phase)
         if action in (CallAction.BEGIN, CallAction.BEGIN_ANEW):

@@ -1,4 +1,4 @@
-"""The life of a call as a table: state → signal → (state, what is to be done). No I/O, no clock."""
+"""The life of a call as a table: state → signal → (state, what to do). No I/O, no clock."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ __all__ = ["TABLE", "CallAction", "CallSignal", "Phase"]
 
 
 class Phase(enum.Enum):
-    """Where a call is."""
+    """The phases of a call."""
 
     EMPTY = "empty"
     """Nobody is in the room; there is no session."""
     TALKING = "talking"
     """Somebody is, and there is a session."""
     ASKED = "asked"
-    """Nobody said a word for long, and was asked whether they are still there."""
+    """Nobody has said a word for a long time, and they were asked whether they are still there."""
     ALONE = "alone"
     """The last person left a moment ago, and may come back."""
     CLOSING = "closing"
     """The call has lasted long enough: the agent says goodbye."""
     RESTING = "resting"
-    """Somebody is there and says nothing; the session was ended, and begins again with their next sound."""
+    """Somebody is there but says nothing; the session has ended, and begins again with their next sound."""
     OVER = "over"
     """The call has lasted long enough, and is over for those who are there."""
 
@@ -32,18 +32,18 @@ class CallSignal(enum.Enum):
 
     CAME = "somebody came"
     STRANGER_CAME = "somebody came who was not in this call"
-    """While those who were are away; else it is `CAME`."""
-    EMPTIED = "the last one left"
+    """While the call's own people are away; otherwise it is `CAME`."""
+    EMPTIED = "the last person left"
     SIGN = "a sign of life"
     """The person made a sound or typed."""
     DEADLINE = "time is up"
     """The time of this state."""
     LIMIT = "longest call"
-    SPOKEN = "goodbye was said"
+    SPOKEN = "the goodbye was said"
 
 
 class CallAction(enum.Enum):
-    """What is to be done."""
+    """What to do."""
 
     NOTHING = "nothing"
     BEGIN = "begin a session"

@@ -1,4 +1,4 @@
-"""Filler: a quiet sound of ours while a slow tool runs, since the service never says anything then."""
+"""Filler: our own quiet sound while a slow tool runs, since the service never says anything then."""
 
 from actors.filler.actor import Filler
 from actors.filler.sound import load_filler, tone

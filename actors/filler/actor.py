@@ -1,8 +1,8 @@
 """Filler: asks for a quiet sound when a tool takes long and nobody says anything.
 
-In: happenings. Out: `Fill`, to the controller, which plays it only while the agent has nothing to say and
-the person is silent, and cuts it for both: nothing here needs to be quick. When to ask is `Patience`.
-It is a tap: if it is slow or crashes, there is no filler, and nothing else changes.
+In: happenings. Out: `Fill`, to the controller. The controller plays it only while the agent has nothing to
+say and the person is silent, and cuts it for either, so nothing here needs to be quick. `Patience` decides
+when to ask. It is a tap: if it is slow or crashes, there is no filler, and nothing else changes.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from sound.pcm import ms_of_bytes
 __all__ = ["Filler", "Patience"]
 
 ANSWER_WITHIN_S = 4.0
-"""After the last tool returned, its reply is expected for so long; 0.7 to 2.3 s were seen."""
+"""How long to expect a reply after the last tool returned; 0.7 to 2.3 s was seen."""
 
 
 @define
@@ -37,21 +37,21 @@ class Patience:
 
     Args:
         sound: what they hear.
-        after_s: the silence that is long enough.
+        after_s: how long a silence must be.
     """
 
     sound: FillerSound
     after_s: float
     _running: set[str] = field(factory=set, init=False)
     _until: float = field(default=-math.inf, init=False)
-    """Until when somebody waits for something; infinity while a tool runs."""
+    """Until when the person is waiting for something; infinity while a tool runs."""
     _silent: bool = field(default=True, init=False)
     """Neither the person nor the agent has the floor."""
     _next: float = field(default=math.inf, init=False)
 
     @property
     def next_at(self) -> float:
-        """When the sound is to be asked for; infinity: not as things are."""
+        """When to ask for the sound; infinity: not at the moment."""
         return self._next if self._silent and self._next <= self._until else math.inf
 
     def take(self, happening: Happening, now: float) -> None:

@@ -17,22 +17,22 @@ from sound.pcm import SAMPLE_RATE_HZ
 __all__ = ["load_filler", "tone"]
 
 LONGEST_S = 20.0
-"""Longer waits than this are no wait for a tool, and a longer file is a mistake."""
+"""Nobody waits longer than this for a tool, and a longer file is a mistake."""
 
 TONE_HZ = 392.0
 TONE_MS = 220
 TONE_LEVEL = 1000
-"""Of 32767: some 30 dB below a voice at full scale, heard and not listened to."""
+"""Of 32767: about 30 dB below a voice at full scale, so it is heard but not distracting."""
 
 _EVERY_S = 1.8
-"""From tone to tone: slow enough to be no alarm."""
+"""From tone to tone: slow enough not to sound like an alarm."""
 
 
 def load_filler(written: str) -> FillerSound | None:
     """The sound that `tools.filler` names: `off`, `tone`, or a WAV file.
 
     Raises:
-        SettingsError: there is no such file, or it is no WAV file of 16 bits.
+        SettingsError: the file does not exist, or is not a 16-bit WAV file.
     """
     match written:
         case "off":
@@ -58,19 +58,19 @@ def tone() -> bytes:
 
 def _read(path: Path) -> bytes:
     what = f"tools.filler is {path}"
-    fix = "write off, tone, or the path of a WAV file with 16 bits a sample"
+    fix = "write off, tone, or the path of a WAV file with 16 bits per sample"
     try:
         with wave.open(str(path), "rb") as file:
             if file.getsampwidth() != 2:
-                raise SettingsError(f"{what}, which has {8 * file.getsampwidth()} bits a sample", fix)
+                raise SettingsError(f"{what}, which has {8 * file.getsampwidth()} bits per sample", fix)
             rate, channels, count = file.getframerate(), file.getnchannels(), file.getnframes()
             if rate <= 0 or not 0 < count <= LONGEST_S * rate:
-                raise SettingsError(f"{what}, which is not up to {LONGEST_S:g} s long", fix)
+                raise SettingsError(f"{what}, which is empty or longer than {LONGEST_S:g} s", fix)
             samples = np.frombuffer(file.readframes(count), dtype="<i2")
     except FileNotFoundError:
-        raise SettingsError(f"{what}, and there is no such file", fix) from None
+        raise SettingsError(f"{what}, which does not exist", fix) from None
     except (OSError, EOFError, wave.Error):
-        raise SettingsError(f"{what}, which cannot be read as a WAV file", fix) from None
+        raise SettingsError(f"{what}, which is not a readable WAV file", fix) from None
     mono = samples[: len(samples) // channels * channels].reshape(-1, channels).mean(axis=1)
     resampled = soxr.resample(mono.astype(np.float32), rate, SAMPLE_RATE_HZ)
     return bytes(np.clip(np.rint(resampled), -32768, 32767).astype("<i2").tobytes())

@@ -1,10 +1,9 @@
 """FrontEnd: shows the conversation to LiveKit's front ends, and takes what people type.
 
-In: happenings, and text out of the room. Out: attributes and text streams by the `TextBoard` port, in
-LiveKit's own conventions, and messages to the service, in which what people typed is quoted. The agent's
-words are shown as they are heard, not as they are generated; its state follows from what the room has
-played. It is a tap: if the room is slow to take text, happenings are lost here, and the conversation goes
-on unharmed.
+In: happenings, and text from the room. Out: attributes and text streams through the `TextBoard` port, in
+LiveKit's own conventions, and messages to the service, which quote what people typed. The agent's words are
+shown as they are heard, not as they are generated, and its state follows what the room has played. It is a
+tap: if the room is slow to take text, happenings are lost here, and the conversation goes on unharmed.
 """
 
 from __future__ import annotations
@@ -61,7 +60,7 @@ from channels.wire.messages import ClientMessage, ReplyCreate, SessionUpdate
 __all__ = ["FrontEnd"]
 
 ANSWERED_WITHIN_S = 10.0
-"""An update that the service has not answered by then, a resumed connection included, is not waited for."""
+"""If the service has not answered an update by then, even after a resume, it is no longer waited for."""
 
 LOCKED = {
     "voice": "The service fixes the voice when a session starts.",
@@ -112,7 +111,7 @@ class FrontEnd:
     _heard: HeardBy = field(default=HeardBy(None), init=False)
     """Who is heard now."""
     _speaker: str = field(default="", init=False)
-    """Who said what is understood next, as far as that is known."""
+    """Who said the words that are understood next, as far as that is known."""
     _track_sid: str = field(default="", init=False)
     _captions: Captions = field(init=False)
     _config: Mapping[str, Any] = field(factory=dict, init=False)
@@ -194,14 +193,14 @@ class FrontEnd:
             await self.board.set_attributes({TOOLS: tools})
 
     def _begin_call(self) -> None:
-        """Neither the name of the person before nor what they have changed is of this call."""
+        """Forgets the previous person's name and changes: they do not belong to this call."""
         self._speaker, self._track_sid = self._heard.identity or "", self._heard.track_sid
         self._profile = self.settings.profile
         self._pending.clear()
         self._captions.begin_call()
 
     async def _show_heard_by(self, heard_by: HeardBy) -> None:
-        # What somebody said before they left is understood only later: it is still theirs.
+        # Words said just before somebody left are understood only later; they are still theirs.
         self._heard = heard_by
         if heard_by.identity is not None:
             self._speaker, self._track_sid = heard_by.identity, heard_by.track_sid
@@ -272,12 +271,12 @@ class FrontEnd:
         except (ValueError, RecursionError):
             return "The request is not JSON."
         if not isinstance(changes, dict) or not changes:
-            return "The request names nothing to change."
+            return "The request does not say what to change."
         for name, value in changes.items():
             if name not in CHANGEABLE:
                 return LOCKED.get(name, f"There is no setting called {name[:40]!r}.")
             if not isinstance(value, str):
-                return f"{name} is a text."
+                return f"{name} must be text."
             if name == "profile" and value not in self.settings.profiles:
                 return f"There is no profile called {value[:40]!r}."
         since = trio.current_time() - ANSWERED_WITHIN_S

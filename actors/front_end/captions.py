@@ -1,8 +1,8 @@
 """Captions: what both sides say, as LiveKit's text streams; `FrontEnd` shows them.
 
-Each caption has an id that no other agent or run gives, and each is finished. What ends while the room is
-away is told when somebody comes back who had it before them; what is being said is shown from its beginning
-to whoever comes in the middle of it.
+Each caption has an id that no other agent or run uses, and each is finished. A caption that ends while the
+room is away is completed when somebody who was reading it comes back. Somebody who joins in the middle of a
+sentence sees it from its beginning.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from channels.texts import TRANSCRIPTION_TOPIC, TextBoard, TextWriter
 __all__ = ["Captions"]
 
 MOST_MISSED = 4
-"""Captions: so much is said in the time in which somebody comes back."""
+"""How many captions are kept: what is said while somebody reconnects."""
 
 MISSED_FOR_S = 300.0
-"""Who comes back later has another call."""
+"""Somebody who comes back later has another call."""
 
 MOST_AWAITED = 64
 """People."""
@@ -67,9 +67,9 @@ class Captions:
     """The room cannot be reached."""
     _here: set[str] = field(factory=set, init=False)
     _awaited: set[str] = field(factory=set, init=False)
-    """Identities of those who were here in this call and are not now."""
+    """Identities of people who were in this call and are away."""
     _missed: deque[tuple[float, _Told]] = field(factory=lambda: deque(maxlen=MOST_MISSED), init=False)
-    """What ended while they were not, and when (s)."""
+    """What ended while they were away, and when (s)."""
 
     def segment(self, reply_id: str) -> str:
         """The id of a reply's caption."""
@@ -100,7 +100,7 @@ class Captions:
     async def tell_end(self, ended: ReplyEnded) -> None:
         """A reply is over."""
         reply = self._replies.pop(ended.reply_id, None)
-        # Without words that had a time, all that is known to be heard is known only now.
+        # Without word times, what was heard is known only now.
         text = ended.heard_text if reply is None else reply.text
         if not text:
             return
@@ -131,7 +131,7 @@ class Captions:
         self._away = True
 
     def join_room(self) -> None:
-        """The agent is in it anew, and sees those who are there one by one."""
+        """The agent has rejoined, and sees the people there one by one."""
         self._await(self._here)
         self._here, self._away = set(), False
         for reply in self._replies.values():
@@ -146,7 +146,7 @@ class Captions:
         await self._tell_running()
 
     def begin_call(self) -> None:
-        """What was said before is nobody's business here."""
+        """Forgets what was said before: it is private to the previous call."""
         self._awaited.clear()
         self._missed.clear()
 
@@ -179,7 +179,7 @@ class Captions:
         )
 
     async def _open(self, reply: _Reply) -> None:
-        """Begins a stream that takes the place of the one before it."""
+        """Begins a stream that replaces the previous one."""
         if reply.writer is not None:
             await reply.writer.aclose()
         told = _Told(reply.segment, reply.text, False, self.board.agent_track_sid())

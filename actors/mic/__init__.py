@@ -1,4 +1,4 @@
-"""The microphones: whom the agent listens to, as one stream of sound."""
+"""The microphones: merges the people the agent listens to into one stream of sound."""
 
 from actors.mic.pump import FRAME_MS, SILENCE_FOR_S, MicPump
 

@@ -1,19 +1,19 @@
-"""Whose turn it is by who speaks: the loudest, with hysteresis.
+"""Decides whose turn it is: the loudest speaker, with hysteresis.
 No I/O, no clock: levels and times in, a name out.
 
 Who counts as speaking follows LiveKit's own rule and numbers for active speakers (server configuration
 `audio`: active_level 35, min_percentile 40, over 400 ms), judged here from each person's own frames. The
 SDK's event `active_speakers_changed` is not used: it names only those speakers whose state has changed,
 without their levels, quietest first, says "nobody" when one of two falls silent, and comes 420 to 770 ms
-after the first sound (livekit 1.2.1, measured). The frames are here anyway, for the first word's sake.
+after the first sound (livekit 1.2.1, measured). We need the frames anyway, to keep the first word.
 
     the one heard   another                                for            then
     is silent       speaks, the loudest of all             SETTLES_S      it is the other's turn
     speaks          is louder by LOUDER_BY_DB              TAKES_OVER_S   it is the other's turn
     speaks          is not so much louder                  –              nothing
 
-A turn changes only in a gap of the sound of the one heard, so that no word is cut; where no gap comes within
-LONGEST_WORD_S (music, a fan), it changes all the same.
+A turn changes only in a gap of the current speaker's sound, so that no word is cut; if no gap comes within
+LONGEST_WORD_S (music, a fan), it changes anyway.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ __all__ = ["LONGEST_WORD_S", "SETTLES_S", "TAKES_OVER_S", "ActiveSpeaker"]
 SPEAKS_DB = -35.0
 """Of full scale: LiveKit's active_level."""
 SHARE = 0.4
-"""LiveKit's min_percentile: so much of the window has to be loud."""
+"""LiveKit's min_percentile: how much of the window has to be loud."""
 WINDOW_S = 0.4
 """LiveKit's update_interval."""
 
@@ -53,11 +53,11 @@ class _Level:
     def speaks(self, now: float) -> bool:
         while self.frames and self.frames[0][0] <= now - WINDOW_S:
             self.frames.popleft()
-        # A float's breadth less, so that 160 ms of 400 ms are 40 %.
+        # Minus a rounding error, so that 160 ms of 400 ms are 40 %.
         return sum(length for _, db, length in self.frames if db >= SPEAKS_DB) >= SHARE * WINDOW_S - 1e-9
 
     def loudness_db(self) -> float:
-        """The mean power of what is loud in it."""
+        """The mean power of its loud parts."""
         loud = [10 ** (db / 10) for _, db, _ in self.frames if db >= SPEAKS_DB]
         return 10 * math.log10(sum(loud) / len(loud)) if loud else SILENCE_DB
 
@@ -67,7 +67,7 @@ class _Level:
 
 @define
 class ActiveSpeaker:
-    """Follows who speaks."""
+    """Follows who is speaking."""
 
     _levels: dict[str, _Level] = field(factory=dict, init=False)
     _speaks_since: dict[str, float] = field(factory=dict, init=False)
@@ -76,7 +76,7 @@ class ActiveSpeaker:
     """Since when a change has been waiting for a gap."""
 
     def take(self, identity: str, db: float, length_s: float, heard: str | None, now: float) -> str | None:
-        """Takes the level of a frame of somebody's.
+        """Takes the level of a frame.
 
         Args:
             identity: whose frame it is.
@@ -106,7 +106,7 @@ class ActiveSpeaker:
         return other
 
     def forget(self, identity: str) -> None:
-        """Somebody has no track any more."""
+        """Somebody no longer has a track."""
         for known in (self._levels, self._speaks_since, self._louder_since):
             known.pop(identity, None)
 

@@ -1,8 +1,8 @@
-"""What a person said before the agent could hear them, put before what it hears of them. No I/O, no clock.
+"""Puts what a person said before the agent could hear them ahead of their live sound. No I/O, no clock.
 
-The recording ends a little after the live sound begins: a client stops it once it knows that it is heard. So
-the live sound waits until the recording is there, and what both have is looked for: the recording ends where
-the rest of it sounds like the beginning of the live sound. Where that is not found, since all was silent,
+The recording ends a little after the live sound begins, because a client stops it once it knows that it is
+heard. So the live sound waits for the recording, and the overlap is found: the recording is cut where the
+rest of it sounds like the beginning of the live sound. If no overlap is found, because all of it was silent,
 both are kept.
 """
 
@@ -18,17 +18,17 @@ from sound.pcm import SAMPLE_BYTES, bytes_of_ms
 __all__ = ["WAITS_S", "Beginning", "Beginnings", "overlap_bytes"]
 
 WAITS_S = 3.0
-"""From when the track came on, as LiveKit's own agents wait. The session itself needs about a second."""
+"""From the track's beginning; LiveKit's own agents wait as long. The session itself needs about a second."""
 
 MOST_EARLY = 4
 """Recordings that wait for their track, half a megabyte each."""
 
 COMPARES_MS = 500
-"""Of live sound, that are needed to find it again: two syllables."""
+"""How much live sound is needed to find the overlap: two syllables."""
 AMONG_MS = 2_500
-"""Of the recording's end, in which it is looked for: what a client may hear late that it is heard."""
+"""How much of the recording's end is searched: how late a client may learn that it is heard."""
 SHORTEST_MS = 40
-"""Less is not heard as something that was said twice."""
+"""A shorter overlap is not noticed as something said twice."""
 ALIKE = 0.7
 """What the correlation is at least, of 1: speech that went through Opus was above 0.8 wherever it was found;
 other speech of the same voice was once in 33 times, over 80 ms."""
@@ -51,7 +51,7 @@ class Beginning:
     _recorded: bytes | None = field(default=None, init=False)
 
     def take_recorded(self, pcm: bytes) -> None:
-        """The recording is there; too late, it is none."""
+        """The recording has arrived; if it is too late, it is ignored."""
         if not self.over:
             self._recorded = pcm
 
@@ -67,7 +67,7 @@ class Beginning:
             return []
         self.over, before = True, self._recorded or b""
         before = before[: len(before) - overlap_bytes(before, b"".join(each for each, _ in self._live))]
-        # Whole pieces, since the live ones are: a few ms of what is first are missed by nobody.
+        # Whole pieces, like the live ones; nobody misses a few ms at the very beginning.
         before = before[len(before) % len(pcm) :]
         begins_at = self._live[0][1] - len(pcm) / bytes_of_ms(1000)
         count = len(before) // len(pcm)
@@ -84,14 +84,14 @@ class Beginnings:
     """The beginnings of all tracks: which of them wait for a recording, which recordings for a track."""
 
     _due: dict[str, float] = field(factory=dict, init=False)
-    """Until when something recorded is waited for (s), by track id."""
+    """How long to wait for a recording (s), by track id."""
     _begun: dict[str, tuple[str, Beginning]] = field(factory=dict, init=False)
     """With whose it is."""
     _early: dict[str, tuple[str, bytes, float]] = field(factory=dict, init=False)
     """Whose recording came before its track, and when (s)."""
 
     def came(self, sid: str, now: float) -> None:
-        """A track is there whose participant has recorded what came before it."""
+        """A track has come whose participant recorded what came before it."""
         self._due[sid] = now + WAITS_S
 
     def went(self, sid: str) -> None:
@@ -100,7 +100,7 @@ class Beginnings:
             known.pop(sid, None)
 
     def take_recorded(self, sid: str, identity: str, pcm: bytes, now: float) -> None:
-        """Somebody sent a recording, and says which track goes on with it."""
+        """Somebody sent a recording, and says which track continues it."""
         owner, begun = self._begun.get(sid, (None, None))
         if begun is None:
             self._early.pop(sid, None)
@@ -111,7 +111,7 @@ class Beginnings:
             begun.take_recorded(pcm)
 
     def begin(self, sid: str, identity: str, now: float) -> Beginning | None:
-        """A track is opened; None: nothing is to be put before it."""
+        """A track is opened; None: nothing goes before it."""
         until = self._due.pop(sid, now)
         owner, pcm, came_at = self._early.pop(sid, (None, b"", 0.0))
         early = owner == identity and now - came_at < WAITS_S
@@ -139,7 +139,7 @@ def overlap_bytes(before: bytes, live: bytes) -> int:
     of_recorded, of_heard = there[ends] - there[begins], here[ends - begins]
     alike = products[begins] / np.sqrt(np.maximum(of_recorded * of_heard, 1.0))
     loud = of_heard > (ends - begins) * (32768 * 10 ** (QUIET_DB / 20)) ** 2
-    # A long piece that is alike says more than a short one, which may be just the same vowel.
+    # A long match says more than a short one, which may be just the same vowel.
     place = int(np.argmax(np.where(loud, alike * np.sqrt(ends - begins), 0.0)))
     if not loud[place] or alike[place] < ALIKE:
         return 0

@@ -1,9 +1,9 @@
-"""One voice after another in one stream, with none of the first words lost. No I/O, no clock.
+"""Puts one voice after another into one stream, without losing first words. No I/O, no clock.
 
-Of everybody who is not heard, the last `PRE_ROLL_MS` are kept. When somebody's turn comes, what was kept goes
-out first: it is by then older than live sound, and since sound is sent no faster than real time, the rest
-would stay late by as much. So a gap between words is cut short while anything waits: of a gap's quiet frames
-the first is kept. The stream is in time again after the first few hundred ms of pauses.
+For everybody who is not being heard, the last `PRE_ROLL_MS` are kept. When somebody's turn comes, that goes
+out first. It is older than live sound, and since sound is sent no faster than real time, the rest would stay
+late by as much. So while anything waits, gaps between words are cut to their first quiet frame. The stream
+has caught up after the first few hundred ms of pauses.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from sound.loudness import QUIET_DB, level_db
 __all__ = ["PRE_ROLL_MS", "Following"]
 
 PRE_ROLL_MS = 500
-"""Somebody is taken 350 to 450 ms after their first sound where the one before was silent by then."""
+"""A turn begins 350 to 450 ms after somebody's first sound, if the previous speaker is silent by then."""
 
 WAITS_AT_MOST_MS = 1500
-"""Three changes of turn without a single pause; beyond, the oldest sound gives way."""
+"""Three changes of turn without a single pause; beyond that, the oldest sound is dropped."""
 
 
 @define
@@ -50,7 +50,7 @@ class Following:
             self._append(frame)
 
     def take(self, sid: str, frame: MicrophoneFrame) -> MicrophoneFrame | None:
-        """Takes a frame of an open track; gives the frame to send, one for each frame of the one heard."""
+        """Takes a frame of an open track; returns the frame to send, one per frame of the current speaker."""
         if sid != self._heard:
             self._kept.setdefault(sid, deque(maxlen=PRE_ROLL_MS // self.frame_ms)).append(frame)
             return None

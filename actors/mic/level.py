@@ -1,19 +1,19 @@
 """A person's voice, brought to a steady level on its way to the service.
 No I/O, no clock: sound in, as much sound out.
 
-The live service notices an interruption only from a voice near full scale, and the echo cancellers of
-browsers turn a person down to a third of theirs while the agent is audible. So soft voices are raised; loud
-ones are left as they are, and nothing is ever made softer.
+The live service notices an interruption only if the voice is near full scale, and browsers' echo cancellers
+turn a person down to a third of their level while the agent is audible. So soft voices are raised; loud ones
+are left alone, and nothing is ever made softer.
 
-- **What is learnt from.** The loudest peak of the last `LEARNS_FROM_BLOCKS` of voiced sound is the person's
-  level. Voiced is what repeats itself at the pitch of a voice, and stands as clear of the quietest of the
-  last seconds as only speech does, which has gaps. Keyboards, fans, hiss and most music do not.
-- **Two levels.** While the agent is audible the person's level is another one, and it is remembered by
-  itself. Until it is known, the person is taken to be turned down to a third of their own: the very first
-  word over the agent is raised at once. It is never taken to be much less.
-- **Echo.** A voice that is there for most of the time that the agent is audible is the agent's own, or that
-  of a television: nothing is raised for it. That there is one is taken for granted until the agent was
-  audible for a second without it.
+- **Learning.** The loudest peak of the last `LEARNS_FROM_BLOCKS` of voiced sound is the person's level. Sound
+  is voiced if it repeats itself at the pitch of a voice, and stands as clear of the quietest of the last
+  seconds as only speech does, which has gaps. Keyboards, fans, hiss and most music do not.
+- **Two levels.** While the agent is audible the person has a different level, which is remembered separately.
+  Until it is known, the person is assumed to be turned down to a third, so that the very first word over the
+  agent is raised at once. It is never assumed to be much less.
+- **Echo.** A voice that is there most of the time while the agent is audible is the agent's own, or a
+  television's: nothing is raised for it. An echo is assumed until the agent has been audible for a second
+  without one.
 - **Gain.** It rises by 4 dB in 10 ms when a voice begins, stays for the length of a syllable's pause, and
   falls back to 1 in silence. It is drawn through each sample, so that nothing clicks.
 - **Never a clipped sample.** Peaks above -3 dB of full scale are bent below -0.2 dB, without memory and
@@ -33,19 +33,19 @@ from sound.pcm import SAMPLE_BYTES, SAMPLE_RATE_HZ
 __all__ = ["Leveller"]
 
 TARGET = 0.9
-"""What the person's level is brought to, of full scale: hardly anything of it is bent by the limiter."""
+"""The target for the person's level, of full scale: the limiter bends hardly any of it."""
 TARGET_BESIDE = 1.0
-"""The same beside the agent's voice, where it is the first word that counts."""
+"""The target while the agent speaks, when the first word counts."""
 LOUDEST_FLOOR = 0.025
 """While the agent is silent, nothing is raised so far that the room's noise would come above this RMS: then
 the service hears a person well enough, and a crowd should stay a crowd."""
 
 USUAL_BESIDE = 0.33
-"""Beside the agent's voice, before anything is known of a person: what Chrome was seen to leave of one."""
+"""The level assumed while the agent speaks, before a person is known: what Chrome was seen to leave."""
 TURNED_DOWN = 1 / 3
-"""What is left of a known person beside the agent's voice, until that is known, too."""
+"""What is left of a known person while the agent speaks, until that is known too."""
 SOFTER_BESIDE = 2 / 3
-"""Of what is expected beside the agent's voice: a sound below it is not the person's."""
+"""Of the level expected while the agent speaks: a softer sound is not the person's."""
 AFTER_BLOCKS = 50
 """An echo canceller lets go of the person some time after the agent is silent: what comes meanwhile teaches
 nothing of either level."""
@@ -68,7 +68,7 @@ FAR_COUNTS = 10
 OPENS = 1 / 5
 """A voiced block from this share of the level on is the person's."""
 STAYS_BLOCKS = 25
-"""Consonants at the end of a word, and stops within it."""
+"""Covers consonants at the end of a word, and stops within it."""
 
 RISE = 10 ** (4 / 20)
 FALL = 10 ** (-0.5 / 20)
@@ -80,13 +80,13 @@ CLEAR = 4.0
 """A voice stands 12 dB above the floor. Measured over 2 s: speech, also in noise of -15 dB, has 13 to 50 dB
 between its gaps and its loud tenth; music has 6 to 10, an office 5 to 8, a crowd 8 to 13."""
 FAINT = 2.0
-"""From 6 dB on there is some voice, if none to learn from: an echo need not be loud to be one."""
+"""From 6 dB on there is some voice, if not one to learn from: an echo can be soft."""
 FLOOR_BLOCKS = 200
 FLOOR_PERCENT = 10
-"""The floor is what nine of ten blocks of the last 2 s exceed: speech has gaps that often."""
+"""The floor: nine of ten blocks of the last 2 s are louder. Speech has gaps that often."""
 QUIETEST_FLOOR = 0.001
 ASSUMED_FLOOR_BLOCKS = 5
-"""In the first half second the floor is taken to be the quietest: a person may speak at once."""
+"""In the first half second the quietest block is the floor: a person may speak at once."""
 
 KNEE = 0.7079
 CEILING = 0.977
@@ -208,7 +208,7 @@ class Leveller:
         return faint, faint & (loudness >= CLEAR * floor)
 
     def _note_company(self, faint: _Flags) -> None:
-        """Notes for how much of the agent's voice another one is there."""
+        """Notes during how much of the agent's speech another voice is present."""
         for is_voice in faint:
             self._company = STAYS_BLOCKS if is_voice else max(0, self._company - 1)
             self._spoken.append(self._company > 0)
@@ -252,7 +252,7 @@ class Leveller:
 
 
 def _bent(size: _Sound) -> _Sound:
-    """What is above the knee, bent to stay below the ceiling, however loud it is."""
+    """Bends anything above the knee to stay below the ceiling, however loud it is."""
     room = CEILING - KNEE
     bent = KNEE + room * np.tanh((size - KNEE) / room)
     return np.where(size <= KNEE, size, bent).astype(np.float32)
@@ -267,7 +267,7 @@ def _windows(sound: _Sound) -> _Sound:
 
 
 def _repetition(windows: _Sound) -> _Sound:
-    """How alike each window is to itself a period later, at the best pitch from 60 to 400 Hz, up to 1."""
+    """How similar each window is to itself a period later, at the best pitch from 60 to 400 Hz, up to 1."""
     spectrum = np.fft.rfft(windows, _FFT)
     product = np.fft.irfft(spectrum * np.conj(spectrum), _FFT)[:, _SHORTEST_LAG : _LONGEST_LAG + 1]
     energy = np.cumsum(windows.astype(np.float64) ** 2, axis=1)

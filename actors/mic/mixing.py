@@ -1,17 +1,17 @@
-"""All voices in one stream: a frame of each, added up, every `frame_ms`.
-No I/O, no clock: who has a clock calls `mix`.
+"""Mixes all voices into one stream: a frame of each, added up, every `frame_ms`.
+No I/O, no clock: the caller has a clock and calls `mix`.
 
-`rtc.AudioMixer` was not taken: it awaits its streams, so that one which stalls holds up everybody's sound by
-its timeout (100 ms, and every round anew), it has no clock, mixes whatever has come, and clips hard. Here
-each voice has a small buffer of its own, and a frame is mixed when it is due, of what is there.
+Why not `rtc.AudioMixer`: it awaits its streams, so one that stalls holds up everybody's sound by its timeout
+(100 ms, every round); it has no clock, mixes whatever has come, and clips hard. Here each voice has its own
+small buffer, and a frame is mixed when it is due, from whatever is there.
 
-- **Alignment.** A voice begins once `CUSHION_FRAMES` of it are there and so stays about one frame behind its
-  arrival: jitter up to a frame is not heard. One that has run dry is left out and begins anew; one that has
-  piled up loses its oldest frames, so that no voice is ever later than `MOST_FRAMES`.
-- **Loudness.** Nobody is made quieter because others are there: voices are added at their own level.
-  Somebody who is alone is passed on bit by bit.
-- **Clipping.** Two and more voices go through a soft limiter: below -3 dB of full scale it changes nothing,
-  above it bends smoothly towards full scale and never passes it. It has no memory, so nothing pumps.
+- **Alignment.** A voice begins once `CUSHION_FRAMES` of it are there, and so stays about one frame behind its
+  arrival: jitter up to a frame is not heard. A voice that runs dry is left out and begins anew; one that
+  piles up loses its oldest frames, so that no voice is ever later than `MOST_FRAMES`.
+- **Loudness.** Nobody gets quieter because others are there: voices are added at their own level. A single
+  voice is passed on bit for bit.
+- **Clipping.** Two or more voices go through a soft limiter: below -3 dB of full scale it changes nothing,
+  above that it bends smoothly towards full scale and never exceeds it. It has no memory, so nothing pumps.
 - **Edges.** A voice that begins fades in over 5 ms, one that breaks off fades out as fast: no clicks.
 """
 
@@ -95,7 +95,7 @@ class Mixing:
     _voices: dict[str, _Voice] = field(factory=dict, init=False)
 
     def take(self, sid: str, pcm: bytes) -> None:
-        """Takes a frame of somebody's track."""
+        """Takes a frame of a track."""
         voice = self._voices.setdefault(sid, _Voice())
         voice.ended = False
         voice.frames.append(pcm)
@@ -104,7 +104,7 @@ class Mixing:
             self.dropped += 1
 
     def forget(self, sid: str) -> None:
-        """A track is no longer there; what has come of it is still heard."""
+        """A track is gone; the sound that has arrived is still played."""
         if sid in self._voices:
             self._voices[sid].ended = True
 

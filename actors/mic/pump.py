@@ -1,21 +1,20 @@
-"""MicPump: the sound of whoever is listened to, on its way to the service.
+"""MicPump: brings the sound of the people who are listened to to the service.
 
 In: the audio tracks of the room. Out: frames, each with the time at which it was heard, of 50 ms to the
-service and of 10 ms to the onset detector, on channels that never make it wait. Who is listened to is
-decided in `roster` and `active`, what one stream is made of several voices in `following` and `mixing`.
-Here tracks are opened and closed, and frames moved.
+service and of 10 ms to the onset detector, on channels that never make it wait. `roster` and `active` decide
+who is listened to; `following` and `mixing` make one stream of several voices. This actor opens and closes
+tracks and moves frames.
 
-Each track is brought to a steady level by itself (`level`), before voices are put in order or added up, so
-that a soft one beside a loud one is raised, too. A frame carries its sound untouched as well: the onset
-detector judges that, and so does what decides whose turn it is.
+Each track is brought to a steady level separately (`level`), before voices are ordered or mixed, so that a
+soft voice next to a loud one is raised too. A frame also carries its original sound, which the onset detector
+and the choice of the current speaker use.
 
-The stream has no holes: the service ends a turn by the silence that it hears, not by hearing nothing. The
-SDK gives frames of silence for a track that is muted or whose sender has stopped (measured); where a track is
-gone, silence is put in here, for as long as anybody may wait for a turn to end.
+The stream has no holes: the service ends a turn when it hears silence, not when it hears nothing. The SDK
+gives frames of silence for a track that is muted or whose sender has stopped (measured). When a track is
+gone, silence is inserted here, for as long as anybody may wait for a turn to end.
 
-A track is not listened to any more from the moment that it is said to be gone. The SDK may reuse it for
-somebody else: a stream that is still open then carries that one's voice (measured). Cancelled, it closes all
-tracks.
+Once a track is reported gone, it is no longer listened to. The SDK may reuse it for somebody else, and a
+stream that is still open would then carry that person's voice (measured). Cancelled, it closes all tracks.
 """
 
 from __future__ import annotations
@@ -48,14 +47,14 @@ FRAME_MS = 50
 """What the protocol reference advises for `input.audio`."""
 
 SILENCE_FOR_S = 10.0
-"""Silence goes on for so long after the last sound: well beyond the 3 s after which a turn is over."""
+"""How long silence is sent after the last sound: well beyond the 3 s after which a turn is over."""
 
 PIECE_MS = 10
 """What comes out of the room at a time: where one person is listened to, the onset detector need not wait for
 the rest of a frame."""
 
 _PATIENCE_S = 0.2
-"""A frame that is this late is replaced by silence; if it comes after all, the session makes up for it."""
+"""A frame this late is replaced by silence; if it arrives after all, the session catches up."""
 
 _FRAME_S = FRAME_MS / 1000
 _SILENCE = bytes(bytes_of_ms(FRAME_MS))
@@ -94,7 +93,7 @@ class MicPump:
     """The tracks that are listened to, by id."""
     _told: HeardBy = field(factory=lambda: HeardBy(None), init=False)
     _loudest: str | None = field(default=None, init=False)
-    """In a mix: who was the last to speak."""
+    """In a mix: the last person who spoke."""
     _sounded_at: float = field(default=0.0, init=False)
     """When the last frame of a person came (s)."""
     _sounding: trio.Event = field(factory=trio.Event, init=False)
@@ -178,7 +177,7 @@ class MicPump:
             self.taps.publish(now)
 
     async def _listen(self, track: MicrophoneTrack, scope: trio.CancelScope, nursery: trio.Nursery) -> None:
-        # A microphone's own: another one of the same person is another distance from them.
+        # Per microphone: another one of the same person is at another distance.
         leveller = Leveller(self.level.most_gain) if self.level.most_gain > 1 else None
         clock = ArrivalClock()
         beginning = None
@@ -188,7 +187,7 @@ class MicPump:
         with scope:
             async with track.frames(PIECE_MS if self._listens_to_one else FRAME_MS) as pieces:
                 async for pcm in pieces:
-                    # One that is being closed may still have a piece ready, and not of its own.
+                    # A track that is being closed may still have a piece ready, perhaps somebody else's.
                     if self._open.get(track.sid) is not scope:
                         continue
                     at = clock.heard(len(pcm) // SAMPLE_BYTES, trio.current_time())
@@ -275,7 +274,7 @@ class MicPump:
             self._sounding = trio.Event()
 
     async def _bridge(self) -> None:
-        """Sends silence where sound should be and is not."""
+        """Sends silence where sound is missing."""
         while True:
             await self._sounding.wait()
             silent_at = 0.0

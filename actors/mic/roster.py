@@ -1,13 +1,12 @@
 """Who is in the room to be listened to, with which tracks, and whose turn it is.
 No I/O, no clock: time is passed in.
 
-Machines (agents, recorders, ingress) never get in. People stand in the order in which they came. The one
-whose turn it is keeps it for `GRACE_S` without a track: microphones are swapped, pages reloaded and
-connections rebuilt in that time (the same identity comes back with other ids), and nobody is to lose the
-floor by it. Of one person's tracks one is listened to, a microphone before the sound of a shared screen, of
-equals the one that was there first; only a mix takes the sound of a shared screen beside it. Where several
-people are listened to at once, they are the first so many: a track that is open costs, whoever speaks, and
-nobody is to open hundreds.
+Machines (agents, recorders, ingress) are never listened to. People stand in the order in which they came. The
+person whose turn it is keeps it for `GRACE_S` without a track: in that time microphones are swapped, pages
+reloaded and connections rebuilt (the same identity comes back with other ids), and nobody should lose the
+floor for that. One track per person is listened to: a microphone rather than a shared screen's sound, and of
+equals the one that came first. Only a mix takes both. Where several people are listened to at once, their
+number is limited: an open track costs CPU whoever speaks, and nobody should be able to open hundreds.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ _PREFERENCE = {TrackSource.MICROPHONE: 0, TrackSource.OTHER: 1, TrackSource.SCRE
 
 @define
 class Roster:
-    """Those who can be listened to.
+    """The people who can be listened to.
 
     Args:
         settings: whom to listen to.
@@ -54,7 +53,7 @@ class Roster:
         self.pass_time(now)
 
     def went(self, sid: str, now: float) -> str | None:
-        """A track is no longer there; gives who has no other, if it was theirs."""
+        """A track is gone; returns its owner if they have no other."""
         gone = None
         for identity, tracks in self._tracks.items():
             if tracks.pop(sid, None) is not None and not tracks:
@@ -93,7 +92,7 @@ class Roster:
         return self.heard()
 
     def _first(self) -> list[str]:
-        # Whoever has the turn keeps their place, though others were there before.
+        # The person with the turn keeps their place, even if others came earlier.
         order = dict.fromkeys([*([self.turn] if self.turn is not None else []), *self._tracks])
         return [who for who in order if self._tracks[who]][: self.settings.most_people]
 

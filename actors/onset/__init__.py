@@ -1,4 +1,4 @@
-"""Onset detection: where the person's sounds begin and end, the agent's own echo left out."""
+"""Onset detection: where the person's sounds begin and end, without the agent's own echo."""
 
 from actors.onset.detector import Judge, OnsetDetector
 

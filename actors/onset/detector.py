@@ -1,16 +1,16 @@
-"""OnsetDetector: when the person makes a sound, as their microphone has it.
+"""OnsetDetector: notices when the person makes a sound, from their microphone.
 
 In: the sound that goes to the service, 10 ms at a time, and what the speaker plays. Out: `SoundRose` when
-something is louder than the room, `SoundStarted` and `SoundStopped` when it is a voice, with the times at
-which the sound was heard, however late it was brought here and decided. A voice activity detector judges;
+something is louder than the room's noise, `SoundStarted` and `SoundStopped` when it is a voice, with the
+times at which the sound was heard, however late it got here. A voice activity detector judges the sound;
 where the microphone hears the agent's own voice, it judges what an echo canceller leaves. The controller
-holds the voice for what is told here, the taps measure with it; nothing waits for it, and without it the
-conversation goes on, decided by the service alone.
+lowers and holds the voice on these events, and the taps measure with them. Nothing waits for this actor;
+without it the conversation goes on, and only the service decides.
 
-It judges the sound as it came. A canceller changes the person's voice, and the service is made to hear it
-without; the level that the service needs helps here nobody: measured (`bench.level`), no onset is noticed
-sooner by it, music and people nearby are more often taken for somebody, and no canceller can follow a gain
-that changes.
+It judges the original sound. The service does not get the canceller's output, since a canceller changes the
+person's voice. Nor does the detector get the raised level that the service needs: measured (`bench.level`),
+that notices no onset sooner, mistakes music and people nearby for the person more often, and no canceller can
+follow a changing gain.
 """
 
 from __future__ import annotations
@@ -44,12 +44,16 @@ SHORTEST_WAY_S = 0.08
 neither of which looks further back than half a second."""
 
 
+ECHO_LASTS_MS = 1500.0
+"""An echo that comes as late as any that is looked for (`EchoWatch`), and a second of a room that rings."""
+
+
 class Judged(Protocol):
     """A window of sound, judged."""
 
     @property
     def probability(self) -> float:
-        """That somebody speaks in it, 0 to 1."""
+        """The probability that somebody speaks in it, 0 to 1."""
 
     @property
     def pcm(self) -> bytes:
@@ -68,12 +72,12 @@ class OnsetDetector:
     """Listens to the person's microphone for its beginnings and ends.
 
     Args:
-        seen: is shown each frame that is judged, for a record.
-        load: makes the judge.
+        seen: sees each judged frame, for a record.
+        load: makes the voice activity detector.
         window_ms: the length of its windows.
         settings: when a sound counts.
         canceller: takes the agent's voice out of the microphone's; None leaves it in.
-        windows: who judges short sounds is told each window; None: nobody does.
+        windows: each window, for whoever judges short sounds; None: nobody does.
     """
 
     frames: Receiver[MicrophoneFrame]
@@ -89,6 +93,8 @@ class OnsetDetector:
     _clock: ArrivalClock = field(factory=ArrivalClock, init=False)
     _played: PlayedSound = field(factory=PlayedSound, init=False)
     _watch: EchoWatch = field(factory=EchoWatch, init=False)
+    _silent_ms: float = field(default=0.0, init=False)
+    """For how long the agent has played nothing."""
 
     async def run(self) -> None:
         """Listens until the frames end."""
@@ -131,7 +137,10 @@ class OnsetDetector:
         samples = len(heard) // SAMPLE_BYTES
         ended_at = self._clock.take(samples, at)
         played = self._played.before(ended_at - SHORTEST_WAY_S, samples)
+        self._silent_ms = 0.0 if any(played) else self._silent_ms + ms_of_bytes(len(played))
+        if self._silent_ms > ECHO_LASTS_MS:
+            return heard  # no echo is left, and the canceller costs most of what this actor does
         self._watch.take(played, heard, person=person)
-        # Also while there is no echo: the canceller has to know the sound that one may come from.
+        # Also while there is no echo: the canceller has to know the sound that may echo later.
         cleaned = canceller.clean(heard, played)
         return cleaned if self._watch.echo else heard

@@ -1,10 +1,10 @@
 """Whether the microphone hears the agent's own voice. No I/O, no clock.
 
-An echo canceller helps only where there is an echo. Where there is none (headphones, or a client that
-cancels it itself) it has nothing to learn from, takes the person for an echo and half suppresses them:
-measured, an onset over the agent's voice is then noticed after 550 to 1,300 ms instead of 82. So the two
-streams are compared. The echo of a voice has that voice's waveform, if late and faint, and its
-cross-correlation (whitened, "GCC-PHAT") has a peak at the echo's delay; that of two voices has none.
+An echo canceller helps only if there is an echo. Without one (headphones, or a client that cancels it itself)
+it has nothing to learn from, takes the person for an echo and half suppresses them: measured, an onset over
+the agent's voice is then noticed after 550 to 1,300 ms instead of 82. So the two streams are compared. An
+echo has the waveform of the original voice, late and faint, so their cross-correlation (whitened, "GCC-PHAT")
+has a peak at the echo's delay; two different voices have none.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ HEARD_SAMPLES = SAMPLE_RATE_HZ * 8 // 10
 """The microphone's sound that is compared: long enough to find an echo of -40 dB."""
 
 LONGEST_DELAY_SAMPLES = SAMPLE_RATE_HZ // 2
-"""An echo that is later than this is not found, nor could WebRTC's canceller cancel it."""
+"""A later echo is not found, and WebRTC's canceller could not cancel it either."""
 
 PLAYED_SAMPLES = HEARD_SAMPLES + LONGEST_DELAY_SAMPLES
 
@@ -37,7 +37,7 @@ LIKE_AGAIN_MS = 400.0
 """For so long in a row: a chance likeness lasts for a few comparisons, since their windows overlap."""
 
 UNLIKE_MS = 1000.0
-"""So long without a likeness, while the agent speaks and the person does not, and there is no echo."""
+"""After this long without a match, while the agent speaks and the person does not, there is no echo."""
 
 EVERY_MS = 100.0
 """How often the streams are compared; 0.5 ms of CPU each time."""
@@ -75,7 +75,7 @@ def likeness(played: Samples, heard: Samples) -> float:
 
 
 def _evened(samples: Samples) -> Samples:
-    # A single loud syllable would be all that is compared, and any two vowels are alike.
+    # Otherwise a single loud syllable would dominate, and any two vowels are alike.
     blocks = samples.reshape(-1, _BLOCK_SAMPLES)
     evened: Samples = blocks / (np.sqrt(np.mean(blocks**2, axis=1, keepdims=True)) + 1)
     return evened.reshape(-1)
@@ -83,7 +83,7 @@ def _evened(samples: Samples) -> Samples:
 
 @define
 class EchoWatch:
-    """Follows the two streams. An echo is taken for granted until it is known that there is none."""
+    """Follows the two streams. It assumes an echo until it knows that there is none."""
 
     echo: bool = field(default=True, init=False)
     _unlike_ms: float = field(default=0.0, init=False)

@@ -1,9 +1,9 @@
 """What the room's queue played while the microphone heard a frame: two streams on one clock.
 No I/O, no clock.
 
-An echo canceller wants both streams side by side, sample by sample, at a distance that stays the same. The
-speaker tells when each of its frames is due, so its stream has a clock of its own; the microphone's has the
-steady one that `ArrivalClock` reads off its frames.
+An echo canceller needs both streams side by side, sample by sample, at a constant offset. The speaker says
+when each of its frames is due, so its stream has its own clock; the microphone's stream has the steady clock
+that `ArrivalClock` reads off its frames.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from channels.settings import BargeInSettings
 __all__ = ["PAUSE_MS", "Onsets"]
 
 SILENT_BELOW = 0.15
-"""A window is silent when its probability is so much below the threshold, as in Silero's own wrapper."""
+"""A window is silent if its probability is this far below the threshold, as in Silero's own wrapper."""
 
 PAUSE_MS = 300.0
 """Silence of this length ends a sound: longer than the stops within words, shorter than endpointing."""

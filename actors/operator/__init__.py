@@ -1,4 +1,4 @@
-"""Steering a live call from outside: commands by whoever has the right to give them."""
+"""Steering a live call from outside: commands from people who have the right to give them."""
 
 from actors.operator.actor import Operator
 

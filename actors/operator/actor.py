@@ -1,11 +1,12 @@
-"""Operator: takes commands for a live call from outside, if whoever gives them may.
+"""Operator: takes commands for a live call from outside, from people with the right to give them.
 
-In: calls of the RPC method `voice-agent.operate`, and happenings, to know whether there is a session and what
-it says to a change. Out: requests to the service, the order to leave the room, an answer to the caller, and
-what was done or refused to the taps. What a command may be and who may give one is said in `commands`. Where
-everybody in the room is the owner of the agent, no token is needed.
+In: calls of the RPC method `voice-agent.operate`, and happenings, to know whether there is a session and how
+it answers a change. Out: requests to the service, the order to leave the room, an answer to the caller, and,
+to the taps, what was done or refused. `commands` defines the commands and who may give them. Where everybody
+in the room is the agent's owner, no token is needed.
 
-The commands of one call are obeyed in order; a call that waits for the service does not hold up the next.
+The commands of one call are carried out in order; a call that waits for the service does not hold up the
+next.
 """
 
 from __future__ import annotations
@@ -52,13 +53,13 @@ ANSWERED_WITHIN_S = 5.0
 AT_ONCE = 8
 """Calls that may wait for the service."""
 TOLD_EACH_S = 1.0
-"""Of one who is refused again and again."""
+"""How often to report somebody who is refused again and again."""
 LONGEST_ANSWER = 15_000
 """Bytes; LiveKit carries 15 KiB."""
 ANSWER_TRAVELS_S = 0.3
 """Time for an answer to be sent before the room is left."""
 
-NO_SESSION = "there is no session at the moment: nobody is in the room, or nobody has spoken for long"
+NO_SESSION = "there is no session at the moment: nobody is in the room, or nobody has spoken for a long time"
 
 
 @define(eq=False)
@@ -72,7 +73,7 @@ class _Pending:
 
 @define
 class Operator:
-    """Obeys operators.
+    """Carries out operators' commands.
 
     Args:
         settings: whose key signs an operator's token.
@@ -98,10 +99,10 @@ class Operator:
     _pending: list[_Pending] = field(factory=list, init=False)
     _at_work: int = field(default=0, init=False)
     _told: dict[str, float] = field(factory=dict, init=False)
-    """When each of those who were refused lately was told of."""
+    """When each refusal was last reported, by identity."""
 
     async def run(self) -> None:
-        """Obeys until the texts end."""
+        """Carries out commands until the texts end."""
         async with (
             self.texts,
             self.happenings,
@@ -175,7 +176,7 @@ class Operator:
                 return {"done": True, "channels": [_compact(one) for one in self.statistics()]}
         if not self._in_session:
             return _not_done(NO_SESSION)
-        why = "the service did not take it in time"
+        why = "the service did not accept it in time"
         with trio.move_on_after(ANSWERED_WITHIN_S):
             match command:
                 case Say(text=text):
@@ -209,7 +210,7 @@ def _not_done(why: str) -> dict[str, Any]:
 
 
 def _compact(statistics: ChannelStatistics) -> dict[str, Any]:
-    # What a unit is and what the rule is, whoever draws the graph knows from the wiring.
+    # The unit and the rule are left out: the graph's drawing knows them from the wiring.
     told = attrs.asdict(statistics, filter=attrs.filters.exclude("unit", "full"))
     return {name: value for name, value in told.items() if value is not None}
 
@@ -219,7 +220,7 @@ def _within(line: str, before: Sequence[str]) -> str:
     # A hundred bytes are kept for each answer that may follow.
     if sum(len(one.encode()) + 1 for one in before) + len(line.encode()) <= LONGEST_ANSWER - 2_000:
         return line
-    return _line(_not_done("the answer would be too long; ask in a call of its own"))
+    return _line(_not_done("the answer would be too long; ask for it in a separate call"))
 
 
 def _line(content: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""What an operator may ask for, and who is one. No I/O, no clock.
+"""What an operator can command, and who counts as one. No I/O, no clock.
 
 A call of the RPC method `voice-agent.operate` carries JSON lines: the first may be `{"token": …}`, each
 other one is a command:
@@ -9,8 +9,8 @@ other one is a command:
     {"do": "end"}                                     the agent leaves the room
     {"do": "statistics"}                              what the channels have carried
 
-The answer has one line for each: `{"done": true}`, with what was asked for, or `{"done": false, "why": …}`.
-What was sent is never part of it, nor of what is logged: it may hold a token in the wrong place.
+The answer has one line for each: `{"done": true}`, with what was requested, or `{"done": false, "why": …}`.
+Neither answers nor the log quote what was sent: it may contain a token in the wrong place.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _LEEWAY = timedelta(seconds=10)
 
 
 class Refused(Exception):
-    """Why a line is no command."""
+    """Why a line is not a command."""
 
 
 @attrs.frozen
@@ -65,7 +65,7 @@ class ToPrompt:
 
 @attrs.frozen
 class Tell:
-    """Something the model shall know."""
+    """Something the model should know."""
 
     do: ClassVar[str] = "tell"
     text: str
@@ -91,8 +91,8 @@ _COMMANDS: dict[str, type[Any]] = {kind.do: kind for kind in (Say, ToPrompt, Tel
 
 
 def read_commands(payload: str) -> tuple[str | None, list[Command | Refused]]:
-    """The token, if one is given, and the commands or what is wrong with them, in order; never none."""
-    # Not splitlines(): JSON may hold other line ends than this one as they are.
+    """The token, if given, and the commands or what is wrong with them, in order; never empty."""
+    # Not splitlines(): JSON may contain other line ends unescaped.
     lines = [line for line in payload.split("\n") if line.strip()]
     token: str | None = None
     commands: list[Command | Refused] = []
@@ -104,7 +104,7 @@ def read_commands(payload: str) -> tuple[str | None, list[Command | Refused]]:
         if number == 0 and isinstance(content, dict) and content.keys() == {"token"}:
             token = content["token"] if isinstance(content["token"], str) else ""
         elif len(commands) == MOST_COMMANDS:
-            commands.append(Refused(f"no more than {MOST_COMMANDS} commands in one call"))
+            commands.append(Refused(f"at most {MOST_COMMANDS} commands fit in one call"))
             break
         else:
             try:
@@ -120,13 +120,13 @@ def _command(content: object) -> Command:
     kind = _COMMANDS.get(content["do"])
     if kind is None:
         nearest = difflib.get_close_matches(content["do"], _COMMANDS, n=1)
-        meant = f"did you mean {nearest[0]!r}?" if nearest else f"there are {', '.join(_COMMANDS)}"
+        meant = f"did you mean {nearest[0]!r}?" if nearest else f"the commands are {', '.join(_COMMANDS)}"
         raise Refused(f"there is no such command; {meant}")
     fields = [field.name for field in attrs.fields(kind)]
     for name in fields:
         text = content.get(name)
         if not isinstance(text, str) or not text.strip() or len(text) > LONGEST_TEXT or not _is_unicode(text):
-            raise Refused(f"{name} is a text of 1 to {LONGEST_TEXT} characters")
+            raise Refused(f"{name} must be text of 1 to {LONGEST_TEXT} characters")
     if content.keys() != {"do", *fields}:
         raise Refused(f"{content['do']} takes {' and '.join(fields) or 'nothing'}, and nothing else")
     command: Command = kind(**{name: content[name] for name in fields})
@@ -134,25 +134,25 @@ def _command(content: object) -> Command:
 
 
 def _is_unicode(text: str) -> bool:
-    # JSON can name half a character, which no encoding can carry.
+    # JSON can contain half a character, which no encoding can carry.
     return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def refusal_of(token: str | None, identity: str, settings: LiveKitSettings) -> str | None:
-    """Why a participant is no operator; None: the token says that they are.
+    """Why a participant is not an operator; None: the token says that they are.
 
-    It must be a LiveKit token of this server, in its time, with the grant `roomAdmin` for this room, made
-    out to who calls. An attribute of a participant would not do: people may set their own.
+    It must be a valid LiveKit token of this server, with the grant `roomAdmin` for this room, issued to the
+    caller. A participant attribute would not do: people may set their own.
     """
     if not token:
-        return "a token with the grant roomAdmin is needed (python runner.py token --operator)"
+        return "this needs a token with the roomAdmin grant (python runner.py token --operator)"
     verifier = api.TokenVerifier(settings.api_key, settings.api_secret.reveal(), leeway=_LEEWAY)
     try:
         claims = verifier.verify(token)
-    except Exception:  # whatever the library says of a bad token may quote it
-        return "the token is not valid here, or not any more"
+    except Exception:  # the library's message about a bad token may quote it
+        return "the token is not valid here, or no longer valid"
     if claims.identity != identity:
-        return "the token is made out to somebody else"
+        return "the token was issued to somebody else"
     if claims.video is None or not claims.video.room_admin or claims.video.room != settings.room_name:
-        return "the token has no grant roomAdmin for this room"
+        return "the token does not have the roomAdmin grant for this room"
     return None

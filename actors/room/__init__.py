@@ -1,1 +1,1 @@
-"""The room: an actor that keeps the agent in it, and the one module that speaks to LiveKit's SDK."""
+"""The room: the actor that keeps the agent in it, and the one package that talks to LiveKit's SDK."""

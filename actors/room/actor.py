@@ -1,14 +1,14 @@
 """RoomActor: keeps the agent in its room.
 
-In: the `Room` port, the word to leave, and happenings, to know who is listened to. Out: the audio tracks of
-people (to the microphone pump), who came of those with whom the agent talks (to the session, which begins
-then), whether anybody can hear the agent (to the controller), what people typed, and what happens in the room
-(to the taps). Who they are, and how much they may type, is decided in `company`.
+In: the `Room` port, the order to leave, and happenings, to know who is listened to. Out: people's audio
+tracks (to the microphone pump), the people to talk with who come and go (to the life of the call, which
+begins a session), whether anybody can hear the agent (to the controller), what people typed, and what happens
+in the room (to the taps). `company` decides whom the agent talks with and how much they may type.
 
-It mints a token for each join: this room only, short-lived. When the server goes away for good it joins
-again, with backoff, for as long as a person would wait; a room that the server closed since nobody was in it
-is opened anew; when the agent was thrown out it ends with one line. Told to leave, or cancelled, it leaves
-the room cleanly; all that hangs on it ends when its channels do.
+It mints a short-lived token for this room for each join. If the server goes away for good, it rejoins, with
+backoff, for as long as a person would wait. A room that the server closed because nobody was in it is
+reopened. If the agent is thrown out, it ends with one line. Told to leave, or cancelled, it leaves the room
+cleanly; everything that depends on it ends when its channels do.
 """
 
 from __future__ import annotations
@@ -79,25 +79,26 @@ _REJOIN_FOR_S = 60.0
 """On top of the SDK's own 25 s of reconnecting (measured)."""
 
 _STEADY_AFTER_S = 10.0
-"""A room that keeps the agent for less has not come back: joining it again and again helps nobody."""
+"""A room that keeps the agent for less than this has not really come back; rejoining at once helps nobody."""
 
 _EMPTY_ROOM_WAITS_S = 30.0
-"""At most, before a room is opened again that the server closes as soon as it is empty (`empty_timeout`)."""
+"""The longest wait before reopening a room that the server closes as soon as it is empty (`empty_timeout`).
+The longest wait before reopening a room that the server closes as soon as it is empty (`empty_timeout`)."""
 
 _ENDED = {
-    WhyLeft.CLOSED: ("the room was closed", "start the agent again to open it anew"),
+    WhyLeft.CLOSED: ("the room was closed", "start the agent again to reopen it"),
     WhyLeft.REMOVED: ("the agent was removed from the room", "start it again if that was a mistake"),
     WhyLeft.REPLACED: (
         f"another participant with the identity {AGENT_IDENTITY!r} took the agent's place",
-        "run one agent a room, or give each its own room with ROOM_NAME",
+        "run one agent per room; ROOM_NAME gives each its own room",
     ),
 }
 
 _FIXES = {
-    Unheard.MUTED: "unmute it; if the server refuses that, take its permission to publish and give it back",
-    Unheard.FORBIDDEN: "give the agent its permission to publish back (can_publish, microphone)",
+    Unheard.MUTED: "unmute it; if the server refuses, revoke its permission to publish and grant it again",
+    Unheard.FORBIDDEN: "grant the agent permission to publish again (can_publish, microphone)",
     Unheard.UNPUBLISHED: "it is being published again; start the agent again if that does not help",
-    Unheard.ALONE: "have the client subscribe to it; with barge_in.unheard_ms = 0 nobody is waited for",
+    Unheard.ALONE: "have a client subscribe to it, or set barge_in.unheard_ms = 0 to wait for nobody",
 }
 
 
@@ -105,10 +106,12 @@ def mint_client_token(settings: LiveKitSettings, identity: str, life: timedelta)
     """A client's token: it lets `identity` into the one room of the settings, to speak and to listen.
 
     Raises:
-        SettingsError: the identity is no name.
+        SettingsError: the identity is empty.
     """
     if not identity.strip():
-        raise SettingsError("the identity is empty", "give the name of who joins, e.g. --identity alice")
+        raise SettingsError(
+            "the identity is empty", "give the name of the person who joins, e.g. --identity alice"
+        )
     return Secret(_token(settings, identity, life).to_jwt())
 
 
@@ -116,16 +119,16 @@ def mint_operator_token(settings: LiveKitSettings, identity: str, life: timedelt
     """As `mint_client_token`, for somebody who may steer the call: with the grant `roomAdmin` for this room.
 
     Raises:
-        SettingsError: the identity is no name.
+        SettingsError: the identity is empty.
     """
     mint_client_token(settings, identity, life)
     return Secret(_token(settings, identity, life, admin=True).to_jwt())
 
 
 def mint_watcher_token(settings: LiveKitSettings, identity: str, life: timedelta) -> Secret:
-    """An operator's token for a program that only watches: it is no person, nor heard, nor counted as one."""
+    """An operator's token for a program that only watches: it is neither heard nor counted as a person."""
     token = _token(settings, identity, life, admin=True, voice=False)
-    # Of LiveKit's kinds this is the one whom nobody talks with; a hidden participant could not call.
+    # This is the LiveKit kind that nobody talks with; a hidden participant could not make calls.
     return Secret(token.with_kind("egress").to_jwt())
 
 
@@ -139,7 +142,7 @@ def mint_agent_token(settings: LiveKitSettings) -> Secret:
 def _token(
     settings: LiveKitSettings, identity: str, life: timedelta, *, admin: bool = False, voice: bool = True
 ) -> api.AccessToken:
-    # Its own attributes are how an agent shows its state, and a client what its microphone does.
+    # Own attributes are how an agent shows its state, and a client its microphone settings.
     grants = api.VideoGrants(
         room_join=True,
         room=settings.room_name,
@@ -160,15 +163,15 @@ class RoomActor:
         settings: which room.
         room: the way into it.
         tracks: what there is to listen to.
-        people: those with whom the agent talks.
+        people: reports the people the agent talks with.
         state: whether the room can be reached.
         texts: what those people typed or pressed, and what anybody asked for.
-        departures: the word to leave.
+        departures: the order to leave.
         taps: are told what happens.
         random: for jitter.
         listen: whom the agent listens to.
         typing: how much people may type.
-        happenings: tell who is listened to; None: nobody is, so that everybody may type.
+        happenings: tell who is listened to; None: nobody is, so everybody may type.
 
     Raises (from `run`):
         RoomUnreachable, NotAllowedInRoom: the room cannot be joined, or not again.
@@ -190,11 +193,11 @@ class RoomActor:
     _company: Company = field(init=False)
     _lost: bool = field(default=False, init=False)
     _unheard: Unheard | None = field(default=None, init=False)
-    """Why nobody hears the agent although it is in the room."""
+    """Why nobody hears the agent even though it is in the room."""
     _told: Unheard | None = field(default=None, init=False)
-    """What the voice waits for, as the controller has it."""
+    """Why the voice waits, as the controller was told."""
     _tells_reach: bool = field(default=False, init=False)
-    """This way into rooms tells who can hear the agent."""
+    """This port reports who can hear the agent."""
 
     def __attrs_post_init__(self) -> None:
         self._company = Company(self.listen, self.typing)
@@ -224,7 +227,7 @@ class RoomActor:
 
     async def _stay_on(self) -> None:
         lost = Backoff(self.random, _REJOIN_FOR_S)
-        # A server that closes empty rooms at once is well: whoever comes later needs the agent, too.
+        # A server that closes empty rooms at once is healthy, and people who come later need the agent too.
         emptied = Backoff(self.random, math.inf, longest_s=_EMPTY_ROOM_WAITS_S)
         await self._stay(rejoined=False)
         lost.next_s(trio.current_time(), at_once=True)
@@ -248,14 +251,14 @@ class RoomActor:
             if wait_s is None:
                 raise RoomUnreachable(
                     f"LiveKit at {self.settings.url} went away and did not come back",
-                    "start the agent again when it runs",
+                    "start the agent again when LiveKit is running",
                 ) from unreachable
             if why is not WhyLeft.EMPTY:
-                self.taps.publish(RoomLost(f"cannot join yet, next try in {wait_s:.1f} s"))
+                self.taps.publish(RoomLost(f"cannot join yet; next try in {wait_s:.1f} s"))
             await trio.sleep(wait_s)
 
     async def _stay(self, *, rejoined: bool) -> WhyLeft:
-        """Returns when the agent is out and may join again: the connection is lost, or the room was empty."""
+        """Returns when the agent is out and may rejoin: the connection is lost, or the room was empty."""
         token = mint_agent_token(self.settings)
         async with self.room.join(self.settings.url, token) as events:
             self.taps.publish(RoomJoined(self.settings.room_name, rejoined))
@@ -282,7 +285,7 @@ class RoomActor:
                         if heard.pop(sid, None):
                             self.tracks.send_nowait(event)
                     case SoundRecorded(sid=sid, identity=identity):
-                        # Before its track is heard it may well come; for somebody else's it may not.
+                        # It may come before its track is heard, but not for somebody else's track.
                         if sid not in heard or heard[sid].track.identity == identity:
                             self.tracks.send_nowait(event)
                     case ParticipantCame(identity=identity, kind=kind):
@@ -295,7 +298,7 @@ class RoomActor:
                             self.people.send_nowait(PersonWent(identity))
                     case RoomReconnecting():
                         self._note_lost(lost=True)
-                        self.taps.publish(RoomLost("LiveKit reconnects"))
+                        self.taps.publish(RoomLost("LiveKit is reconnecting"))
                     case RoomReconnected():
                         self._note_lost(lost=False)
                         self.taps.publish(RoomRestored())
@@ -309,7 +312,7 @@ class RoomActor:
                     case RoomLeft():
                         return event
         finally:
-            # A lost room takes its tracks and its people with it without saying so.
+            # A lost room loses its tracks and its people without reporting each.
             with contextlib.suppress(
                 trio.BrokenResourceError
             ):  # those behind it end first, when all is cancelled
@@ -318,7 +321,7 @@ class RoomActor:
                     self.people.send_nowait(PersonWent(identity))
             for gone in heard.values():
                 self._forget(gone)
-        return RoomLeft(WhyLeft.LOST, "the SDK ended its events")
+        return RoomLeft(WhyLeft.LOST, "the SDK's events ended")
 
     def _read(self, text: Typed | Pressed) -> None:
         now = trio.current_time()
@@ -346,7 +349,7 @@ class RoomActor:
             self.state.send_nowait(RoomBack() if why is None else RoomAway(why))
 
     def _pass_on_text(self, text: RoomText) -> None:
-        # Whoever reads what is typed only watches: when it is gone, the conversation goes on.
+        # Readers of typed text are taps: when they are gone, the conversation goes on.
         with contextlib.suppress(trio.BrokenResourceError):
             self.texts.send_nowait(text)
 
@@ -354,4 +357,4 @@ class RoomActor:
         try:
             self.tracks.send_nowait(AudioTrackGone(gone.track.sid, gone.track.identity))
         except trio.BrokenResourceError:
-            return  # the pump ended first, since everybody is being cancelled
+            return  # the pump ended first: everything is being cancelled

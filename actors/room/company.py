@@ -1,9 +1,9 @@
 """Whom in the room the agent talks with, and how much they may type. No I/O, no clock: time is passed in.
 
-Machines (agents, recorders, ingress) are nobody to talk with. Where the agent listens to one person by name,
-the others are none either: no session begins for them, and what they type or press is not read. Where it
-listens to one person at a time, that person alone is read; where nobody is listened to, since nobody has a
-microphone, everybody is.
+The agent does not talk with machines (agents, recorders, ingress). If it listens to one person by name, it
+ignores the others too: no session begins for them, and what they type or press is not read. If it listens to
+one person at a time, only that person is read; if it listens to nobody, because nobody has a microphone,
+everybody is read.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ __all__ = ["Allowance", "Company"]
 
 IN_S = 60.0
 KEYS_OF_A_MESSAGE = 6
-"""So many keys count as one typed message; #, which has them told at once, counts as a whole one."""
+"""This many keys count as one typed message; #, which sends them at once, counts as a whole one."""
 
 _ROUNDING = 1e-6
 
 MOST_TOLD = 32
-"""People of whom it is told within `IN_S` that something of theirs was dropped."""
+"""How many people's dropped messages are reported within `IN_S`."""
 
 NOT_LISTENED_TO = "the agent does not listen to them"
 TOO_MUCH = "they type too much"
-TOO_MUCH_OF_ALL = "too much is typed in this room"
+TOO_MUCH_OF_ALL = "people type too much in this room"
 
 
 @define
@@ -66,7 +66,7 @@ class Allowance:
 
 @define
 class Company:
-    """Those with whom the agent talks.
+    """The people the agent talks with.
 
     Args:
         listen: whom it listens to.
@@ -80,7 +80,7 @@ class Company:
     """Whom it listens to, where that is one person at a time."""
     _all: Allowance = field(init=False)
     _each: dict[str, Allowance] = field(factory=dict, init=False)
-    """By identity. Who leaves and comes again goes on with theirs."""
+    """By identity. Somebody who leaves and comes back keeps theirs."""
     _told: dict[str, float] = field(factory=dict, init=False)
     """When each of those whose words were dropped was told of (s)."""
 
@@ -105,7 +105,7 @@ class Company:
         self._heard = heard_by.identity if self.listen.mode is ListenMode.FIRST else None
 
     def refusal(self, text: Typed | Pressed, now: float) -> str | None:
-        """Why this is not to be read, if so; what is read counts."""
+        """Why not to read this; None: read it, and it counts."""
         who = text.identity
         heard = self._heard if self._heard in self.people else None
         if who not in self.people or heard not in (None, who):
@@ -123,7 +123,7 @@ class Company:
         return None
 
     def is_news(self, identity: str, now: float) -> bool:
-        """Whether to tell that something of theirs was dropped: once in a while for each."""
+        """Whether to report that something of theirs was dropped: now and then for each."""
         self._told = {who: at for who, at in self._told.items() if now - at < IN_S}
         if identity in self._told or len(self._told) >= MOST_TOLD:
             return False

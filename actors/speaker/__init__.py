@@ -1,4 +1,4 @@
-"""The speaker: a pure account of what is to be played and what was, and the actor that plays it."""
+"""The speaker: pure bookkeeping of what to play and what was played, and the actor that plays it."""
 
 from actors.speaker.pump import SpeakerPump
 

@@ -1,14 +1,14 @@
-"""Playout: what is still to be played, what lies in the room's queue, and what has been played.
+"""Playout: what is still to be played, what is in the room's queue, and what has been played.
 No I/O, no clock.
 
-All sound of the living replies is here, in the order of their first sound; only some tens of ms of it lie
-in the room's queue as well, which drains in real time. So what has been played is known by arithmetic:
-what was given to the queue less what cannot have left it yet. Emptying the queue, for a cut or a hold,
-only moves places back: nothing that is still to be heard can be lost.
+All sound of the living replies is kept here, in the order of their first sound. Only some tens of ms of it
+are also in the room's queue, which drains in real time. So arithmetic tells what has been played: what was
+put into the queue, minus what cannot have left it yet. Emptying the queue, for a cut or a hold, only moves
+positions back, so nothing that is still to be heard can be lost.
 
-A voice neither stops nor goes on with a click. What was to come next in the emptied queue is given to it once
-more, falling to silence; a voice that goes on rises out of silence at the place where it fell. So each sample
-of that place is heard twice, with weights that add up to one, and counted once, when the voice goes on.
+A voice neither stops nor resumes with a click. When the queue is emptied, its next few ms are queued again,
+fading to silence; a voice that resumes fades in at the same place. So each sample there is heard twice, with
+weights that add up to one, and counted once, when the voice resumes.
 
 Times are seconds on whatever clock the caller reads; places are bytes of PCM16 mono 24 kHz from a reply's
 first sample.
@@ -32,19 +32,19 @@ FRAME_MS = 20
 """Sound goes to the room in frames of this length: two of the SDK's 10 ms steps."""
 
 LEAD_MS = 40
-"""A reply starts when this much of it is here, so that sound which comes in real time does not stutter."""
+"""A reply starts when this much of it has arrived, so that real-time sound does not stutter."""
 
 FADE_MS = 10
-"""A voice falls and rises over one step of the SDK: too long to click, too short to be heard as sound."""
+"""A voice fades over one step of the SDK: too long to click, too short to be heard as sound."""
 
 FARTHEST_BACK_MS = 1500
 """A held voice goes back to the beginning of its word, and no word is longer than this."""
 
 LONGEST_BACKLOG_MS = 10 * 60 * 1000
-"""Ten minutes of sound, 29 MB: no spoken reply is that long. What comes beyond it is not kept."""
+"""Ten minutes of sound, 29 MB: no spoken reply is that long. Anything beyond it is not kept."""
 
 KEPT_MS = 10_000
-"""So much of what was played is kept: a voice goes back by `FARTHEST_BACK_MS` and by what was queued."""
+"""How much played sound is kept: a voice goes back by `FARTHEST_BACK_MS` plus what was queued."""
 
 AUDIBLE = 300
 """Of 32767, -41 dB: the silence that replies begin with is digital or nearly so; speech is far louder."""
@@ -94,7 +94,7 @@ class _InQueue:
     """It leaves in steps of 10 ms, the first one at once."""
 
     def _gone(self, now: float) -> int:
-        # A hair is added so that 20 ms are 20 ms of sound whatever floats do.
+        # A tiny margin, so that 20 ms are 20 ms of sound despite float rounding.
         since = max(0.0, now - self.starts_at) * 1000 + 1e-6
         return _STEP_BYTES * (int(since / ms_of_bytes(_STEP_BYTES)) + 1) if self.steps else bytes_of_ms(since)
 
@@ -132,7 +132,7 @@ class _Reply:
     """How often the room's queue ran dry in the middle of it."""
     finished: bool = False
     under_way: bool = False
-    """It has lead enough to be played; False again when its sound runs out."""
+    """Enough of it has arrived to be played; False again when its sound runs out."""
     resting: bool = True
     """Nothing of it is meant to be in the queue: it has not begun, or it was held."""
 
@@ -144,7 +144,7 @@ class _Reply:
         return bytes(self.sound[max(0, begin - self.gone) : max(0, end - self.gone)])
 
     def forget(self) -> None:
-        """Lets go of what was played long ago."""
+        """Forgets what was played long ago."""
         over = self.played - self.gone - bytes_of_ms(KEPT_MS)
         if over > bytes_of_ms(KEPT_MS):
             del self.sound[:over]
@@ -167,7 +167,7 @@ class _Reply:
 
 @define
 class Playout:
-    """The account of one speaker.
+    """The bookkeeping of one speaker.
 
     Args:
         queue_ms: how much sound the room's queue may hold.
@@ -176,7 +176,7 @@ class Playout:
     queue_ms: int
     held: bool = field(default=False, init=False)
     _fade: Frame | None = field(default=None, init=False)
-    """What is to be heard next, whoever may speak: the end of what was just taken back."""
+    """A fade that is heard next in any case: the end of what was just taken back."""
     _fade_until: float = field(default=float("-inf"), init=False)
     """Later, it would be a sound of its own."""
     _rises: bool = field(default=False, init=False)
@@ -219,7 +219,7 @@ class Playout:
         lies_in_queue = any(item.reply_id == reply_id and not item.frame.falls for item in in_queue)
         if lies_in_queue:
             self._take_back(now)
-            # Whoever is heard before it goes on where they were.
+            # A reply that is playing before it resumes where it was.
             self._fall(in_queue[0], now, unless=in_queue[0].reply_id != reply_id)
         reply = self._replies.pop(reply_id, _Reply())
         return lies_in_queue, reply.end(reply_id)
@@ -258,7 +258,7 @@ class Playout:
         return True
 
     def resume(self, reply_id: str | None, from_ms: float) -> None:
-        """Goes on, a little before the place where a reply was held if that is asked for."""
+        """Resumes, a little before the place where a reply was held if requested."""
         self.held, self._rises = False, True
         reply = self._replies.get(reply_id) if reply_id is not None else None
         if reply is not None:
@@ -305,7 +305,7 @@ class Playout:
         return self._give(reply_id, reply, now)
 
     def landed(self, frame: Frame, now: float, steps_from: float | None = None) -> bool:
-        """The frame lies in the room's queue: only then does it begin to be played.
+        """The frame is in the room's queue: only then does it begin to play.
 
         Args:
             frame: the latest one that was given.
@@ -393,7 +393,7 @@ class Playout:
         self._dry_at = now
 
     def _fall(self, item: _InQueue, now: float, *, unless: bool = False) -> None:
-        """What was being heard when it was taken back is not to end in a click."""
+        """Fades what was being heard when it was taken back, so that it does not click."""
         if not item.sounds(now):
             return
         rest = item.still_to_come(now)

@@ -1,11 +1,10 @@
-"""SpeakerPump: plays what the controller wants to be heard, and tells it what was.
+"""SpeakerPump: plays what the controller wants to be heard, and reports what was heard.
 
 In: `Play`, `Finish`, `Cut`, `Hold`, `Resume`. Out: `Playing`, `Finished` and `CutShort` reports, `Sounding`
-for whoever must know an echo, and sound through the `Loudspeaker` port. The account is `playout.Playout`;
-this actor reads the clock, gives frames to the port while its queue has room, and empties it when something
-is cut. It never lets a capture wait for room, and when a cut falls into a capture that is under way it
-empties the queue once more, since that frame may have landed after the first time. Cancelled, it falls silent
-at once.
+for the echo canceller, and sound through the `Loudspeaker` port. `playout.Playout` does the bookkeeping; this
+actor reads the clock, gives frames to the port while its queue has room, and empties the queue when something
+is cut. It never lets a capture wait for room. If a cut comes during a capture, it empties the queue once
+more, since that frame may have landed after the first time. Cancelled, it falls silent at once.
 """
 
 from __future__ import annotations
@@ -135,7 +134,7 @@ class SpeakerPump:
         self._tell(Sounding(now, b""))
 
     def _tell(self, sounding: Sounding) -> None:
-        # Who listens for the echo only watches: when they are gone, the conversation goes on.
+        # The echo's listener is a tap: when it is gone, the conversation goes on.
         with contextlib.suppress(trio.BrokenResourceError):
             self.sounding.send_nowait(sounding)
 

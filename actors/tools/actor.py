@@ -1,11 +1,10 @@
 """ToolRunner: runs the tools that the service's model calls, and sends what they return.
 
-In: the events of the session that concern tools, and when the person begins another turn. Out:
-`tool.result` messages, and happenings to the taps. What is decided is `decisions.step`; this actor moves
-messages and lends each call a cancel scope, in which it runs and in which its result waits to be taken:
-when the call is dropped, whichever it is ends. Async tools run in its nursery, all others in threads. Its
-input never waits for a tool or for the network. Cancelled, it cancels the tools and leaves threads to
-themselves.
+In: the session's tool events, and when the person begins another turn. Out: `tool.result` messages, and
+happenings to the taps. `decisions.step` decides. This actor moves messages and gives each call a cancel scope
+in which it runs and its result waits to be taken; dropping the call ends either. Async tools run in its
+nursery, all others in threads. Its input never waits for a tool or the network. Cancelled, it cancels the
+async tools and abandons the threads.
 """
 
 from __future__ import annotations
@@ -29,8 +28,8 @@ from channels.work import Work
 __all__ = ["ToolRunner"]
 
 MOST_THREADS = 16
-"""Tools that run in threads at a time, those included that nobody waits for any more. The next one waits
-for one of them, within its own time."""
+"""How many tools run in threads at a time, including those that nobody waits for any more. The next one waits
+for one of them, within its own time limit."""
 
 
 @define
@@ -82,7 +81,7 @@ class ToolRunner:
                     latest = turn
                     self._take(AnotherTurn(), nursery)
                 case AskSent(request=request) if not is_second_try(request.instructions or ""):
-                    # What somebody typed or pressed, say.
+                    # For example, what somebody typed or pressed.
                     self._take(AnotherTurn(), nursery)
                 case _:
                     pass
@@ -96,7 +95,7 @@ class ToolRunner:
             match command:
                 case Run(call=call):
                     within = self._scope(call.call_id)
-                    # By its name whoever watches the loop knows the tool.
+                    # The name tells the loop watch which tool this is.
                     nursery.start_soon(
                         self._run, command, within, nursery, name=Work.TOOL.task(command.tool.name)
                     )

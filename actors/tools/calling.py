@@ -1,10 +1,10 @@
-"""One call of a tool: arguments in, a text for the model out, whatever the function does.
+"""Runs one tool call: arguments in, text for the model out, whatever the function does.
 
-A function of the plain kind runs in a thread; when nobody waits for it any more the thread is left to
-itself, since nothing can stop it and a conversation must not wait for it. An async one runs in Trio and is
-cancelled, and so is what a plain one returned to be awaited. Whatever is raised, be it made to end a process,
-becomes an answer: its kind and message for the model, its traceback for the log only. The one exception is
-that the call itself is cancelled.
+A plain function runs in a thread. When nobody waits for it any more, the thread is abandoned, since nothing
+can stop it and a conversation must not wait for it. An async function runs in Trio and can be cancelled, and
+so can an awaitable that a plain function returned. Anything it raises, even to end the process, becomes an
+answer: type and message for the model, the traceback for the log only. The one exception is cancellation of
+the call itself.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ LONGEST_ERROR = 300
 """Characters of an exception that the model gets."""
 
 LONGEST_LOOKED_AT = 4_000
-"""Characters of an exception in which secrets are looked for; what comes behind them is never shown."""
+"""Characters of an exception that are searched for secrets; anything after them is never shown."""
 
 LONGEST_TRACEBACK = 4_000
 """Characters that the log gets; the last ones say most."""
 
 PLAIN = "a plain function, which runs in a thread and may call asyncio.run()"
 
-# Each takes all that it has looked at, whether it found something or not, so that none looks at it twice.
+# Each pattern consumes everything it has looked at, match or not, so that none looks at it twice.
 _LOGIN = re.compile(r"://(?:[^\s/]*@)?")
 _QUERY = re.compile(r"(://[^\s?#'\"]*)(?:[?#][^\s'\"]*)?")
 _BEARER = re.compile(r"(?i)\b(bearer|basic) [\w.~+/=-]{6,}")
@@ -81,8 +81,8 @@ async def call_tool(tool: Tool, given: Mapping[str, Any], threads: trio.Capacity
                 return answer
         if inspect.isawaitable(returned):
             returned = await only_in_trio(returned)
-    # Also what is made to end a process, Ctrl-C's exception included: a real Ctrl-C is a signal to whoever
-    # runs the room, and a tool that raises it is a tool that failed.
+    # Including exceptions that end a process, even Ctrl-C's: a real Ctrl-C is a signal to the process that
+    # runs the room, and a tool that raises one is a tool that failed.
     except BaseException as error:
         cancelled, _ = parted(error)
         if cancelled is not None:
@@ -124,11 +124,11 @@ def _written(returned: object) -> ToolAnswer:
     except BaseException as error:
         kind = type(returned).__name__
         return ToolAnswer(
-            f"the tool returned a {kind} that JSON cannot say ({_harmless(str(error))})", is_error=True
+            f"the tool returned a {kind} that JSON cannot express ({_harmless(str(error))})", is_error=True
         )
     if len(text) > LONGEST_RESULT:
         return ToolAnswer(
-            f"the tool returned {len(text)} characters, more than the {LONGEST_RESULT} that can be taken",
+            f"the tool returned {len(text)} characters, more than the limit of {LONGEST_RESULT}",
             is_error=True,
         )
     return ToolAnswer(text)
@@ -143,5 +143,5 @@ def _harmless(text: str) -> str:
 
 
 def _writable(text: str) -> str:
-    """Without halves of surrogate pairs, which no terminal and no file takes."""
+    """Removes halves of surrogate pairs, which no terminal and no file accepts."""
     return text.encode(errors="replace").decode()

@@ -1,17 +1,17 @@
-"""Which calls are run, and when which result is sent, or never: a pure function over frozen values.
+"""Decides which calls run, and whether and when results are sent: a pure function over frozen values.
 
-`step(state, event, now)` returns the next state, the commands and what is to be told to the taps. The rules:
+`step(state, event, now)` returns the next state, the commands and the happenings for the taps. The rules:
 
-- a call belongs to the reply that began last. If the service interrupts that reply, the call's result is
-  never sent, and what still runs is stopped. That somebody speaks is no interruption;
-- the same tool with the same arguments runs once in a turn of the person, since models repeat themselves: the
-  repeats get what the first call returned. A tool may say that it is `repeatable`;
-- a tool that the service runs itself (`http` in its configuration) is never answered, nor is the same call
-  twice;
-- a result is sent at once, or when its reply is done, as `ToolSettings` say; one of a `hold` tool at once;
-- while the connection is broken results wait. A resumed session gets them, a fresh one gets none. What was
-  handed over is the session's to deliver;
-- every call has a last moment, the one at which the service stops waiting for it: nothing waits longer.
+- A call belongs to the reply that began last. If the service interrupts that reply, the call's result is
+  never sent, and a running tool is stopped. Speech alone is not an interruption.
+- The same tool with the same arguments runs once per turn of the person, since models repeat themselves.
+  Repeats get what the first call returned. A tool may say that it is `repeatable`.
+- A tool that the service runs itself (`http` in its configuration) is never answered, and no call is answered
+  twice.
+- A result is sent at once, or when its reply is done, as `ToolSettings` say; a `hold` tool's result at once.
+- While the connection is broken, results wait. A resumed session gets them; a fresh one does not. Results
+  that were handed over are the session's to deliver.
+- Every call has a deadline, when the service stops waiting for it; nothing waits longer.
 """
 
 from __future__ import annotations
@@ -53,13 +53,13 @@ __all__ = [
 ]
 
 MOST_CALLS = 32
-"""At a time. A model asks for a handful; more is a fault, and answered as one."""
+"""Calls at a time. A model makes a handful; more is a mistake, and answered as one."""
 
 MOST_ASKED = 64
-"""Calls of one turn whose results are kept for their repeats, the latest ones: a result may be long."""
+"""How many of a turn's latest results are kept for repeats: a result may be long."""
 
 MOST_REMEMBERED = 1024
-"""Calls that are over, so that one which comes twice is not answered twice."""
+"""Finished calls that are remembered, so that none is answered twice."""
 
 
 @frozen
@@ -80,7 +80,7 @@ class Send:
 
 @frozen
 class Stop:
-    """Whatever is being done for this call, stop it."""
+    """Stop everything for this call."""
 
     call_id: str
 
@@ -105,7 +105,7 @@ class TimePassed:
 
 @frozen
 class AnotherTurn:
-    """The person has begun another turn: whatever is called from now on is called anew."""
+    """The person has begun another turn: calls from now on are not repeats of earlier ones."""
 
 
 Event: TypeAlias = ToolEvent | Returned | TimePassed | AnotherTurn
@@ -119,14 +119,14 @@ class _Call:
     reply_id: str | None
     asked_at: float
     over_at: float
-    """When the service waits no longer."""
+    """When the service no longer waits for it."""
     hold: bool
     returned: Returned | None = None
     returned_at: float = math.inf
     repeats: str | None = None
-    """The call of which this is a repeat."""
+    """The call that this one repeats."""
     sent: bool = False
-    """Handed over. It may still wait to be taken, until a later reply shows that it was."""
+    """Handed over. It may still be waiting, until a later reply shows that it was sent."""
 
 
 @frozen
@@ -178,7 +178,7 @@ class ToolState:
         return next((tool for tool in self.settings.functions if tool.name == name), None)
 
     def options(self, name: str) -> ToolOptions:
-        """How a tool is called: by the service's view where it has one, else by ours."""
+        """How a tool is called: the service's view if it has one, otherwise ours."""
         tool = self.tool(name)
         ours = ToolOptions() if tool is None else tool.options
         theirs = self.declared.get(name, {})
@@ -211,7 +211,7 @@ Outcome: TypeAlias = tuple[ToolState, list[Command], list[Happening]]
 
 
 def step(state: ToolState, event: Event, now: float) -> Outcome:
-    """What follows from an event that comes at `now` (s)."""
+    """Handles an event at `now` (s)."""
     turn = _Step(state, now)
     match event:
         case ToolCall():
@@ -229,7 +229,7 @@ def step(state: ToolState, event: Event, now: float) -> Outcome:
             turn.interrupt(reply_id)
         case SpeechStopped():
             if state.reply is not None and state.reply.interrupted:
-                turn.change(reply=None)  # what is asked for from now on belongs to the new turn
+                turn.change(reply=None)  # calls from now on belong to the new turn
         case AnotherTurn():
             turn.change(asked={})
         case SessionReady(session_id=session_id, config=config):
@@ -278,9 +278,9 @@ class _Step:
         if tool is None:
             self.note(Returned(call_id, f"there is no tool called {name[:64]}", is_error=True))
         elif len(state.calls) >= MOST_CALLS:
-            self.note(Returned(call_id, "too many calls at a time", is_error=True))
+            self.note(Returned(call_id, "too many calls at once", is_error=True))
         elif options.repeatable or not self._repeat(call):
-            # A little less than the service gives, so that our error comes before its apology.
+            # A little less than the service allows, so that our error comes before its apology.
             margin_s = min(1.0, options.timeout_seconds / 10)
             self.commands.append(Run(call, tool, options.timeout_seconds - margin_s))
 
@@ -307,7 +307,7 @@ class _Step:
         asked = dict(self.state.asked)
         for what, first in self.state.asked.items():
             if first.call_id == returned.call_id and returned.is_error:
-                del asked[what]  # who calls again after an error tries again
+                del asked[what]  # a call after an error is a new try
             elif first.call_id == returned.call_id:
                 asked[what] = evolve(first, returned=returned)
         self.change(asked=asked)
@@ -362,7 +362,7 @@ class _Step:
     def send_what_may_go(self) -> None:
         for call_id, call in list(self.state.calls.items()):
             if self.now >= call.over_at:
-                self._drop(call_id, "the service waits no longer")
+                self._drop(call_id, "the service no longer waits for it")
             elif call.returned is not None and self.state.may_go(call, self.now):
                 self._put(call_id, evolve(call, sent=True))
                 result = ToolResult(call_id, call.returned.text, call.returned.is_error)
@@ -376,7 +376,7 @@ class _Step:
             return  # a repeat of one that was dropped before it
         self.commands.append(Stop(call_id))
         if call.returned is None:
-            # It was stopped, so nothing comes of it: the same call is run when it is asked for again.
+            # It was stopped and has no result, so the same call runs if it is made again.
             asked = {what: one for what, one in self.state.asked.items() if one.call_id != call_id}
             self.change(asked=asked)
             for other, repeat in list(self.state.calls.items()):

@@ -1,4 +1,4 @@
-"""A Python function becomes a tool: its hints give the JSON Schema, its docstring the descriptions.
+"""Turns a Python function into a tool: its hints give the JSON Schema, its docstring the descriptions.
 
 msgspec knows the types (built-in ones, `Literal`, `Enum`, dataclasses, attrs, `TypedDict`, dates …): it
 writes their schema and reads arguments by the same rules, so that the two cannot differ. What it cannot
@@ -25,7 +25,7 @@ from channels.tools import LONGEST_TIMEOUT_S, BadArguments, Tool, ToolOptions, o
 __all__ = ["declare"]
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
-"""What language models' function calling takes in general; the service publishes no rule."""
+"""What language models generally accept in function calling; the service publishes no rule."""
 
 _TYPES = (
     "use str, int, float, bool, Literal, Enum, list, dict[str, …], X | None, a date or time, "
@@ -58,13 +58,13 @@ class _Parameter:
     def as_field(self) -> tuple[str, Any] | tuple[str, Any, Any]:
         """The field of the struct that reads it."""
         if self.default is not inspect.Parameter.empty:
-            # The function's own default holds: it need not be anything that JSON can say.
+            # The function's own default applies; JSON need not be able to express it.
             return self.name, Union[self.hint, msgspec.UnsetType], msgspec.UNSET  # noqa: UP007
         return (self.name, self.hint, None) if self.nullable else (self.name, self.hint)
 
 
 def declare(function: Callable[..., Any], where: str, name: str | None = None) -> Tool:
-    """Makes a tool of a function, or of whatever is called like one.
+    """Makes a tool of a function, or of anything that can be called like one.
 
     Args:
         function: sync or async, with hints and a docstring; a cached, partial or bound one, or an object
@@ -81,7 +81,7 @@ def declare(function: Callable[..., Any], where: str, name: str | None = None) -
     _check_kind(function, inner, name, place)
     written = docstring_parser.parse(_docstring(function, inner))
     if not written.description:
-        raise SettingsError(f"{place} has no docstring", "say in it what the tool is for: the model reads it")
+        raise SettingsError(f"{place} has no docstring", "describe what the tool is for: the model reads it")
     described = {one.arg_name: one.description for one in written.params}
     parameters = _parameters(function, inner, place, described)
     return Tool(
@@ -116,7 +116,7 @@ def _inner(function: Any) -> Any:
 
 
 def _called(thing: Any) -> Any:
-    """What runs when an object of one's own is called; a function is that itself."""
+    """What runs when an object is called; for a function, the function itself."""
     return thing if inspect.isroutine(thing) else getattr(type(thing), "__call__", thing)  # noqa: B004
 
 
@@ -131,14 +131,17 @@ def _docstring(function: Any, inner: Any) -> str:
 def _check_kind(function: Any, inner: Any, name: str, place: str) -> None:
     if not _NAME.fullmatch(name):
         raise SettingsError(
-            f"{place} has a name that is no tool's", "use up to 64 of the characters a-z, A-Z, 0-9 and _"
+            f"{place} has a name that a tool cannot have",
+            "use up to 64 of the characters a-z, A-Z, 0-9 and _",
         )
     if inspect.isgeneratorfunction(inner) or inspect.isasyncgenfunction(inner):
-        raise SettingsError(f"{place} is a generator", "return the whole result at once, as a list say")
+        raise SettingsError(
+            f"{place} is a generator", "return the whole result at once, for example as a list"
+        )
     if hasattr(function, "cache_info") and inspect.iscoroutinefunction(inner):
         raise SettingsError(
-            f"{place} is async and cached, and what it returns can be awaited only once",
-            "take the cache away, or keep what it found in a dict of your own",
+            f"{place} is async and cached, but its result can be awaited only once",
+            "remove the cache, or keep the results in your own dict",
         )
 
 
@@ -170,9 +173,9 @@ def _parameters(
         signature = inspect.signature(function)
     except (TypeError, ValueError) as error:
         raise SettingsError(
-            f"{place} does not say what it takes ({error})", "write a function around it, with type hints"
+            f"{place} does not declare its parameters ({error})", "wrap it in a function with type hints"
         ) from error
-    # What a partial one has by name is settled, and nothing that the model may choose.
+    # A partial's keyword arguments are fixed: the model may not choose them.
     settled = function.keywords if isinstance(function, functools.partial) else {}
     found = []
     for name, parameter in signature.parameters.items():
@@ -181,7 +184,7 @@ def _parameters(
         at = f"{place}, parameter {name!r}"
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY):
             raise SettingsError(
-                f"{at} cannot be given by name", "give the function plain parameters, without *, ** or /"
+                f"{at} cannot be passed by name", "give the function plain parameters, without *, ** or /"
             )
         if name not in hints:
             raise SettingsError(f"{at} has no type hint", f"give it one, e.g. {name}: str")
@@ -195,7 +198,7 @@ def _parameters(
 
 
 def _hints(inner: Any) -> dict[str, Any]:
-    # What it returns concerns nobody here, and may be a name for type checkers only.
+    # The return type does not matter here, and may exist for type checkers only.
     written = {name: hint for name, hint in inspect.get_annotations(inner).items() if name != "return"}
     holder = types.SimpleNamespace(__annotations__=written)
     return get_type_hints(holder, globalns=getattr(inner, "__globals__", {}), include_extras=True)
@@ -218,11 +221,11 @@ def _schema(hint: Any, at: str) -> dict[str, Any]:
         schema = msgspec.json.schema(hint)
     except Exception as error:
         why = str(error).splitlines()[-1]
-        raise SettingsError(f"{at} has a type that no JSON can be read into ({why})", _TYPES) from error
+        raise SettingsError(f"{at} has a type that JSON cannot be converted to ({why})", _TYPES) from error
     shared = schema.pop("$defs", {})
     plain: dict[str, Any] = in_authors_order(_inlined(schema, shared, at, ()), hint)
     if _takes_none(hint):
-        # Whoever does not know it leaves it out.
+        # Optional: hosts that do not know it ignore it.
         plain = _without_null(plain)
     return plain
 
@@ -275,7 +278,7 @@ def _with_default(schema: dict[str, Any], default: Any) -> dict[str, Any]:
     try:
         return {**schema, "default": msgspec.to_builtins(default)}
     except Exception:
-        return schema  # a default that JSON cannot say is the function's own affair
+        return schema  # a default that JSON cannot express stays with the function
 
 
 def _reader(parameters: list[_Parameter]) -> Callable[[Mapping[str, Any]], Mapping[str, Any]]:
@@ -297,7 +300,7 @@ def _reader(parameters: list[_Parameter]) -> Callable[[Mapping[str, Any]], Mappi
                     for name, value in (
                         (name, _unpacked(value, known.get(name))) for name, value in given.items()
                     )
-                    # A model that has no value often says so, instead of saying nothing.
+                    # A model without a value often sends null instead of leaving it out.
                     if value is not None or name not in known or known[name].required
                 },
                 struct,

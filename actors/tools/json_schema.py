@@ -1,7 +1,7 @@
-"""JSON Schema of a tool's arguments, where msgspec and language models do not take it as people do.
+"""Fixes for a tool's JSON Schema and arguments, where msgspec and language models differ from people.
 
-msgspec sorts the values of an enumeration, and the author's order says which one is usual. Models write a
-list or an object as a text that has JSON in it, `null` as a word, and a number where a text is asked for.
+msgspec sorts the values of an enumeration, although the author's order shows which one is usual. Models write
+lists and objects as text that contains JSON, `null` as a word, and numbers where text is required.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def _same(order: list[Any], values: list[Any]) -> bool:
 
 
 def unpacked(value: Any, schema: Mapping[str, Any], *, nullable: bool = False) -> Any:
-    """What a model meant, where a schema says that it cannot have meant what it wrote.
+    """What a model must have meant, if the schema does not allow what it wrote.
 
     Args:
         value: of the argument.

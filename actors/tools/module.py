@@ -1,9 +1,9 @@
 """The tools of a module: its public functions.
 
-A module that has an `__all__` offers the functions named there; any other offers the functions that are
-defined in it (not imported into it) and whose names do not begin with an underscore. What is called like a
-function counts as one: a cached or partial one, a method of an object, an object with a `__call__`. What
-somebody may take for a tool and is none is told.
+A module with an `__all__` offers the functions named there; any other offers the functions that are defined
+in it (not imported) and whose names do not begin with an underscore. Anything that is called like a function
+counts: a cached or partial one, a method of an object, an object with a `__call__`. If something looks like a
+tool but is not offered, there is a warning.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from channels.tools import Tool
 __all__ = ["load_tools"]
 
 _OF_TYPES = ("types", "typing", "typing_extensions")
-"""What belongs to these can be called, `list[int]` and `NewType` say, and is a type all the same."""
+"""Objects of these modules can be called, such as `list[int]` and `NewType`, but they are types."""
 
 MOST_ADVISED = 10
-"""The service's documentation advises no more at a time: a model chooses worse among many."""
+"""The limit that the service's documentation advises: models choose worse among many tools."""
 
 
 def load_tools(modules: Sequence[str], warn: Callable[[str], None]) -> tuple[Tool, ...]:
@@ -36,7 +36,7 @@ def load_tools(modules: Sequence[str], warn: Callable[[str], None]) -> tuple[Too
 
     Args:
         modules: a path of a Python file each, or a dotted name.
-        warn: is told what is unwise and works.
+        warn: gets warnings about things that work but are unwise.
 
     Raises:
         SettingsError: a module cannot be imported, or a function cannot be a tool; one line for each.
@@ -58,7 +58,7 @@ def load_tools(modules: Sequence[str], warn: Callable[[str], None]) -> tuple[Too
             if found.name in tools:
                 problems.append(
                     SettingsError(
-                        f"{where}: {found.name}() is there twice among the tools", "rename one of the two"
+                        f"{where}: {found.name}() is defined twice among the tools", "rename one of the two"
                     )
                 )
             tools[found.name] = found
@@ -66,7 +66,7 @@ def load_tools(modules: Sequence[str], warn: Callable[[str], None]) -> tuple[Too
         *others, last = problems
         raise SettingsError("".join(f"{other}\n" for other in others) + last.what, last.fix)
     if len(tools) > MOST_ADVISED:
-        warn(f"{len(tools)} tools are offered; with more than {MOST_ADVISED} the model chooses worse")
+        warn(f"{len(tools)} tools are offered; with more than {MOST_ADVISED}, models choose worse")
     return tuple(tools.values())
 
 
@@ -91,11 +91,11 @@ def _load_file(path: Path) -> ModuleType:
             f"--tools {path}: there is no such file", "give the path of a Python file, or a dotted name"
         )
     path = path.resolve()
-    # A name of its own: a file called json.py must not hide anything.
+    # A unique name: a file called json.py must not hide anything.
     name = f"tools from {path}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
-        raise SettingsError(f"--tools {path} is no Python file", "give one that ends with .py")
+        raise SettingsError(f"--tools {path} is not a Python file", "use a file that ends with .py")
     if str(path.parent) not in sys.path:
         sys.path.append(str(path.parent))  # modules beside it can be imported, as in a script
     module = importlib.util.module_from_spec(spec)
@@ -126,7 +126,8 @@ def _functions(
         missing = [name for name in named if not hasattr(module, name)]
         if missing:
             raise SettingsError(
-                f"--tools {where} has {missing[0]!r} in __all__ and nowhere else", "take it out, or define it"
+                f"--tools {where} has {missing[0]!r} in __all__ but does not define it",
+                "remove it, or define it",
             )
         found = {name: getattr(module, name) for name in named}
     else:
@@ -138,8 +139,8 @@ def _functions(
                 functions.append((value.__name__, value))
             elif "<locals>" in value.__qualname__ and value.__name__ != name:
                 warn(
-                    f"{where}: {name} is hidden by a decorator of {value.__module__}: it is not offered as a "
-                    "tool. Use functools.wraps in the decorator, or name it in __all__"
+                    f"{where}: {name} is hidden by a decorator of {value.__module__}, so it is not "
+                    "offered as a tool. Use functools.wraps in the decorator, or name it in __all__"
                 )
         elif not callable(value) or isinstance(value, type) or type(value).__module__ in _OF_TYPES:
             continue  # a constant, or the type of something
@@ -147,8 +148,8 @@ def _functions(
             functions.append((name, value))
         elif not inspect.isroutine(value):
             warn(
-                f"{where}: {name} is a {type(value).__name__} of something that is defined elsewhere: it is "
-                "not offered as a tool, unless __all__ names it"
+                f"{where}: {name} is a {type(value).__name__} of something defined elsewhere, so it is "
+                "not offered as a tool unless __all__ names it"
             )
     if not functions:
         raise SettingsError(

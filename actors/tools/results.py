@@ -1,7 +1,7 @@
-"""What a tool returned, as a text for the model.
+"""Converts what a tool returned to text for the model.
 
-msgspec writes what Python programs are made of: dataclasses, attrs classes, enums, dates, `Decimal`, `UUID`.
-Models of pydantic and arrays of numpy are known by their methods, so that neither needs to be there.
+msgspec handles the usual types: dataclasses, attrs classes, enums, dates, `Decimal`, `UUID`. pydantic models
+and numpy arrays are recognised by their methods, so neither package is needed.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ def as_text(returned: object) -> str:
         text = str(returned.value) if isinstance(returned, Enum) else str(returned)
     else:
         text = msgspec.json.encode(returned, enc_hook=_simpler).decode()
-    text.encode()  # half a surrogate pair is no text
+    text.encode()  # half a surrogate pair is not text
     return text
 
 
 def _simpler(thing: Any) -> Any:
-    """What msgspec does not know, said with what it knows."""
+    """Converts what msgspec does not know to something that it knows."""
     if thing is None or isinstance(thing, bool):
         return json.dumps(thing)  # msgspec knows it as a value, so it is a key
-    # A class of its own, numpy's float64 say.
+    # A subclass, for example numpy's float64.
     if isinstance(thing, str):
         return str(thing)
     if isinstance(thing, int):
@@ -58,4 +58,4 @@ def _simpler(thing: Any) -> Any:
         return dict(thing)
     if isinstance(thing, Collection):
         return list(thing)
-    raise NotImplementedError(f"there is no JSON for a {type(thing).__name__}")
+    raise NotImplementedError(f"a {type(thing).__name__} cannot be converted to JSON")

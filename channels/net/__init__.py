@@ -1,1 +1,1 @@
-"""The way out: through which proxy, trusting whom. Every client of the project goes this one way."""
+"""Connections to the outside: which proxy, which certificates. Every client of the project uses this."""

@@ -1,7 +1,7 @@
 """Byte streams to servers: TCP, through a proxy where there is one, and TLS.
 
 Python trusts the machine's certificates, or those of `SSL_CERT_FILE` if that is set; so does LiveKit's SDK.
-What kept a stream from opening is told by `obstacle_to`, with the proxy (host and port only) or the
+`obstacle_to` explains why a stream could not be opened, naming the proxy (host and port only) or the
 certificate.
 """
 
@@ -36,12 +36,12 @@ class ProxyRefused(OSError):
 
 @attrs.frozen
 class Obstacle:
-    """Why there is no way to a server."""
+    """Why a server cannot be reached."""
 
     what: str
     """As the end of a sentence about the server, e.g. `cannot be reached`."""
     fix: str | None
-    """None: nothing better is known than to check the address."""
+    """None: nothing better to suggest than checking the address."""
     lasting: bool = False
     """Whether trying again is of no use."""
 
@@ -56,7 +56,7 @@ async def open_stream(url: str, address: str | None = None) -> trio.abc.Stream:
     Raises:
         OSError: nobody answers there; `ssl.SSLCertVerificationError`: the certificate is not to be trusted;
             `ProxyRefused`: the proxy opens no tunnel.
-        SettingsError: what names the proxy is no address of one.
+        SettingsError: the proxy variable is not the address of a proxy.
     """
     parts = urlsplit(url)
     host, port = parts.hostname or "", port_of(parts)
@@ -98,11 +98,11 @@ async def _tunnel(stream: trio.abc.Stream, proxy: Proxy, target: str) -> None:
             elif isinstance(event, h11.ConnectionClosed):
                 raise OSError("it hung up")
     except (h11.ProtocolError, trio.BrokenResourceError):
-        raise OSError("it is no HTTP proxy, or hung up") from None
+        raise OSError("it hung up, or is not an HTTP proxy") from None
     if not 200 <= event.status_code < 300:
         raise ProxyRefused(event.status_code)
     if http.trailing_data[0]:
-        raise OSError("it sent what nobody asked for")
+        raise OSError("it sent data nobody asked for")
 
 
 def obstacle_to(url: str, error: BaseException | None) -> Obstacle:
@@ -119,15 +119,15 @@ def obstacle_to(url: str, error: BaseException | None) -> Obstacle:
         return Obstacle(f"cannot be reached{why}", None)
     what = f"cannot be reached through the proxy {proxy} of {proxy.variable}{why}"
     if isinstance(error, ProxyRefused):
-        fix = f"see that the proxy lets this host through, or name {urlsplit(url).hostname} in NO_PROXY"
+        fix = f"make sure the proxy lets this host through, or list {urlsplit(url).hostname} in NO_PROXY"
         if error.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
-            fix = f"write user and password into {proxy.variable}, as http://USER:PASSWORD@HOST:PORT"
+            fix = f"put the user and password into {proxy.variable}, as http://USER:PASSWORD@HOST:PORT"
         return Obstacle(what, fix, lasting=400 <= error.status < 500)
-    return Obstacle(what, f"check {proxy.variable}, or name {urlsplit(url).hostname} in NO_PROXY")
+    return Obstacle(what, f"check {proxy.variable}, or list {urlsplit(url).hostname} in NO_PROXY")
 
 
 def _reason(error: OSError) -> str:
-    # Trio's own only says that all addresses were tried; why they failed stands behind it.
+    # Trio's own error only says that all addresses were tried; its cause says why they failed.
     cause = error.__cause__
     if isinstance(cause, BaseExceptionGroup):
         cause = cause.exceptions[0]
@@ -150,7 +150,7 @@ def fix_for_certificates() -> str:
     """What to do about a certificate that is not trusted."""
     file = os.environ.get("SSL_CERT_FILE", "")
     if not file:
-        return "if it is of a CA of your own, name the file of its certificate (PEM) in SSL_CERT_FILE"
+        return "if it comes from your own CA, set SSL_CERT_FILE to the CA's certificate file (PEM)"
     if not Path(file).is_file():
-        return f"SSL_CERT_FILE names {file}, which is no file; name that of your CA's certificates (PEM)"
-    return f"SSL_CERT_FILE is {file}: it must have the certificate of the CA that this server's is from"
+        return f"SSL_CERT_FILE is {file}, which is not a file; set it to your CA's certificate file (PEM)"
+    return f"SSL_CERT_FILE is {file}: it must contain the CA that signed this server's certificate"

@@ -1,9 +1,9 @@
 """HTTP by httpcore, over byte streams that `dialling` opened.
 
-So requests and websockets go one way: through the same proxy, trusting the same certificates, and with the
-same words when there is no way; and in tests they go over memory, in virtual time. httpcore reads no
-environment, follows no redirect, which would take a key elsewhere, unpacks nothing, so that what is small on
-the wire stays small, and writes no address into the log.
+So requests and websockets share one route: the same proxy, the same certificates, and the same error
+messages; in tests they run over memory, in virtual time. httpcore reads no environment variables, follows no
+redirects (which would take a key elsewhere), decompresses nothing (so small answers stay small), and logs no
+addresses.
 """
 
 from __future__ import annotations
@@ -65,8 +65,8 @@ async def asking(
     except httpcore.NetworkError:
         raise OSError("it hung up") from None
     except httpcore.ProtocolError:
-        # Not in the library's words: they quote what came.
-        raise OSError("it does not speak HTTP, or hung up") from None
+        # Not in the library's words: they quote what was received.
+        raise OSError("it hung up, or does not speak HTTP") from None
 
 
 async def ask(
@@ -94,7 +94,7 @@ async def ask(
         async for data in answer.aiter_stream():
             got += data
             if len(got) > largest:
-                raise OSError("its answer has no end")
+                raise OSError("its answer does not end")
     told = {name.decode("ascii").lower(): value.decode("latin-1") for name, value in answer.headers}
     return HttpAnswer(answer.status, told, bytes(got))
 

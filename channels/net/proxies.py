@@ -1,9 +1,9 @@
-"""Which way to a server: straight, or through the proxy that the environment names. One rule for all clients.
+"""Whether to reach a server directly or through the environment's proxy. One rule for all clients.
 
-`HTTPS_PROXY` is for wss:// and https://, `HTTP_PROXY` for ws:// and http://; in small letters, too, if the
-large ones are not set. This machine itself is never asked through a proxy, nor is what `NO_PROXY` names:
-hosts with all that is below them, addresses, networks (10.0.0.0/8), each with or without a port, or `*` for
-all.
+`HTTPS_PROXY` is for wss:// and https://, `HTTP_PROXY` for ws:// and http://; the lower-case names count if
+the upper-case ones are not set. This machine itself is never reached through a proxy, and neither is anything
+that `NO_PROXY` names: hosts with their subdomains, addresses, networks (10.0.0.0/8), each with or without a
+port, or `*` for all.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def proxy_for(url: str, environ: Mapping[str, str] | None = None) -> Proxy | Non
         environ: None takes that of this process.
 
     Raises:
-        SettingsError: what names the proxy is no address of an HTTP proxy.
+        SettingsError: the proxy variable is not the address of an HTTP proxy.
     """
     environ = os.environ if environ is None else environ
     parts = urlsplit(url)
@@ -119,11 +119,11 @@ def _read(written: str, variable: str) -> Proxy:
     except ValueError:
         host, port = None, 0
     if not host or not host.isascii() or not host.isprintable() or " " in host:
-        raise SettingsError(f"{variable} is no address of a proxy", "write it as http://HOST:PORT")
+        raise SettingsError(f"{variable} is not the address of a proxy", "write it as http://HOST:PORT")
     if parts.scheme != "http":
         raise SettingsError(
-            f"{variable} names a proxy that is not spoken to in plain HTTP ({parts.scheme[:10]}://)",
-            "give an http:// proxy that allows CONNECT, or name the server in NO_PROXY",
+            f"{variable} names a proxy that does not use plain HTTP ({parts.scheme[:10]}://)",
+            "use an http:// proxy that allows CONNECT, or list the server in NO_PROXY",
         )
     user, password = unquote(parts.username or ""), unquote(parts.password or "")
     credentials = f"{quote(user, safe='')}:{quote(password, safe='')}@" if user or password else ""

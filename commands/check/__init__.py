@@ -1,4 +1,4 @@
-"""`python runner.py check`: whether everything is there that a call needs, before anybody calls."""
+"""`python runner.py check`: tells you whether everything a call needs is there, before anybody calls."""
 
 from commands.check.command import check
 

@@ -46,7 +46,7 @@ _TOKEN_LIFE = timedelta(minutes=1)
 
 
 class NoAnswer(VoiceAgentError):
-    """A server does not answer; a `fix` that is empty knows nothing better than the address."""
+    """A server does not answer; an empty `fix` means: check the address."""
 
 
 @attrs.frozen
@@ -61,10 +61,10 @@ class TimedAnswer:
 
 
 async def ask(url: str, bearer: Secret, *, body: bytes | None = None) -> TimedAnswer:
-    """One request, on the way that a call goes; with a body it is a POST of JSON. No redirect is followed.
+    """Sends one request over a call's own route; with a body it is a POST of JSON. Follows no redirects.
 
     Raises:
-        NoAnswer: nobody answers, or not in HTTP.
+        NoAnswer: nothing answers, or not in HTTP.
     """
     headers = {"Authorization": f"Bearer {bearer.reveal()}", "Content-Type": "application/json"}
     began, clock = trio.current_time(), time.time()
@@ -86,7 +86,7 @@ async def ask(url: str, bearer: Secret, *, body: bytes | None = None) -> TimedAn
 
 
 def _skew(date: str, clock: float, took: float) -> float | None:
-    # What is no date tells nothing.
+    # Ignore anything that is not a date.
     with contextlib.suppress(ValueError, TypeError, OverflowError, OSError):
         # The server's clock is cut to whole seconds, and was read somewhere in the middle.
         return clock + took / 2 - (parsedate_to_datetime(date[:100]).timestamp() + 0.5)
@@ -99,7 +99,7 @@ async def ask_livekit(
     """One request to LiveKit's room service, with a token that has these grants.
 
     Raises:
-        NoAnswer: nobody answers, or not in HTTP.
+        NoAnswer: nothing answers, or not in HTTP.
     """
     token = api.AccessToken(settings.api_key, settings.api_secret.reveal()).with_ttl(_TOKEN_LIFE)
     parts = urlsplit(settings.url)
@@ -110,25 +110,25 @@ async def ask_livekit(
 
 
 async def check_livekit_key(settings: LiveKitSettings) -> tuple[Finding, TimedAnswer | None]:
-    """Whether LiveKit takes the key and the secret: the list of rooms by the name of ours is asked for."""
+    """Whether LiveKit accepts the key and the secret: asks for the rooms with our room's name."""
     try:
         grants = api.VideoGrants(room_list=True)
         answer = await ask_livekit(settings, "ListRooms", grants, {"names": [settings.room_name]})
     except VoiceAgentError as error:
-        fix = error.fix or "check LIVEKIT_URL, and that the server runs"
+        fix = error.fix or "check LIVEKIT_URL, and that the server is running"
         return Finding("LiveKit", Colour.RED, f"{settings.url} {error.what}", fix), None
     measured = {"answer_ms": round(answer.took_s * 1000, 1)}
     if 300 <= answer.status < 400:
         return _redirected("LiveKit", settings.url, answer, "LIVEKIT_URL", measured), answer
     if answer.status == 200:
-        said = f"{settings.url} takes the key"
+        said = f"{settings.url} accepts the key"
         return Finding("LiveKit", Colour.GREEN, said, measured=measured), answer
     if answer.status in (401, 403):
         return Finding(
             "LiveKit",
             Colour.RED,
             f"{settings.url} refuses the key {settings.api_key} with this secret ({answer.status})",
-            "check LIVEKIT_API_KEY and LIVEKIT_API_SECRET: both of one project, and of this server",
+            "check LIVEKIT_API_KEY and LIVEKIT_API_SECRET: both must be of one project, and of this server",
             measured,
         ), answer
     return Finding(
@@ -141,7 +141,7 @@ async def check_livekit_key(settings: LiveKitSettings) -> tuple[Finding, TimedAn
 
 
 async def check_api_key(settings: ApiSettings) -> tuple[Finding, TimedAnswer | None]:
-    """Whether the Voice Agent API takes the key: a temporary token is asked for, and thrown away."""
+    """Whether the Voice Agent API accepts the key: asks for a temporary token, and throws it away."""
     url = token_url(settings.url)
     try:
         answer = await ask(url, settings.api_key)
@@ -152,21 +152,21 @@ async def check_api_key(settings: ApiSettings) -> tuple[Finding, TimedAnswer | N
     if 300 <= answer.status < 400:
         return _redirected("Voice Agent API", settings.url, answer, "VOICE_AGENT_URL", measured), answer
     if answer.status == 200:
-        return Finding("Voice Agent API", Colour.GREEN, "takes the key", measured=measured), answer
-    # The reference has 401 in its documents and 404 as seen live.
+        return Finding("Voice Agent API", Colour.GREEN, "accepts the key", measured=measured), answer
+    # The documentation says 401; the live service was seen to answer 404.
     if answer.status in (401, 403, 404):
         return Finding(
             "Voice Agent API",
             Colour.RED,
             f"refuses the key ({answer.status})",
-            "check ASSEMBLYAI_API_KEY: a key of the dashboard, of this region",
+            "check ASSEMBLYAI_API_KEY: it must be from the dashboard, and for this region",
             measured,
         ), answer
     return Finding(
         "Voice Agent API",
         Colour.YELLOW,
         f"answers {answer.status} to a request for a token",
-        "try again; if it stays, see the service's status page",
+        "try again; if it persists, see the service's status page",
         measured,
     ), answer
 
@@ -174,15 +174,17 @@ async def check_api_key(settings: ApiSettings) -> tuple[Finding, TimedAnswer | N
 def _redirected(
     check: str, url: str, answer: TimedAnswer, variable: str, measured: Mapping[str, float]
 ) -> Finding:
-    said = f"{url} sends one elsewhere ({answer.status}), where the key is not shown"
-    return Finding(check, Colour.RED, said, f"give the address itself as {variable}", measured)
+    said = f"{url} redirects elsewhere ({answer.status}), and the key is not sent there"
+    return Finding(check, Colour.RED, said, f"set {variable} to the final address", measured)
 
 
 def check_clock(answers: list[TimedAnswer]) -> Finding:
     """Whether this machine's clock agrees with the servers'; a token is only valid in its time."""
     skews = [answer.skew_s for answer in answers if answer.skew_s is not None]
     if not skews:
-        return Finding("clock", Colour.YELLOW, "no server told the time", "see that the clock is right")
+        return Finding(
+            "clock", Colour.YELLOW, "no server sent its time", "make sure this machine's clock is right"
+        )
     worst = max(skews, key=abs)
     said = f"{abs(worst):.0f} s {'ahead of' if worst > 0 else 'behind'} the servers"
     measured = {"skew_s": round(worst, 1)}
@@ -204,7 +206,7 @@ def check_grants(settings: LiveKitSettings) -> Finding:
         for what, granted in (
             ("the agent may not join", agent.video and agent.video.room_join),
             ("the agent may not publish", agent.video and agent.video.can_publish),
-            ("the agent is not of the kind agent", agent.kind == "agent"),
+            ("the agent's token is not of kind agent", agent.kind == "agent"),
             ("the client may not join", client.video and client.video.room_join),
             ("the client may not subscribe", client.video and client.video.can_subscribe),
             ("the client may not publish", client.video and client.video.can_publish),
@@ -214,7 +216,7 @@ def check_grants(settings: LiveKitSettings) -> Finding:
     ]
     if lacks:
         return Finding(
-            "token grants", Colour.RED, ", ".join(lacks), "this is a fault of the agent: report it"
+            "token grants", Colour.RED, ", ".join(lacks), "this is a bug in the agent: please report it"
         )
     return Finding(
         "token grants", Colour.GREEN, f"agent publishes, client speaks and listens, in {settings.room_name!r}"

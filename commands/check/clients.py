@@ -1,7 +1,7 @@
 """The clients in the room: whether their microphones cancel echo, as they say themselves.
 
-A client tells it in an attribute of its participant, as the page here does; only who is in the room
-at this moment can be asked. LiveKit keeps nothing of it itself.
+A client reports it in a participant attribute, as our page does. Only clients in the room at this moment can
+be asked: LiveKit itself does not keep it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ON_MOBILE = (
 
 
 _LONGEST_TOLD = 4_000
-"""Characters of an attribute that are read; whoever writes one may write what they like."""
+"""Characters of an attribute that are read; its writer may write anything."""
 
 
 async def check_clients(settings: LiveKitSettings) -> Finding:
@@ -49,12 +49,12 @@ def _told(answer: bytes) -> dict[str, str | None]:
 
 
 def judge_clients(told: dict[str, str | None]) -> Finding:
-    """What to make of what clients tell: by identity, the attribute's JSON, or None."""
+    """Judges what clients report: by identity, the attribute's JSON, or None."""
     if not told:
         return Finding(
             "echo cancellation",
             Colour.YELLOW,
-            "nobody is in the room to be asked",
+            "nobody is in the room to ask",
             f"in clients, {ON_MOBILE}",
         )
     without, silent = [], []
@@ -71,14 +71,14 @@ def judge_clients(told: dict[str, str | None]) -> Finding:
         return Finding(
             "echo cancellation",
             Colour.RED,
-            f"off at {', '.join(without)}: the agent will hear itself and interrupt itself",
+            f"off for {', '.join(without)}: the agent will hear itself and interrupt itself",
             ON_MOBILE,
         )
     if silent:
         return Finding(
             "echo cancellation",
             Colour.YELLOW,
-            f"{', '.join(silent)} tell nothing of their microphones (attribute {MICROPHONE})",
+            f"{', '.join(silent)} say nothing about their microphones (attribute {MICROPHONE})",
             ON_MOBILE,
         )
-    return Finding("echo cancellation", Colour.GREEN, f"on at {', '.join(told)}")
+    return Finding("echo cancellation", Colour.GREEN, f"on for {', '.join(told)}")

@@ -28,7 +28,7 @@ async def check(
     """Runs every check and prints what it found; gives the exit code: 1 if anything is red.
 
     Args:
-        prepare: brings up what the settings speak of, where that is this machine's own.
+        prepare: starts this machine's own services, if the settings use them.
         has_account: whether the settings are somebody's account.
         json: print one JSON array at the end instead of a line each.
     """
@@ -45,8 +45,8 @@ async def check(
     tell(check_python())
     tell(check_packages())
     if not has_account:
-        tell(Finding("account", Colour.GREEN, "none is set up: the services of this machine are checked"))
-        # Only those who run without an account have the playground loaded.
+        tell(Finding("account", Colour.GREEN, "none is set up: checking the services on this machine"))
+        # The playground is loaded only without an account.
         from commands.check.language_model import check_language_model
 
         tell(await check_language_model())

@@ -1,4 +1,4 @@
-"""What a check found: one line each, with the fix where something is to be fixed."""
+"""What a check found: one line each, with the fix if something is wrong."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ async def check_language_model() -> Finding:
     except SettingsError as error:
         return Finding("language model", Colour.RED, error.what, error.fix)
     if endpoint is None:
-        said = "none is set up: a small dialogue answers"
+        said = "none is set up: the small dialogue answers"
         return Finding("language model", Colour.GREEN, said)
     return await _ask(attrs.evolve(endpoint, patience=PATIENCE))
 
@@ -35,20 +35,18 @@ async def _ask(endpoint: Endpoint) -> Finding:
             return Finding("language model", Colour.RED, f"{where}: {failed}", "check OPENAI_API_KEY")
         if failed.status in (404, 405, 501):
             said = f"{where} does not list its models (HTTP {failed.status})"
-            return Finding(
-                "language model", Colour.YELLOW, said, "see that OPENAI_BASE_URL ends as it should"
-            )
-        fix = "check OPENAI_BASE_URL, and that the server runs"
+            return Finding("language model", Colour.YELLOW, said, "check the path of OPENAI_BASE_URL")
+        fix = "check OPENAI_BASE_URL, and that the server is running"
         return Finding("language model", Colour.RED, f"{where}: {failed}", fix)
     if endpoint.model is None:
         if not models:
-            said = f"{where} lists no model"
+            said = f"{where} lists no models"
             return Finding("language model", Colour.RED, said, "load one there, or name it in OPENAI_MODEL")
-        return Finding("language model", Colour.GREEN, f"{where} answers, with {models[0]}")
+        return Finding("language model", Colour.GREEN, f"{where} answers; the model is {models[0]}")
     # Ollama takes the name without its tag, too.
     if models and endpoint.model not in {*models, *(model.partition(":")[0] for model in models)}:
         said = f"{where} does not list {endpoint.model}"
         return Finding(
-            "language model", Colour.YELLOW, said, f"check OPENAI_MODEL: there is {models[0]}, say"
+            "language model", Colour.YELLOW, said, f"check OPENAI_MODEL: for example, it has {models[0]}"
         )
-    return Finding("language model", Colour.GREEN, f"{where} answers, with {endpoint.model}")
+    return Finding("language model", Colour.GREEN, f"{where} answers; the model is {endpoint.model}")

@@ -37,7 +37,7 @@ def check_packages(lock_file: Path = LOCK_FILE) -> Finding:
     try:
         locked = list(_locked(lock_file.read_text("utf-8").splitlines()))
     except OSError:
-        return Finding("packages", Colour.YELLOW, f"there is no {lock_file.name}", "use a whole clone")
+        return Finding("packages", Colour.YELLOW, f"there is no {lock_file.name}", "use a complete clone")
     missing, other = [], []
     for name, version in locked:
         try:
@@ -55,10 +55,10 @@ def check_packages(lock_file: Path = LOCK_FILE) -> Finding:
         return Finding(
             "packages",
             Colour.YELLOW,
-            f"{len(other)} are not as locked: {_few(other)}",
+            f"{len(other)} differ from the lock file: {_few(other)}",
             "run `make clean` and `make run`",
         )
-    return Finding("packages", Colour.GREEN, f"all {len(locked)} of the lock file")
+    return Finding("packages", Colour.GREEN, f"all {len(locked)} from the lock file")
 
 
 def _locked(lines: Iterable[str]) -> Iterable[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""A real call in small: the agent's side speaks into a room of its own, a client's side hears it."""
+"""A tiny real call: the agent's side speaks into a temporary room, and a client's side hears it."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ async def check_room_loop(settings: LiveKitSettings) -> Finding:
         return Finding(
             "room",
             Colour.RED,
-            f"joined, but within {WITHIN_S:.0f} s no sound came through",
-            "let UDP through to the LiveKit server (or TURN/TLS on 443), see LiveKit's connection test",
+            f"joined, but no sound came through within {WITHIN_S:.0f} s",
+            "allow UDP to the LiveKit server (or TURN/TLS on 443); see LiveKit's connection test",
         )
     middle = sorted(took)[len(took) // 2] * 1000
     measured = {"one_way_ms": round(middle, 1), "worst_ms": round(max(took) * 1000, 1)}
     said = f"joined, published, subscribed; a beep is heard after {middle:.0f} ms"
     if middle > 400:
-        return Finding("room", Colour.YELLOW, said, "run the agent nearer to the LiveKit server", measured)
+        return Finding("room", Colour.YELLOW, said, "run the agent closer to the LiveKit server", measured)
     return Finding("room", Colour.GREEN, said, measured=measured)
 
 
@@ -89,7 +89,7 @@ async def _first_track(events: AsyncIterator[RoomEvent]) -> MicrophoneTrack:
 
 
 async def _beep(loudspeaker: Loudspeaker, sent: list[float]) -> None:
-    """A beep every so often, with silence between, for as long as it is let."""
+    """Beeps at intervals until it is cancelled."""
     beep = _tone(BEEP_MS)
     # The first sound of a track opens it at the other end, and is often lost.
     await trio.sleep(BEEP_EVERY_S)

@@ -15,7 +15,7 @@ __all__ = ["check_session", "check_turn_detection"]
 
 READY_WITHIN_S = 10.0
 SANE_SILENCE_MS = (300, 2500)
-"""As the article advises: below, the agent falls into people's words; above, it seems asleep."""
+"""As the article advises: below, the agent cuts people off; above, it seems asleep."""
 
 
 async def check_session(settings: ApiSettings, dialer: Dialer = dial) -> Finding:
@@ -58,7 +58,7 @@ async def check_session(settings: ApiSettings, dialer: Dialer = dial) -> Finding
             "session",
             Colour.YELLOW,
             f"ready after {ready_s * 1000:.0f} ms, but session.end was not answered",
-            "the service keeps such a session for 30 s, and bills them",
+            "the service keeps such a session for 30 s, and bills you for them",
             measured,
         )
     return Finding(
@@ -80,9 +80,11 @@ def check_turn_detection(session: SessionSettings) -> Finding:
             "turn detection",
             Colour.YELLOW,
             " and ".join(outside),
-            f"between {low} and {high} ms people neither talk into one another nor wait; "
-            "the profile adaptive leaves it to the service",
+            f"from {low} to {high} ms, nobody is cut off or left waiting; "
+            "the adaptive profile leaves it to the service",
         )
     explicit = [name for name in ("min_silence", "max_silence") if getattr(detection, name, None) is not None]
-    said = "explicit, so the service does not adapt" if explicit else "left to the service, which adapts"
+    said = (
+        "set explicitly, so the service does not adapt" if explicit else "left to the service, which adapts"
+    )
     return Finding("turn detection", Colour.GREEN, said)

@@ -1,4 +1,4 @@
-"""`python runner.py graph`: draws who exists in a room and what joins them, from the wiring itself."""
+"""`python runner.py graph`: draws a room's actors and channels, from the wiring itself."""
 
 from commands.graph.command import draw, print_graph
 from commands.graph.live import show_graph

@@ -50,13 +50,13 @@ def print_graph(mermaid: str, picture: Path | None) -> int:
         import mmdr
     except ImportError:
         raise SettingsError(
-            "--svg needs a package that draws Mermaid",
+            "--svg needs a package that renders Mermaid",
             f"{sys.executable} -m pip install mmdr, or paste what `graph` prints into a Markdown file",
         ) from None
     try:
         picture.write_text(mmdr.render(mermaid).svg(), encoding="utf-8")
     except OSError as error:
         raise SettingsError(
-            f"--svg {picture} cannot be written ({error.strerror})", "choose another"
+            f"--svg {picture} cannot be written ({error.strerror})", "choose another file"
         ) from None
     return 0

@@ -1,4 +1,4 @@
-"""What the channels of a running agent carry: the counters as an operator is told them, and rates.
+"""What the channels of a running agent carry: the counters that an operator gets, and rates.
 
 No I/O, no clock.
 """
@@ -61,8 +61,8 @@ def read_counters(answer: str) -> dict[str, Reading]:
         told = json.loads(answer)
         if told["done"] is not True:
             raise NotAllowedInRoom(
-                f"the agent refuses to tell ({told['why']})",
-                "give the token of an operator: python runner.py token --identity NAME --operator",
+                f"the agent refuses to answer ({told['why']})",
+                "use an operator's token: python runner.py token --identity NAME --operator",
             )
         names = [field.name for field in attrs.fields(Reading) if field.default is attrs.NOTHING]
         return {
@@ -74,7 +74,7 @@ def read_counters(answer: str) -> dict[str, Reading]:
         }
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         raise AgentSilent(
-            "the agent's answer cannot be understood", "it may be of another version; run the same one here"
+            "the agent's answer cannot be understood", "it may be another version; run the same one here"
         ) from None
 
 

@@ -46,7 +46,7 @@ def show_graph(options: argparse.Namespace, draw: Drawing, livekit: Callable[[],
     if not options.live:
         for name in ("once", "json", "url", "room", "token"):
             if getattr(options, name) not in (None, False):
-                raise SettingsError(f"--{name} is about a running agent", "give --live as well")
+                raise SettingsError(f"--{name} needs a running agent", "add --live")
         return print_graph(draw({}), options.svg)
     room = room_of_agent(options, livekit, "graph")
     return _watch(room, draw, options)

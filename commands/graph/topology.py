@@ -1,6 +1,6 @@
-"""The topology of a wired room: read off the actors themselves, so that no drawing can be out of date.
+"""The topology of a wired room, read off the actors themselves, so that no drawing can be out of date.
 
-An actor is joined to others by the ends of channels among its fields, and to the outside by its ports.
+Its channel ends connect an actor to others, and its ports connect it to the outside.
 """
 
 from __future__ import annotations

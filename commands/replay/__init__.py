@@ -1,4 +1,4 @@
-"""`python runner.py replay FILE`: runs a record again and says where decisions differ from the recorded."""
+"""`python runner.py replay FILE`: replays a record and shows where decisions differ."""
 
 from commands.replay.command import replay
 

@@ -24,7 +24,7 @@ SAME, DIFFERENT, UNREADABLE = 0, 1, 2
 
 
 def replay(options: argparse.Namespace, wiring: Wiring) -> int:
-    """Prints where today's code decides otherwise.
+    """Prints where today's code decides differently.
 
     Gives the exit code: 0 for nowhere, 1 for somewhere, 2 for a file that cannot be read.
     """
@@ -71,9 +71,9 @@ def _draw(picture: Path, record: Record, verdict: Verdict) -> None:
         content = svg_sheet(title, scene, replayed, different)
     else:
         told = f"recorded {header.started} by version {header.project}"
-        result = _count(len(different)) if different else "The replay decides the same."
+        result = _count(len(different)) if different else "The replay makes the same decisions."
         content = html_page(title, told, result, scene, replayed, different)
-    # What was said stands in it: as private as the record.
+    # It contains what was said, so it is as private as the record.
     descriptor = os.open(picture, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with open(descriptor, "w", encoding="utf-8") as file:
         if sys.platform != "win32":
@@ -90,8 +90,8 @@ def _print(
 ) -> None:
     header, comparison = record.header, verdict.comparison
     tell(
-        f"{record.path}: {clock(record.length_s)} of {header.started}, room {header.room}, "
-        f"written by version {header.project}; replayed in {took_s:.1f} s"
+        f"{record.path}: {clock(record.length_s)} from {header.started}, room {header.room}, "
+        f"recorded by version {header.project}; replayed in {took_s:.1f} s"
     )
     both = (("barge_in", header.barge_in, barge_in), ("speaker", header.speaker, speaker))
     for name, recorded, replayed in both:
@@ -103,10 +103,10 @@ def _print(
         tell(f"{clock(difference.at)}  {difference.text}")
     counts = ", ".join(f"{count} × {kind}" for kind, count in comparison.compared.items() if count)
     if comparison.differences:
-        tell(f"{_count(len(comparison.differences))}; recorded were {counts or 'no decisions'}")
+        tell(f"{_count(len(comparison.differences))}; the record has {counts or 'no decisions'}")
     else:
         tell(
-            f"no difference; recorded were {counts or 'no decisions'}; times agree within "
+            f"no difference; the record has {counts or 'no decisions'}; times agree within "
             f"{comparison.farthest_ms:.0f} ms"
         )
 

@@ -1,4 +1,4 @@
-"""What was decided, twice, side by side. No I/O, no clock.
+"""Compares two runs' decisions side by side. No I/O, no clock.
 
 Two runs of the same kind agree to the millisecond. A real run beside one in virtual time has jitter that the
 other has not: threads wake late, frames are reported a little after they ended. So times are the same if they
@@ -77,13 +77,13 @@ class Comparison:
 _KINDS: Mapping[type[Any], str] = {
     FloorPassed: "floor",
     VoiceHeld: "voice held",
-    VoiceResumed: "voice given back",
+    VoiceResumed: "voice resumed",
     Interrupted: "reply cut",
     ReplyBegan: "reply audible",
     ReplyEnded: "reply over",
     AnswerMissing: "answer missed",
     TurnTimed: "timers",
-    TurnStarted: "service: the person speaks",
+    TurnStarted: "service: the person is speaking",
     TurnStopped: "service: the person has finished",
 }
 SOUNDS: Mapping[type[Any], str] = {SoundStarted: "first sound", SoundStopped: "last sound"}

@@ -1,4 +1,4 @@
-"""What those who decide were fed with in a recorded call: each input with its time, in its order."""
+"""The inputs of the deciding actors in a recorded call: each with its time, in order."""
 
 from __future__ import annotations
 

@@ -83,8 +83,8 @@ def _sound(record: Record) -> Iterator[RecordLine]:
         both = read_sound(path)
     except (OSError, EOFError, wave.Error) as error:
         raise RecordUnreadable(
-            f"the sound of the record, {path}, cannot be read ({error})",
-            "put it beside the record, or leave out --listen-again",
+            f"the record's sound, {path}, cannot be read ({error})",
+            "put it next to the record, or leave out --listen-again",
         ) from None
     person, agent = both[:, 0], both[:, 1]
     runs = [entry for entry in record.entries if isinstance(entry.what, MicrophoneRun)]

@@ -1,8 +1,8 @@
-"""What today's code decides on exactly what was fed to the recorded one. No clock, no actors.
+"""What today's code decides on exactly the recorded inputs. No clock, no actors.
 
-Nothing here runs again: each input is handed to the same pure functions at its recorded time, in its recorded
-order, the speaker's reports and the deadlines among them. So code that is what it was decides what it
-decided, however late the machine was.
+Nothing runs again here: each input, including the speaker's reports and the deadlines, goes to the same pure
+functions at its recorded time, in its recorded order. So unchanged code makes the same decisions, however
+late the machine was.
 """
 
 from __future__ import annotations

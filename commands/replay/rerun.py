@@ -1,4 +1,4 @@
-"""Runs a recorded conversation again, in virtual time, against today's code: what would have come of it.
+"""Runs a recorded conversation again, in virtual time, with today's code, to see what would have happened.
 
 The actors that decide (controller, speaker, turn timer) are wired by the runner's own wiring; the service and
 the person say what they said, when it was taken. What follows from that is overheard at the same channels as

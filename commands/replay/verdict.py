@@ -1,8 +1,8 @@
-"""Whether today's code decides as the recorded did, and if not, what would have come of it.
+"""Whether today's code makes the recorded decisions, and if not, what would have happened.
 
-Two questions, one after the other. Does each decision come out the same when it is made once more of just
-what it was made of? That is exact. Only if one does not, or if other settings are asked for, the conversation
-is run again in virtual time, since one other decision changes all that follows.
+Two questions, one after the other. Does each decision come out the same when it is made again from the same
+inputs? That comparison is exact. Only if one differs, or if other settings are requested, is the conversation
+run again in virtual time, since one different decision changes everything after it.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def judge_again(
     else:
         exact = None
         remarks.append(
-            "an older record does not tell when its inputs were taken: what was late then may differ"
+            "this older record does not say when its inputs were taken, so anything that was late may differ"
         )
     again = run(barge_in, speaker)
     comparison = differ(record.entries, again, tolerance_ms)
@@ -111,4 +111,4 @@ def _lateness(late: int) -> list[str]:
     """What virtual time alone changes."""
     if not late:
         return []
-    return [f"in virtual time the recorded settings decide otherwise {late} times, since nothing is late"]
+    return [f"in virtual time the recorded settings decide differently {late} times, because nothing is late"]

@@ -1,4 +1,4 @@
-"""Serving rooms, the command that needs no name."""
+"""Serving rooms: the default command."""
 
 from commands.serve.actors import run_actors
 from commands.serve.process import serve

@@ -1,4 +1,4 @@
-"""Runs the actors of one room: the conversation, and what only watches it."""
+"""Runs the actors of one room: the conversation and its bystanders."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from commands.wired import Wired
 __all__ = ["BYSTANDERS_LEAVE_WITHIN_S", "run_actors"]
 
 BYSTANDERS_LEAVE_WITHIN_S = 1.0
-"""Time for what only watches to write its last line, once the conversation is over."""
+"""Time for bystanders to write their last line, once the conversation is over."""
 
 
 async def run_actors(graph: Wired) -> None:
-    """Serves one room until it is left or all is cancelled.
+    """Serves one room until it is left or everything is cancelled.
 
-    What only watches hears the conversation to its end, and has a moment to finish.
+    Bystanders hear the conversation to its end, and have a moment to finish.
 
     Raises:
         VoiceAgentError: (perhaps in a group) the room or the service cannot be used any more.
@@ -51,10 +51,10 @@ async def _watch(bystanders: Sequence[Actor], taps: Taps, watching: trio.CancelS
 
 
 async def _run_bystander(actor: Actor, taps: Taps, watching: trio.CancelScope) -> None:
-    """An actor that only watches must never touch the conversation, whatever is wrong with it."""
+    """Runs a bystander, which must never affect the conversation, whatever is wrong with it."""
     try:
         await only_in_trio(actor.run())
-    # Also what is made to end a process: whose process it is decides that, and not one who watches.
+    # Including exceptions that end a process: that is the process's decision, not a bystander's.
     except BaseException as raised:
         cancelled, error = parted(raised)
         if error is not None:
@@ -66,7 +66,7 @@ async def _run_bystander(actor: Actor, taps: Taps, watching: trio.CancelScope) -
 def _tell(actor: Actor, error: BaseException, taps: Taps, watching: trio.CancelScope) -> None:
     if watching.deadline < math.inf and found_channels_broken(error):
         return  # the conversation is over
-    # A fault for its author to find; what has a fix needs no traceback.
+    # A bug for its author to find; errors with a fix need no traceback.
     cause = cause_of(error)
     try:
         trace = None if reason_of(error) else "".join(format_exception(error))
@@ -76,6 +76,6 @@ def _tell(actor: Actor, error: BaseException, taps: Taps, watching: trio.CancelS
     taps.publish(BystanderFailed(type(actor).__name__, said, trace))
     if getattr(actor, "essential", False):
         raise ActorFailed(
-            f"{type(actor).__name__} failed ({type(cause).__name__}), which the call cannot do without",
-            "fix it, or let it not say that it is `essential`",
+            f"{type(actor).__name__} failed ({type(cause).__name__}), and the call cannot go on without it",
+            "fix it, or remove `essential` from the class",
         ) from error

@@ -1,8 +1,8 @@
-"""Who holds the loop up: one task at a time runs in Trio, so whoever blocks silences the voice.
+"""Finds what holds up the loop: Trio runs one task at a time, so a task that blocks silences the voice.
 
-A tool that is `async` and calls `time.sleep`, an actor that waits for a disk: nothing can take the processor
-from them. But Trio tells when a task begins and ends to run, and what takes too long is told, with the name
-under which it was started.
+Nothing can take the processor from an `async` tool that calls `time.sleep`, or an actor that waits for a
+disk. But Trio reports when a task starts and stops running, so a task that takes too long is logged, with the
+name under which it was started.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ from channels.work import Work
 __all__ = ["LoopWatch"]
 
 TOLD_FROM_MS = 100
-"""The room has about that much sound in its queue: beyond it, a pause is heard."""
+"""The room's queue holds about this much sound; beyond it, people hear a pause."""
 
 TOLD_AGAIN_AFTER_S = 10.0
-"""Whoever blocks does so again and again."""
+"""A task that blocks usually does so again and again."""
 
 MOST_NAMES = 64
 
 _FIXES = {
     Work.TOOL: "make it a plain function, which runs in a thread, "
-    "or put what blocks in trio.to_thread.run_sync",
-    Work.ACTOR: "put what blocks in trio.to_thread.run_sync",
+    "or run the blocking part in trio.to_thread.run_sync",
+    Work.ACTOR: "run the blocking part in trio.to_thread.run_sync",
 }
-_OURS = "the machine is too slow or too busy, or this is a fault of the program"
+_OURS = "the machine is too slow or too busy, or this is a bug in the program"
 
 
 @define(eq=False)
 class LoopWatch(trio.abc.Instrument):
-    """Tells who kept the loop for too long: one for a thread's loop, which tells all rooms in it.
+    """Reports tasks that held the loop for too long: one per thread's loop, for all rooms in it.
 
     Args:
         clock: in seconds.

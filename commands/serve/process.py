@@ -24,10 +24,10 @@ async def serve(
     log: FilteringBoundLogger,
     rooms: Callable[[Settings], Sequence[RoomSpec]],
 ) -> int:
-    """Serves until a signal comes or no room can be served any more; gives the exit code.
+    """Serves until a signal comes or no room can be served any more; returns the exit code.
 
     Args:
-        prepare: brings up what the settings speak of.
+        prepare: starts the services that the settings name.
         log: is told what happens.
         rooms: makes the rooms of these settings.
     """

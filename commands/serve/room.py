@@ -1,7 +1,7 @@
 """One room from its beginning to its end, as a function.
 
-It has no signal handler, log, terminal or exit code of its own making: whoever runs it, one or many, owns
-those, gives it a log to write to, and is told how the room ended.
+It sets up no signal handler, log, terminal or exit code. Its caller, which may run one room or many, owns
+those, gives it a log to write to, and gets the way the room ended.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ __all__ = ["RoomEnded", "RoomSpec", "run_room"]
 
 @attrs.frozen
 class RoomSpec:
-    """A room to serve: what its actors are given, who they are, and what is kept of it."""
+    """A room to serve: its settings, its actors, and what to record."""
 
     settings: Settings
     wire: Callable[[Settings, LiveKitEdge], Wired]
-    """Makes its actors and joins them."""
+    """Makes its actors and connects them."""
     record: NamedPath | None = None
-    """Where all that happens is written down."""
+    """Where to record everything that happens."""
     record_audio: bool = False
-    """Whether both voices are, too."""
+    """Whether to record both voices too."""
 
     @property
     def room_name(self) -> str:
@@ -66,7 +66,7 @@ async def run_room(
         spec: says which.
         log: is told what happens.
         attempt: this many times it was begun; a record of each is kept.
-        watch: knows who holds up this thread's loop.
+        watch: knows what holds up this thread's loop.
     """
     began = trio.current_time()
     try:
@@ -81,7 +81,7 @@ async def run_room(
             raise
         failure: BaseException = reason_of(error) or error
         if not isinstance(failure, Exception):
-            raise  # made to end a process: whose process it is decides that
+            raise  # meant to end a process: that is the process's decision
         return RoomEnded(spec.room_name, trio.current_time() - began, failure)
     return RoomEnded(spec.room_name, trio.current_time() - began, None)
 
@@ -90,7 +90,7 @@ async def run_room(
 async def _logged(
     spec: RoomSpec, taps: Taps, log: FilteringBoundLogger, watch: LoopWatch | None
 ) -> AsyncIterator[None]:
-    """Logs what happens, who holds up the loop among it, until the last of all has ended."""
+    """Logs what happens, including what holds up the loop, until the last actor has ended."""
     event_log = EventLog(taps.tap("log", to_the_end=True), log, spec.settings.log.speech)
     alive = trio.CancelScope(shield=True)
     async with trio.open_nursery() as nursery:
@@ -104,7 +104,7 @@ async def _logged(
 
 
 async def _keep_log(event_log: EventLog, alive: trio.CancelScope) -> None:
-    """The log only watches: it must never touch the conversation, whatever is wrong with it."""
+    """The log is a bystander: it must never affect the conversation, whatever is wrong with it."""
     try:
         with alive:
             await event_log.run()

@@ -1,4 +1,4 @@
-"""Who keeps rooms running: one or many, each by itself, and begun again where the table says so."""
+"""Keeps rooms running: one or many, each independent, and restarted where the table says so."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["AGAIN", "Again", "supervise"]
 
 @attrs.frozen
 class Again:
-    """How often a room is begun again."""
+    """How often a room is restarted."""
 
     most: int
     within_s: float
@@ -31,15 +31,15 @@ _THRICE = Again(3, 600)
 AGAIN: Sequence[tuple[type[Exception], Again | None]] = (
     # What a fresh start has put right before, in LiveKit's SDK.
     (EdgeFault, _THRICE),
-    # By its author's word the call cannot do without it; a new call may have it again.
+    # Its author says that the call cannot go on without it; a new call may have it again.
     (ActorFailed, _THRICE),
     # Everything else that a person is told. The actors have tried again themselves for as long as there was
     # hope (`actors.room`, `actors.api`); the same answer would come.
     (VoiceAgentError, None),
-    # A fault of the program. Those who are in the room hear the agent come back.
+    # A bug in the program. People in the room hear the agent come back.
     (Exception, _THRICE),
 )
-"""What ended a room, and whether it is begun again; the first row that fits counts."""
+"""What ended a room, and whether it is restarted; the first row that fits counts."""
 
 _FIRST_WAIT_S = 1.0
 _LONGEST_WAIT_S = 30.0
@@ -53,12 +53,12 @@ async def supervise(
     random: Random | None = None,
     run: Callable[..., Awaitable[RoomEnded]] = run_room,
 ) -> list[RoomEnded]:
-    """Serves rooms, each until it is left or not begun again; none notices how another fares.
+    """Serves rooms, each until it is left or not restarted; none is affected by another.
 
     Args:
         rooms: those to serve.
         log: is told, with the room's name on each line.
-        watch: knows who holds up this thread's loop.
+        watch: knows what holds up this thread's loop.
         random: for jitter.
         run: runs one room.
 

@@ -1,7 +1,7 @@
-"""A small dialogue for those who have no language model: it knows little, and says so.
+"""A small dialogue for people without a language model: it knows little, and says so.
 
-`Dialogue` is the brain. What it can talk about is written in one file, talk.toml, which anybody can add to.
-A turn becomes an answer by a pure function, `table.answer`.
+`Dialogue` is the brain. Everything it can talk about is in one file, talk.toml, which anybody can extend.
+A pure function, `table.answer`, turns a turn into an answer.
 """
 
 from playground.dialogue.brain import Dialogue

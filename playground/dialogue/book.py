@@ -1,8 +1,8 @@
-"""What people ask and what is answered: talk.toml, read once and matched with what was said.
+"""Questions and answers: reads talk.toml once, and matches it with what was said.
 
-A turn is compared three ways, the surest first: it is made up of known questions and hardly more ("no, stop,
-what time is it"), it fits a question with a {gap}, or it has all the words of a question, in order, and
-few others. A word that the recogniser spelled a little differently counts as the word that it is close to.
+A turn is matched in three ways, the surest first: it consists of known questions and hardly more ("no, stop,
+what time is it"); it fits a question with a {gap}; or it has all the words of a question, in order, and few
+others. A word that the recogniser spelled slightly differently counts as the word it is close to.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The small dialogue as a brain: a voice for the table, and the memory between its turns.
+"""The small dialogue as a brain: speaks the table's answers, and remembers between turns.
 
-`table.answer` decides, this only remembers: what is being said now, how much of it was heard (the server
-tells after every reply), and what an interruption left over, so that "go on" can go on.
+`table.answer` decides. This module only remembers: what is being said now, how much of it was heard (the
+server says so after every reply), and what an interruption cut off, so that "go on" can continue.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The time and days that were named: "Christmas", "the 3rd of May", "next Friday"."""
+"""Finds the times and days that were named: "Christmas", "the 3rd of May", "next Friday"."""
 
 from __future__ import annotations
 

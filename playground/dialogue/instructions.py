@@ -50,14 +50,14 @@ def obeyed(instructions: str) -> tuple[str, ...]:
             return tuple(sentences(answer.format(*(part or "" for part in found.groups()))))
     asked = quotable(instructions, 40)
     if not any(letter.isalnum() for letter in asked):
-        return ("I was asked to say something, and nobody said what.",)
-    return (f"I was asked to do this: {asked}.", "I have no language model to do it with.")
+        return ("I was asked to say something, but not what.",)
+    return (f"I was asked to do this: {asked}.", "I don't have a language model to do it with.")
 
 
 def _to_ours(instructions: str) -> str:
     """What to say to a wish of the agent itself."""
     if instructions.startswith(GO_ON):
-        return "I am back. Where were we?"
+        return "I'm back. Where were we?"
     if instructions == SAY_GOODBYE:
         return "We have come to the end of our time. Goodbye!"
     if keys := unquoted(instructions, PRESSED):

@@ -74,7 +74,7 @@ def tell_fact(turn: Turn, slots: Slots) -> Answer | None:
     note = next((note for note in reversed(turn.memory.notes) if what in note.lower()), None)
     if note is not None:
         return Answer(f"You told me: {note}.")
-    return Answer(f"You have not told me about your {quotable(what, 8)}.")
+    return Answer(f"You haven't told me about your {quotable(what, 8)}.")
 
 
 def take_note(turn: Turn, slots: Slots) -> Answer | None:
@@ -89,7 +89,7 @@ def take_note(turn: Turn, slots: Slots) -> Answer | None:
 def tell_everything(turn: Turn, slots: Slots) -> Answer:
     """Says all that it remembers."""
     known = _known(turn.memory)
-    return Answer(f"{spoken_list(known[:8])}." if known else "You have not told me anything to remember yet.")
+    return Answer(f"{spoken_list(known[:8])}." if known else "You haven't told me anything to remember yet.")
 
 
 def _known(memory: Memory) -> list[str]:

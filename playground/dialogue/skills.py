@@ -37,7 +37,7 @@ def freshest(told: tuple[str, ...], choices: list[str]) -> str:
 
 def _again(turn: Turn, slots: Slots) -> Answer:
     said = turn.memory.said[-_REPEATED:]
-    return Answer(said) if said else Answer("I have not said anything yet.")
+    return Answer(said) if said else Answer("I haven't said anything yet.")
 
 
 def _again_slowly(turn: Turn, slots: Slots) -> Answer | None:
@@ -48,7 +48,7 @@ def _again_slowly(turn: Turn, slots: Slots) -> Answer | None:
 
 def _go_on(turn: Turn, slots: Slots) -> Answer:
     if not turn.memory.rest:
-        return Answer("There is nothing that I broke off. Ask me for a story or a joke, if you like.")
+        return Answer("I was not in the middle of anything. Ask me for a story or a joke, if you like.")
     return Answer(("I was here.", *turn.memory.rest), intro=1, reading=True)
 
 
@@ -64,7 +64,9 @@ def _story(turn: Turn, slots: Slots) -> Answer:
     fitting = [title for title in stories if wanted & {stem(word) for word in title.split()}]
     title = fitting[0] if fitting else freshest(turn.memory.told, list(stories))
     memory = attrs.evolve(turn.memory, told=(*(one for one in turn.memory.told if one != title), title))
-    intro = f"This is {title}." if fitting or not wanted else f"I know none about that, but this is {title}."
+    intro = (
+        f"This is {title}." if fitting or not wanted else f"I don't know one about that, but this is {title}."
+    )
     return Answer((intro, *sentences(" ".join(stories[title].split()))), memory, intro=1, reading=True)
 
 
@@ -97,7 +99,7 @@ def _count(turn: Turn, slots: Slots, *, down: bool = False) -> Answer | None:
     first, last = numbers[:2] if len(numbers) > 1 else (numbers[0], 1) if down else (1, numbers[0])
     step = 1 if last >= first else -1
     if abs(last - first) >= _FURTHEST:
-        return Answer(f"I count up to {_FURTHEST} numbers in one go, no more.")
+        return Answer(f"I can only count up to {_FURTHEST} numbers in one go.")
     row = [str(one) for one in range(first, last + step, step)]
     breaths = [row[at : at + _A_BREATH] for at in range(0, len(row), _A_BREATH)]
     return Answer([f"{', '.join(breath)}." for breath in breaths], reading=True)
@@ -121,7 +123,7 @@ def _spell(turn: Turn, slots: Slots) -> Answer:
     word = _word(turn, slots)
     parts = [part for part in re.findall(r"[\w']+", word) if part.strip("'_")]
     if not parts:
-        return Answer("I do not know what to spell.")
+        return Answer("I don't know what to spell.")
     return Answer(f"{word[:1].upper()}{word[1:]}: {', then '.join(_letters(part) for part in parts)}.")
 
 

@@ -117,9 +117,9 @@ def _not_understood(turn: Turn) -> Answer:
     caught = quotable(turn.said)
     if any(letter.isalnum() for letter in turn.said):
         caught = f'I only caught "{caught}".'
-        without = "" if misses else " I have no language model, so that is beyond me."
+        without = "" if misses else " I don't have a language model, so that's beyond me."
     else:
-        caught, without = "I only caught a sound, and no words.", ""
+        caught, without = "I only caught a sound, no words.", ""
     return Answer(f'{caught}{without} You can say "{first}" or "{second}".', memory)
 
 
@@ -142,14 +142,14 @@ def _faults(entry: BookEntry) -> Iterator[str]:
     turn = Turn("", Memory(), datetime(2026, 1, 1))
     known = _known(turn)
     if not (entry.answers or entry.means or entry.does):
-        yield "it has neither `answers` nor `means` nor `does`"
+        yield "it needs `answers`, `means` or `does`"
     for name in _BRACES.findall(" ".join(entry.answers)):
         if name not in known:
-            yield f"{{{name}}} is not known; there are {', '.join(known)}"
+            yield f"{{{name}}} is not known; use one of {', '.join(known)}"
     if entry.answers and not _fitting(entry, known):
-        yield "one of its answers must need nothing that may be unknown"
+        yield "one of its answers must work without anything that may be unknown"
     if entry.does and entry.does not in SKILLS:
-        yield f"does = {entry.does!r} is not known; there are {', '.join(SKILLS)}"
+        yield f"does = {entry.does!r} is not known; use one of {', '.join(SKILLS)}"
     for asked in entry.asked:
         gaps = dict.fromkeys(_BRACES.findall(asked), "x")
         spoken = _BRACES.sub("x", asked)

@@ -57,7 +57,7 @@ def _call_or_ask(turn: Turn, tool: Mapping[str, Any], arguments: Mapping[str, An
     with_them = f", with {spoken_list(given)}" if given else ""
     name = human_name(str(tool["name"]))
     memory = attrs.evolve(turn.memory, question=None)
-    return Answer(f"I ask {name}{with_them}.", memory, CallTool(str(tool["name"]), arguments))
+    return Answer(f"Let me ask {name}{with_them}.", memory, CallTool(str(tool["name"]), arguments))
 
 
 def _ask(turn: Turn, tool: Mapping[str, Any], question: Question) -> Answer:

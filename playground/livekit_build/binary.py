@@ -72,8 +72,8 @@ async def _build(
     folder = binary.parent / "build"
     folder.mkdir(exist_ok=True)
     progress(
-        f"LiveKit server {version} is neither on PATH nor in {binary.parent}: building it, once. "
-        "This takes minutes and 1.5 GB of room there, 60 MB when done; it can be interrupted."
+        f"LiveKit server {version} is neither on PATH nor in {binary.parent}: building it once. "
+        "This takes a few minutes and 1.5 GB there, 60 MB when done; you can interrupt it."
     )
     go = await find_or_fetch_go(folder, oldest=oldest_go, environ=environ, progress=progress)
     env = await _go_environment(go, folder, environ)

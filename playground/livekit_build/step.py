@@ -33,8 +33,8 @@ _LINES_IN_WHAT = 3
 _LINES_IN_OUTPUT = 20
 
 _FIX = (
-    "get online and start again (it goes on where it was), or install livekit-server on PATH, "
-    "or set LIVEKIT_URL, LIVEKIT_API_KEY and LIVEKIT_API_SECRET for a server that runs elsewhere"
+    "get online and start again (it continues where it stopped), or install livekit-server on PATH, "
+    "or set LIVEKIT_URL, LIVEKIT_API_KEY and LIVEKIT_API_SECRET for a server elsewhere"
 )
 
 

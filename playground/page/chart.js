@@ -8,7 +8,7 @@ const HEIGHT = 104;
 const LEFT = 40;
 const TOP = 8;
 const BOTTOM = 18;
-const OUTCOMES = { played: "heard to its end", cut: "stopped", abandoned: "broken off" };
+const OUTCOMES = { played: "played to the end", cut: "stopped", abandoned: "broken off" };
 
 export class Chart {
   #turns = [];
@@ -77,7 +77,7 @@ export class Chart {
     const last = this.#turns.at(-1);
     const told = [`${count} ${count === 1 ? "turn" : "turns"} timed.`];
     if (last.latency !== null) told.push(`The last was answered in ${inWords(last.latency)}.`);
-    if (last.bargeIn !== null) told.push(`At the last interruption it fell silent in ${inWords(last.bargeIn)}.`);
+    if (last.bargeIn !== null) told.push(`At the last interruption it fell silent within ${inWords(last.bargeIn)}.`);
     return told.join(" ");
   }
 

@@ -4,6 +4,6 @@
 export function whyNotAsked(error, unknown) {
   if (error.code === 1400) return unknown;
   if (error.code === 1501 || error.code === 1502 || error.code === 1504) return "the agent did not answer.";
-  if (error.code === 1401 || error.code === 1503) return "the agent is not there any more.";
-  return error.message || "the agent could not be asked.";
+  if (error.code === 1401 || error.code === 1503) return "the agent is no longer there.";
+  return error.message || "the agent could not be reached.";
 }

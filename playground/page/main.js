@@ -187,8 +187,8 @@ function notice() {
   if (wantsToTalk && microphone.problem) return PROBLEMS[microphone.problem];
   if (!call.audible) {
     return {
-      title: "Your browser keeps the agent silent.",
-      fix: "It wants a click before it plays sound.",
+      title: "Your browser is muting the agent.",
+      fix: "It plays sound only after you click.",
       label: "Turn on the sound",
       act: () => {
         levels.start();
@@ -198,8 +198,8 @@ function notice() {
   }
   if (microphone.track && !muted && silentSince && Date.now() - silentSince > SILENT_FOR_MS) {
     return {
-      title: "Your microphone gives nothing but silence.",
-      fix: "Is it switched off, on itself or in the system's sound settings?",
+      title: "Your microphone sends only silence.",
+      fix: "Is it switched off, on the device or in the system's sound settings?",
     };
   }
   return null;

@@ -13,15 +13,15 @@ const CONSTRAINTS = {
   channelCount: { ideal: 1 },
 };
 
-const CAN_TYPE = "You can type meanwhile.";
+const CAN_TYPE = "You can type in the meantime.";
 
 export const PROBLEMS = {
   refused: {
     title: "The microphone is blocked.",
-    fix: `Allow it for this page, in the settings beside the address above. ${CAN_TYPE}`,
+    fix: `Allow it for this page, in the settings next to the address bar. ${CAN_TYPE}`,
   },
   system: {
-    title: "The system keeps the microphone from your browser.",
+    title: "The system does not let your browser use the microphone.",
     fix: `Allow it in the system's privacy settings. ${CAN_TYPE}`,
   },
   dismissed: {
@@ -34,15 +34,15 @@ export const PROBLEMS = {
   },
   busy: {
     title: "The microphone does not answer.",
-    fix: `Another program may be using it: close that one. ${CAN_TYPE}`,
+    fix: `Another program may be using it; close that program. ${CAN_TYPE}`,
   },
   unplugged: {
     title: "The microphone is gone.",
     fix: `It was unplugged or switched off: plug it in again. ${CAN_TYPE}`,
   },
   insecure: {
-    title: "Browsers give the microphone to secure pages only.",
-    fix: `Open this page at http://127.0.0.1 on the machine where the agent runs. ${CAN_TYPE}`,
+    title: "Browsers only allow the microphone on secure pages.",
+    fix: `Open this page at http://127.0.0.1 on the agent's machine. ${CAN_TYPE}`,
   },
   strange: {
     title: "The microphone cannot be used.",

@@ -19,13 +19,13 @@ export class Operator {
     this.#form.addEventListener("submit", async (event) => {
       event.preventDefault();
       const text = this.#text.value.trim();
-      if (text && (await this.#ask({ do: "say", text }, "It says so."))) this.#text.value = "";
+      if (text && (await this.#ask({ do: "say", text }, "The agent will say it."))) this.#text.value = "";
     });
     this.#panel.addEventListener("toggle", () => this.#panel.open && this.#panel.scrollIntoView({ block: "nearest" }));
     this.#end.addEventListener("click", () => this.#confirm(true));
     this.#keep.addEventListener("click", () => this.#confirm(false));
     document.querySelector("#operator-really").addEventListener("click", async () => {
-      await this.#ask({ do: "end" }, "The call ends.");
+      await this.#ask({ do: "end" }, "The call is ending.");
       this.#confirm(false);
     });
     this.#confirmation.addEventListener("keydown", (event) => event.key === "Escape" && this.#confirm(false));

@@ -93,7 +93,7 @@ export class Settings {
     if (this.#asking) return;
     const changes = this.#changes();
     if (Object.keys(changes).length === 0) {
-      this.#say("Nothing is changed.", "");
+      this.#say("Nothing to change.", "");
       return;
     }
     this.#asking = true;
@@ -101,7 +101,7 @@ export class Settings {
     try {
       const { accepted, why } = await this.#configure(changes);
       if (accepted) Object.assign(this.#session ?? {}, changes);
-      this.#say(accepted ? why || "Changed, from now on." : `Not changed: ${why || "the agent gives no reason"}`, accepted ? "good" : "bad");
+      this.#say(accepted ? why || "Changed." : `Not changed: ${why || "the agent gives no reason"}`, accepted ? "good" : "bad");
     } catch (error) {
       this.#say(`Not changed: ${whyNotAsked(error, "this agent has no settings to change.")}`, "bad");
     } finally {

@@ -21,7 +21,7 @@ export function describe(known) {
     case "waiting":
       return describeWaiting(known.obstacle);
     case "removed":
-      return say("ended", "The call is over", "You were taken out of the room, or joined it from elsewhere.");
+      return say("ended", "The call is over", "You were removed from the room, or joined it from somewhere else.");
     default:
       return known.agentHere ? describeAgent(known) : describeAbsence(known);
   }
@@ -30,31 +30,31 @@ export function describe(known) {
 function describeWaiting(obstacle) {
   switch (obstacle?.what) {
     case "runner":
-      return say("ended", "The agent has ended", "Start python\u00a0runner.py again: this page comes back by itself, or is at the address that it prints.");
+      return say("ended", "The agent has ended", "Start python\u00a0runner.py again. This page reconnects by itself; if it does not, open the address that is printed.");
     case "stale":
-      return say("ended", "The agent was started again", "Reload this page to talk with it.");
+      return say("ended", "The agent was restarted", "Reload this page to talk with it.");
     case "told":
-      return say("ended", obstacle.told.what ?? "The runner does not let this page in", obstacle.told.fix ?? "");
+      return say("ended", obstacle.told.what ?? "The agent's program does not let this page in", obstacle.told.fix ?? "");
     default:
       return say("connecting", "Reconnecting…", "LiveKit does not answer. This page keeps trying.");
   }
 }
 
 function describeAbsence({ agentWasHere, waitedS }) {
-  if (agentWasHere) return say("waiting", "The agent left", "It can be heard again as soon as it comes back.");
-  if (waitedS < SOON_S) return say("connecting", "Connecting…", "You are in the room, the agent is on its way.");
-  return say("waiting", "Waiting for the agent", "It is not in the room yet. Does python\u00a0runner.py run, and what does it say?");
+  if (agentWasHere) return say("waiting", "The agent left", "You will hear it as soon as it comes back.");
+  if (waitedS < SOON_S) return say("connecting", "Connecting…", "You are in the room; the agent is on its way.");
+  return say("waiting", "Waiting for the agent", "It is not in the room yet. Is python\u00a0runner.py running, and what does it say?");
 }
 
 function describeAgent({ agentState, tools = [], someoneElseIsHeard, interrupted, microphone }) {
   if (someoneElseIsHeard) {
-    return say("waiting", "It listens to someone else", "Perhaps in another tab of yours. When they leave, it is your turn.");
+    return say("waiting", "It is listening to someone else", "Perhaps in another tab of yours. It is your turn when they leave.");
   }
   const ways = { open: "", muted: "You are muted. It reads what you type.", none: "It reads what you type." };
   switch (agentState) {
     case "thinking":
       if (interrupted) break; // the decision comes with the end of the sentence, and an answer right after it
-      return say("thinking", "Thinking…", tools.length ? `It uses ${tools.map(plain).join(" and ")}.` : "");
+      return say("thinking", "Thinking…", tools.length ? `Using ${tools.map(plain).join(" and ")}.` : "");
     case "speaking":
       if (interrupted) break;
       return say("speaking", "Speaking", ways[microphone] || "Talk over it whenever you like.");
@@ -65,7 +65,7 @@ function describeAgent({ agentState, tools = [], someoneElseIsHeard, interrupted
     default:
       return say("connecting", "Connecting…", "The agent is getting ready.");
   }
-  return say("interrupted", "Interrupted", "It stopped, and listens to you.");
+  return say("interrupted", "Interrupted", "It stopped, and is listening to you.");
 }
 
 // A tool's name as one reads it: order_status is "order status".

@@ -39,7 +39,7 @@ class ClientMissing(PlaygroundFault):
     """livekit-client is not on this machine and cannot be fetched, so there is no page."""
 
     def __init__(self, what: str) -> None:
-        super().__init__(what, "get online and start again (it goes on where it was)")
+        super().__init__(what, "get online and start again (it continues where it stopped)")
 
 
 async def find_or_install(*, progress: Progress, environ: Mapping[str, str] | None = None) -> Path:

@@ -20,11 +20,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m playground.recording",
         description="Turns a log of a live call (JSON lines with time, direction and message) into a script "
-        "for python -m playground.voice_agent_api --script. Keys and tokens of the log are left out.",
+        "for python -m playground.voice_agent_api --script. Keys and tokens in the log are left out.",
     )
     parser.add_argument("log", metavar="LOG", help="the log; - for stdin")
     parser.add_argument(
-        "--unit", choices=["s", "ms"], help="of times under t, at and the like, where they could be either"
+        "--unit",
+        choices=["s", "ms"],
+        help="the unit of times under t, at and the like, if it could be either",
     )
     given = parser.parse_args(arguments)
     try:

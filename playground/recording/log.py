@@ -95,7 +95,7 @@ def read_log(log: BinaryIO, *, unit: str | None = None) -> list[Row]:
         if row is not None:
             rows.append((row, _time(line, content)))
     if not rows:
-        raise _fault(1, "not one message of the Voice Agent API", "give a log with JSON lines")
+        raise _fault(1, "no message of the Voice Agent API", "give a log with JSON lines")
     return _timed(rows, unit)
 
 
@@ -117,10 +117,10 @@ def _objects(log: BinaryIO) -> Iterator[tuple[int, dict[str, Any]]]:
             content = json.loads(stripped)
         except (ValueError, RecursionError) as error:
             raise _fault(
-                number, f"not JSON ({type(error).__name__})", "give one JSON object a line"
+                number, f"not JSON ({type(error).__name__})", "give one JSON object per line"
             ) from None
         if not isinstance(content, dict):
-            raise _fault(number, "no JSON object", "give one JSON object a line")
+            raise _fault(number, "not a JSON object", "give one JSON object per line")
         yield number, content
 
 
@@ -161,7 +161,7 @@ def _message(line: int, content: dict[str, Any]) -> dict[str, Any] | None:
             try:
                 inner = json.loads(inner)
             except (ValueError, RecursionError):
-                raise _fault(line, f"no JSON under {name!r}", "give messages whole") from None
+                raise _fault(line, f"not JSON under {name!r}", "give complete messages") from None
         if isinstance(inner, dict) and isinstance(inner.get("type"), str):
             return inner
     kind = content.get("type") or content.get("event")
@@ -224,7 +224,7 @@ def _timed(rows: list[tuple[Row, _Time | None]], unit: str | None) -> list[Row]:
     for row, time in rows:
         if time is None:
             if before_ms is None:
-                raise _fault(row.line, "no time", "give each line its ms")
+                raise _fault(row.line, "no time", "give each line its time in ms")
             timed.append(attrs.evolve(row, at_ms=before_ms))
             continue
         at_ms = time.value * (scale if time.may_be_s else 1.0)

@@ -87,6 +87,6 @@ Arrival: TypeAlias = ClientMessage | HearingEvent | ReplyOver | Came | Went | Pr
 class Deadline(enum.Enum):
     """What ends a session by itself."""
 
-    GRACE = "nobody took it up"
-    EXPIRY = "it has lasted as long as it may"
-    FAULT = "a fault that was asked for"
+    GRACE = "nobody resumed it"
+    EXPIRY = "it reached its time limit"
+    FAULT = "a requested fault"

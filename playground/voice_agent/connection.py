@@ -116,7 +116,7 @@ class ClientConnection:
             capacity=64,
             unit="messages",
             full=Full.WAIT,
-            because="a session that is busy slows its own client down, by TCP",
+            because="a busy session slows down its own client, over TCP",
         )
         outward = Channel[Outgoing](
             f"client {number}, events",
@@ -213,7 +213,7 @@ class ClientConnection:
                         await self._send_frame(event)
                     if patience.cancelled_caught:
                         _log.warning(
-                            "client %d: closed, it took no frame for %g s; a client has to read all the time",
+                            "client %d: closed, it read nothing for %g s; a client has to keep reading",
                             self.number,
                             self._options.slow_client_s,
                         )

@@ -22,14 +22,14 @@ def add_behaviour(parser: argparse.ArgumentParser) -> None:
     """Adds the flags, each with where its behaviour is known from."""
     group = parser.add_argument_group(
         "behaviour",
-        "What the personality decides, unless one of these is given; the live service's way comes first. In "
-        "brackets: where it is known from. All else is in playground/voice_agent/options.py.",
+        "The personality sets these, unless you give one yourself; the live service's way comes first. In "
+        "brackets: how we know. Everything else is in playground/voice_agent/options.py.",
     )
     for flag, choices, text in (
         (
             "--interruption",
             ("sentence_end", "at_once"),
-            "when a reply is told to be interrupted: after the person's sentence [live: 9 recordings of "
+            "when a reply is reported as interrupted: after the person's sentence [live: 9 recordings of "
             "September 29; until the 24th at once, 21], or with input.speech.started [documentation]",
         ),
         (
@@ -41,13 +41,13 @@ def add_behaviour(parser: argparse.ArgumentParser) -> None:
         (
             "--back-channels",
             ("heard", "unheard", "answered"),
-            'what a "mm-hm" over a reply leads to, which goes on: it is told [live: 4 accounts], not told '
-            "[documentation], or told and answered afterwards [live: 2 accounts]",
+            'what an "mm-hm" over a reply does (the reply goes on): it is reported [live: 4 accounts], not '
+            "reported [documentation], or reported and answered afterwards [live: 2 accounts]",
         ),
         (
             "--split-turns",
             ("joined", "cut"),
-            "speech after reply.started and before its sound: the same reply takes it in [live: 11 "
+            "speech after reply.started and before its sound: the same reply answers it [live: 11 "
             "recordings], or is interrupted [documentation]",
         ),
         (
@@ -66,13 +66,13 @@ def add_behaviour(parser: argparse.ArgumentParser) -> None:
             "--final-transcript",
             ("early", "with_done", "late", "missing"),
             "of a completed reply: 400 ms before reply.done [live], just before it [documentation], "
-            "behind it, or never [live: one recording]",
+            "after it, or never [live: one recording]",
         ),
         (
             "--reply-create",
             ("ends", "collides", "queued"),
-            "during a reply: ends it, sounds over it [live: 3 accounts, which do not say which when], or "
-            "waits [live: 1 account; nobody knows more]",
+            "during a reply: ends it, plays over it [live: 3 accounts, which do not say when], or "
+            "waits [live: 1 account; no more is known]",
         ),
         ("--resume", ("no", "yes"), "session.resume: refused [live: 18 of 18], or not [documentation]"),
         (
@@ -86,7 +86,7 @@ def add_behaviour(parser: argparse.ArgumentParser) -> None:
         "--delays",
         choices=("quick", "recorded"),
         default="quick",
-        help="the live service's slowness (seconds of thinking, late first words and deltas): none (default, "
+        help="the live service's delays (seconds of thinking, late first words and deltas): none (default, "
         "since a person may be waiting), or as recorded",
     )
     group.add_argument(
@@ -110,7 +110,7 @@ def add_behaviour(parser: argparse.ArgumentParser) -> None:
         type=int,
         choices=range(1, 7),
         default=1,
-        help="so often each tool call is sent [live: 2 to 6; default 1]",
+        help="how often each tool call is sent [live: 2 to 6; default 1]",
     )
 
 

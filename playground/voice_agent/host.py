@@ -113,7 +113,7 @@ class Host:
         # The wall between sessions, as in `serve_stream`: its client is told before it is closed.
         except Exception:
             self.crashes += 1
-            _log.exception("a session ended by a fault of the server")
+            _log.exception("a session ended because of a bug in the server")
             await session.fail()
         finally:
             self.registry.remove(session)

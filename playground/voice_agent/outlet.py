@@ -38,7 +38,7 @@ class Outlet:
         A connection that was attached until now is closed.
         """
         if self._connection is not None:
-            await self._connection.dismiss(Goodbye(1008, "the session was taken up elsewhere"))
+            await self._connection.dismiss(Goodbye(1008, "the session was resumed elsewhere"))
         # What somebody else sends meanwhile waits behind what was missed.
         self._connection, self._catching_up = connection, self._missed is not None
         try:

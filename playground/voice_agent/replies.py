@@ -63,7 +63,7 @@ class _Placed:
 
 
 async def _no_tools(call: CallTool) -> None:
-    raise AssertionError(f"nobody here can run {call.name}")
+    raise AssertionError(f"nothing here can run {call.name}")
 
 
 @attrs.define(eq=False)

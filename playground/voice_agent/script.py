@@ -1,4 +1,4 @@
-"""A server that says what it is told to: a sequence of steps instead of a voice agent, for tests.
+"""A server that plays a script, a sequence of steps, instead of acting as a voice agent; for tests.
 
 A script is a list of connections, each a list of steps, played one after another. In a file it is JSON
 lines in the way of the protocol reference's examples: `t` in seconds, `d` the direction, and
@@ -170,8 +170,8 @@ def read_script(path: str | Path) -> Script:
             reading.take(json.loads(line))
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise PlaygroundFault(
-                f"line {number} of the script {path} is none that a script knows",
-                "see the head of playground/voice_agent/script.py for what a line may be",
+                f"line {number} of the script {path} is not a line of a script",
+                "the top of playground/voice_agent/script.py lists the possible lines",
             ) from error
     reading.send_sound_until(math.inf)
     return Script(reading.connections)
@@ -236,7 +236,7 @@ def _chunks(at_s: float, content: Mapping[str, Any]) -> Iterator[tuple[float, Se
     def ms_of(name: str, default: float, low: float, high: float = _LONGEST_SOUND_MS) -> float:
         value = float(content.get(name, default))
         if not low <= value <= high:
-            raise ValueError(f"{name} is from {low} to {high}")
+            raise ValueError(f"{name} must be from {low} to {high}")
         return value
 
     reply_id, pitch = str(content["reply_id"]), int(content.get("pitch", 0))

@@ -33,7 +33,7 @@ from playground.voice_agent.session import SessionClosed
 __all__ = ["VoiceAgentServer", "open_listeners", "voice_agent_server"]
 
 _HOST = "127.0.0.1"
-"""Never another interface: what this server hears and says is nobody else's."""
+"""Never another interface: what this server hears and says is private."""
 _HANDSHAKE_S = 10.0
 
 _log = logging.getLogger("playground.voice_agent_api")
@@ -130,7 +130,7 @@ class VoiceAgentServer:
         # The wall between connections: a fault of ours ends this one, and is told in full.
         except Exception:
             self._faults += 1
-            _log.exception("a connection ended by a fault of the server")
+            _log.exception("a connection ended because of a bug in the server")
 
     async def drop_connections(self) -> None:
         """Ends all WebSockets with no close frame, over TCP by a reset: their clients see 1006."""
@@ -243,7 +243,7 @@ async def open_listeners(port: int) -> Sequence[trio.SocketListener]:
     except (OSError, OverflowError) as error:
         raise PlaygroundFault(
             f"port {port} cannot be opened for the Voice Agent API server ({error})",
-            "stop the program that has it, or choose another with --port",
+            "stop the program that uses it, or choose another with --port",
         ) from error
 
 

@@ -108,7 +108,7 @@ class Session:
             capacity=64,
             unit="messages",
             full=Full.WAIT,
-            because="whoever tells a busy session something can wait for it",
+            because="a message for a busy session can wait",
         )
         self._inbox = inbox.receiver()
         self._tell = inbox.sender()

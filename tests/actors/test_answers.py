@@ -248,9 +248,9 @@ async def test_an_attempt_whose_turn_does_not_come_has_failed(autojump_clock: Mo
     async with watch() as at_work:
         await at_work.happens(MISSING)
         (again,) = await at_work.asked(sent=False)
-        await at_work.happens(AskGivenUp(ReplyCreate("of somebody else"), "more than 8 wait"))
+        await at_work.happens(AskGivenUp(ReplyCreate("of somebody else"), "more than 8 are waiting"))
         assert await at_work.asked() == []
-        await at_work.happens(AskGivenUp(ReplyCreate(again), "more than 8 wait"))
+        await at_work.happens(AskGivenUp(ReplyCreate(again), "more than 8 are waiting"))
         assert await at_work.asked() == [APOLOGY]
 
 

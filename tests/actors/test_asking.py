@@ -348,7 +348,7 @@ async def test_notes_are_of_one_call(goes_on: bool, known: list[str], autojump_c
         (update,) = await at_work.sent()
         again = f"{prompt_of(update)}\n\nPerson: Hello." if goes_on else "Be kind."
         await at_work.happens(
-            CallEnded("nobody spoke for long"), STARTED, SessionConfigured({"system_prompt": again})
+            CallEnded("nobody spoke for a long time"), STARTED, SessionConfigured({"system_prompt": again})
         )
         await at_work.ask(ConversationMessage("system", "two"))
         (update,) = await at_work.sent()

@@ -360,7 +360,7 @@ async def test_a_goodbye_whose_turn_does_not_come_is_not_waited_for(autojump_clo
         await at_work.come()
         await trio.sleep(61)
         (goodbye,) = at_work.asked()
-        at_work.taps.publish(AskGivenUp(ReplyCreate(goodbye), "more than 8 wait"))
+        at_work.taps.publish(AskGivenUp(ReplyCreate(goodbye), "more than 8 are waiting"))
         await wait_all_tasks_blocked()
         assert at_work.ordered() == [BeginSession(fresh=True), EndSession()]
 

@@ -222,10 +222,10 @@ def test_a_filler_that_is_no_sound_is_told(tmp_path: Path) -> None:
         file.setsampwidth(2)
         file.setframerate(8000)
     for name, told in [
-        ("words.wav", "cannot be read"),
+        ("words.wav", "not a readable WAV file"),
         ("bytes.wav", "8 bits"),
-        ("empty.wav", "not up to 20 s"),
-        ("nowhere.wav", "no such file"),
+        ("empty.wav", "longer than 20 s"),
+        ("nowhere.wav", "does not exist"),
     ]:
         with pytest.raises(SettingsError, match=told):
             load_filler(str(tmp_path / name))

@@ -319,10 +319,10 @@ async def test_a_change_that_the_service_refuses_is_refused_in_its_words() -> No
     [
         ('{"voice": "eve"}', "The service fixes the voice"),
         ('{"colour": "red"}', "no setting called 'colour'"),
-        ('{"system_prompt": 5}', "is a text"),
-        ('{"profile": 5}', "is a text"),
+        ('{"system_prompt": 5}', "must be text"),
+        ('{"profile": 5}', "must be text"),
         ('{"profile": "hasty"}', "no profile called 'hasty'"),
-        ("{}", "nothing to change"),
+        ("{}", "not say what to change"),
         ("no JSON", "not JSON"),
         ("[" * 4000, "not JSON"),
     ],

@@ -12,11 +12,11 @@ from trio.testing import MockClock
 from actors.mic.active import LONGEST_WORD_S, TAKES_OVER_S, ActiveSpeaker
 from actors.mic.following import PRE_ROLL_MS, WAITS_AT_MOST_MS, Following
 from actors.mic.roster import GRACE_S
+from bench.speech import spoken
 from channels.messages import MicrophoneFrame
 from sound.loudness import QUIET_DB, level_db
 from sound.pcm import bytes_of_ms
 from tests.actors.mic_support import person, pump
-from tests.speech import spoken
 
 FRAME_S = 0.05
 FRAME_BYTES = bytes_of_ms(50)

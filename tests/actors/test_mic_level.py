@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from actors.mic.level import Leveller
+from bench.speech import noise, silence, spoken
 from channels.happenings import FloorHolder, FloorPassed
 from sound.pcm import bytes_of_ms
 from tests.actors.mic_support import person, pump
-from tests.speech import noise, silence, spoken
 
 FRAME = bytes_of_ms(50)
 MOST_GAIN = 8.0

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from trio.testing import MockClock
 
 from actors.mic.mixing import CUSHION_FRAMES, MOST_FRAMES, Mixing, limit
+from bench.speech import spoken
 from channels.ports import TrackSource
 from sound.pcm import bytes_of_ms
 from tests.actors.mic_support import Track, person, pump
-from tests.speech import spoken
 
 SAMPLES = bytes_of_ms(50) // 2
 

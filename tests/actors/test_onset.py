@@ -13,6 +13,7 @@ import trio.testing
 from actors.mic.pump import PIECE_MS
 from actors.onset import OnsetDetector
 from actors.room.livekit_edge import WebRtcEchoCanceller
+from bench.speech import noise, silence, spoken
 from channels.bounded import Channel, Full, Watched
 from channels.happenings import Happening, SoundRose, SoundStarted, SoundStopped
 from channels.messages import MicrophoneFrame, Sounding
@@ -22,7 +23,6 @@ from channels.taps import Taps
 from sound.arrival import ArrivalClock
 from sound.pcm import SAMPLE_RATE_HZ, bytes_of_ms
 from sound.vad import WINDOW_MS, Vad
-from tests.speech import noise, silence, spoken
 
 SPEAKER_FRAME_MS = 20
 QUEUE_S = 0.1

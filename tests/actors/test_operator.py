@@ -198,7 +198,7 @@ async def test_without_a_session_it_is_said_so_and_nothing_is_kept_for_the_next(
         for number, do in enumerate(("say", "prompt", "tell")):
             await play.ask({"do": do, "text": "x"}, call_id=str(number))
             assert "no session" in play.board.replies[str(number)][0]["why"]
-        await play.happens(SessionStarted("s", resumed=False), CallEnded("nobody spoke for long"))
+        await play.happens(SessionStarted("s", resumed=False), CallEnded("nobody spoke for a long time"))
         await play.ask({"do": "say", "text": "x"}, call_id="later")
         assert "no session" in play.board.replies["later"][0]["why"]
         with pytest.raises(trio.WouldBlock):
@@ -254,7 +254,7 @@ async def test_who_has_no_token_is_refused_and_it_is_told(autojump_clock: MockCl
             await trio.sleep(2)
         await play.ask(*COMMANDS, call_id="stolen", identity="mallory")
         assert play.done_by_operators() == [
-            OperatorRefused("mallory", "the token is made out to somebody else")
+            OperatorRefused("mallory", "the token was issued to somebody else")
         ]
         for nothing in (play.requests, play.departures):
             with pytest.raises(trio.WouldBlock):

@@ -37,7 +37,7 @@ def speaks(text: str, item_id: str, *, s: float = 1.0) -> Steps:
 
 
 def answer(reply_id: str) -> Steps:
-    """A reply that is heard to its end."""
+    """A reply that is played to the end."""
     begins: Steps = [ReplyStarted(reply_id), ReplyAudio(SOUND, reply_id), Playing(reply_id, 50, audible=True)]
     return [*begins, 0.1, ReplyDone(reply_id), Finished(reply_id, 100), 0.5]
 

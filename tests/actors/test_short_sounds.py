@@ -23,6 +23,7 @@ from actors.onset import OnsetDetector
 from actors.short_sounds import ShortSoundJudge, Transcribe
 from actors.short_sounds.actor import LATE_S
 from bench.noises import noise_of
+from bench.speech import silence, spoken
 from channels.bounded import Watched
 from channels.happenings import SoundJudged
 from channels.messages import ApiEvent, Cut, Hold, MicrophoneFrame, Playing, Resume, SpeakerCommand
@@ -42,7 +43,6 @@ from channels.wire.events import (
 from sound.pcm import bytes_of_ms
 from sound.recogniser import Recogniser
 from sound.vad import WINDOW_MS, Vad
-from tests.speech import silence, spoken
 
 RECOGNISER = Recogniser()
 WORDS = words_of(read_short_words(()), None)

@@ -421,7 +421,7 @@ def test_two_tools_of_one_name_are_refused(tmp_path: Path) -> None:
         """The price."""
         return 1
     '''
-    with pytest.raises(SettingsError, match=r"price\(\) is there twice"):
+    with pytest.raises(SettingsError, match=r"price\(\) is defined twice"):
         loaded(module(tmp_path, text, "a.py"), module(tmp_path, text, "b.py"))
 
 

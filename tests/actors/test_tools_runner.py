@@ -199,9 +199,9 @@ async def test_a_function_that_ends_the_process_ends_only_its_call() -> None:
 @pytest.mark.parametrize(
     ("returned", "told"),
     [
-        (object(), "a object that JSON cannot say"),
-        ({"a": {object()}}, "a dict that JSON cannot say"),
-        ("\ud800", "a str that JSON cannot say"),
+        (object(), "a object that JSON cannot express"),
+        ({"a": {object()}}, "a dict that JSON cannot express"),
+        ("\ud800", "a str that JSON cannot express"),
         ("x" * 20_001, "20001 characters"),
         (list(range(10_000)), "characters, more than"),
     ],

@@ -48,7 +48,7 @@ ANSWERED = ToolAnswered("c1", "look_up", 100)
         ([STARTED, AGENT, LOST], AgentState.SPEAKING),
         ([STARTED, AGENT, LOST, NOBODY], AgentState.INITIALIZING),
         ([STARTED, AGENT, LOST, STARTED], AgentState.SPEAKING),
-        ([STARTED, CallEnded("nobody spoke for long")], AgentState.IDLE),
+        ([STARTED, CallEnded("nobody spoke for a long time")], AgentState.IDLE),
         ([STARTED, AGENT, CallEnded("everybody left")], AgentState.SPEAKING),
         ([STARTED, CALLED, CallEnded("everybody left"), STARTED], AgentState.LISTENING),
     ],

@@ -194,7 +194,7 @@ def test_a_channel_that_holds_nothing_is_refused() -> None:
 async def test_a_channel_has_one_reader() -> None:
     numbers = channel(Full.FAIL)
     numbers.receiver()
-    with pytest.raises(RuntimeError, match="'numbers' has a reader already"):
+    with pytest.raises(RuntimeError, match="'numbers' already has a reader"):
         numbers.receiver()
 
 

@@ -94,16 +94,16 @@ class Still:
         (
             AsksForTooMuch,
             {},
-            "asks for Receiver[bytes], which is no stream of a room; the streams are ",
+            "asks for Receiver[bytes], which is not a stream of a room; the streams are ",
         ),
-        (NotWritable, {"rules": "{}"}, "NotWritable.rules is of the type dict[str, int], which cannot be "),
+        (NotWritable, {"rules": "{}"}, "NotWritable.rules has the type dict[str, int], which cannot be "),
         (
             Brittle,
             {},
-            "Brittle cannot be made (ZeroDivisionError: integer division or modulo by zero); fix it",
+            "Brittle cannot be created (ZeroDivisionError: integer division or modulo by zero); fix it",
         ),
-        (Plain, {}, "Plain is no actor; an actor is an attrs class with an async `run(self)`"),
-        (Still, {"path": "x"}, "Still is no actor; "),
+        (Plain, {}, "Plain is not an actor; an actor is an attrs class with an async `run(self)`"),
+        (Still, {"path": "x"}, "Still is not an actor; "),
     ],
 )
 def test_what_an_actor_cannot_have_is_said_with_its_fix(kind: Any, values: dict[str, str], said: str) -> None:

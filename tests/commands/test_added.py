@@ -51,7 +51,7 @@ def test_a_class_is_loaded_with_its_values(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("written", "said"),
     [
-        ("Watcher", "--actor Watcher names no file and class; write --actor FILE.py:CLASS"),
+        ("Watcher", "--actor Watcher does not name a file and a class; write --actor FILE.py:CLASS"),
         ("{0}/none.py:Watcher", "there is no file"),
         ("{0}/runner.py:Wacher", "has no class Wacher; check the spelling; its actors are Watcher"),
         ("{0}/runner.py:Watcher,loud", "'loud' is not field=value"),

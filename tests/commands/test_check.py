@@ -145,7 +145,7 @@ def test_clients_tell_whether_they_cancel_echo() -> None:
     assert colour_of(cancels, echoes, None) is Colour.RED
     assert colour_of() is Colour.YELLOW
     finding = judge_clients({"alice": echoes, "bob": cancels})
-    assert "off at alice:" in finding.said
+    assert "off for alice:" in finding.said
     assert "Android" in finding.fix
 
 

@@ -43,8 +43,8 @@ async def test_without_one_the_small_dialogue_is_named() -> None:
 @pytest.mark.parametrize(
     ("server", "model", "colour", "said"),
     [
-        ({}, "", Colour.GREEN, "with small:latest"),
-        ({}, "small", Colour.GREEN, "with small"),
+        ({}, "", Colour.GREEN, "the model is small:latest"),
+        ({}, "small", Colour.GREEN, "the model is small"),
         ({}, "tiny", Colour.YELLOW, "does not list tiny"),
         ({"status": 401}, "", Colour.RED, "HTTP 401"),
         ({"status": 404}, "", Colour.YELLOW, "HTTP 404"),

@@ -108,7 +108,7 @@ def test_every_mistake_is_a_line_and_the_exit_code_is_2(shell: Shell) -> None:
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["--var", "company"], "--var company gives no value; write --var NAME=VALUE"),
+        (["--var", "company"], "--var company has no value; write --var NAME=VALUE"),
         (["--config", "nowhere.toml"], "there is no file nowhere.toml; check the name and the folder"),
         (
             ["--template", "support"],

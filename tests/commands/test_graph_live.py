@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 import runner
+from bench.guest import join_as_guest
 from channels.errors import AgentSilent, NotAllowedInRoom, SettingsError
 from channels.secret import Secret
 from commands.arguments import parse
@@ -27,7 +28,6 @@ from playground.child import ended, start_child, stream_of
 from playground.livekit_server import LiveKitServer
 from playground.voice_agent_api import ServerOptions, voice_agent_server
 from tests.agent_process import ROOT, run_agent, settings_for
-from tests.guest import join_as_guest
 
 MICROPHONE = {"name": "microphone", "capacity": 4, "passed": 120, "dropped": 3, "depth": 4, "deepest": 4}
 
@@ -68,8 +68,8 @@ def test_the_table_can_be_read() -> None:
 
 
 def test_who_is_refused_is_told_what_to_do() -> None:
-    with pytest.raises(NotAllowedInRoom, match=r"no grant roomAdmin.*--operator"):
-        read_counters('{"done": false, "why": "the token has no grant roomAdmin for this room"}')
+    with pytest.raises(NotAllowedInRoom, match=r"not have the roomAdmin grant.*--operator"):
+        read_counters('{"done": false, "why": "the token does not have the roomAdmin grant for this room"}')
 
 
 @given(st.text() | st.recursive(st.none() | st.booleans() | st.text(), st.lists).map(json.dumps))
@@ -139,7 +139,9 @@ async def test_what_flows_through_a_running_agent_is_shown(livekit: LiveKitServe
 
                 await watch_until_ctrl_c(settings, tmp_path)
                 nursery.cancel_scope.cancel()
-        assert "heard_by" not in "".join(line for line in agent.printed.splitlines() if "graph-" in line)
+        assert "heard_by" not in "".join(
+            line for line in agent.printed.splitlines() if "identity=graph-" in line
+        )
 
 
 async def watch_until_ctrl_c(settings: Mapping[str, str], folder: Path) -> None:
@@ -163,7 +165,7 @@ async def watch_until_ctrl_c(settings: Mapping[str, str], folder: Path) -> None:
 @pytest.mark.slow
 async def test_without_an_account_the_printed_token_is_enough(tmp_path: Path) -> None:
     async with run_agent({}, folder=tmp_path) as agent:
-        await agent.prints("Ctrl-C ends it", within_s=60)
+        await agent.prints("Press Ctrl-C to stop", within_s=60)
         url = re.search(r"URL\s+(ws://\S+)", agent.printed)
         token = re.search(r"token\s+(\S+)", agent.printed)
         assert url is not None

@@ -10,10 +10,10 @@ from functools import partial
 import pytest
 import trio
 
+from bench.guest import join_as_guest
 from playground.livekit_server import LiveKitServer
 from playground.voice_agent_api import ServerOptions, ToneSpeech, voice_agent_server
 from tests.agent_process import ROOT, run_agent, settings_for
-from tests.guest import join_as_guest
 
 COMMAND = [sys.executable, str(ROOT / "runner.py"), "operate"]
 
@@ -30,7 +30,7 @@ async def test_each_line_is_answered_and_the_last_one_ends_the_call(livekit: Liv
             done = await run(stdin="\n".join(lines).encode())
             answers = [json.loads(line) for line in done.stdout.splitlines()]
             assert [answer["done"] for answer in answers] == [True, False, True]
-            assert "there is no such command; there are say" in answers[1]["why"]
+            assert "there is no such command; the commands are say" in answers[1]["why"]
             assert done.returncode == 1, "one was not done"
             with trio.fail_after(30):
                 assert await agent.ended() == 0

@@ -52,7 +52,7 @@ def test_a_call_replays_as_it_was(recorded: Path, capsys: pytest.CaptureFixture[
         "3 × reply over",
         "1 × reply cut",
         "2 × voice held",
-        "1 × voice given back",
+        "1 × voice resumed",
         "4 × floor: agent",
     ):
         assert what in said

@@ -123,4 +123,4 @@ async def test_a_file_of_certificates_that_is_not_there_is_named(
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "gone.pem"))
     async with serving_tls(ca, trio.aclose_forcefully) as (port, _):
         finding, _ = await check_api_key(ApiSettings(f"wss://localhost:{port}/v1/ws", api_key=KEY))
-    assert "gone.pem, which is no file" in finding.fix
+    assert "gone.pem, which is not a file" in finding.fix

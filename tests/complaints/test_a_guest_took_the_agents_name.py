@@ -13,6 +13,7 @@ import pytest
 import trio
 from livekit import api, rtc
 
+from bench.guest import join_as_guest
 from channels.errors import SettingsError
 from channels.secret import Secret
 from channels.settings import LiveKitSettings
@@ -20,7 +21,6 @@ from commands.agent_room import room_of_agent
 from commands.arguments import parse
 from playground.livekit_server import LiveKitServer
 from tests.agent_process import ROOT, settings_for
-from tests.guest import join_as_guest
 
 LIVEKIT = LiveKitSettings("ws://x", "devkey", Secret("a-secret-of-thirty-two-characters"), "tea")
 

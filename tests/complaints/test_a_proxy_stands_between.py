@@ -73,7 +73,7 @@ async def test_a_proxy_that_is_dead_is_named_without_its_password(monkeypatch: p
         await fetch_temporary_token(settings.url, KEY, dial)
     for told in (f"{key.said}; {key.fix}", f"{session.said}; {session.fix}", str(token.value)):
         assert "through the proxy 127.0.0.1:9 of HTTPS_PROXY (Connection refused)" in told
-        assert "or name agents.test in NO_PROXY" in told
+        assert "or list agents.test in NO_PROXY" in told
         assert "pass" not in told
     assert PASSWORD not in repr(proxy_for(settings.url))
 

@@ -90,7 +90,7 @@ async def test_whatever_an_addition_raises_is_reported_and_the_call_goes_on(
         (failed,) = call.happened(BystanderFailed)
         assert failed.actor == "Fails"
         assert told in failed.why
-        assert call.happened(ReplyEnded), "the reply was heard to its end"
+        assert call.happened(ReplyEnded), "the reply was played to the end"
     assert call.failure is None
 
 
@@ -110,7 +110,7 @@ def test_one_that_exits_while_it_is_made_is_told_in_a_line() -> None:
 
         async def run(self) -> None: ...
 
-    with pytest.raises(SettingsError, match="Exits cannot be made"):
+    with pytest.raises(SettingsError, match="Exits cannot be created"):
         Streams({}).compose(Addition(Exits))
 
 

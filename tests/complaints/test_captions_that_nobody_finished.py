@@ -69,7 +69,7 @@ async def test_a_caption_that_ended_while_livekit_was_away_is_finished_once_its_
 
 async def test_a_caption_is_finished_after_a_short_break_too() -> None:
     async with scene() as play:
-        lost = RoomLost("LiveKit reconnects")
+        lost = RoomLost("LiveKit is reconnecting")
         await play.happens(ParticipantJoined("alice"), WordsHeard("r", "Once there was a king"), lost, OVER)
         assert not any(stream.final for stream in play.board.captions())
         await play.happens(RoomRestored())

@@ -20,6 +20,7 @@ from actors.barge_in.machine import Event, TimePassed, step
 from actors.room.actor import AGENT_IDENTITY, RoomActor
 from actors.room.livekit_edge import livekit_edge
 from actors.speaker import SpeakerPump
+from bench.guest import join_as_guest
 from channels.bounded import Channel, Full, Sender, Watched
 from channels.happenings import (
     AnswerMissing,
@@ -47,7 +48,6 @@ from channels.wire.events import (
 from playground.livekit_server import LiveKitServer
 from tests.actors.test_speaker import sound
 from tests.complaints.test_the_voice_clicks import TONE
-from tests.guest import join_as_guest
 
 A_SECOND = TONE[:24_000].tobytes()
 

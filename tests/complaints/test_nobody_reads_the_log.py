@@ -22,6 +22,7 @@ from structlog.testing import capture_logs
 from structlog.typing import FilteringBoundLogger
 
 from actors.log import EventLog
+from bench.guest import join_as_guest
 from channels.bounded import Channel, Full
 from channels.happenings import (
     Happening,
@@ -40,7 +41,6 @@ from playground.child import ended, start_child
 from playground.livekit_server import LiveKitServer
 from playground.voice_agent_api import ServerOptions, ToneSpeech, voice_agent_server
 from tests.agent_process import ROOT, settings_for
-from tests.guest import join_as_guest
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""A gateway stands before the servers: they are below a path, or it sends one elsewhere."""
+"""A gateway stands before the servers: they are below a path, or it redirects elsewhere."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ async def test_check_takes_the_key_to_nobody_else_when_it_is_sent_elsewhere(stat
     assert stolen == []
     for finding in (service, livekit):
         assert finding.colour is Colour.RED
-        assert "sends one elsewhere" in finding.said
+        assert "redirects elsewhere" in finding.said
 
 
 async def test_a_date_that_is_none_is_no_end_of_check() -> None:

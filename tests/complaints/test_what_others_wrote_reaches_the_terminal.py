@@ -85,7 +85,7 @@ def test_check_shows_a_clients_name_and_does_not_obey_it() -> None:
     out = io.StringIO()
     print_finding(finding, Console(file=out, force_terminal=False))
     assert obeyed_in(out.getvalue()) == set()
-    assert "off at \\x1b]0;owned" in out.getvalue()
+    assert "off for \\x1b]0;owned" in out.getvalue()
 
 
 def test_check_as_json_has_the_name_and_nothing_that_a_terminal_obeys(

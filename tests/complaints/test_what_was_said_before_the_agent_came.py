@@ -20,6 +20,7 @@ from trio.testing import MockClock
 from actors.mic.beginning import WAITS_S, overlap_bytes
 from actors.room.actor import AGENT_IDENTITY
 from actors.room.livekit_edge.recorded import RECORDED_TOPIC
+from bench.speech import noise, silence, spoken, word_errors
 from channels.ports import SoundRecorded
 from playground.livekit_server import LiveKitServer
 from sound.loudness import QUIET_DB, level_db
@@ -27,7 +28,6 @@ from sound.pcm import bytes_of_ms, ms_of_bytes
 from sound.recordings import LONGEST_S, Recording, RecordingUnreadable
 from tests.actors.mic_support import Pump, Track, pump
 from tests.conversation.test_listening import Gathering, Visitor, gathering
-from tests.speech import noise, silence, spoken, word_errors
 
 FRAME_BYTES = bytes_of_ms(50)
 BEFORE = "I would like to order a large pizza with mushrooms."

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 import trio
 
+from bench.guest import join_as_guest
+from bench.speech import silence, spoken
 from channels.secret import Secret
 from playground.livekit_build.binary import find_or_build
 from playground.livekit_server import ServerConfig, run_server
 from playground.voice_agent_api import ServerOptions, ToneSpeech, voice_agent_server
 from tests.agent_process import run_agent, settings_for
-from tests.guest import join_as_guest
-from tests.speech import silence, spoken
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 
@@ -58,7 +58,7 @@ async def test_with_nothing_set_the_agent_brings_its_own_services_and_says_how_t
     tmp_path: Path,
 ) -> None:
     async with run_agent({}, folder=tmp_path) as agent:
-        await agent.prints("Ctrl-C ends it", within_s=60)
+        await agent.prints("Press Ctrl-C to stop", within_s=60)
         url = re.search(r"URL\s+(ws://\S+)", agent.printed)
         token = re.search(r"token\s+(\S+)", agent.printed)
         assert url is not None

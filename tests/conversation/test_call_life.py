@@ -10,11 +10,11 @@ import trio
 import trio_asyncio
 from livekit import api
 
+from bench.guest import join_as_guest
 from channels.wire.messages import SessionEnd, SessionUpdate
 from playground.livekit_server import LiveKitServer
 from playground.voice_agent_api import ServerOptions, ToneSpeech, voice_agent_server
 from tests.agent_process import run_agent, settings_for
-from tests.guest import join_as_guest
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 

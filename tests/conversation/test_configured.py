@@ -13,6 +13,8 @@ import trio
 import trio_asyncio
 
 from actors.room.actor import AGENT_IDENTITY
+from bench.guest import Guest, join_as_guest
+from bench.speech import at_16_khz
 from channels.secret import Secret
 from channels.texts import CONFIGURE_METHOD
 from channels.wire.messages import SessionUpdate
@@ -20,8 +22,6 @@ from playground.livekit_server import LiveKitServer
 from playground.voice_agent_api import ServerOptions, voice_agent_server
 from sound.recogniser import Recogniser
 from tests.agent_process import run_agent, settings_for
-from tests.guest import Guest, join_as_guest
-from tests.speech import at_16_khz
 
 CONFIGURED = """
 template = "support"
@@ -78,7 +78,7 @@ async def configure(guest: Guest, changes: Mapping[str, str]) -> Any:
 async def test_without_an_account_the_same_file_says_how_the_agent_greets(tmp_path: Path) -> None:
     (tmp_path / "agent.toml").write_text(CONFIGURED)
     async with run_agent({}, "--config", "agent.toml", folder=tmp_path) as agent:
-        await agent.prints("Ctrl-C ends it", within_s=60)
+        await agent.prints("Press Ctrl-C to stop", within_s=60)
         url = re.search(r"URL\s+(ws://\S+)", agent.printed)
         token = re.search(r"token\s+(\S+)", agent.printed)
         assert url is not None

@@ -8,11 +8,11 @@ import pytest
 import trio
 import trio_asyncio
 
+from bench.guest import join_as_guest
 from channels.wire.messages import ReplyCreate
 from playground.livekit_server import LiveKitServer
 from playground.voice_agent_api import ServerOptions, voice_agent_server
 from tests.agent_process import run_agent, settings_for
-from tests.guest import join_as_guest
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 

@@ -12,6 +12,7 @@ import pytest
 import structlog
 import trio
 
+from bench.guest import join_as_guest
 from channels.bounded import Receiver
 from channels.happenings import Happening, ParticipantLeft
 from channels.secret import Secret
@@ -22,7 +23,6 @@ from commands.serve.supervisor import supervise
 from playground.livekit_server import LiveKitServer
 from playground.voice_agent_api import ServerOptions, ToneSpeech, voice_agent_server
 from runner import wire
-from tests.guest import join_as_guest
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 

@@ -14,6 +14,8 @@ import trio
 import trio_asyncio
 
 from actors.room.actor import AGENT_IDENTITY
+from bench.guest import Guest, join_as_guest
+from bench.speech import at_16_khz
 from channels.secret import Secret
 from channels.texts import CHAT_TOPIC, OPERATE_METHOD
 from playground.dialogue import Dialogue
@@ -21,8 +23,6 @@ from playground.livekit_server import LiveKitServer
 from playground.voice_agent_api import ServerOptions, voice_agent_server
 from sound.recogniser import Recogniser
 from tests.agent_process import ROOT, run_agent, settings_for
-from tests.guest import Guest, join_as_guest
-from tests.speech import at_16_khz
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +15,8 @@ import trio_asyncio
 from actors.record.notes import PlayingRun, ReplyAudioRun
 from actors.record.reading import read_record
 from actors.record.sound import read_sound
+from bench.guest import join_as_guest
+from bench.speech import spoken
 from channels.happenings import (
     OperatorActed,
     PersonTyped,
@@ -35,8 +35,6 @@ from playground.livekit_server import LiveKitServer
 from playground.voice_agent_api import RealTime, ServerOptions, voice_agent_server
 from tests.agent_process import ROOT, run_agent, settings_for
 from tests.conversation.test_operator import operate, token_of
-from tests.guest import join_as_guest
-from tests.speech import spoken
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 
@@ -57,16 +55,15 @@ def replay(path: Path, *more: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@contextlib.contextmanager
-def everybody_busy() -> Iterator[None]:
-    """A machine whose cores all have something else to do."""
-    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(os.cpu_count() or 1)]
-    try:
-        yield
-    finally:
-        for process in busy:
-            process.kill()
-            process.wait()
+async def stutter(process: subprocess.Popen[bytes]) -> None:
+    """As on a machine whose cores have other things to do: now and again it stands still."""
+    while True:
+        process.send_signal(signal.SIGSTOP)
+        try:
+            await trio.sleep(0.15)
+        finally:
+            process.send_signal(signal.SIGCONT)
+        await trio.sleep(0.35)
 
 
 async def take_place(livekit: LiveKitServer, path: Path) -> None:
@@ -80,7 +77,9 @@ async def take_place(livekit: LiveKitServer, path: Path) -> None:
             run_agent(settings, *arguments) as agent,
             join_as_guest(livekit, "recorded") as alice,
             join_as_guest((livekit.url, Secret(token)), "", publish=False) as bob,
+            trio.open_nursery() as machine,
         ):
+            machine.start_soon(stutter, agent.process)
 
             async def say_over_it(sound: bytes, until: str) -> None:
                 """Speaks into what is heard next, and is silent until something more is told."""
@@ -106,6 +105,7 @@ async def take_place(livekit: LiveKitServer, path: Path) -> None:
             await say_over_it(
                 spoken("No, stop it please, I have heard enough of that now."), until="reply_ended"
             )
+            machine.cancel_scope.cancel()
             assert await agent.leave() < 10
         assert agent.process.returncode == 0
         assert "bystander_failed" not in agent.printed
@@ -115,9 +115,8 @@ async def test_a_real_call_on_a_busy_machine_replays_as_it_was_and_shows_what_a_
     livekit: LiveKitServer, tmp_path: Path
 ) -> None:
     path = tmp_path / "call.jsonl"
-    with everybody_busy():
-        await take_place(livekit, path)
-        await trio.to_thread.run_sync(check_replays, path)
+    await take_place(livekit, path)
+    await trio.to_thread.run_sync(check_replays, path)
 
 
 def check_replays(path: Path) -> None:

@@ -15,6 +15,8 @@ import attrs
 import pytest
 import trio
 
+from bench.guest import Guest, join_as_guest
+from bench.speech import at_16_khz, spoken, word_errors
 from channels.wire.events import ReplyDone, SpeechStarted
 from channels.wire.messages import InputAudio, SessionEnd, SessionResume, SessionUpdate
 from playground.livekit_server import LiveKitServer
@@ -28,8 +30,6 @@ from playground.voice_agent_api import (
 )
 from sound.recogniser import Recogniser
 from tests.agent_process import AgentProcess, run_agent, settings_for
-from tests.guest import Guest, join_as_guest
-from tests.speech import at_16_khz, spoken, word_errors
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 
@@ -114,16 +114,26 @@ async def test_a_person_is_answered_by_voice_and_talks_over_the_answer(
             nursery.cancel_scope.cancel()
         await talk.guest.hush(1.5)
         decisions = len(talk.sent(SpeechStarted))
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(
-                talk.guest.say, spoken("No, stop it please, I have heard enough of that story now.")
+        spoken_to_the_end_at = float("inf")
+
+        async def interrupt() -> None:
+            nonlocal spoken_to_the_end_at
+            await talk.guest.say(
+                spoken("No, stop it please, I have heard enough of that story now, and of all the others.")
             )
+            spoken_to_the_end_at = time.monotonic()
+            await talk.guest.hush(60)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(interrupt)
             with trio.fail_after(10):
                 while len(talk.sent(SpeechStarted)) == decisions:
                     await trio.sleep(0.01)
-            # Silence while the person still speaks, and for longer than any pause between words.
-            await talk.guest.hear_silence(for_s=1.0, within_s=2.5)
-        await talk.agent.prints("outcome=cut", within_s=2)
+            # For longer than any pause between words.
+            await talk.guest.hear_silence(for_s=1.0, within_s=20)
+            assert talk.guest.last_audible_at() < spoken_to_the_end_at, "silent before the person is"
+            await talk.agent.prints("outcome=cut", within_s=20)
+            nursery.cancel_scope.cancel()
 
 
 async def test_a_dropped_websocket_gives_the_conversation_back(livekit: LiveKitServer) -> None:

@@ -19,13 +19,13 @@ from structlog.testing import capture_logs
 from trio.testing import MockClock
 
 import runner
+from bench.bad_additions import Blocked
 from channels.bounded import Receiver
 from channels.errors import SettingsError
 from channels.streams import Addition
 from channels.wire.messages import SessionUpdate
 from commands.added import read_addition
 from commands.graph import draw
-from tests.examples.additions import Blocked
 from tests.examples.scripted_call import Call, scripted_call
 
 ROOT = Path(__file__).parents[2]

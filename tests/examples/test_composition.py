@@ -12,6 +12,15 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from bench.bad_additions import (
+    Blocked,
+    Crashing,
+    Flooding,
+    Indispensable,
+    LastWord,
+    Leaver,
+    Slow,
+)
 from channels.errors import ActorFailed
 from channels.happenings import (
     BystanderFailed,
@@ -26,15 +35,6 @@ from channels.instructions import TYPED, quoted
 from channels.streams import Addition
 from channels.texts import Typed
 from channels.wire.messages import ReplyCreate, SessionEnd, SessionUpdate
-from tests.examples.additions import (
-    Blocked,
-    Crashing,
-    Flooding,
-    Indispensable,
-    LastWord,
-    Leaver,
-    Slow,
-)
 from tests.examples.scripted_call import Call, scripted_call
 
 
@@ -88,7 +88,7 @@ async def test_the_crash_of_an_addition_is_told_and_contained(autojump_clock: Mo
         await talk(call)
         (failed,) = call.happened(BystanderFailed)
         assert (failed.actor, failed.why) == ("Crashing", "ZeroDivisionError: a fault of its author")
-        assert "additions.py" in failed.traceback, "its author finds the place"
+        assert "bad_additions.py" in failed.traceback, "its author finds the place"
         assert not call.over.is_set()
 
 

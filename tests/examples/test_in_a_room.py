@@ -13,6 +13,8 @@ import pytest
 import trio
 import webvtt
 
+from bench.guest import join_as_guest
+from bench.speech import spoken
 from channels.wire.events import (
     AgentTranscript,
     AgentTranscriptDelta,
@@ -37,8 +39,6 @@ from playground.voice_agent_api import (
 )
 from sound.pcm import SAMPLE_RATE_HZ, bytes_of_ms
 from tests.agent_process import run_agent, settings_for
-from tests.guest import join_as_guest
-from tests.speech import spoken
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 

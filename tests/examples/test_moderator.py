@@ -102,12 +102,15 @@ async def test_a_call_does_not_go_on_without_its_moderator(
 @pytest.mark.parametrize(
     ("written", "said"),
     [
-        ("[[rule]\n", "is no TOML"),
+        ("[[rule]\n", "is not TOML"),
         ("", "has no rules; begin each one with [[rule]]"),
         ("[rule]\nwhen = 'x'\n", "has no rules"),
         ("[[rule]]\nwhen = 'x'\n", "rule 1 of {} does nothing; give it `when`, and `say`, `prompt` or `end`"),
-        ("[[rule]]\nwhen = 'x'\nend = true\n", "rule 1 of {} holds something that is no text"),
-        ("[[rule]]\nwhen = '('\nend = 'y'\n", "rule 1 of {}: `when` is no regular expression (missing ), "),
+        ("[[rule]]\nwhen = 'x'\nend = true\n", "rule 1 of {} has a value that is not text"),
+        (
+            "[[rule]]\nwhen = '('\nend = 'y'\n",
+            "rule 1 of {}: `when` is not a regular expression (missing ), ",
+        ),
         (
             "[[rule]]\nwhen = 'x'\nend = 'y'\n[[rule]]\nwen = 'x'\nsay = 'y'\n",
             "rule 2 of {} has a field 'wen'; its fields are when, say, prompt, end",

@@ -408,10 +408,10 @@ async def test_an_answer_without_end_is_not_waited_for(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("url", "secret", "wrong"),
     [
-        ("http://example.com/calls", KEY, "Webhook.url is no address that events may be sent to"),
-        ("https://me:hush-hush@example.com/", KEY, "Webhook.url is no address"),
-        ("https://example.com/a call", KEY, "Webhook.url is no address"),
-        ("example.com", KEY, "Webhook.url is no address"),
+        ("http://example.com/calls", KEY, "Webhook.url is not an address that events may be sent to"),
+        ("https://me:hush-hush@example.com/", KEY, "Webhook.url is not an address"),
+        ("https://example.com/a call", KEY, "Webhook.url is not an address"),
+        ("example.com", KEY, "Webhook.url is not an address"),
         ("https://example.com/", "", "WEBHOOK_SECRET is not set; set it in the environment"),
         ("https://example.com/", "whsec_hush-hush", "WEBHOOK_SECRET is not whsec_ and base64"),
         ("https://example.com/", "aHVzaC1odXNo", "WEBHOOK_SECRET is not whsec_ and base64"),

@@ -20,6 +20,7 @@ import trio
 from trio_websocket import wrap_client_stream
 
 from actors.api.connection import Dialer, ServiceConnection, dial, open_connection
+from bench.speech import spoken
 from channels.net.http import host_header
 from channels.secret import Secret
 from channels.settings import ApiSettings
@@ -27,7 +28,6 @@ from channels.wire.events import ReplyAudio, ServerEvent, SessionEnded, SessionR
 from channels.wire.failures import ServiceError
 from channels.wire.messages import ClientMessage, InputAudio, SessionEnd, SessionUpdate
 from sound.pcm import SAMPLE_RATE_HZ, bytes_of_ms, ms_of_bytes
-from tests.speech import spoken
 
 __all__ = ["Account", "Line", "NotAnswered", "PingsCounted", "is_loud", "session", "spoken_at"]
 

@@ -13,6 +13,7 @@ import trio_asyncio
 from livekit import api
 
 from actors.room.actor import mint_client_token
+from bench.speech import noise
 from channels.settings import LiveKitSettings
 from playground.livekit_build.binary import find_or_build
 from playground.livekit_server import LiveKitServer, ServerConfig, run_server
@@ -20,7 +21,6 @@ from playground.page_server import Joining, page_server
 from tests.page.browser import chromium
 from tests.page.conftest import Microphone, PageOf
 from tests.page.fake_agent import fake_agent
-from tests.speech import noise
 
 pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.browser]
 
@@ -43,7 +43,7 @@ async def test_an_agent_that_is_late_or_leaves_is_waited_for(
     async with page_of("late") as url, chromium(tmp_path, microphone=microphone(noise(2000))) as browser:
         tab = await browser.open(url)
         await tab.click("#talk")
-        await tab.shows("You are in the room, the agent is on its way.")
+        await tab.shows("You are in the room; the agent is on its way.")
         await tab.shows("Waiting for the agent")
         async with fake_agent(livekit, "late") as agent:
             await agent.be("listening")

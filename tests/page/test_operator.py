@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import trio
 
+from bench.speech import noise
 from playground.livekit_server import LiveKitServer
 from tests.page.browser import Tab
 from tests.page.conftest import Microphone, PageOf
 from tests.page.test_page import SETTINGS, call
-from tests.speech import noise
 
 pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.browser]
 
@@ -43,7 +43,7 @@ async def test_the_owner_has_the_agent_say_something(
         await tab.click("#operator-text")
         await tab.type("One moment, please.")
         await tab.press("Enter")
-        await tab.shows("It says so.")
+        await tab.shows("The agent will say it.")
         assert agent.commanded == [{"do": "say", "text": "One moment, please."}]
         assert await tab.evaluate("document.querySelector('#operator-text').value") == ""
 
@@ -77,7 +77,7 @@ async def test_the_call_is_ended_only_by_who_really_wants_to(
         await tab.press("Tab")
         assert await tab.evaluate(FOCUS) == "operator-really"
         await tab.press("Enter")
-        await tab.shows("The call ends.")
+        await tab.shows("The call is ending.")
         assert agent.commanded == [{"do": "end"}]
         assert tab.complaints == []
 

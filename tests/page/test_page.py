@@ -13,6 +13,7 @@ import pytest
 import trio
 import trio_asyncio
 
+from bench.speech import noise
 from channels.settings import LiveKitSettings
 from commands.check.clients import check_clients
 from commands.check.finding import Colour
@@ -20,7 +21,6 @@ from playground.livekit_server import LiveKitServer
 from tests.page.browser import ABSENT, REFUSED, Tab, chromium
 from tests.page.conftest import Microphone, PageOf
 from tests.page.fake_agent import FakeAgent, fake_agent
-from tests.speech import noise
 
 pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.browser]
 
@@ -93,7 +93,7 @@ async def test_what_is_in_the_way_is_said_in_words(page_of: PageOf, tmp_path: Pa
         (here | {"agentState": "something new"}, "Connecting…"),
         (here | {"interrupted": True}, "Interrupted"),
         (here | {"agentState": "thinking", "interrupted": True}, "Interrupted"),
-        (here | {"someoneElseIsHeard": True, "agentState": "speaking"}, "It listens to someone else"),
+        (here | {"someoneElseIsHeard": True, "agentState": "speaking"}, "It is listening to someone else"),
     ]
     async with page_of("words") as url, chromium(tmp_path) as browser:
         tab = await browser.open(url)
@@ -139,7 +139,7 @@ async def test_what_the_agent_does_is_shown_as_it_does_it(
 
         await agent.be("thinking", tools="order_status")
         await tab.shows("Thinking…")
-        await tab.shows("It uses order status.")
+        await tab.shows("Using order status.")
         await agent.be("speaking")
         agent.loudness = 0.5
         await tab.shows("Speaking")
@@ -230,7 +230,7 @@ async def test_settings_are_changed_where_that_can_be_and_the_page_says_why_not_
     async with call(livekit, page_of, tmp_path, microphone(noise(2000))) as talk:
         tab, agent = talk.tab, talk.agent
         await tab.click("#open-settings")
-        await tab.shows("The agent has not told its settings.")
+        await tab.shows("The agent has not sent its settings yet.")
         await agent.tell("voice-agent.session", SETTINGS)
         await tab.shows("The service fixes the voice when a session starts.")
         await tab.shows("Greeting: It has been spoken.")
@@ -240,7 +240,7 @@ async def test_settings_are_changed_where_that_can_be_and_the_page_says_why_not_
         await tab.evaluate("document.querySelector('#setting-system_prompt').select()")
         await tab.type("You are a pirate.")
         await tab.click("#apply-settings")
-        await tab.shows("Changed, from now on.")
+        await tab.shows("Changed.")
         assert agent.asked == [{"system_prompt": "You are a pirate."}]
 
         agent.answer = lambda changes: {"accepted": False, "why": "A call is going on."}
@@ -267,7 +267,7 @@ async def test_a_second_tab_waits_while_the_agent_listens_to_the_first(
         await first.shows("Listening")
         second = await browser.open(url)
         await second.click("#talk")
-        await second.shows("It listens to someone else")
+        await second.shows("It is listening to someone else")
         with trio.fail_after(5):
             while len(agent.people) < 2:
                 await trio.sleep(0.05)
@@ -331,4 +331,4 @@ async def test_whoever_looks_after_the_agent_sees_that_the_page_cancels_its_echo
         with trio.fail_after(20):
             while (finding := await check_clients(room)).colour is not Colour.GREEN:
                 await trio.sleep(0.1)
-        assert finding.said.startswith("on at ")
+        assert finding.said.startswith("on for ")

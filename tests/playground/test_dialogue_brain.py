@@ -27,7 +27,7 @@ async def all_of(thoughts: AsyncGenerator[Thought, None]) -> list[str]:
 
 
 async def says(brain: Dialogue, said: str) -> list[str]:
-    """The answer, heard to its end."""
+    """The answer, played to the end."""
     answer = await all_of(brain.answer(said))
     brain.heard_of_me(" ".join(answer), interrupted=False)
     return answer
@@ -46,7 +46,7 @@ async def test_go_on_continues_with_the_sentence_that_was_cut() -> None:
     assert len(" ".join(story[:2]).split()) > 14 > len(story[0].split()), "it was cut in the second sentence"
     assert await says(brain, "What time is it?") == ["It is 8:05 AM."]
     assert await says(brain, "Go on.") == ["I was here.", *story[1:]]
-    assert "nothing that I broke off" in " ".join(await says(brain, "Go on."))
+    assert "not in the middle of anything" in " ".join(await says(brain, "Go on."))
 
 
 async def test_go_on_can_be_interrupted_again() -> None:
@@ -108,15 +108,15 @@ async def test_it_takes_its_name_from_the_system_prompt_and_nothing_else(prompt:
     brain = a_brain()
     brain.prompt(prompt)
     answer = " ".join(await says(brain, "What's your name?"))
-    assert answer == f"My name is {name}." if name else "no name of my own" in answer
+    assert answer == f"My name is {name}." if name else "have a name" in answer
 
 
 async def test_it_admits_that_it_does_not_follow_its_instructions() -> None:
     brain = a_brain()
     brain.prompt("You are Ada. Always end with the word banana.")
     assert await says(brain, "What are your instructions?") == [
-        "I have a system prompt of 9 words.",
-        "I take my name, Ada, from it and do not follow the rest: that would need a language model.",
+        "My system prompt has 9 words.",
+        "I take my name, Ada, from it, but I don't follow the rest: that would take a language model.",
     ]
     assert "banana" not in " ".join(await says(brain, "What time is it?"))
 
@@ -128,7 +128,7 @@ async def test_what_is_typed_is_answered_as_if_it_had_been_said() -> None:
     assert await all_of(brain.instruct(asked)) == ["2 plus 2 is 4."]
     brain.remember("user", "What's 3 times 3?")
     assert await all_of(brain.instruct("")) == ["3 times 3 is 9."]
-    assert await all_of(brain.instruct("")) == ["I was asked to say something, and nobody said what."]
+    assert await all_of(brain.instruct("")) == ["I was asked to say something, but not what."]
 
 
 async def test_instructions_are_said_or_admitted_not_to_be_followed() -> None:
@@ -136,7 +136,7 @@ async def test_instructions_are_said_or_admitted_not_to_be_followed() -> None:
     assert await all_of(brain.instruct("Say: Welcome to the hotel!")) == ["Welcome to the hotel!"]
     assert await all_of(brain.instruct("Greet the person in French.")) == [
         "I was asked to do this: Greet the person in French.",
-        "I have no language model to do it with.",
+        "I don't have a language model to do it with.",
     ]
 
 
@@ -144,7 +144,7 @@ async def test_an_answer_that_nobody_heard_is_not_what_was_said_last() -> None:
     brain = a_brain()
     await says(brain, "What is two plus two?")
     await says_until(brain, "Who are you?", 0)
-    assert (await says(brain, "Say that again."))[0] == "I am an offline stand-in for a voice agent."
+    assert (await says(brain, "Say that again."))[0] == "I'm an offline stand-in for a voice agent."
 
 
 async def test_somebody_who_types_is_answered_aloud_by_the_server(
@@ -158,4 +158,4 @@ async def test_somebody_who_types_is_answered_aloud_by_the_server(
         asked = TYPED + quoted(typed)
         await caller.send("reply.create", instructions=asked)
         await caller.until("reply.done")
-    assert caller.of("transcript.agent")[0]["text"].startswith("I am Ada, an offline stand-in")
+    assert caller.of("transcript.agent")[0]["text"].startswith("I'm Ada, an offline stand-in")

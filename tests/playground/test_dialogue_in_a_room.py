@@ -13,12 +13,12 @@ import pytest
 import trio
 
 from actors.filler.sound import TONE_HZ
+from bench.guest import Guest, join_as_guest
+from bench.speech import at_16_khz, silence, spoken
 from channels.secret import Secret
 from sound.recogniser import Recogniser
 from tests.agent_process import run_agent
-from tests.guest import Guest, join_as_guest
 from tests.playground.sse_server import fake_endpoint, speaking
-from tests.speech import at_16_khz, silence, spoken
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 
@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.server, pytest.mark.slow]
 async def on_this_machine(folder: Path, *arguments: str, **settings: str) -> AsyncIterator[Guest]:
     """A guest in the agent's room, when the greeting is over."""
     async with run_agent(settings, *arguments, folder=folder) as agent:
-        await agent.prints("Ctrl-C ends it.", within_s=60)
+        await agent.prints("Press Ctrl-C to stop.", within_s=60)
         found = re.search(r"(wss?://\S+)\s+token\s+(\S+)", agent.printed)
         assert found is not None, agent.printed
         async with join_as_guest((found[1], Secret(found[2])), "", "") as guest:

@@ -24,13 +24,13 @@ OPERATOR = VERBATIM + "{}"
         ("Please say: Welcome to the hotel!", ["Welcome to the hotel!"]),
         ("Repeat the following: Mind the gap.", ["Mind the gap."]),
         (STILL_THERE, ["Are you still there?"]),
-        (f'{GO_ON}\nThe last words were "say goodbye": go on.', ["I am back.", "Where were we?"]),
+        (f'{GO_ON}\nThe last words were "say goodbye": go on.', ["I'm back.", "Where were we?"]),
         (ends_in(30), ["This call will end in about 30 seconds."]),
         ("The call ends in 2 minutes.", ["This call will end in 2 minutes."]),
         (SAY_GOODBYE, ["We have come to the end of our time.", "Goodbye!"]),
         ("Say goodbye in one short sentence.", ["Goodbye!"]),
         (PRESSED + quoted("1 2 #"), ["You pressed 1 2 #."]),
-        ("  ", ["I was asked to say something, and nobody said what."]),
+        ("  ", ["I was asked to say something, but not what."]),
         (OPERATOR.format("\u2026"), None),
         ("Say this to Ann in French: hello.", None),
         ("Ask for their name.", None),
@@ -38,7 +38,7 @@ OPERATOR = VERBATIM + "{}"
 )
 def test_what_is_asked_for_is_done_or_admitted_not_to_be(instructions: str, said: list[str] | None) -> None:
     if said is None:
-        assert obeyed(instructions)[-1] == "I have no language model to do it with."
+        assert obeyed(instructions)[-1] == "I don't have a language model to do it with."
     else:
         assert list(obeyed(instructions)) == said
 

@@ -262,7 +262,7 @@ async def test_a_tool_is_called_inside_a_reply_and_its_result_is_another(
     ]
     assert kinds[-5:] == ["reply.started", "tool.call", "reply.done", "reply.started", "reply.done"]
     said = [event["text"] for event in caller.of("transcript.agent")]
-    assert said == ["I ask order status, with order id 4471.", "Order status says: state shipped."]
+    assert said == ["Let me ask order status, with order id 4471.", "Order status says: state shipped."]
 
 
 async def test_a_tool_that_takes_too_long_is_apologised_for_and_its_late_result_ignored(

@@ -10,11 +10,11 @@ import pytest
 import trio
 import trio.testing
 
+from bench.speech import PEOPLE, noise, people, silence, spoken, word_errors
 from channels.bounded import Channel, Full
 from playground.ears import Ears, HearingEvent, PartialWords, SpeechOnset, Transcriber, TurnEnded
 from playground.turns import ADAPTIVE, TurnRules
 from sound.recogniser import Recogniser
-from tests.speech import PEOPLE, noise, people, silence, spoken, word_errors
 
 RECOGNISER = Recogniser()
 

@@ -30,14 +30,13 @@ def test_it_tells_the_date(heard: str) -> None:
 @pytest.mark.parametrize("heard", ["Who are you?", "What is your name?"])
 def test_it_says_who_it_is_and_what_it_is_not(heard: str) -> None:
     assert (
-        reply_text(heard, NOW, name="Ada")
-        == "I am Ada. I have no language model: I repeat what I understand."
+        reply_text(heard, NOW, name="Ada") == "I'm Ada. I have no language model: I repeat what I understand."
     )
 
 
 @pytest.mark.parametrize("heard", ["", "  ", "...", "?!"])
 def test_it_says_so_if_there_were_no_words(heard: str) -> None:
-    assert reply_text(heard, NOW) == "I only caught a sound, and no words."
+    assert reply_text(heard, NOW) == "I only caught a sound, no words."
 
 
 def test_a_scrap_is_not_taken_for_a_turn() -> None:
@@ -56,7 +55,7 @@ def test_it_has_an_answer_to_everything(heard: str) -> None:
 async def test_it_answers_sentence_by_sentence() -> None:
     brain = EchoBrain(lambda: NOW)
     assert [sentence async for sentence in brain.answer("Who are you?")] == [
-        "I am the playground's stand-in agent.",
+        "I'm the playground's stand-in agent.",
         "I have no language model: I repeat what I understand.",
     ]
     assert [sentence async for sentence in brain.instruct("")] == ["I was asked to say something."]

@@ -149,7 +149,7 @@ def test_help_says_of_each_behaviour_where_it_is_known_from(capsys: pytest.Captu
     with pytest.raises(SystemExit):
         main(["--help"])
     told = " ".join(capsys.readouterr().out.split())
-    for words in ("[live: 18 of 18]", "[documentation]", "nobody knows more", "[both live]"):
+    for words in ("[live: 18 of 18]", "[documentation]", "no more is known", "[both live]"):
         assert words in told
 
 

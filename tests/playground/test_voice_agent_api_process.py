@@ -62,7 +62,7 @@ async def test_its_end_is_noticed() -> None:
         async with voice_agent_process("--tones") as server:
             await server.url()
             server.process.kill()
-            with pytest.raises(PlaygroundFault, match="ended by itself"):
+            with pytest.raises(PlaygroundFault, match="stopped unexpectedly"):
                 await server.watch()
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from bench.speech import noise, people, silence, spoken, word_errors
 from bench.word_errors import SENTENCES, measure_words, understood, with_noise
 from sound.recogniser import Recogniser
-from tests.speech import noise, people, silence, spoken, word_errors
 
 pytestmark = pytest.mark.slow
 

@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 import trio
 
+from bench.guest import HEARD_FRAME_MS, Guest, HeardFrame, join_as_guest
+from bench.speech import people
 from channels.wire.events import ReplyAudio
 from channels.wire.messages import ToolResult
 from playground.glide import pitch_hz
@@ -28,9 +30,7 @@ from playground.voice_agent_api import (
 )
 from sound.pcm import SAMPLE_RATE_HZ, ms_of_bytes
 from tests.agent_process import run_agent, settings_for
-from tests.guest import HEARD_FRAME_MS, Guest, HeardFrame, join_as_guest
 from tests.recordings.recorded import script_of
-from tests.speech import people
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.speech import PEOPLE, at_16_khz, noise, people, silence, spoken, word_errors
 from playground.completeness import finished
 from sound.recogniser import (
     LONGEST_PIECE_MS,
@@ -21,7 +22,6 @@ from sound.recogniser import (
     most_tokens,
     pieces,
 )
-from tests.speech import PEOPLE, at_16_khz, noise, people, silence, spoken, word_errors
 
 
 @pytest.fixture(scope="module")

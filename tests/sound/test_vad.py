@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bench.speech import noise, people, silence, spoken
 from playground.turns import ADAPTIVE, EndOfTurn, Lull, Onset, Pause, TurnDetector, TurnEvent
 from sound.models import ModelMissing, own_file
 from sound.vad import WINDOW_MS, Vad, Window
 from tests.agent_process import ROOT
-from tests.speech import noise, people, silence, spoken
 
 SENTENCE = silence(300) + spoken("Is there a bus to the museum?") + silence(2000)
 

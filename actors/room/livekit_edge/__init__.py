@@ -3,15 +3,16 @@
 `livekit_edge()` opens one trio-asyncio loop and offers a `Room` to join, a `Loudspeaker` to speak with and an
 `EchoCanceller` (`channels.ports`). The SDK's traps end here:
 
-- SDK callbacks run inside the asyncio loop: they hand what they carry to a bounded channel and return.
+- SDK callbacks run inside the asyncio loop: they put their data into a bounded channel and return.
 - A cancelled `capture_frame` breaks the source for good, so a capture is shielded from cancellation.
-- `isconnected()` stays true and captures succeed while the server is gone: only events are believed.
+- `isconnected()` stays true and captures succeed while the server is gone, so only events are believed.
 - An error text of the SDK may quote the URL with its token: such texts are never passed on.
-- What lies in the queue is taken 10 ms at a time, at moments that stay the same as long as the source lives:
-  they are found out once, so that it is known to the sample what an emptied queue had given away.
-- On a busy machine `AudioSource` computes a negative delay, which asyncio takes and trio-asyncio does not.
-- It logs three errors when a server closes a room in good order: they are left out of the log.
-- It sends loopback through a proxy, too, and knows no NO_PROXY: it is shown the way that all else here goes.
+- The queue is drained 10 ms at a time, at moments that stay the same as long as the source lives. They are
+  measured once, so we know to the sample what an emptied queue had already given away.
+- On a busy machine `AudioSource` computes a negative delay, which asyncio accepts and trio-asyncio does not.
+- It logs three errors when a server closes a room normally: they are kept out of the log.
+- It sends even loopback through a proxy and ignores NO_PROXY, so it is given the same route as everything
+else.
 - Ending the loop with a capture in flight prints from Rust: the queue is cleared before it ends.
 """
 
@@ -41,7 +42,7 @@ __all__ = ["LiveKitEdge", "TolerantLoop", "WebRtcEchoCanceller", "line_to_agent"
 
 @attrs.frozen
 class LiveKitEdge:
-    """What the edge offers to the actors of one room."""
+    """What the edge offers the actors of one room."""
 
     room: Room
     loudspeaker: Loudspeaker
@@ -75,6 +76,6 @@ def _tells_something(record: logging.LogRecord) -> bool:
     return not (
         # That the room is gone comes as an event, with its reason.
         ("publisher data channel" in said and "closed unexpectedly" in said)
-        # What the SDK's native part has dropped with its room, its Python part drops once more.
+        # The SDK's Python part drops handles again that its native part has dropped with the room.
         or "Attempted to drop unknown FFI handle" in said
     )

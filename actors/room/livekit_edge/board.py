@@ -89,7 +89,7 @@ class LiveKitBoard:
         self._answers.pop(call_id, None)
 
     async def _show(self, show: Callable[..., Awaitable[T]], *arguments: Any, **options: Any) -> T | None:
-        """Shows something if the room can be reached; a room that is just going away is no error."""
+        """Shows something if the room can be reached; a room that is just going away is not an error."""
         with trio.move_on_after(_SHOW_WITHIN_S):
             try:
                 return await show(*arguments, **options)

@@ -21,7 +21,7 @@ LONGEST_WAIT_S = 15.0
 LONGEST_PAYLOAD = 16_000
 """Characters; LiveKit carries 15 KiB."""
 
-_TOO_MANY = rtc.RpcError(1503, "too many calls wait for their answers; try again")
+_TOO_MANY = rtc.RpcError(1503, "too many calls are waiting for answers; try again")
 _TOO_LONG = rtc.RpcError(rtc.RpcError.ErrorCode.REQUEST_PAYLOAD_TOO_LARGE, "the payload is too long")
 
 

@@ -1,12 +1,12 @@
-"""What people type, as text streams that they may open and never close.
+"""What people type: text streams, which they may open and never close.
 
-Each stream that is being read is offered every event of the SDK, so that a thousand of them cost the voice
-its time (measured: 1,000 held the loop up for 0.6 s, 6,000 took a whole core). So few are open at a time, of
-one person and of all; whoever has most open loses their oldest; and none stays open for longer than a message
-takes to come.
+Every open stream is offered every event of the SDK, so a thousand of them would starve the voice (measured:
+1,000 held up the loop for 0.6 s, and 6,000 took a whole core). So the number of open streams is limited, per
+person and in all; the person with the most open streams loses their oldest, and none stays open longer than a
+message takes to arrive.
 
-Text travels faster than the news of who sends it (1.5 s were seen): what came from somebody who is not known
-yet is kept until they are.
+Text travels faster than the news of who sends it (1.5 s was seen), so text from unknown participants is kept
+until they are known.
 """
 
 from __future__ import annotations

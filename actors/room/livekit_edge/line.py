@@ -1,4 +1,4 @@
-"""A line to an agent in its room, for whoever looks after it."""
+"""A line to an agent in its room, for its operator's commands."""
 
 from __future__ import annotations
 
@@ -50,14 +50,14 @@ class _LiveKitLine:
         self._identity = identity
 
     async def call(self, method: str, payload: str) -> str:
-        silence = "start the agent, and see that it is in this room"
+        silence = "start the agent, and make sure it is in this room"
         agent = self._room.remote_participants.get(self._identity)
         if agent is None:
             raise AgentSilent(f"there is no agent in the room {self._room.name!r}", silence)
-        # Of what is sent nothing is for a guest who took the name. The kind is in the token that let them in.
+        # Nothing may be sent to a guest who took the name. The kind comes from the token that let them in.
         if agent.kind != rtc.ParticipantKind.PARTICIPANT_KIND_AGENT:
             raise AgentSilent(
-                f"whoever is called {self._identity!r} in the room {self._room.name!r} is no agent",
+                f"the participant {self._identity!r} in the room {self._room.name!r} is not an agent",
                 f"keep the identity {self._identity!r} for the agent: give nobody else a token with it",
             )
         perform = trio_asyncio.aio_as_trio(self._room.local_participant.perform_rpc)

@@ -123,7 +123,7 @@ class RoomListener:
             self._overflow = overflow
             self._send.close()
         except (trio.ClosedResourceError, trio.BrokenResourceError):
-            _log.debug("nobody listens to %s any more", event)
+            _log.debug("nothing listens to %s any more", event)
 
     def _tell_text(self, text: RoomText) -> None:
         if self._channel.statistics().depth < MOST_EVENTS_BEFORE_TEXT:
@@ -161,7 +161,7 @@ class RoomListener:
     def _forget(self, participant: rtc.RemoteParticipant) -> None:
         del self._present[participant.identity]
         self._chat.forget(participant.identity)
-        # The SDK keeps quiet about the tracks of somebody whom it has forgotten already.
+        # The SDK does not report the tracks of a participant that it has already forgotten.
         self._tracks.forget_all_of(participant.identity)
         self.tell(ParticipantWent(participant.identity))
 

@@ -28,7 +28,7 @@ class TolerantLoop:
         return getattr(self._loop, name)
 
     def call_later(self, delay: float, callback: Callable[..., object], *arguments: Any) -> object:
-        """As asyncio's: a negative delay (s) is none."""
+        """Like asyncio's: a negative delay (s) counts as zero."""
         return self._loop.call_later(max(0.0, delay), callback, *arguments)
 
 

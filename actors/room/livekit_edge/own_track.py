@@ -1,15 +1,15 @@
-"""The agent's own track: published, published again when it was taken away, and whether anybody can hear it.
+"""The agent's own track: publishes it, publishes it again if it is taken away, and knows who can hear it.
 
 What was measured on a real server:
 
-- A track that a moderator mutes is told as `track_muted`, at once and twice. Most servers let nobody but the
-  agent unmute it, and the agent does not.
-- When the permission to publish is taken, only `participant_permissions_changed` tells: the SDK goes on
-  believing in a publication that the server has dropped. Publishing waits for ever until the permission is
-  back; then the old publication must be taken away before there can be another.
-- `local_track_subscribed` comes once for a publication, with its first subscriber, who is not named. Nobody
-  tells who unsubscribes. So when the last person has left, the track is published anew: the next one's
-  subscription is then told.
+- If a moderator mutes the track, `track_muted` comes at once, twice. Most servers let only the agent unmute
+  it, and the agent does not.
+- If the permission to publish is revoked, only `participant_permissions_changed` says so: the SDK still
+  believes in a publication that the server has dropped. Publishing waits for ever until the permission is
+  back; then the old publication must be removed before there can be another.
+- `local_track_subscribed` comes once per publication, with its first subscriber, who is not named.
+  Unsubscribing is not reported. So when the last person has left, the track is published anew, and the next
+  person's subscription is reported.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
-"""What people recorded before the agent was there, and send when it is: a byte stream each, bounded.
+"""Recordings that people made before the agent came, and send when it is there: one bounded byte stream each.
 
 LiveKit's clients can open the microphone before the room (`preConnectBuffer` and the like). They record until
-somebody hears their track, and send that to the first agent; the stream says which track goes on with it.
-Nobody is believed: a person sends one at a time, within so long; what cannot be read is refused in a line.
+somebody hears their track, and send that to the first agent; the stream says which track continues it. None
+of it is trusted: a person sends one at a time, within a time limit; anything unreadable is refused with one
+line.
 """
 
 from __future__ import annotations
@@ -24,11 +25,11 @@ RECORDED_TOPIC = "lk.agent.pre-connect-audio-buffer"
 MOST_AT_ONCE = 8
 """People whose recordings come at the same time."""
 MOST_TIMES = 2
-"""As long as one that is read, which makes 8 MB in the worst case: who sends more records no call."""
+"""As long as the longest one that is read: 8 MB in the worst case. More cannot be a call's recording."""
 WITHIN_S = 10.0
 """From the first byte to the last. A client that misses that it is heard goes on for so long."""
 MOST_REFUSALS = 50
-"""That are told, in all: whoever sends rubbish all day fills no log."""
+"""How many refusals are logged in all, so that nobody can fill the log with rubbish."""
 
 _log = logging.getLogger(__name__)
 
@@ -91,7 +92,9 @@ class RecordedSounds:
     def _refuse(self, identity: str, why: str) -> None:
         self._refused += 1
         if self._refused <= MOST_REFUSALS:
-            _log.warning("a recording of %s is refused: %s", printable(identity, longest=80), printable(why))
+            _log.warning(
+                "a recording from %s is refused: %s", printable(identity, longest=80), printable(why)
+            )
 
 
 async def _bytes_of(reader: rtc.ByteStreamReader, most: int) -> bytes:
@@ -99,5 +102,5 @@ async def _bytes_of(reader: rtc.ByteStreamReader, most: int) -> bytes:
     async for chunk in reader:
         written += chunk
         if len(written) > MOST_TIMES * most:
-            raise RecordingUnreadable("it is longer than anybody records")
+            raise RecordingUnreadable("it is too long")
     return bytes(written)

@@ -67,7 +67,7 @@ async def connect(room: rtc.Room, url: str, token: Secret, options: rtc.RoomOpti
         RoomUnreachable: nobody answers at the URL.
         NoWayToRoom: its certificate is not trusted, or the proxy lets nobody through.
         NotAllowedInRoom: the server refused the token.
-        SettingsError: what names the proxy is no address of one.
+        SettingsError: the proxy variable is not the address of a proxy.
     """
     show_the_way(url)
     refusal: rtc.ConnectError | None = None
@@ -78,8 +78,8 @@ async def connect(room: rtc.Room, url: str, token: Secret, options: rtc.RoomOpti
             refusal = error
     if scope.cancelled_caught:
         raise RoomUnreachable(
-            f"LiveKit at {url} let nobody in within {_JOIN_WITHIN_S:.0f} s",
-            "check that UDP or TCP for media can reach it",
+            f"LiveKit at {url} did not let the agent in within {_JOIN_WITHIN_S:.0f} s",
+            "check that it can be reached over UDP or TCP for media",
         )
     # Raised outside the handler, since the SDK's own text may quote the token.
     if refusal is not None:

@@ -67,12 +67,12 @@ class LiveKitLoudspeaker:
             except Exception as error:  # the SDK raises bare Exception
                 raise EdgeFault(
                     f"LiveKit's SDK refused the agent's sound ({error})",
-                    "restart the agent; report it if it returns",
+                    "restart the agent; report it if it happens again",
                 ) from error
         if scope.cancelled_caught:
             raise EdgeFault(
-                f"LiveKit's SDK took no sound for {longest_s:.0f} s",
-                "restart the agent; report it if it returns",
+                f"LiveKit's SDK accepted no sound for {longest_s:.0f} s",
+                "restart the agent; report it if it happens again",
             )
         await trio.lowlevel.checkpoint_if_cancelled()
 

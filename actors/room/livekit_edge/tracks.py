@@ -1,7 +1,7 @@
-"""Other people's audio tracks. The server sends the sound of those alone that somebody listens to.
+"""Other people's audio tracks. The server only sends sound that is listened to.
 
-A track that is subscribed costs about a hundredth of a core, listened to or not (30 of one person: 37 %). So
-a track is told of when it is published, and subscribed for as long as it is open.
+A subscribed track costs about a hundredth of a core, whether or not anybody listens (30 tracks of one person:
+37 %). So a track is reported when it is published, and subscribed only while it is open.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from sound.pcm import SAMPLE_RATE_HZ
 __all__ = ["LiveKitTrack", "RemoteTracks"]
 
 MOST_OF_ONE = 16
-"""Tracks of one person that are told of. The others are told of when one of these is gone."""
+"""How many tracks of one person are reported. The others are reported when one of these is gone."""
 
 _FRAMES_KEPT_MS = 5000
 _LINGERS_S = 1.0
@@ -90,7 +90,7 @@ class LiveKitTrack:
 
     def _let_go(self) -> None:
         if self.wanted and not self._open:
-            # What the server may still send is not of the next opening.
+            # What the server may still send does not belong to the next opening.
             self.wanted, self._track, self._came = False, None, trio.Event()
             self._ask(wanted=False)
 
@@ -141,7 +141,7 @@ class RemoteTracks:
         """By track id."""
 
     def offer(self, participant: rtc.RemoteParticipant) -> None:
-        """Tells of the tracks of somebody who is there."""
+        """Reports the tracks of a participant who is there."""
         room_for = MOST_OF_ONE - sum(each.identity == participant.identity for each in self._told.values())
         for publication in participant.track_publications.values():
             if room_for <= 0:

@@ -15,7 +15,7 @@ from commands.replay.picture.style import COLOURS, DEFINITIONS, PICTURE
 __all__ = ["html_page"]
 
 _NUMBER = ' class="number"'
-ZOOMS = {60: "60 s a row", 30: "30 s a row", 10: "10 s a row"}
+ZOOMS = {60: "60 s per row", 30: "30 s per row", 10: "10 s per row"}
 FIRST_ZOOM = 30
 
 _LAYOUT = """
@@ -36,7 +36,7 @@ ol.differences li{margin:.2rem 0}ol.differences{padding-left:2rem}
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
 _LEGEND = (
-    ('<rect class="person" y="3" width="34" height="12"/>', "the person sounds"),
+    ('<rect class="person" y="3" width="34" height="12"/>', "the person makes a sound"),
     ('<rect class="agent" y="3" width="34" height="12"/>', "the agent is heard"),
     ('<rect class="hold" y="3" x="1" width="32" height="12"/>', "the voice is held"),
     ('<path class="cut" d="M17 1V17M12 2h10"/>', "a reply is cut"),
@@ -46,12 +46,12 @@ _LEGEND = (
     ),
     ('<path class="timer turn" d="M2 5v8M2 9H32M32 5v8"/>', "turn: last sound of the person → agent audible"),
     ('<path class="timer barge" d="M2 5v8M2 9H32M32 5v8"/>', "barge-in: first sound of the person → silence"),
-    ('<path class="backlog" d="M2 16L6 3L32 16Z"/>', "sound that waits to be played"),
+    ('<path class="backlog" d="M2 16L6 3L32 16Z"/>', "sound waiting to be played"),
     ('<rect class="outage" y="1" width="34" height="16"/>', "no connection to the service"),
 )
 _LEGEND_AGAIN = (
     ('<rect class="replayed" y="3" width="34" height="12"/>', "the agent in the replay"),
-    ('<path class="differs" d="M17 3l6 11h-12z"/>', "the replay decides otherwise (numbers: see the list)"),
+    ('<path class="differs" d="M17 3l6 11h-12z"/>', "the replay decides differently (numbers: see the list)"),
 )
 
 
@@ -113,7 +113,7 @@ def _differences(differences: Sequence[Difference]) -> str:
     if not differences:
         return ""
     items = "".join(f"<li>{clock(one.at)} – {escape(one.text)}</li>" for one in differences)
-    return f'<h2>Where the replay decides otherwise</h2><ol class="differences">{items}</ol>'
+    return f'<h2>Where the replay decides differently</h2><ol class="differences">{items}</ol>'
 
 
 def _turns(scene: Scene) -> str:

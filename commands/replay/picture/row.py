@@ -67,7 +67,7 @@ class Row:
         """The row in words, for those who do not see it."""
         scene = self.scene
         lasting = (
-            (scene.person, "the person sounds"),
+            (scene.person, "the person makes a sound"),
             (scene.agent, "the agent is heard"),
             (scene.holds, "the voice is held"),
         )
@@ -181,7 +181,7 @@ class Row:
         most = max(ms for _, ms in points)
         self._parts.append(
             f'<path class="backlog" d="M{first:.1f} {base}{path}L{last:.1f} {base}Z">'
-            f"<title>up to {most / 1000:.1f} s of the agent's sound wait to be played</title></path>"
+            f"<title>up to {most / 1000:.1f} s of the agent's sound waiting to be played</title></path>"
         )
         top = next(at for at, ms in points if ms == most)
         x = min(self._x(top) + 4, RIGHT - 60)

@@ -212,7 +212,7 @@ def _mark(scene: Scene, entries: Iterable[RecordLine]) -> None:
     for entry in entries:
         match entry.what:
             case TurnStarted(at=at):
-                scene.service.append(Mark(at, "speaks", "the service decides that the person speaks"))
+                scene.service.append(Mark(at, "speaks", "the service decides that the person is speaking"))
             case TurnStopped(at=at):
                 scene.service.append(Mark(at, "finished", "the service decides that the person has finished"))
             case ReplyStarted(reply_id=reply_id):

