@@ -54,7 +54,7 @@ from channels.wire.events import (
 from playground.voices import VOICES, Voice
 from sound.pcm import SAMPLE_RATE_HZ, bytes_of_ms
 from sound.recogniser import Recogniser
-from sound.vad import WINDOW_MS, Vad
+from sound.vad import WINDOW_MS, Vad, warm
 
 __all__ = ["main"]
 
@@ -323,6 +323,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args(arguments)
     load = os.getloadavg()[0]
+    warm()  # the detector is there in any case, and onnxruntime with it
     before_mb = _memory_mb()
     recogniser = Recogniser()
     recogniser.warm()

@@ -8,7 +8,7 @@ __all__ = ["is_hummed"]
 
 _RATE_HZ = 16_000
 _LOWEST_HZ = 80
-_CLOSED = ((600, -12.0), (1200, -17.5))
+_CLOSED = ((600, -12.0), (1200, -16.0))
 """What of the sound lies above such a frequency is so much (dB) below what lies under it. A closed mouth lets
 the lowest harmonics through and little else. Measured on 18 voices: "mm-hm" and "hmm" have at most -12.3 and
 -17.0 dB, most of them 3 dB less; "no", the dullest of eight other words, has at least -10.8 and -17.1."""

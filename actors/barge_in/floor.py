@@ -282,7 +282,7 @@ class FloorState:
             now: the time (s).
             believed: whether replies may be interrupted; whether the hints have earned trust is known here.
         """
-        heard = self.sounding and not self.noisy
+        heard = self.floor is Floor.EXCUSED and self.sounding and not self.noisy
         goes_on = signal is FloorSignal.MEANT and heard and believed and self.believes
         return self.take(signal, now) if self.holds or goes_on else self
 

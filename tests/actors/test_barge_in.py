@@ -778,6 +778,7 @@ NEVER = {
     # Where the voice is held already, nobody asks whether a hint is believed.
     *((state, FloorSignal.DOUBTED) for state in HOLDING if state is not Floor.DECIDING),
     # Nobody asks what a short sound was where the voice goes on, unless the sound goes on, too.
+    (Floor.FREE, FloorSignal.MEANT),
     (Floor.FREE, FloorSignal.DISMISSED),
     (Floor.EXCUSED, FloorSignal.DISMISSED),
     # Whether the service stops too soon is known by the ear.
