@@ -394,6 +394,7 @@ class _Step:
     def _miss_answer(self, why: str) -> None:
         turn = self.conversation.turn
         if turn.speaking:
+            self.await_answer()  # who speaks misses nothing yet, and a time that has passed must not stay due
             return
         missed = self.conversation.answer_is_due() and bool(turn.text)
         self.change(turn=turn.end(), overdue_at=math.inf)
