@@ -34,6 +34,7 @@ from actors.barge_in.conversation import Conversation
 from actors.barge_in.floor import FloorState
 from actors.barge_in.machine import Event, step
 from actors.onset.sounds import Onsets
+from actors.short_sounds.actor import patience_s
 from actors.short_sounds.following import Followed, GoesOn, ShortSound
 from actors.short_sounds.verdict import judged
 from bench.noises import noise_of
@@ -185,6 +186,7 @@ class Listener:
         """What they tell the controller, and when; and the recogniser's CPU time (ms)."""
         vad, onsets, followed = Vad(), Onsets(WINDOW_MS), Followed()
         told: Times = []
+        judgement: tuple[float, SoundJudged] | None = None
         listened_ms = 0.0
         size, windows = bytes_of_ms(_PIECE_MS), 0
         for number in range(len(sound.pcm) // size):
@@ -198,6 +200,9 @@ class Listener:
                 pause_ms = onsets.silent_ms if onsets.sounding else None
                 if mode == "off":
                     continue
+                if pause_ms == 0 and judgement is not None and judgement[0] > now:
+                    judgement = None  # it goes on before it is judged
+                    told = [each for each in told if each[0] <= now]
                 match followed.take(HeardWindow(window.pcm, at, window.probability, pause_ms)):
                     case ShortSound() as short:
                         text, took_s = None, 0.0
@@ -206,12 +211,15 @@ class Listener:
                             text = self.recogniser.transcribe(short.pcm)
                             took_s = time.perf_counter() - began
                             listened_ms += (time.thread_time() - busy) * 1000
-                        judgement = judged(short, text, self.words)
-                        if judgement is not None:
-                            told.append((now + took_s, judgement))
-                    case GoesOn(at=began_at):
+                            if took_s > patience_s(short):
+                                text, took_s = None, patience_s(short)
+                        judgement = None
+                        if (found := judged(short, text, self.words)) is not None:
+                            judgement = now + took_s, found
+                            told.append(judgement)
+                    case GoesOn(at=began_at) if judgement is not None and not judgement[1].keeps:
                         told.append((now, SoundJudged(began_at, keeps=True, why="goes on")))
-                    case None:
+                    case _:
                         pass
         return sorted(told, key=lambda each: each[0]), listened_ms
 

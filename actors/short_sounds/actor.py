@@ -16,7 +16,7 @@ import trio
 from attrs import define, field
 
 from actors.short_sounds.following import Followed, GoesOn, ShortSound
-from actors.short_sounds.verdict import judged
+from actors.short_sounds.verdict import is_voice, judged
 from channels.bounded import Receiver, Sender
 from channels.happenings import SoundJudged
 from channels.messages import HeardWindow
@@ -29,8 +29,17 @@ Transcribe: TypeAlias = Callable[[bytes], str]
 """What is said in PCM16 mono 16 kHz. Blocking; called in a worker thread, once at a time."""
 
 LATE_S = 0.6
-"""So long after it was looked at, a sound is judged without its words: `linger_ms` begins to count 170 ms
-after the look, and must find it judged."""
+"""Of a voice. So long after it was looked at, a sound is judged without its words: `linger_ms` begins to
+count 170 ms after the look, and must find it judged."""
+
+SOON_S = 0.15
+"""The same of what has no voice in it, and is hardly ever a word: so long at most the voice waits for one
+more look at a cough on a busy machine. A recogniser that has a core needs 20 ms."""
+
+
+def patience_s(sound: ShortSound) -> float:
+    """How long its words are waited for."""
+    return LATE_S if is_voice(sound) else SOON_S
 
 
 @define
@@ -78,17 +87,17 @@ class ShortSoundJudge:
 
     async def _judge(self, sound: ShortSound, scope: trio.CancelScope) -> None:
         with scope:
-            text = await self._understand(sound.pcm)
+            text = await self._understand(sound)
             judgement = judged(sound, text, self.words)
             if judgement is not None:
                 self._tell(judgement)
 
-    async def _understand(self, pcm: bytes) -> str | None:
+    async def _understand(self, sound: ShortSound) -> str | None:
         if self._transcribe is None:
             return None
-        with trio.move_on_after(LATE_S):
+        with trio.move_on_after(patience_s(sound)):
             return await trio.to_thread.run_sync(
-                self._transcribe, pcm, limiter=self.thread, abandon_on_cancel=True
+                self._transcribe, sound.pcm, limiter=self.thread, abandon_on_cancel=True
             )
         return None
 

@@ -7,7 +7,7 @@ from channels.happenings import SoundJudged
 from channels.settings.short_words import ShortWords, plain
 from sound.humming import is_hummed
 
-__all__ = ["judged"]
+__all__ = ["is_voice", "judged"]
 
 NO_VOICE_MS = 200.0
 """A stretch of voice that is shorter is no word. Measured (`bench.short_sounds`): the longest of 70 coughs
@@ -15,6 +15,11 @@ had 192 ms, the shortest of 72 words ("no") 352, both with the 70 ms by which Si
 
 SHORT_MS = 1000.0
 """What is longer is no back-channel, whatever its words are."""
+
+
+def is_voice(sound: ShortSound) -> bool:
+    """Whether somebody may have said something."""
+    return sound.voice_ms >= NO_VOICE_MS
 
 
 def judged(sound: ShortSound, text: str | None, words: ShortWords) -> SoundJudged | None:
@@ -28,7 +33,7 @@ def judged(sound: ShortSound, text: str | None, words: ShortWords) -> SoundJudge
     said = plain(text or "")
     if words.stops_in(said):
         return SoundJudged(sound.at, keeps=True, why="words")
-    if sound.voice_ms < NO_VOICE_MS:
+    if not is_voice(sound):
         return SoundJudged(sound.at, keeps=False, why="no voice")
     if sound.length_ms > SHORT_MS:
         return SoundJudged(sound.at, keeps=True, why="long")
