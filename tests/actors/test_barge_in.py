@@ -510,7 +510,7 @@ class AConversation(RuleBasedStateMachine):
             self.a_short_sound_is_dismissed()
         self.person_is_silent()
         waits = self.conversation.has_voice() and self.conversation.floor.floor is Floor.AWAITING
-        self.now += (DECIDED_WITHIN_S - 0.1 if named_ms is None else named_ms / 1000) - 0.001
+        self.now += DECIDED_WITHIN_S - 0.1 if named_ms is None else named_ms / 1000
         self.all_catch_up()
         bound = self.conversation.floor.settings.longest_hold_ms / 1000
         if waits and self.conversation.has_voice() and bound > 2 * DECIDED_WITHIN_S:
