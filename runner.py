@@ -75,7 +75,7 @@ from channels.messages import (
 from channels.named_paths import PathNames
 from channels.ports import TrackEvent
 from channels.seen import On, Seen
-from channels.settings import Settings
+from channels.settings import Accounts, Settings
 from channels.streams import Actor, Addition, Streams
 from channels.taps import Taps
 from channels.texts import RoomText
@@ -186,6 +186,7 @@ async def _load_recogniser() -> Transcribe:
 
 def wire(
     settings: Settings,
+    accounts: Accounts,
     edge: LiveKitEdge,
     *,
     dialer: Dialer = dial,
@@ -200,6 +201,7 @@ def wire(
 
     Args:
         settings: of this room.
+        accounts: for LiveKit and the Voice Agent API; many rooms may share them.
         edge: LiveKit.
         dialer: opens connections to the Voice Agent API.
         load_judge: makes the voice activity detector.
@@ -220,7 +222,8 @@ def wire(
     judges_sounds = short_sounds != "off"
     conversation = (
         RoomActor(
-            settings=settings.livekit,
+            account=accounts.livekit,
+            room_name=settings.room_name,
             listen=settings.listen,
             typing=settings.typing,
             room=edge.room,
@@ -254,6 +257,7 @@ def wire(
             taps=taps,
         ),
         ApiSession(
+            account=accounts.api,
             settings=settings.api,
             dialer=dialer,
             frames=c.microphone.receiver(),
@@ -341,7 +345,8 @@ def wire(
             requests=c.requests.sender(),
         ),
         Operator(
-            settings=settings.livekit,
+            account=accounts.livekit,
+            room_name=settings.room_name,
             open_to_all=configurable,
             board=edge.board,
             statistics=lambda: [*c.statistics(), *taps.statistics()],
@@ -366,7 +371,7 @@ def wire(
     if terminal is not None:
         bystanders.append(
             LiveLine(
-                room_name=settings.livekit.room_name,
+                room_name=settings.room_name,
                 console=terminal,
                 statistics=c.statistics,
                 happenings=taps.tap("live line"),
@@ -396,7 +401,7 @@ def wire(
             Sender[ClientMessage]: ask,
             Sender[LeaveRoom]: lambda name: c.departures.sender(),
         },
-        path=PathNames(settings.livekit.room_name).path,
+        path=PathNames(settings.room_name).path,
     )
     bystanders += [streams.compose(addition) for addition in additions]
     return Graph(conversation, bystanders, c, taps, seen)

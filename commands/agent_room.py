@@ -12,7 +12,7 @@ import os
 import secrets
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from getpass import getpass
 
@@ -22,9 +22,8 @@ import trio
 from actors.room.actor import mint_watcher_token
 from channels.errors import SettingsError
 from channels.secret import Secret
-from channels.settings import LiveKitSettings
 from channels.settings.dotenv import unquoted
-from commands.agents_here import AgentHere, agents_here
+from commands.agents_here import AgentHere, LiveKitRoom, agents_here
 
 __all__ = ["TOKEN_VARIABLE", "AgentRoom", "cancel_on_ctrl_c", "room_of_agent"]
 
@@ -49,7 +48,7 @@ class AgentRoom:
 
 def room_of_agent(
     options: argparse.Namespace,
-    livekit: Callable[[], LiveKitSettings],
+    configured: Callable[[], LiveKitRoom],
     name: str,
     environ: Mapping[str, str] = os.environ,
 ) -> AgentRoom:
@@ -60,7 +59,7 @@ def room_of_agent(
 
     Args:
         options: of the command line.
-        livekit: gives the settings.
+        configured: gives the room of the settings.
         name: what the identity begins with.
         environ: may have the token of `--url`; else it is the first line of standard input. It says, too,
             where agents that run here tell of themselves.
@@ -77,37 +76,39 @@ def room_of_agent(
     if options.url:
         token = _read_token(environ)
         return AgentRoom(options.url, lambda: token)
-    settings = _settings_of_agent(livekit, options.room, agents_here(environ))
+    room = _find_room(configured, options.room, agents_here(environ))
     identity = f"{name}-{secrets.token_hex(4)}"
-    return AgentRoom(settings.url, lambda: mint_watcher_token(settings, identity, _TOKEN_LIFE))
+    return AgentRoom(
+        room.account.url, lambda: mint_watcher_token(room.account, room.room_name, identity, _TOKEN_LIFE)
+    )
 
 
-def _settings_of_agent(
-    livekit: Callable[[], LiveKitSettings], room_name: str | None, here: Sequence[AgentHere]
-) -> LiveKitSettings:
+def _find_room(
+    configured: Callable[[], LiveKitRoom], room_name: str | None, here: Sequence[AgentHere]
+) -> LiveKitRoom:
     try:
-        account = livekit()
+        own_room = configured()
     except SettingsError:
-        own = [settings for agent in here if (settings := agent.settings()) is not None]
-        wanted = [settings for settings in own if room_name in (None, settings.room_name)]
-        if len(wanted) > 1 or (own and not wanted):
-            raise _choose(own) from None
+        on_this_machine = [room for agent in here if (room := agent.room()) is not None]
+        wanted = [room for room in on_this_machine if room_name in (None, room.room_name)]
+        if len(wanted) > 1 or (on_this_machine and not wanted):
+            raise _choose((room.room_name, room.account.url) for room in on_this_machine) from None
         if wanted:
             return wanted[0]
         raise
     if room_name is not None:
-        return attrs.evolve(account, room_name=room_name)
-    of_account = [agent for agent in here if agent.url == account.url]
-    rooms = {agent.room_name for agent in of_account}
-    if account.room_name in rooms or not rooms:
-        return account
+        return attrs.evolve(own_room, room_name=room_name)
+    url = own_room.account.url
+    rooms = {agent.room_name for agent in here if agent.url == url}
+    if own_room.room_name in rooms or not rooms:
+        return own_room
     if len(rooms) > 1:
-        raise _choose(of_account)
-    return attrs.evolve(account, room_name=rooms.pop())
+        raise _choose((name, url) for name in rooms)
+    return attrs.evolve(own_room, room_name=rooms.pop())
 
 
-def _choose(agents: Sequence[AgentHere | LiveKitSettings]) -> SettingsError:
-    there_are = ", ".join(sorted({f"{agent.room_name!r} at {agent.url}" for agent in agents}))
+def _choose(rooms: Iterable[tuple[str, str]]) -> SettingsError:
+    there_are = ", ".join(sorted({f"{name!r} at {url}" for name, url in rooms}))
     return SettingsError(
         f"several agents run on this machine, in the rooms {there_are}",
         "pick one with --room NAME",

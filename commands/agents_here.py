@@ -21,15 +21,23 @@ import attrs
 
 from channels import private_files
 from channels.secret import Secret
-from channels.settings import LiveKitSettings
+from channels.settings import LiveKitAccount
 
 if sys.platform != "win32":  # which has no such locks: there nobody is found
     import fcntl
 
-__all__ = ["AgentHere", "agents_here", "announced"]
+__all__ = ["AgentHere", "LiveKitRoom", "agents_here", "announced"]
 
 _LONGEST = 10_000
 """Bytes of a file."""
+
+
+@attrs.frozen
+class LiveKitRoom:
+    """A room on a LiveKit server."""
+
+    account: LiveKitAccount
+    room_name: str
 
 
 @attrs.frozen
@@ -42,31 +50,31 @@ class AgentHere:
     api_secret: Secret | None = None
     """None: its server is one of an account."""
 
-    def settings(self) -> LiveKitSettings | None:
-        """The way to it, if it needs no account."""
+    def room(self) -> LiveKitRoom | None:
+        """Its room, if its server needs no account."""
         if self.api_secret is None:
             return None
-        return LiveKitSettings(self.url, self.api_key, self.api_secret, self.room_name)
+        return LiveKitRoom(LiveKitAccount(self.url, self.api_key, self.api_secret), self.room_name)
 
 
 @contextmanager
 def announced(
-    settings: LiveKitSettings, *, with_keys: bool, environ: Mapping[str, str] = os.environ
+    room: LiveKitRoom, *, with_keys: bool, environ: Mapping[str, str] = os.environ
 ) -> Iterator[None]:
     """Lets this user's commands find the agent for as long as it is open. Where no file can be, they do not.
 
     Args:
-        settings: its room.
+        room: the agent's room.
         with_keys: whether the keys are those of a server of this machine.
         environ: says where the folder is.
     """
     with contextlib.ExitStack() as left:
         with contextlib.suppress(OSError):
-            _announce(settings, with_keys, _folder(environ), left)
+            _announce(room, with_keys, _folder(environ), left)
         yield
 
 
-def _announce(settings: LiveKitSettings, with_keys: bool, folder: Path, left: contextlib.ExitStack) -> None:
+def _announce(room: LiveKitRoom, with_keys: bool, folder: Path, left: contextlib.ExitStack) -> None:
     if sys.platform == "win32":
         return
     private_files.folder(folder)
@@ -75,9 +83,10 @@ def _announce(settings: LiveKitSettings, with_keys: bool, folder: Path, left: co
     file = left.enter_context(private_files.create(hidden))
     left.callback(hidden.unlink, missing_ok=True)
     fcntl.flock(file, fcntl.LOCK_EX)
-    told = {"url": settings.url, "room": settings.room_name}
+    account = room.account
+    told = {"url": account.url, "room": room.room_name}
     if with_keys:
-        told |= {"key": settings.api_key, "secret": settings.api_secret.reveal()}
+        told |= {"key": account.api_key, "secret": account.api_secret.reveal()}
     file.write(json.dumps(told).encode())
     # Whoever finds it finds it whole, and locked.
     left.callback(path.unlink, missing_ok=True)

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from structlog.typing import FilteringBoundLogger
 
 from actors.room.actor import mint_client_token
-from channels.settings import Configuration, Settings
+from channels.settings import Accounts
 from commands.browser import has_desktop, shown_in_browser
 from commands.token import CLIENT_TOKEN_LIFE
 from playground.local import local_services
 from playground.page_server import Joining, page_server
 
-__all__ = ["on_this_machine", "services_here"]
+__all__ = ["on_this_machine"]
 
 HOW_TO_JOIN = """
 Talk to the agent in your browser:  {page}
@@ -30,32 +30,21 @@ Press Ctrl-C to stop.
 
 
 @asynccontextmanager
-async def services_here(
-    configuration: Configuration, progress: Callable[[str], None]
-) -> AsyncIterator[Settings]:
-    """A LiveKit server and a Voice Agent API on this machine, for as long as it is open."""
-    room_name = configuration.values["livekit.room_name"].value
-    async with local_services(room_name, progress, configuration.session()) as here:
-        yield configuration.settings_at(here.livekit, here.api.url, here.api.api_key)
-
-
-@asynccontextmanager
-async def on_this_machine(configuration: Configuration, log: FilteringBoundLogger) -> AsyncIterator[Settings]:
+async def on_this_machine(room_name: str, log: FilteringBoundLogger) -> AsyncIterator[Accounts]:
     """The services and the page on this machine, for as long as it is open; says how to join."""
     log.info("no account is set up, so everything runs on this machine")
-    async with services_here(configuration, lambda line: log.info(line)) as settings:
+    async with local_services(lambda line: log.info(line)) as accounts:
+        livekit = accounts.livekit
 
         def join(identity: str) -> Joining:
-            return Joining(
-                settings.livekit.url, mint_client_token(settings.livekit, identity, CLIENT_TOKEN_LIFE)
-            )
+            return Joining(livekit.url, mint_client_token(livekit, room_name, identity, CLIENT_TOKEN_LIFE))
 
         async with (
             page_server(join=join, progress=lambda line: log.info(line)) as page,
             AsyncExitStack() as shown,
         ):
             token = join("you").token
-            print(HOW_TO_JOIN.format(page=page, url=settings.livekit.url, token=token.reveal()), flush=True)
+            print(HOW_TO_JOIN.format(page=page, url=livekit.url, token=token.reveal()), flush=True)
             if sys.stdout.isatty() and has_desktop():
                 await shown.enter_async_context(shown_in_browser(page))
-            yield settings
+            yield accounts

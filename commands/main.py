@@ -19,9 +19,10 @@ from channels.errors import SettingsError, cause_of, was_interrupted
 from channels.log import open_log
 from channels.named_paths import PathNames
 from channels.printable import complain
-from channels.settings import ACCOUNT, LIVEKIT_ACCOUNT, LiveKitSettings, Settings, read_configuration
+from channels.settings import ACCOUNT, LIVEKIT_ACCOUNT, Accounts, Settings, read_configuration
 from channels.standard_streams import as_written, standard_streams
 from commands.added import read_addition
+from commands.agents_here import LiveKitRoom
 from commands.arguments import parse
 from commands.check import check
 from commands.config import gather_from, print_configuration
@@ -29,7 +30,7 @@ from commands.graph import draw, show_graph
 from commands.operate import operate
 from commands.replay import replay
 from commands.serve import RoomSpec, serve
-from commands.services import room_of, services_of
+from commands.services import services_for_calls, services_of
 from commands.token import print_token
 from commands.tools import read_tools, with_tools
 from commands.wired import Wired, Wiring
@@ -70,45 +71,47 @@ def _run(wire: Wiring, options: argparse.Namespace, log: FilteringBoundLogger) -
     additions = [read_addition(written) for written in options.actor]
     writings = gather_from(options, log.warning)
 
-    def livekit() -> LiveKitSettings:
-        return read_configuration(writings, log.warning, required=LIVEKIT_ACCOUNT).livekit()
+    def configured() -> LiveKitRoom:
+        configuration = read_configuration(writings, log.warning, required=LIVEKIT_ACCOUNT)
+        return LiveKitRoom(configuration.livekit(), configuration.room_name)
 
     match options.command:
         case "replay":
             return replay(options, wire)
         case "graph":
             drawing = functools.partial(draw, functools.partial(wire, additions=additions))
-            return show_graph(options, drawing, livekit)
+            return show_graph(options, drawing, configured)
         case "operate":
-            return operate(options, livekit)
+            return operate(options, configured)
         case "config":
             return print_configuration(read_configuration(writings, log.warning), as_json=options.json)
         case "token":
-            return print_token(livekit(), options.identity, operator=options.operator)
+            return print_token(configured(), options.identity, operator=options.operator)
     has_account = writings.name_an_account
     configuration = read_configuration(writings, log.warning, required=ACCOUNT if has_account else ())
     if options.command == "check":
-        return trio.run(check, services_of(configuration, has_account), has_account, options.json)
+        services = services_of(configuration, has_account)
+        return trio.run(check, services, configuration.settings(), has_account, options.json)
     if options.record is not None:
-        room_name = configuration.values["livekit.room_name"].value
-        check_free(PathNames(room_name).path(options.record), with_sound=options.record_audio)
+        check_free(PathNames(configuration.room_name).path(options.record), with_sound=options.record_audio)
     if additions:
         # Report impossible subscriptions before anything starts.
         draw(functools.partial(wire, additions=additions))
     tools = read_tools(configuration.tools(), log.warning)
     terminal = Console(stderr=True) if options.log == "text" and sys.stderr.isatty() else None
 
-    def wire_it(settings: Settings, edge: LiveKitEdge) -> Wired:
+    def wire_it(settings: Settings, accounts: Accounts, edge: LiveKitEdge) -> Wired:
         # On your own machine, everybody in the room is the agent's owner.
         return wire(
             with_tools(settings, tools),
+            accounts,
             edge,
             configurable=not has_account,
             terminal=terminal,
             additions=additions,
         )
 
-    def rooms(settings: Settings) -> Sequence[RoomSpec]:
-        return [RoomSpec(settings, wire_it, options.record, options.record_audio)]
+    def rooms(accounts: Accounts) -> Sequence[RoomSpec]:
+        return [RoomSpec(configuration.settings(), accounts, wire_it, options.record, options.record_audio)]
 
-    return trio.run(serve, room_of(configuration, has_account, log), log, rooms)
+    return trio.run(serve, services_for_calls(configuration, has_account, log), log, rooms)

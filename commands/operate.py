@@ -13,14 +13,14 @@ from actors.room.actor import AGENT_IDENTITY
 from actors.room.livekit_edge import line_to_agent
 from channels.errors import VoiceAgentError, reason_of
 from channels.printable import complain, tell
-from channels.settings import LiveKitSettings
 from channels.texts import OPERATE_METHOD
 from commands.agent_room import AgentRoom, cancel_on_ctrl_c, room_of_agent
+from commands.agents_here import LiveKitRoom
 
 __all__ = ["operate"]
 
 
-def operate(options: argparse.Namespace, livekit: Callable[[], LiveKitSettings]) -> int:
+def operate(options: argparse.Namespace, configured: Callable[[], LiveKitRoom]) -> int:
     """Gives the agent each line of standard input and prints its answer; gives the exit code.
 
     It is 1 if the agent cannot be reached, or if a command was not done.
@@ -28,7 +28,7 @@ def operate(options: argparse.Namespace, livekit: Callable[[], LiveKitSettings])
     Raises:
         SettingsError: the options do not go together, or a setting is missing.
     """
-    room = room_of_agent(options, livekit, "operator")
+    room = room_of_agent(options, configured, "operator")
     try:
         return trio.run(_operate, room)
     except (VoiceAgentError, BaseExceptionGroup) as error:

@@ -8,43 +8,41 @@ from typing import TypeAlias
 
 from structlog.typing import FilteringBoundLogger
 
-from channels.settings import Configuration, Settings
-from commands.agents_here import announced
+from channels.settings import Accounts, Configuration
+from commands.agents_here import LiveKitRoom, announced
 
-__all__ = ["Preparation", "room_of", "services_of"]
+__all__ = ["Preparation", "services_for_calls", "services_of"]
 
-Preparation: TypeAlias = Callable[[], AbstractAsyncContextManager[Settings]]
-"""Runs the services that the settings name, for as long as it is open."""
+Preparation: TypeAlias = Callable[[], AbstractAsyncContextManager[Accounts]]
+"""Runs the services, for as long as it is open."""
 
 
-def room_of(configuration: Configuration, has_account: bool, log: FilteringBoundLogger) -> Preparation:
-    """The room people talk in; on this machine, with the page to join it."""
+def services_for_calls(
+    configuration: Configuration, has_account: bool, log: FilteringBoundLogger
+) -> Preparation:
+    """The services for people who talk to the agent; on this machine, with the page to join its room."""
+    room_name = configuration.room_name
     if has_account:
-        settings = configuration.settings()
-        log.info(
-            "starting",
-            room=settings.livekit.room_name,
-            livekit=settings.livekit.url,
-            api=settings.api.url,
-        )
-        return lambda: _announced(lambda: nullcontext(settings), with_keys=False)
+        accounts = configuration.accounts()
+        log.info("starting", room=room_name, livekit=accounts.livekit.url, api=accounts.api.url)
+        return lambda: _announced(lambda: nullcontext(accounts), room_name, with_keys=False)
     # Only those who run without an account load the speech models and the rest of the playground.
     from commands.here import on_this_machine
 
-    return lambda: _announced(lambda: on_this_machine(configuration, log), with_keys=True)
+    return lambda: _announced(lambda: on_this_machine(room_name, log), room_name, with_keys=True)
 
 
 @asynccontextmanager
-async def _announced(prepare: Preparation, *, with_keys: bool) -> AsyncIterator[Settings]:
-    async with prepare() as settings:
-        with announced(settings.livekit, with_keys=with_keys):
-            yield settings
+async def _announced(prepare: Preparation, room_name: str, *, with_keys: bool) -> AsyncIterator[Accounts]:
+    async with prepare() as accounts:
+        with announced(LiveKitRoom(accounts.livekit, room_name), with_keys=with_keys):
+            yield accounts
 
 
 def services_of(configuration: Configuration, has_account: bool) -> Preparation:
     """The services alone."""
     if has_account:
-        return lambda: nullcontext(configuration.settings())
-    from commands.here import services_here
+        return lambda: nullcontext(configuration.accounts())
+    from playground.local import local_services
 
-    return lambda: services_here(configuration, lambda line: None)
+    return lambda: local_services(lambda line: None)

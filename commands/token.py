@@ -6,14 +6,14 @@ from datetime import timedelta
 
 from actors.room.actor import AGENT_IDENTITY, mint_client_token, mint_operator_token
 from channels.errors import SettingsError
-from channels.settings import LiveKitSettings
+from commands.agents_here import LiveKitRoom
 
 __all__ = ["CLIENT_TOKEN_LIFE", "print_token"]
 
 CLIENT_TOKEN_LIFE = timedelta(hours=1)
 
 
-def print_token(livekit: LiveKitSettings, identity: str, *, operator: bool = False) -> int:
+def print_token(room: LiveKitRoom, identity: str, *, operator: bool = False) -> int:
     """Prints a client's token; gives the exit code.
 
     Raises:
@@ -25,5 +25,5 @@ def print_token(livekit: LiveKitSettings, identity: str, *, operator: bool = Fal
             "choose another",
         )
     mint = mint_operator_token if operator else mint_client_token
-    print(mint(livekit, identity, CLIENT_TOKEN_LIFE).reveal())
+    print(mint(room.account, room.room_name, identity, CLIENT_TOKEN_LIFE).reveal())
     return 0

@@ -6,11 +6,13 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeAlias
 
 from channels.bounded import Channel, Watched
+from channels.secret import Secret
 from channels.seen import Seen
+from channels.settings import Accounts, ApiAccount, LiveKitAccount
 from channels.streams import Actor
 from channels.taps import Taps
 
-__all__ = ["Wired", "Wiring"]
+__all__ = ["NOBODYS", "Wired", "Wiring"]
 
 
 class Recorded(Protocol):
@@ -46,3 +48,9 @@ class Wired(Protocol):
 
 Wiring: TypeAlias = Callable[..., Wired]
 """Makes the actors of one room and connects them."""
+
+NOBODYS = Accounts(
+    LiveKitAccount("ws://127.0.0.1:1", "nobody", Secret("nothing")),
+    ApiAccount("ws://127.0.0.1:1", api_key=Secret("nothing")),
+)
+"""For a room that is wired without connecting to any server."""

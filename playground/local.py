@@ -1,7 +1,7 @@
 """All services on this machine, for people without an account or a key.
 
 `local_services` runs a real LiveKit server and our Voice Agent API server, each in its own process, while its
-block runs, and returns the settings that a `.env` would have given. The brain is the small dialogue, or the
+block runs, and returns the accounts that a `.env` would have given. The brain is the small dialogue, or the
 language model that `OPENAI_BASE_URL` names (in the environment, or in `.env`).
 """
 
@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 
 import trio
 
-from channels.settings import ApiSettings, LiveKitSettings, SessionSettings, Settings
+from channels.settings import Accounts, ApiAccount, LiveKitAccount
 from playground.brains import choose_brain
 from playground.livekit_server import livekit_server
 from playground.voice_agent_process import voice_agent_process
@@ -23,15 +23,11 @@ _FOR_A_PERSON = ("--leading-silence-ms", "0", "--speech-started", "onset", "--ov
 
 
 @asynccontextmanager
-async def local_services(
-    room_name: str, progress: Callable[[str], None], session: SessionSettings
-) -> AsyncIterator[Settings]:
-    """Runs the services and gives the settings of one room.
+async def local_services(progress: Callable[[str], None]) -> AsyncIterator[Accounts]:
+    """Runs the services and returns the accounts for them.
 
     Args:
-        room_name: of the room.
         progress: is given a line now and then while something is being built or loaded.
-        session: how the agent shall behave.
 
     Raises:
         PlaygroundFault: (perhaps in a group) a service cannot run here, or has ended.
@@ -47,8 +43,8 @@ async def local_services(
     ):
         url = await server.url()
         nursery.start_soon(server.watch)
-        yield Settings(
-            LiveKitSettings(livekit.url, livekit.api_key, livekit.api_secret, room_name),
-            ApiSettings(url, api_key=server.api_key, session=session),
+        yield Accounts(
+            LiveKitAccount(livekit.url, livekit.api_key, livekit.api_secret),
+            ApiAccount(url, api_key=server.api_key),
         )
         nursery.cancel_scope.cancel()

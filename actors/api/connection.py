@@ -6,7 +6,7 @@ the sans-IO codec. A peer that falls silent is found out by pings. Nothing here 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import cast
 from urllib.parse import quote, urlsplit
@@ -20,7 +20,7 @@ from actors.api.in_flight import InFlight
 from actors.api.token import fetch_temporary_token
 from channels.net.http import host_header
 from channels.secret import Secret
-from channels.settings import ApiSettings
+from channels.settings import ApiAccount
 from channels.wire.codec import EventReader, write_message
 from channels.wire.events import ServerEvent, SessionEnded, SessionFailed, SessionReady, Unrecognised
 from channels.wire.failures import (
@@ -133,16 +133,22 @@ class ServiceConnection:
 
 @asynccontextmanager
 async def open_connection(
-    settings: ApiSettings, dialer: Dialer, nursery: trio.Nursery, *, running: bool = False
+    account: ApiAccount,
+    dialer: Dialer,
+    nursery: trio.Nursery,
+    *,
+    temporary_token: bool = False,
+    running: bool = False,
 ) -> AsyncIterator[ServiceConnection]:
     """Opens a websocket and closes it on the way out: within a second whatever happens, at once if given up.
 
     Until then it works even if its user is cancelled, so that the session can be ended properly.
 
     Args:
-        settings: the address and the key.
+        account: the address and the key.
         dialer: opens the byte stream.
         nursery: where the websocket's reader runs.
+        temporary_token: whether to open it with a token minted for it, instead of the key.
         running: whether this continues a call whose key the service has already accepted.
 
     Raises:
@@ -152,8 +158,8 @@ async def open_connection(
         ServiceFault: what answers is not the Voice Agent API.
         KeyRefused: a gateway refuses the key, or it cannot be one.
     """
-    key = settings.api_key.reveal()
-    secrets = [settings.api_key]
+    key = account.api_key.reveal()
+    secrets = [account.api_key]
     if not key or not key.isascii() or not key.isprintable() or key != key.strip():
         raise KeyRefused(
             f"this is not an API key: it is empty, or has characters that no key has ({len(key)} characters)",
@@ -165,12 +171,12 @@ async def open_connection(
     connection: ServiceConnection | None = None
     try:
         with trio.move_on_after(OPEN_WITHIN_S), reader.opening:
-            if settings.temporary_token:
-                secrets.append(await fetch_temporary_token(settings.url, settings.api_key, dialer))
-            stream = await _dial(settings.url, dialer)
-            websocket = await _shake_hands(settings, secrets, stream, reader)
+            if temporary_token:
+                secrets.append(await fetch_temporary_token(account.url, account.api_key, dialer))
+            stream = await _dial(account.url, dialer)
+            websocket = await _shake_hands(account.url, secrets[-1], temporary_token, stream, reader)
         if websocket is None:
-            raise _refusal(settings.url, reader.failure)
+            raise _refusal(account.url, reader.failure)
         address = None if stream is None else peer_of(stream)
         connection = ServiceConnection(websocket, tuple(secrets), address, running)
         yield connection
@@ -219,20 +225,19 @@ async def _dial(url: str, dialer: Dialer) -> trio.abc.Stream:
 
 
 async def _shake_hands(
-    settings: ApiSettings, secrets: Sequence[Secret], stream: trio.abc.Stream, reader: _Reader
+    url: str, credential: Secret, temporary_token: bool, stream: trio.abc.Stream, reader: _Reader
 ) -> WebSocketConnection:
-    path = urlsplit(settings.url).path or "/"
-    credential = secrets[-1].reveal()
+    path = urlsplit(url).path or "/"
     by_key: list[tuple[bytes, bytes]] = []
-    if settings.temporary_token:
-        path += f"?token={quote(credential, safe='')}"
+    if temporary_token:
+        path += f"?token={quote(credential.reveal(), safe='')}"
     else:
-        by_key = [(b"Authorization", b"Bearer " + credential.encode())]
+        by_key = [(b"Authorization", b"Bearer " + credential.reveal().encode())]
     return await wrap_client_stream(
         # It takes any byte stream, and whatever starts its reader; its annotations are narrower.
         cast(trio.Nursery, reader),
         cast(trio.SocketStream, stream),
-        host_header(settings.url),
+        host_header(url),
         path,
         extra_headers=by_key,
         max_message_size=LARGEST_FRAME,

@@ -56,7 +56,7 @@ from channels.messages import (
     SessionOver,
     ToolEvent,
 )
-from channels.settings import ApiSettings
+from channels.settings import ApiAccount, ApiSettings
 from channels.taps import Taps
 from channels.wire.events import (
     ReplyAudio,
@@ -120,6 +120,7 @@ class ApiSession:
         ServiceError: the service cannot be used; the subclass says what to do.
     """
 
+    account: ApiAccount
     settings: ApiSettings
     frames: Receiver[MicrophoneFrame]
     orders: Receiver[SessionOrder]
@@ -256,7 +257,7 @@ class ApiSession:
             resume = self._call.session_id if following.resume else None
 
     def _new_call(self) -> Call:
-        return Call(DesiredSession(self.settings.session.as_wire()))
+        return Call(DesiredSession(self.settings.session.as_wire(self.account.webhook)))
 
     async def _talk(self, resume: str | None) -> ServiceError | None:
         """One connection, from dialling to the failure that ended it; None: the frames have ended."""
@@ -266,7 +267,13 @@ class ApiSession:
             dialer = functools.partial(dial_again, address=self._call.address)
         async with trio.open_nursery() as nursery:
             try:
-                async with open_connection(self.settings, dialer, nursery, running=running) as connection:
+                async with open_connection(
+                    self.account,
+                    dialer,
+                    nursery,
+                    temporary_token=self.settings.temporary_token,
+                    running=running,
+                ) as connection:
                     try:
                         return await self._converse(connection, resume)
                     finally:

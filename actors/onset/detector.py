@@ -141,6 +141,5 @@ class OnsetDetector:
         if self._silent_ms > ECHO_LASTS_MS:
             return heard  # no echo is left, and the canceller costs most of what this actor does
         self._watch.take(played, heard, person=person)
-        # Also while there is no echo: the canceller has to know the sound that may echo later.
-        cleaned = canceller.clean(heard, played)
-        return cleaned if self._watch.echo else heard
+        # While there is no echo it has nothing to learn; once there is one, it finds it in half a second.
+        return canceller.clean(heard, played) if self._watch.echo else heard

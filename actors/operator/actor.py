@@ -41,7 +41,7 @@ from channels.happenings import (
 )
 from channels.instructions import VERBATIM
 from channels.messages import LeaveRoom
-from channels.settings import LiveKitSettings
+from channels.settings import LiveKitAccount
 from channels.taps import Taps
 from channels.texts import OPERATE_METHOD, Asked, RoomText, TextBoard
 from channels.wire.messages import ClientMessage, ConversationMessage, ReplyCreate, SessionUpdate
@@ -76,7 +76,8 @@ class Operator:
     """Carries out operators' commands.
 
     Args:
-        settings: whose key signs an operator's token.
+        account: whose key signs an operator's token.
+        room_name: the room that the token must be for.
         texts: what people in the room ask for.
         happenings: a tap.
         board: where they are answered.
@@ -86,7 +87,8 @@ class Operator:
         open_to_all: whether everybody in the room is an operator.
     """
 
-    settings: LiveKitSettings
+    account: LiveKitAccount
+    room_name: str
     texts: Receiver[RoomText]
     happenings: Receiver[Happening]
     board: TextBoard
@@ -134,7 +136,9 @@ class Operator:
 
     def _take(self, asked: Asked, nursery: trio.Nursery) -> None:
         token, commands = read_commands(asked.payload)
-        refusal = None if self.open_to_all else refusal_of(token, asked.identity, self.settings)
+        refusal = None
+        if not self.open_to_all:
+            refusal = refusal_of(token, asked.identity, self.account, self.room_name)
         if refusal is not None:
             self._tell_of_refusal(asked.identity, refusal)
             self.board.answer(asked.call_id, _line(_not_done(refusal)))

@@ -23,7 +23,7 @@ from typing import Any, ClassVar, TypeAlias
 import attrs
 from livekit import api
 
-from channels.settings import LiveKitSettings
+from channels.settings import LiveKitAccount
 
 __all__ = [
     "Command",
@@ -138,7 +138,7 @@ def _is_unicode(text: str) -> bool:
     return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
-def refusal_of(token: str | None, identity: str, settings: LiveKitSettings) -> str | None:
+def refusal_of(token: str | None, identity: str, account: LiveKitAccount, room_name: str) -> str | None:
     """Why a participant is not an operator; None: the token says that they are.
 
     It must be a valid LiveKit token of this server, with the grant `roomAdmin` for this room, issued to the
@@ -146,13 +146,13 @@ def refusal_of(token: str | None, identity: str, settings: LiveKitSettings) -> s
     """
     if not token:
         return "this needs a token with the roomAdmin grant (python runner.py token --operator)"
-    verifier = api.TokenVerifier(settings.api_key, settings.api_secret.reveal(), leeway=_LEEWAY)
+    verifier = api.TokenVerifier(account.api_key, account.api_secret.reveal(), leeway=_LEEWAY)
     try:
         claims = verifier.verify(token)
     except Exception:  # the library's message about a bad token may quote it
         return "the token is not valid here, or no longer valid"
     if claims.identity != identity:
         return "the token was issued to somebody else"
-    if claims.video is None or not claims.video.room_admin or claims.video.room != settings.room_name:
+    if claims.video is None or not claims.video.room_admin or claims.video.room != room_name:
         return "the token does not have the roomAdmin grant for this room"
     return None

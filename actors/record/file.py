@@ -22,6 +22,7 @@ from channels.errors import SettingsError
 from channels.json_text import write_json
 from channels.keys import KeyCover
 from channels.messages import MicrophoneFrame, Sounding
+from channels.secret import Secret
 from channels.seen import Noted, On, Seen
 from channels.settings import Settings
 from sound.pcm import SAMPLE_BYTES
@@ -86,8 +87,17 @@ class RecordFile:
         self._runs = Runs(None if self._sound is None else self._place)
 
     @classmethod
-    def create(cls, path: Path, settings: Settings, *, started: float, with_sound: bool) -> RecordFile:
+    def create(
+        cls, path: Path, settings: Settings, secrets: Sequence[Secret], *, started: float, with_sound: bool
+    ) -> RecordFile:
         """Begins a record; its header is on disk when this returns.
+
+        Args:
+            path: of the record.
+            settings: of the room.
+            secrets: what must not appear in it.
+            started: second 0 of the record, on Trio's clock.
+            with_sound: whether both voices are recorded, too.
 
         Raises:
             SettingsError: it cannot be begun there.
@@ -96,7 +106,6 @@ class RecordFile:
         try:
             lines = private_files.create(path)
             sound = SoundFile(private_files.create(sound_beside(path))) if with_sound else None
-            secrets = (settings.api.api_key, settings.livekit.api_secret)
             cover = None if settings.log.keys else KeyCover()
             record = cls(started, lines, blotter(secrets), sound, cover)
             header = Header.of(settings, sound_beside(path).name if with_sound else None)

@@ -54,7 +54,7 @@ class Header:
             _project_version(),
             platform.python_version(),
             datetime.now(UTC).isoformat(timespec="milliseconds"),
-            settings.livekit.room_name,
+            settings.room_name,
             settings.barge_in,
             settings.speaker,
             blot_out_fields(settings.api.session.as_wire()),

@@ -9,7 +9,7 @@ up or harm the conversation: when the disk is full, the recorder's failure is to
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from attrs import define, field
 from actors.record.file import RecordFile
 from channels.bounded import Channel, Full, Receiver, Watched
 from channels.happenings import BystanderFailed
+from channels.secret import Secret
 from channels.seen import Noted, On, Seen
 from channels.settings import Settings
 from channels.taps import Taps
@@ -104,6 +105,7 @@ class Recorder:
 async def recording(
     path: Path | None,
     settings: Settings,
+    secrets: Sequence[Secret],
     channels: Iterable[Channel[Any]],
     taps: Taps,
     seen: Watched[Seen],
@@ -115,6 +117,7 @@ async def recording(
     Args:
         path: of the record.
         settings: of the room.
+        secrets: what must not appear in it.
         channels: those that are recorded.
         taps: of the room.
         seen: what those who decide take.
@@ -127,7 +130,7 @@ async def recording(
         yield
         return
     tap = RecordTap()
-    file = RecordFile.create(path, settings, started=trio.current_time(), with_sound=with_sound)
+    file = RecordFile.create(path, settings, secrets, started=trio.current_time(), with_sound=with_sound)
     recorder = Recorder(tap.channel.receiver(), file, lambda: tap.channel.dropped)
     tap.listen(channels, taps, seen)
     # It outlives the cancellation of those whom it overhears, until what they did on the way out is written.

@@ -57,7 +57,7 @@ from channels.ports import (
     WhyLeft,
 )
 from channels.secret import Secret
-from channels.settings import ListenSettings, LiveKitSettings, TypingSettings
+from channels.settings import ListenSettings, LiveKitAccount, TypingSettings
 from channels.taps import Taps
 from channels.texts import Asked, Pressed, RoomText, Typed
 
@@ -102,8 +102,8 @@ _FIXES = {
 }
 
 
-def mint_client_token(settings: LiveKitSettings, identity: str, life: timedelta) -> Secret:
-    """A client's token: it lets `identity` into the one room of the settings, to speak and to listen.
+def mint_client_token(account: LiveKitAccount, room_name: str, identity: str, life: timedelta) -> Secret:
+    """A client's token: it lets `identity` into this one room, to speak and to listen.
 
     Raises:
         SettingsError: the identity is empty.
@@ -112,46 +112,52 @@ def mint_client_token(settings: LiveKitSettings, identity: str, life: timedelta)
         raise SettingsError(
             "the identity is empty", "give the name of the person who joins, e.g. --identity alice"
         )
-    return Secret(_token(settings, identity, life).to_jwt())
+    return Secret(_token(account, room_name, identity, life).to_jwt())
 
 
-def mint_operator_token(settings: LiveKitSettings, identity: str, life: timedelta) -> Secret:
+def mint_operator_token(account: LiveKitAccount, room_name: str, identity: str, life: timedelta) -> Secret:
     """As `mint_client_token`, for somebody who may steer the call: with the grant `roomAdmin` for this room.
 
     Raises:
         SettingsError: the identity is empty.
     """
-    mint_client_token(settings, identity, life)
-    return Secret(_token(settings, identity, life, admin=True).to_jwt())
+    mint_client_token(account, room_name, identity, life)
+    return Secret(_token(account, room_name, identity, life, admin=True).to_jwt())
 
 
-def mint_watcher_token(settings: LiveKitSettings, identity: str, life: timedelta) -> Secret:
+def mint_watcher_token(account: LiveKitAccount, room_name: str, identity: str, life: timedelta) -> Secret:
     """An operator's token for a program that only watches: it is neither heard nor counted as a person."""
-    token = _token(settings, identity, life, admin=True, voice=False)
+    token = _token(account, room_name, identity, life, admin=True, voice=False)
     # This is the LiveKit kind that nobody talks with; a hidden participant could not make calls.
     return Secret(token.with_kind("egress").to_jwt())
 
 
-def mint_agent_token(settings: LiveKitSettings) -> Secret:
-    """The agent's own token, for one joining of the room of the settings."""
+def mint_agent_token(account: LiveKitAccount, room_name: str) -> Secret:
+    """The agent's own token, for one joining of this room."""
     # The attributes and the kind are how LiveKit's front ends find an agent and its state.
-    token = _token(settings, AGENT_IDENTITY, _TOKEN_LIFE)
+    token = _token(account, room_name, AGENT_IDENTITY, _TOKEN_LIFE)
     return Secret(token.with_kind("agent").to_jwt())
 
 
 def _token(
-    settings: LiveKitSettings, identity: str, life: timedelta, *, admin: bool = False, voice: bool = True
+    account: LiveKitAccount,
+    room_name: str,
+    identity: str,
+    life: timedelta,
+    *,
+    admin: bool = False,
+    voice: bool = True,
 ) -> api.AccessToken:
     # Own attributes are how an agent shows its state, and a client its microphone settings.
     grants = api.VideoGrants(
         room_join=True,
-        room=settings.room_name,
+        room=room_name,
         can_publish=voice,
         can_subscribe=voice,
         can_update_own_metadata=True,
         room_admin=admin or None,  # what is false is left out of the token
     )
-    token = api.AccessToken(settings.api_key, settings.api_secret.reveal())
+    token = api.AccessToken(account.api_key, account.api_secret.reveal())
     return token.with_identity(identity).with_ttl(life).with_grants(grants)
 
 
@@ -160,7 +166,8 @@ class RoomActor:
     """Keeps the agent in one room and reports what happens there.
 
     Args:
-        settings: which room.
+        account: the LiveKit server, and its key.
+        room_name: the room to join there.
         room: the way into it.
         tracks: what there is to listen to.
         people: reports the people the agent talks with.
@@ -178,7 +185,8 @@ class RoomActor:
         RoomClosed: the agent was removed, replaced, or the room was closed.
     """
 
-    settings: LiveKitSettings
+    account: LiveKitAccount
+    room_name: str
     room: Room
     tracks: Sender[TrackEvent]
     people: Sender[PersonCame | PersonWent]
@@ -250,7 +258,7 @@ class RoomActor:
             wait_s = (emptied if why is WhyLeft.EMPTY else lost).next_s(now)
             if wait_s is None:
                 raise RoomUnreachable(
-                    f"LiveKit at {self.settings.url} went away and did not come back",
+                    f"LiveKit at {self.account.url} went away and did not come back",
                     "start the agent again when LiveKit is running",
                 ) from unreachable
             if why is not WhyLeft.EMPTY:
@@ -259,9 +267,9 @@ class RoomActor:
 
     async def _stay(self, *, rejoined: bool) -> WhyLeft:
         """Returns when the agent is out and may rejoin: the connection is lost, or the room was empty."""
-        token = mint_agent_token(self.settings)
-        async with self.room.join(self.settings.url, token) as events:
-            self.taps.publish(RoomJoined(self.settings.room_name, rejoined))
+        token = mint_agent_token(self.account, self.room_name)
+        async with self.room.join(self.account.url, token) as events:
+            self.taps.publish(RoomJoined(self.room_name, rejoined))
             self._note_lost(lost=False)
             left = await self._attend(events)
         if left.why in _ENDED:

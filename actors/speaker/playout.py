@@ -220,7 +220,10 @@ class Playout:
         if lies_in_queue:
             self._take_back(now)
             # A reply that is playing before it resumes where it was.
-            self._fall(in_queue[0], now, unless=in_queue[0].reply_id != reply_id)
+            is_heard = in_queue[0].reply_id == reply_id
+            self._fall(in_queue[0], now, unless=not is_heard)
+            if is_heard:
+                self._be_loud()
         reply = self._replies.pop(reply_id, _Reply())
         return lies_in_queue, reply.end(reply_id)
 
@@ -233,6 +236,7 @@ class Playout:
         if self.held:
             return False
         self.held = True
+        self._be_loud()
         in_queue = [item for item in self._queue if item.ends_at > now]
         if all(item.frame.falls for item in in_queue):
             return False
@@ -248,7 +252,9 @@ class Playout:
         """
         self._ducked, self._ducked_until = 10 ** (-db / 20), until
         in_queue = [item for item in self._queue if item.ends_at > now]
-        if any(item.frame.falls for item in in_queue) or all(item.frame.gain < 1.0 for item in in_queue):
+        if any(item.frame.falls or item.frame.rises for item in in_queue):
+            return False  # what is on its way between silence and sound is left alone
+        if all(item.frame.gain < 1.0 for item in in_queue):
             return False
         self._take_back(now)
         self._gain = in_queue[0].frame.gain
@@ -379,6 +385,10 @@ class Playout:
 
     def _room_at(self) -> float:
         return self._dry_at - (self.queue_ms - FRAME_MS) / 1000 - 1e-9
+
+    def _be_loud(self) -> None:
+        """Whatever is heard next is as loud as ever."""
+        self._ducked_until, self._gain = float("-inf"), 1.0
 
     def _take_back(self, now: float) -> None:
         for item in reversed(self._queue):

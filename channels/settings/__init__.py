@@ -1,5 +1,12 @@
 """What a person can set: the settings that actors are given, and how they are read."""
 
+from channels.settings.accounts import (
+    DEFAULT_VOICE_AGENT_URL,
+    Accounts,
+    ApiAccount,
+    LiveKitAccount,
+    Webhook,
+)
 from channels.settings.configuration import (
     ACCOUNT,
     LIVEKIT_ACCOUNT,
@@ -11,14 +18,12 @@ from channels.settings.configuration import (
 from channels.settings.listening import ListenMode, ListenSettings, TypingSettings
 from channels.settings.room import (
     DEFAULT_ROOM_NAME,
-    DEFAULT_VOICE_AGENT_URL,
     ApiSettings,
     BargeInSettings,
     CallSettings,
     FillerSound,
     FrontEndSettings,
     LevelSettings,
-    LiveKitSettings,
     LogSettings,
     Settings,
     SpeakerSettings,
@@ -30,7 +35,6 @@ from channels.settings.session import (
     OutputSettings,
     SessionSettings,
     TurnSettings,
-    WebhookSettings,
 )
 from channels.settings.sources import from_flags
 
@@ -39,6 +43,8 @@ __all__ = [
     "DEFAULT_ROOM_NAME",
     "DEFAULT_VOICE_AGENT_URL",
     "LIVEKIT_ACCOUNT",
+    "Accounts",
+    "ApiAccount",
     "ApiSettings",
     "BargeInSettings",
     "CallSettings",
@@ -50,7 +56,7 @@ __all__ = [
     "LevelSettings",
     "ListenMode",
     "ListenSettings",
-    "LiveKitSettings",
+    "LiveKitAccount",
     "LogSettings",
     "OutputSettings",
     "SessionSettings",
@@ -59,7 +65,7 @@ __all__ = [
     "ToolSettings",
     "TurnSettings",
     "TypingSettings",
-    "WebhookSettings",
+    "Webhook",
     "Writings",
     "from_flags",
     "gather",

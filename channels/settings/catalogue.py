@@ -11,6 +11,7 @@ from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
 import attrs
 
+from channels.settings.accounts import Accounts
 from channels.settings.room import Settings
 from channels.settings.rules import OneLine, Rule
 
@@ -21,8 +22,12 @@ VARIABLES = "variables"
 
 LONGEST_SHOWN = 60
 
-_SHORTER = {"api.session": "session"}
-"""The session stands at the top of a file, as on the wire."""
+_WRITTEN = {
+    "room_name": "livekit.room_name",
+    "api.session": "session",
+    "api.webhook": "session.webhook",
+}
+"""Paths that people write differently from the classes. In a file, all of the session is together."""
 
 _T = TypeVar("_T")
 
@@ -101,10 +106,19 @@ def _fields(kind: type[Any], prefix: str) -> Iterator[tuple[attrs.Attribute[Any]
     hints = get_type_hints(kind, include_extras=True)
     for field in attrs.fields(kind):
         path = prefix + field.name
-        yield field, _SHORTER.get(path, path), hints[field.name]
+        yield field, _WRITTEN.get(path, path), hints[field.name]
 
 
-CATALOGUE: Mapping[str, Setting] = {
-    setting.path: setting for kind in (Chosen, Settings) for setting in settings_of(kind)
-}
+def _all_settings() -> Iterator[Setting]:
+    """Those of all classes, with the settings of one table of a file side by side."""
+    settings = [setting for kind in (Chosen, Accounts, Settings) for setting in settings_of(kind)]
+    tables = list(dict.fromkeys(_table(setting) for setting in settings))
+    yield from sorted(settings, key=lambda setting: tables.index(_table(setting)))
+
+
+def _table(setting: Setting) -> str:
+    return setting.path.partition(".")[0]
+
+
+CATALOGUE: Mapping[str, Setting] = {setting.path: setting for setting in _all_settings()}
 """By path, in the order in which people are told of them."""

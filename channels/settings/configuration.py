@@ -15,14 +15,13 @@ from typing import Any
 import attrs
 
 from channels.errors import SettingsError
-from channels.secret import Secret
+from channels.settings.accounts import Accounts, LiveKitAccount
 from channels.settings.catalogue import CATALOGUE, VARIABLES, Setting, build
 from channels.settings.consistency import inconsistencies
 from channels.settings.profiles import OUR_FOLDER, Profile, files_of, read_profiles, wire_updates
 from channels.settings.prompts import Template, read_template
-from channels.settings.room import FrontEndSettings, LiveKitSettings, LogSettings, Settings, ToolSettings
+from channels.settings.room import FrontEndSettings, LogSettings, Settings, ToolSettings
 from channels.settings.rules import Malformed, nearest, shown
-from channels.settings.session import SessionSettings
 from channels.settings.short_words import ShortWords, words_of
 from channels.settings.short_words_file import read_short_words
 from channels.settings.sources import (
@@ -78,13 +77,18 @@ class Configuration:
     short_words: Mapping[str, ShortWords]
     """By language."""
 
-    def livekit(self) -> LiveKitSettings:
-        """The LiveKit server, if `LIVEKIT_ACCOUNT` was required."""
-        return build(LiveKitSettings, self._plain(), "livekit.")
+    @property
+    def room_name(self) -> str:
+        """The room to serve."""
+        return str(self.values["livekit.room_name"].value)
 
-    def session(self) -> SessionSettings:
-        """What is asked of the service."""
-        return build(SessionSettings, self._plain(), "session.")
+    def accounts(self) -> Accounts:
+        """The accounts, if `ACCOUNT` was required."""
+        return build(Accounts, self._plain())
+
+    def livekit(self) -> LiveKitAccount:
+        """The LiveKit server, if `LIVEKIT_ACCOUNT` was required."""
+        return build(LiveKitAccount, self._plain(), "livekit.")
 
     def tools(self) -> ToolSettings:
         """Which tools there are to be loaded."""
@@ -95,18 +99,11 @@ class Configuration:
         return build(LogSettings, self._plain(), "log.")
 
     def settings(self) -> Settings:
-        """All that a room needs, if `ACCOUNT` was required."""
-        return self._settings({})
-
-    def settings_at(self, livekit: LiveKitSettings, api_url: str, api_key: Secret) -> Settings:
-        """The same with services that are not the configuration's."""
-        return self._settings({"livekit": livekit, "api.url": api_url, "api.api_key": api_key})
-
-    def _settings(self, others: Mapping[str, Any]) -> Settings:
+        """All that a room needs besides the accounts."""
         front_end = FrontEndSettings(self.matrix.served, self.profile.name, wire_updates(self.profiles))
         plain = self._plain()
         short_words = words_of(self.short_words, plain.get("session.input.language_codes"))
-        return build(Settings, {**plain, **others, "front_end": front_end, "short_words": short_words})
+        return build(Settings, {**plain, "front_end": front_end, "short_words": short_words})
 
     def _plain(self) -> dict[str, Any]:
         return {path: value.value for path, value in self.values.items()}

@@ -1,4 +1,4 @@
-"""What the actors of one room are given. A field with a rule can be set by people."""
+"""What the actors of one room are given, besides the accounts. A field with a rule can be set by people."""
 
 from __future__ import annotations
 
@@ -7,23 +7,19 @@ from typing import Annotated, Any
 
 import attrs
 
-from channels.secret import Secret
-from channels.settings.addresses import Address
 from channels.settings.listening import ListenSettings, TypingSettings
-from channels.settings.rules import Choice, Flag, Key, Number, OneLine, Texts, Whole
+from channels.settings.rules import Choice, Flag, Number, OneLine, Texts, Whole
 from channels.settings.session import SessionSettings
 from channels.settings.short_words import ShortWords
 from channels.tools import Tool
 
 __all__ = [
     "DEFAULT_ROOM_NAME",
-    "DEFAULT_VOICE_AGENT_URL",
     "ApiSettings",
     "BargeInSettings",
     "FillerSound",
     "FrontEndSettings",
     "LevelSettings",
-    "LiveKitSettings",
     "LogSettings",
     "Settings",
     "SpeakerSettings",
@@ -31,43 +27,11 @@ __all__ = [
 ]
 
 DEFAULT_ROOM_NAME = "voice-agent-demo"
-DEFAULT_VOICE_AGENT_URL = "wss://agents.assemblyai.com/v1/ws"
-
-
-@attrs.frozen
-class LiveKitSettings:
-    """A LiveKit server and the room in it."""
-
-    url: Annotated[
-        str,
-        Address(
-            web_too=True,
-            env="LIVEKIT_URL",
-            fix="it is wss://<project>.livekit.cloud on LiveKit Cloud (Settings → Keys), "
-            "or your own server, e.g. ws://localhost:7880",
-        ),
-    ]
-    api_key: Annotated[
-        str,
-        Key(
-            secret=False,
-            env="LIVEKIT_API_KEY",
-            fix="LiveKit Cloud shows it under Settings → Keys; your own server has it in its `keys`",
-        ),
-    ]
-    api_secret: Annotated[
-        Secret,
-        Key(
-            env="LIVEKIT_API_SECRET",
-            fix="LiveKit Cloud shows it once, under Settings → Keys, when the key is made",
-        ),
-    ]
-    room_name: Annotated[str, OneLine(256, env="ROOM_NAME")] = DEFAULT_ROOM_NAME
 
 
 @attrs.frozen
 class ApiSettings:
-    """The Voice Agent API, and what is asked of it.
+    """What is asked of the Voice Agent API.
 
     `temporary_token` has each socket opened by a token that is minted for it, in place of the key.
     `reply_cancel` lets `reply.cancel` through, which is in the service's schema only: what the live service
@@ -75,11 +39,6 @@ class ApiSettings:
     takes over.
     """
 
-    url: Annotated[str, Address(carries_key=True, env="VOICE_AGENT_URL")] = DEFAULT_VOICE_AGENT_URL
-    api_key: Annotated[
-        Secret,
-        Key(env="ASSEMBLYAI_API_KEY", fix="make one at https://www.assemblyai.com/dashboard/api-keys"),
-    ] = attrs.field(kw_only=True)
     session: SessionSettings = attrs.field(factory=SessionSettings)
     temporary_token: Annotated[bool, Flag()] = False
     reply_cancel: Annotated[bool, Flag()] = False
@@ -244,10 +203,10 @@ class FrontEndSettings:
 
 @attrs.frozen
 class Settings:
-    """All that one room needs."""
+    """All that one room needs besides the accounts, which it may share with others."""
 
-    livekit: LiveKitSettings
-    api: ApiSettings
+    room_name: Annotated[str, OneLine(256, env="ROOM_NAME")] = DEFAULT_ROOM_NAME
+    api: ApiSettings = attrs.field(factory=ApiSettings)
     speaker: SpeakerSettings = SpeakerSettings()
     barge_in: BargeInSettings = BargeInSettings()
     level: LevelSettings = LevelSettings()

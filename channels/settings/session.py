@@ -13,8 +13,8 @@ from typing import Annotated, Any
 
 import attrs
 
-from channels.secret import Secret
-from channels.settings.rules import Choice, Flag, Key, Number, OneLine, Text, Texts, Whole
+from channels.settings.accounts import Webhook
+from channels.settings.rules import Choice, Flag, Number, OneLine, Text, Texts, Whole
 
 __all__ = [
     "FormatSettings",
@@ -22,7 +22,6 @@ __all__ = [
     "OutputSettings",
     "SessionSettings",
     "TurnSettings",
-    "WebhookSettings",
 ]
 
 ENCODINGS = ("audio/pcm", "audio/pcmu", "audio/pcma")
@@ -93,15 +92,6 @@ class OutputSettings:
 
 
 @attrs.frozen
-class WebhookSettings:
-    """Whom the service tells of the session. In the service's schema only."""
-
-    url: Annotated[str | None, OneLine(2000)] = None
-    events: Annotated[tuple[str, ...] | None, Texts(100, OneLine(100))] = None
-    secret: Annotated[Secret | None, Key()] = None
-
-
-@attrs.frozen
 class SessionSettings:
     """How the service shall behave."""
 
@@ -113,19 +103,24 @@ class SessionSettings:
     """Spoken word for word. None: the agent waits for the person."""
     input: InputSettings = InputSettings()
     output: OutputSettings = OutputSettings()
-    webhook: WebhookSettings = WebhookSettings()
     agent_id: Annotated[str | None, OneLine(128)] = None
     """A stored agent, which brings everything else with it."""
     tools: tuple[Mapping[str, Any], ...] = ()
     """Declarations, as on the wire. They come from Python functions, not from settings."""
 
-    def as_wire(self) -> dict[str, Any]:
-        """The `session` object of the first `session.update`. A webhook's secret stays a `Secret` in it."""
+    def as_wire(self, webhook: Webhook | None = None) -> dict[str, Any]:
+        """The `session` object of the first `session.update`. A webhook's secret stays a `Secret` in it.
+
+        Args:
+            webhook: of the account; None: there is none.
+        """
         if self.agent_id is not None:
             return {"agent_id": self.agent_id}
         content = _wire(self)
         if not self.tools:
             del content["tools"]
+        if webhook is not None and (told := _wire(webhook)):
+            content["webhook"] = told
         return content
 
 

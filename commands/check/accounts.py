@@ -24,7 +24,7 @@ from channels.errors import VoiceAgentError
 from channels.net.dialling import obstacle_to, open_stream
 from channels.net.http import ask as request
 from channels.secret import Secret
-from channels.settings import ApiSettings, LiveKitSettings
+from channels.settings import ApiAccount, LiveKitAccount
 from commands.check.finding import Colour, Finding
 
 __all__ = [
@@ -94,63 +94,63 @@ def _skew(date: str, clock: float, took: float) -> float | None:
 
 
 async def ask_livekit(
-    settings: LiveKitSettings, method: str, grants: api.VideoGrants, content: Mapping[str, Any]
+    account: LiveKitAccount, method: str, grants: api.VideoGrants, content: Mapping[str, Any]
 ) -> TimedAnswer:
     """One request to LiveKit's room service, with a token that has these grants.
 
     Raises:
         NoAnswer: nothing answers, or not in HTTP.
     """
-    token = api.AccessToken(settings.api_key, settings.api_secret.reveal()).with_ttl(_TOKEN_LIFE)
-    parts = urlsplit(settings.url)
+    token = api.AccessToken(account.api_key, account.api_secret.reveal()).with_ttl(_TOKEN_LIFE)
+    parts = urlsplit(account.url)
     path = f"{parts.path.rstrip('/')}/twirp/livekit.RoomService/{method}"
     scheme = {"ws": "http", "wss": "https"}.get(parts.scheme, parts.scheme)
     url = parts._replace(scheme=scheme, path=path, query="").geturl()
     return await ask(url, Secret(token.with_grants(grants).to_jwt()), body=json.dumps(content).encode())
 
 
-async def check_livekit_key(settings: LiveKitSettings) -> tuple[Finding, TimedAnswer | None]:
+async def check_livekit_key(account: LiveKitAccount, room_name: str) -> tuple[Finding, TimedAnswer | None]:
     """Whether LiveKit accepts the key and the secret: asks for the rooms with our room's name."""
     try:
         grants = api.VideoGrants(room_list=True)
-        answer = await ask_livekit(settings, "ListRooms", grants, {"names": [settings.room_name]})
+        answer = await ask_livekit(account, "ListRooms", grants, {"names": [room_name]})
     except VoiceAgentError as error:
         fix = error.fix or "check LIVEKIT_URL, and that the server is running"
-        return Finding("LiveKit", Colour.RED, f"{settings.url} {error.what}", fix), None
+        return Finding("LiveKit", Colour.RED, f"{account.url} {error.what}", fix), None
     measured = {"answer_ms": round(answer.took_s * 1000, 1)}
     if 300 <= answer.status < 400:
-        return _redirected("LiveKit", settings.url, answer, "LIVEKIT_URL", measured), answer
+        return _redirected("LiveKit", account.url, answer, "LIVEKIT_URL", measured), answer
     if answer.status == 200:
-        said = f"{settings.url} accepts the key"
+        said = f"{account.url} accepts the key"
         return Finding("LiveKit", Colour.GREEN, said, measured=measured), answer
     if answer.status in (401, 403):
         return Finding(
             "LiveKit",
             Colour.RED,
-            f"{settings.url} refuses the key {settings.api_key} with this secret ({answer.status})",
+            f"{account.url} refuses the key {account.api_key} with this secret ({answer.status})",
             "check LIVEKIT_API_KEY and LIVEKIT_API_SECRET: both must be of one project, and of this server",
             measured,
         ), answer
     return Finding(
         "LiveKit",
         Colour.RED,
-        f"{settings.url} answers {answer.status}",
+        f"{account.url} answers {answer.status}",
         "check that LIVEKIT_URL is the address of a LiveKit server",
         measured,
     ), answer
 
 
-async def check_api_key(settings: ApiSettings) -> tuple[Finding, TimedAnswer | None]:
+async def check_api_key(account: ApiAccount) -> tuple[Finding, TimedAnswer | None]:
     """Whether the Voice Agent API accepts the key: asks for a temporary token, and throws it away."""
-    url = token_url(settings.url)
+    url = token_url(account.url)
     try:
-        answer = await ask(url, settings.api_key)
+        answer = await ask(url, account.api_key)
     except VoiceAgentError as error:
         fix = error.fix or "check the network, and VOICE_AGENT_URL if it is set"
-        return Finding("Voice Agent API", Colour.RED, f"{settings.url} {error.what}", fix), None
+        return Finding("Voice Agent API", Colour.RED, f"{account.url} {error.what}", fix), None
     measured = {"answer_ms": round(answer.took_s * 1000, 1)}
     if 300 <= answer.status < 400:
-        return _redirected("Voice Agent API", settings.url, answer, "VOICE_AGENT_URL", measured), answer
+        return _redirected("Voice Agent API", account.url, answer, "VOICE_AGENT_URL", measured), answer
     if answer.status == 200:
         return Finding("Voice Agent API", Colour.GREEN, "accepts the key", measured=measured), answer
     # The documentation says 401; the live service was seen to answer 404.
@@ -196,11 +196,11 @@ def check_clock(answers: list[TimedAnswer]) -> Finding:
     return Finding("clock", Colour.GREEN, "agrees with the servers", measured=measured)
 
 
-def check_grants(settings: LiveKitSettings) -> Finding:
+def check_grants(account: LiveKitAccount, room_name: str) -> Finding:
     """Whether the tokens that we make let the agent speak and a client listen."""
-    verifier = api.TokenVerifier(settings.api_key, settings.api_secret.reveal(), leeway=timedelta(minutes=2))
-    agent = verifier.verify(mint_agent_token(settings).reveal())
-    client = verifier.verify(mint_client_token(settings, "check", _TOKEN_LIFE).reveal())
+    verifier = api.TokenVerifier(account.api_key, account.api_secret.reveal(), leeway=timedelta(minutes=2))
+    agent = verifier.verify(mint_agent_token(account, room_name).reveal())
+    client = verifier.verify(mint_client_token(account, room_name, "check", _TOKEN_LIFE).reveal())
     lacks = [
         what
         for what, granted in (
@@ -219,5 +219,5 @@ def check_grants(settings: LiveKitSettings) -> Finding:
             "token grants", Colour.RED, ", ".join(lacks), "this is a bug in the agent: please report it"
         )
     return Finding(
-        "token grants", Colour.GREEN, f"agent publishes, client speaks and listens, in {settings.room_name!r}"
+        "token grants", Colour.GREEN, f"agent publishes, client speaks and listens, in {room_name!r}"
     )

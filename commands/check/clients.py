@@ -11,7 +11,7 @@ import json
 from livekit import api
 
 from channels.errors import VoiceAgentError
-from channels.settings import LiveKitSettings
+from channels.settings import LiveKitAccount
 from channels.texts import MICROPHONE
 from commands.check.accounts import ask_livekit
 from commands.check.finding import Colour, Finding
@@ -28,11 +28,11 @@ _LONGEST_TOLD = 4_000
 """Characters of an attribute that are read; its writer may write anything."""
 
 
-async def check_clients(settings: LiveKitSettings) -> Finding:
+async def check_clients(account: LiveKitAccount, room_name: str) -> Finding:
     """Asks LiveKit who is in the room, and reads what they tell of their microphones."""
-    grants = api.VideoGrants(room_admin=True, room=settings.room_name)
+    grants = api.VideoGrants(room_admin=True, room=room_name)
     try:
-        answer = await ask_livekit(settings, "ListParticipants", grants, {"room": settings.room_name})
+        answer = await ask_livekit(account, "ListParticipants", grants, {"room": room_name})
         told = _told(answer.body) if answer.status == 200 else {}
     except (VoiceAgentError, ValueError, RecursionError, AttributeError, KeyError, TypeError):
         told = {}

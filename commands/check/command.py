@@ -11,7 +11,7 @@ from rich.console import Console
 
 from channels.errors import VoiceAgentError, reason_of
 from channels.printable import tell_json
-from channels.settings import Settings
+from channels.settings import Accounts, Settings
 from commands.check.accounts import check_api_key, check_clock, check_grants, check_livekit_key
 from commands.check.clients import check_clients
 from commands.check.finding import Colour, Finding, as_json, exit_code, print_finding
@@ -23,13 +23,17 @@ __all__ = ["check"]
 
 
 async def check(
-    prepare: Callable[[], AbstractAsyncContextManager[Settings]], has_account: bool, json: bool
+    prepare: Callable[[], AbstractAsyncContextManager[Accounts]],
+    settings: Settings,
+    has_account: bool,
+    json: bool,
 ) -> int:
     """Runs every check and prints what it found; gives the exit code: 1 if anything is red.
 
     Args:
-        prepare: starts this machine's own services, if the settings use them.
-        has_account: whether the settings are somebody's account.
+        prepare: starts this machine's own services, if there is no account.
+        settings: the room's.
+        has_account: whether the services are somebody's account.
         json: print one JSON array at the end instead of a line each.
     """
     # Two participants of one process: the SDK warns of handles that it has already dropped itself.
@@ -51,8 +55,8 @@ async def check(
 
         tell(await check_language_model())
     try:
-        async with prepare() as settings:
-            await _check_services(settings, tell)
+        async with prepare() as accounts:
+            await _check_services(settings, accounts, tell)
     except (VoiceAgentError, BaseExceptionGroup) as failure:
         error = reason_of(failure)
         if error is None:
@@ -63,16 +67,16 @@ async def check(
     return exit_code(findings)
 
 
-async def _check_services(settings: Settings, tell: Callable[[Finding], None]) -> None:
-    livekit, livekit_answer = await check_livekit_key(settings.livekit)
+async def _check_services(settings: Settings, accounts: Accounts, tell: Callable[[Finding], None]) -> None:
+    livekit, livekit_answer = await check_livekit_key(accounts.livekit, settings.room_name)
     tell(livekit)
-    service, service_answer = await check_api_key(settings.api)
+    service, service_answer = await check_api_key(accounts.api)
     tell(service)
     tell(check_clock([answer for answer in (livekit_answer, service_answer) if answer is not None]))
-    tell(check_grants(settings.livekit))
+    tell(check_grants(accounts.livekit, settings.room_name))
     if livekit.colour is not Colour.RED:
-        tell(await check_room_loop(settings.livekit))
-        tell(await check_clients(settings.livekit))
+        tell(await check_room_loop(accounts.livekit))
+        tell(await check_clients(accounts.livekit, settings.room_name))
     if service.colour is not Colour.RED:
-        tell(await check_session(settings.api))
+        tell(await check_session(accounts.api, settings.api))
     tell(check_turn_detection(settings.api.session))

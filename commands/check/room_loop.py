@@ -8,14 +8,13 @@ from array import array
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
-import attrs
 import trio
 
 from actors.room.actor import mint_agent_token, mint_client_token
 from actors.room.livekit_edge import livekit_edge
 from channels.errors import VoiceAgentError, reason_of
 from channels.ports import AudioTrackHeard, Loudspeaker, MicrophoneTrack, RoomEvent
-from channels.settings import LiveKitSettings
+from channels.settings import LiveKitAccount
 from commands.check.finding import Colour, Finding
 from sound.pcm import SAMPLE_RATE_HZ
 
@@ -31,14 +30,13 @@ _LOUD = 3000
 """Of 32767. The beep has 12000, and a room without it nothing."""
 
 
-async def check_room_loop(settings: LiveKitSettings) -> Finding:
+async def check_room_loop(account: LiveKitAccount) -> Finding:
     """Joins twice, publishes, subscribes, and measures how long a beep takes from one to the other."""
-    room = f"check-{secrets.token_hex(4)}"
-    own = attrs.evolve(settings, room_name=room)
+    room_name = f"check-{secrets.token_hex(4)}"
     took: list[float] = []
     try:
         with trio.move_on_after(WITHIN_S) as patience:
-            took = await _beep_through(own)
+            took = await _beep_through(account, room_name)
     except (VoiceAgentError, BaseExceptionGroup) as failure:
         error = reason_of(failure)
         if error is None:
@@ -59,24 +57,26 @@ async def check_room_loop(settings: LiveKitSettings) -> Finding:
     return Finding("room", Colour.GREEN, said, measured=measured)
 
 
-async def _beep_through(settings: LiveKitSettings) -> list[float]:
+async def _beep_through(account: LiveKitAccount, room_name: str) -> list[float]:
     sent: list[float] = []
     # Each side in a task of its own: a task has one loop of the SDK.
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(_speak, settings, sent)
+        nursery.start_soon(_speak, account, room_name, sent)
         async with (
             livekit_edge(queue_size_ms=100) as edge,
-            edge.room.join(settings.url, mint_client_token(settings, "check", _TOKEN_LIFE)) as events,
+            edge.room.join(
+                account.url, mint_client_token(account, room_name, "check", _TOKEN_LIFE)
+            ) as events,
         ):
             took = await _hear(await _first_track(events), sent)
         nursery.cancel_scope.cancel()
     return took
 
 
-async def _speak(settings: LiveKitSettings, sent: list[float]) -> None:
+async def _speak(account: LiveKitAccount, room_name: str, sent: list[float]) -> None:
     async with (
         livekit_edge(queue_size_ms=100) as edge,
-        edge.room.join(settings.url, mint_agent_token(settings)),
+        edge.room.join(account.url, mint_agent_token(account, room_name)),
     ):
         await _beep(edge.loudspeaker, sent)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import trio
 
 from actors.api.connection import Dialer, dial, open_connection
-from channels.settings import ApiSettings, SessionSettings
+from channels.settings import ApiAccount, ApiSettings, SessionSettings
 from channels.wire.events import SessionEnded, SessionFailed, SessionReady
 from channels.wire.failures import ServiceError
 from channels.wire.messages import SessionEnd, SessionUpdate
@@ -18,7 +18,7 @@ SANE_SILENCE_MS = (300, 2500)
 """As the article advises: below, the agent cuts people off; above, it seems asleep."""
 
 
-async def check_session(settings: ApiSettings, dialer: Dialer = dial) -> Finding:
+async def check_session(account: ApiAccount, settings: ApiSettings, dialer: Dialer = dial) -> Finding:
     """Opens a session and ends it at once; it is billed by the second, so some seconds at most."""
     began = trio.current_time()
     ready_s, ended, said = None, False, ""
@@ -27,8 +27,10 @@ async def check_session(settings: ApiSettings, dialer: Dialer = dial) -> Finding
             failure: ServiceError | None = None
             with trio.move_on_after(READY_WITHIN_S):
                 try:
-                    async with open_connection(settings, dialer, nursery) as connection:
-                        await connection.send(SessionUpdate(settings.session.as_wire()))
+                    async with open_connection(
+                        account, dialer, nursery, temporary_token=settings.temporary_token
+                    ) as connection:
+                        await connection.send(SessionUpdate(settings.session.as_wire(account.webhook)))
                         while not ended:
                             match await connection.receive():
                                 case SessionReady():

@@ -12,16 +12,17 @@ import attrs
 from actors.room.livekit_edge import LiveKitEdge
 from channels.errors import SettingsError
 from channels.printable import tell
-from channels.secret import Secret
-from channels.settings import ApiSettings, LiveKitSettings, Settings
+from channels.settings import Accounts, Settings
 from commands.graph.mermaid import as_mermaid
 from commands.graph.topology import topology
-from commands.wired import Wired
+from commands.wired import NOBODYS, Wired
 
 __all__ = ["draw", "print_graph"]
 
 
-def draw(wire: Callable[[Settings, LiveKitEdge], Wired], notes: Mapping[str, str] | None = None) -> str:
+def draw(
+    wire: Callable[[Settings, Accounts, LiveKitEdge], Wired], notes: Mapping[str, str] | None = None
+) -> str:
     """The graph that `wire` makes, as Mermaid. Nothing is connected to anything for it.
 
     Args:
@@ -29,11 +30,7 @@ def draw(wire: Callable[[Settings, LiveKitEdge], Wired], notes: Mapping[str, str
         notes: what to say of a channel, by its name, instead of its capacity and rule.
     """
     nobody: Any = None
-    settings = Settings(
-        LiveKitSettings("ws://localhost:7880", "none", Secret("none")),
-        ApiSettings("ws://localhost/v1/ws", api_key=Secret("none")),
-    )
-    wired = wire(settings, LiveKitEdge(*[nobody] * len(attrs.fields(LiveKitEdge))))
+    wired = wire(Settings(), NOBODYS, LiveKitEdge(*[nobody] * len(attrs.fields(LiveKitEdge))))
     return as_mermaid(topology(wired), notes)
 
 

@@ -19,9 +19,9 @@ from actors.room.livekit_edge import line_to_agent
 from channels.errors import SettingsError, VoiceAgentError, reason_of
 from channels.ports import AgentLine
 from channels.printable import complain, printable, tell_json
-from channels.settings import LiveKitSettings
 from channels.texts import OPERATE_METHOD
 from commands.agent_room import AgentRoom, cancel_on_ctrl_c, room_of_agent
+from commands.agents_here import LiveKitRoom
 from commands.graph.command import print_graph
 from commands.graph.counters import Flow, flows, read_counters
 
@@ -32,13 +32,13 @@ Drawing: TypeAlias = Callable[[Mapping[str, str]], str]
 """The graph as Mermaid, with notes on its channels."""
 
 
-def show_graph(options: argparse.Namespace, draw: Drawing, livekit: Callable[[], LiveKitSettings]) -> int:
+def show_graph(options: argparse.Namespace, draw: Drawing, configured: Callable[[], LiveKitRoom]) -> int:
     """Shows the graph as the command line asks for it; gives the exit code.
 
     Args:
         options: of the command line.
         draw: gives the graph.
-        livekit: gives the settings of the room with the agent.
+        configured: gives the room of the settings.
 
     Raises:
         SettingsError: the options do not go together, or a setting is missing, or a picture cannot be drawn.
@@ -48,7 +48,7 @@ def show_graph(options: argparse.Namespace, draw: Drawing, livekit: Callable[[],
             if getattr(options, name) not in (None, False):
                 raise SettingsError(f"--{name} needs a running agent", "add --live")
         return print_graph(draw({}), options.svg)
-    room = room_of_agent(options, livekit, "graph")
+    room = room_of_agent(options, configured, "graph")
     return _watch(room, draw, options)
 
 

@@ -20,8 +20,8 @@ from actors.room.livekit_edge import LiveKitEdge, WebRtcEchoCanceller
 from channels.bounded import Channel, Full
 from channels.messages import MicrophoneFrame, Sounding
 from channels.seen import On
-from commands.replay.rerun import settings_with
-from commands.wired import Wiring
+from channels.settings import Settings
+from commands.wired import NOBODYS, Wiring
 from sound.pcm import SAMPLE_RATE_HZ
 from sound.vad import Vad
 
@@ -45,7 +45,8 @@ def hear_again(record: Record, wiring: Wiring) -> list[RecordLine]:
 async def _listen(record: Record, wiring: Wiring, feeds: list[RecordLine]) -> list[RecordLine]:
     started, nobody, heard = trio.current_time(), cast(Any, None), list[RecordLine]()
     edge = LiveKitEdge(nobody, nobody, nobody, WebRtcEchoCanceller())
-    graph = wiring(settings_with(record.header.barge_in, record.header.speaker), edge, load_judge=_load)
+    settings = Settings(barge_in=record.header.barge_in, speaker=record.header.speaker)
+    graph = wiring(settings, NOBODYS, edge, load_judge=_load)
     graph.taps.overhear(
         lambda sound: heard.append(
             RecordLine(trio.current_time() - started, On.HAPPENINGS, shifted(sound, -started))

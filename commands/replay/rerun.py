@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, cast
 
 import trio
-from attrs import evolve
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from actors.barge_in import BargeInController
@@ -24,13 +23,12 @@ from actors.room.livekit_edge import LiveKitEdge
 from actors.speaker import SpeakerPump
 from actors.timers import TurnTimer
 from channels.happenings import SoundJudged
-from channels.secret import Secret
 from channels.seen import Noted, On
-from channels.settings import ApiSettings, BargeInSettings, LiveKitSettings, Settings, SpeakerSettings
+from channels.settings import BargeInSettings, Settings, SpeakerSettings
 from commands.replay.fed import FROM_OUTSIDE, conversation_ends, fed_to_controller
-from commands.wired import Wiring
+from commands.wired import NOBODYS, Wiring
 
-__all__ = ["rerun", "settings_with"]
+__all__ = ["rerun"]
 
 DECIDING = (BargeInController, SpeakerPump, TurnTimer)
 
@@ -82,7 +80,7 @@ async def _run(
     started = trio.current_time()
     nobody = cast(Any, None)  # those who would use them are not run
     edge = LiveKitEdge(nobody, _Loudspeaker(), nobody, None)
-    graph = wiring(settings_with(barge_in, speaker), edge)
+    graph = wiring(Settings(barge_in=barge_in, speaker=speaker), NOBODYS, edge)
     channels: Any = graph.channels
     taps = graph.taps
     runs, entries = Runs(), list[RecordLine]()
@@ -116,13 +114,3 @@ async def _run(
         nursery.cancel_scope.cancel()
     entries.extend(runs.end())
     return sorted(entries, key=lambda entry: entry.t)
-
-
-def settings_with(barge_in: BargeInSettings, speaker: SpeakerSettings) -> Settings:
-    """Settings of a room that is nowhere."""
-    nowhere, nothing = "ws://127.0.0.1:1", Secret("nothing")
-    return evolve(
-        Settings(LiveKitSettings(nowhere, "nobody", nothing), ApiSettings(nowhere, api_key=nothing)),
-        barge_in=barge_in,
-        speaker=speaker,
-    )

@@ -10,7 +10,7 @@ import trio
 from structlog.typing import FilteringBoundLogger
 
 from channels.errors import VoiceAgentError, reason_of
-from channels.settings import Settings
+from channels.settings import Accounts
 from commands.serve.held import LoopWatch
 from commands.serve.room import RoomSpec
 from commands.serve.supervisor import supervise
@@ -22,14 +22,14 @@ __all__ = ["serve"]
 async def serve(
     prepare: Preparation,
     log: FilteringBoundLogger,
-    rooms: Callable[[Settings], Sequence[RoomSpec]],
+    rooms: Callable[[Accounts], Sequence[RoomSpec]],
 ) -> int:
     """Serves until a signal comes or no room can be served any more; returns the exit code.
 
     Args:
-        prepare: starts the services that the settings name.
+        prepare: starts the services.
         log: is told what happens.
-        rooms: makes the rooms of these settings.
+        rooms: makes the rooms to serve with these accounts.
     """
     failed = False
     async with trio.open_nursery() as signals:
@@ -37,9 +37,9 @@ async def serve(
         signals.start_soon(_cancel_on_signal, stopping)
         try:
             with stopping:
-                async with prepare() as settings:
+                async with prepare() as accounts:
                     with LoopWatch().watching() as watch:
-                        ended = await supervise(rooms(settings), log, watch=watch)
+                        ended = await supervise(rooms(accounts), log, watch=watch)
                 failed = any(room.failure is not None for room in ended)
         except (VoiceAgentError, BaseExceptionGroup) as error:
             reason = reason_of(error)

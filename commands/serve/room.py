@@ -19,7 +19,7 @@ from actors.room.livekit_edge import LiveKitEdge, livekit_edge
 from channels.errors import parted, reason_of
 from channels.named_paths import NamedPath, PathNames
 from channels.printable import complain
-from channels.settings import Settings
+from channels.settings import Accounts, Settings
 from channels.taps import Taps
 from commands.serve.actors import BYSTANDERS_LEAVE_WITHIN_S, run_actors
 from commands.serve.held import LoopWatch
@@ -33,7 +33,9 @@ class RoomSpec:
     """A room to serve: its settings, its actors, and what to record."""
 
     settings: Settings
-    wire: Callable[[Settings, LiveKitEdge], Wired]
+    accounts: Accounts
+    """Rooms may share these. Whoever chooses the settings of a room does not choose them."""
+    wire: Callable[[Settings, Accounts, LiveKitEdge], Wired]
     """Makes its actors and connects them."""
     record: NamedPath | None = None
     """Where to record everything that happens."""
@@ -43,7 +45,7 @@ class RoomSpec:
     @property
     def room_name(self) -> str:
         """As LiveKit knows it."""
-        return self.settings.livekit.room_name
+        return self.settings.room_name
 
 
 @attrs.frozen
@@ -71,7 +73,7 @@ async def run_room(
     began = trio.current_time()
     try:
         async with livekit_edge(queue_size_ms=spec.settings.speaker.queue_size_ms) as edge:
-            graph = spec.wire(spec.settings, edge)
+            graph = spec.wire(spec.settings, spec.accounts, edge)
             # The log outlives the record, and both the actors: they hear how the last of these ends.
             async with _logged(spec, graph.taps, log, watch), _recorded(spec, graph, attempt):
                 await run_actors(graph)
@@ -121,6 +123,7 @@ def _recorded(spec: RoomSpec, graph: Wired, attempt: int) -> contextlib.Abstract
     return recording(
         path,
         spec.settings,
+        spec.accounts.secrets,
         graph.channels.recorded(with_sound=spec.record_audio),
         graph.taps,
         graph.seen,

@@ -17,7 +17,7 @@ from channels.happenings import SessionStarted
 from channels.messages import ApiEvent, BeginSession, MicrophoneFrame, SessionOrder, ToolEvent
 from channels.net.http import host_header
 from channels.secret import Secret
-from channels.settings import ApiSettings
+from channels.settings import ApiAccount, ApiSettings
 from channels.taps import Taps
 from channels.wire.messages import ClientMessage
 from playground.voice_agent_api import ResumePolicy, ServerOptions, ToneSpeech, VoiceAgentServer
@@ -117,7 +117,8 @@ async def test_a_session_is_taken_up_at_the_address_where_it_was_begun() -> None
             port = listeners[0].socket.getsockname()[1]
             nursery.start_soon(trio.serve_listeners, server.serve_stream, listeners)
             session = ApiSession(
-                ApiSettings(f"ws://agents.test:{port}/v1/ws", api_key=Secret("a-key-0123456789")),
+                ApiAccount(f"ws://agents.test:{port}/v1/ws", api_key=Secret("a-key-0123456789")),
+                ApiSettings(),
                 frames.receiver(),
                 orders.receiver(),
                 requests.receiver(),

@@ -12,7 +12,7 @@ from actors.api.connection import dial
 from channels.happenings import ServiceComplained, SessionLost, SessionStarted
 from channels.messages import BeginSession, ConnectionBroke
 from channels.secret import Secret
-from channels.settings import OutputSettings, SessionSettings
+from channels.settings import OutputSettings, SessionSettings, Webhook
 from channels.wire.events import SessionFailed, SessionReady, SessionUpdated, SpeechStarted, Unrecognised
 from channels.wire.failures import (
     ConfigurationRefused,
@@ -64,6 +64,20 @@ async def test_what_was_not_configured_is_not_sent_so_that_the_services_defaults
         await talk.until(SessionStarted)
         (update,) = talk.sent(SessionUpdate)
         assert set(update.what.session) == {"system_prompt"}
+
+
+async def test_the_webhook_of_the_account_is_told_to_the_service_with_its_secret(
+    autojump_clock: MockClock,
+) -> None:
+    webhook = Webhook("https://example.com/calls", ("session.ended",), Secret("hook-secret"))
+    async with conversation(START, webhook=webhook) as talk:
+        await talk.until(SessionStarted)
+        (update,) = talk.sent(SessionUpdate)
+        assert update.what.session["webhook"] == {
+            "url": "https://example.com/calls",
+            "events": ["session.ended"],
+            "secret": "hook-secret",
+        }
 
 
 async def test_nobody_pays_for_an_empty_room(autojump_clock: MockClock) -> None:

@@ -22,7 +22,7 @@ from channels.errors import reason_of
 from channels.happenings import Happening
 from channels.messages import ApiEvent, BeginSession, MicrophoneFrame, SessionOrder, ToolEvent
 from channels.secret import Secret
-from channels.settings import ApiSettings, SessionSettings
+from channels.settings import ApiAccount, ApiSettings, SessionSettings, Webhook
 from channels.taps import Taps
 from channels.wire.events import SessionReady
 from channels.wire.messages import ClientMessage
@@ -252,6 +252,7 @@ async def conversation(
     answer: Callable[[trio.abc.Stream], Awaitable[None]] | None = None,
     key: str = KEY,
     config: SessionSettings | None = None,
+    webhook: Webhook | None = None,
     capacity: int = 1024,
     deaf: bool = False,
     down: bool = False,
@@ -269,6 +270,7 @@ async def conversation(
         answer: what answers a call instead of the server.
         key: what the session sends.
         config: what the session asks for.
+        webhook: of the account; None: it has none.
         capacity: of the channel to the controller.
         deaf: nobody takes the events.
         down: nobody answers.
@@ -303,7 +305,8 @@ async def conversation(
     async with trio.open_nursery() as nursery:
         network = Network(answer or server.serve_stream, nursery, down=down)
         session = ApiSession(
-            ApiSettings(url, api_key=Secret(key), session=config or SessionSettings(), **api),
+            ApiAccount(url, api_key=Secret(key), webhook=webhook or Webhook()),
+            ApiSettings(session=config or SessionSettings(), **api),
             frames.receiver(),
             orders.receiver(),
             requests.receiver(),

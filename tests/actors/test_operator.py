@@ -32,14 +32,14 @@ from channels.happenings import (
 )
 from channels.messages import LeaveRoom
 from channels.secret import Secret
-from channels.settings import ApiSettings, LiveKitSettings, Settings
+from channels.settings import LiveKitAccount, Settings
 from channels.taps import Taps
 from channels.texts import CONFIGURE_METHOD, OPERATE_METHOD, Asked, RoomText, Typed
 from channels.wire.messages import ClientMessage, ConversationMessage, ReplyCreate, SessionUpdate
 from tests.actors.test_front_end import Board
 
-SETTINGS = LiveKitSettings("ws://localhost:7880", "key", Secret("s" * 32), "lobby")
-TOKEN = mint_operator_token(SETTINGS, "bob", timedelta(hours=1)).reveal()
+ACCOUNT = LiveKitAccount("ws://localhost:7880", "key", Secret("s" * 32))
+TOKEN = mint_operator_token(ACCOUNT, "lobby", "bob", timedelta(hours=1)).reveal()
 COUNTERS = ChannelStatistics("microphone", 4, "frames of 50 ms", Full.DROP_OLDEST, 100, 3, 1, 4)
 
 
@@ -103,7 +103,8 @@ async def desk(
     taps, board = Taps(), Room()
     happened = taps.tap("test", capacity=1024)
     operator = Operator(
-        SETTINGS,
+        ACCOUNT,
+        "lobby",
         texts.receiver(),
         taps.tap("operator"),
         board,
@@ -302,10 +303,9 @@ def test_whatever_is_asked_is_answered_and_no_token_is_told_to_anybody(written: 
 
 
 async def test_a_token_is_not_in_a_record(tmp_path: Path) -> None:
-    settings = Settings(SETTINGS, ApiSettings("ws://localhost/v1/ws", api_key=Secret("none")))
     async with desk() as play:
         file = tmp_path / "record.jsonl"
-        async with recording(file, settings, [play.text_channel], play.taps, Watched("inputs")):
+        async with recording(file, Settings(), (), [play.text_channel], play.taps, Watched("inputs")):
             await play.ask({"do": "end"}, token=TOKEN)
             await play.ask({"do": "end"}, token=TOKEN, identity="mallory", call_id="2")
         written = file.read_text()

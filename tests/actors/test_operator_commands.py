@@ -25,9 +25,9 @@ from actors.operator.commands import (
 )
 from actors.room.actor import mint_client_token, mint_operator_token
 from channels.secret import Secret
-from channels.settings import LiveKitSettings
+from channels.settings import LiveKitAccount
 
-SETTINGS = LiveKitSettings("ws://localhost:7880", "key", Secret("s" * 32), "lobby")
+ACCOUNT = LiveKitAccount("ws://localhost:7880", "key", Secret("s" * 32))
 HOUR = timedelta(hours=1)
 """Tokens are made when the tests are collected, and the whole of them may take a while."""
 
@@ -121,8 +121,8 @@ def test_a_refusal_never_repeats_what_was_sent(field: str, secret: str) -> None:
 
 
 def test_who_has_the_token_of_an_operator_is_one() -> None:
-    token = mint_operator_token(SETTINGS, "bob", HOUR).reveal()
-    assert refusal_of(token, "bob", SETTINGS) is None
+    token = mint_operator_token(ACCOUNT, "lobby", "bob", HOUR).reveal()
+    assert refusal_of(token, "bob", ACCOUNT, "lobby") is None
 
 
 def grants(**grant: Any) -> api.VideoGrants:
@@ -150,12 +150,12 @@ ADMIN = grants(room="lobby", room_admin=True)
         (signed(ADMIN)[:-4] + "AAAA", "not valid here"),
         (signed(grants(room="cellar", room_admin=True)), "not have the roomAdmin grant for this room"),
         (signed(grants(room="lobby", room_admin=False)), "not have the roomAdmin grant"),
-        (mint_client_token(SETTINGS, "bob", HOUR).reveal(), "not have the roomAdmin grant"),
-        (mint_operator_token(SETTINGS, "carol", HOUR).reveal(), "issued to somebody else"),
+        (mint_client_token(ACCOUNT, "lobby", "bob", HOUR).reveal(), "not have the roomAdmin grant"),
+        (mint_operator_token(ACCOUNT, "lobby", "carol", HOUR).reveal(), "issued to somebody else"),
     ],
 )
 def test_nobody_else_is(token: str | None, why: str) -> None:
-    refusal = refusal_of(token, "bob", SETTINGS)
+    refusal = refusal_of(token, "bob", ACCOUNT, "lobby")
     assert refusal is not None
     assert why in refusal
     assert not token or token not in refusal
@@ -168,11 +168,11 @@ def test_a_token_without_a_signature_is_none() -> None:
         return base64.urlsafe_b64encode(json.dumps(content).encode()).rstrip(b"=").decode()
 
     claims = {"iss": "key", "sub": "bob", "exp": 2**40, "video": {"room": "lobby", "roomAdmin": True}}
-    assert refusal_of(f"{part({'alg': 'none'})}.{part(claims)}.", "bob", SETTINGS) is not None
+    assert refusal_of(f"{part({'alg': 'none'})}.{part(claims)}.", "bob", ACCOUNT, "lobby") is not None
 
 
 @given(st.text())
 def test_no_text_is_a_token_and_none_is_repeated(text: str) -> None:
-    refusal = refusal_of(text, "bob", SETTINGS)
+    refusal = refusal_of(text, "bob", ACCOUNT, "lobby")
     assert refusal is not None
     assert len(text) < 12 or text not in refusal

@@ -42,13 +42,13 @@ from channels.ports import (
     WhyLeft,
 )
 from channels.secret import Secret
-from channels.settings import ListenSettings, LiveKitSettings, TypingSettings
+from channels.settings import ListenSettings, LiveKitAccount, TypingSettings
 from channels.taps import Taps
 from channels.texts import RoomText, Typed
 from tests.actors.mic_support import Track, person
 
 SECRET = "a-secret-of-livekit-that-nobody-may-see-0123456789"
-SETTINGS = LiveKitSettings("ws://127.0.0.1:7880", "APIkey", Secret(SECRET), "our-room")
+ACCOUNT = LiveKitAccount("ws://127.0.0.1:7880", "APIkey", Secret(SECRET))
 LOST = RoomLeft(WhyLeft.LOST, "SIGNAL_CLOSE")
 
 Stay = Sequence[RoomEvent | float] | VoiceAgentError
@@ -186,7 +186,8 @@ async def visit(
         happenings.sender(),
     )
     actor = RoomActor(
-        SETTINGS,
+        ACCOUNT,
+        "our-room",
         room,
         tracks.sender(),
         people.sender(),
@@ -244,7 +245,7 @@ async def test_the_agents_token_is_good_for_minutes_not_for_hours(autojump_clock
 
 
 def test_a_clients_token_opens_this_room_only_under_its_own_name() -> None:
-    read = claims(mint_client_token(SETTINGS, "alice", timedelta(hours=1)))
+    read = claims(mint_client_token(ACCOUNT, "our-room", "alice", timedelta(hours=1)))
     assert read["sub"] == "alice"
     video = {name: value for name, value in read["video"].items() if value}
     assert video == {
@@ -262,7 +263,7 @@ def test_a_clients_token_opens_this_room_only_under_its_own_name() -> None:
 async def test_every_join_has_a_token_of_its_own_at_the_same_address(autojump_clock: MockClock) -> None:
     async with visit([60.0, LOST], [60.0, LOST]) as at_work:
         await trio.sleep(200)
-        assert at_work.room.urls == [SETTINGS.url] * 3
+        assert at_work.room.urls == [ACCOUNT.url] * 3
         assert all(token is not at_work.room.tokens[0] for token in at_work.room.tokens[1:])
 
 
@@ -380,7 +381,7 @@ async def test_a_server_that_does_not_come_back_is_given_up_after_a_minute(autoj
     async with visit([100.0, LOST], last=unreachable()) as at_work:
         error = await at_work.end(within_s=161)
         assert isinstance(error, RoomUnreachable)
-        assert SETTINGS.url in str(error)
+        assert ACCOUNT.url in str(error)
         assert trio.current_time() >= 150
         assert at_work.room.inside == 0
 
@@ -501,7 +502,7 @@ async def test_what_is_typed_is_passed_on_and_a_reader_that_crashed_puts_nobody_
 async def test_neither_the_secret_nor_a_token_is_to_be_read_anywhere(autojump_clock: MockClock) -> None:
     async with visit([60.0, LOST], last=unreachable()) as at_work:
         error = await at_work.end()
-        texts = [str(error), repr(error), repr(at_work.happened()), repr(SETTINGS), repr(at_work.room.tokens)]
+        texts = [str(error), repr(error), repr(at_work.happened()), repr(ACCOUNT), repr(at_work.room.tokens)]
         for text in texts:
             assert SECRET not in text
             assert all(token.reveal() not in text for token in at_work.room.tokens)

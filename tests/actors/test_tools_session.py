@@ -21,7 +21,7 @@ from actors.tools.declaration import declare
 from channels.bounded import Channel, Full
 from channels.messages import ApiEvent, BeginSession, MicrophoneFrame, SessionOrder, ToolEvent
 from channels.secret import Secret
-from channels.settings import ApiSettings, SessionSettings, ToolSettings
+from channels.settings import ApiAccount, ApiSettings, SessionSettings, ToolSettings
 from channels.taps import Taps
 from channels.tools import tool
 from channels.wire.events import AgentTranscript, ReplyAudio, ReplyDone, ToolCall
@@ -87,7 +87,8 @@ async def talk(
 
         config = SessionSettings(greeting=None, tools=tuple(one.as_wire() for one in tools))
         session = ApiSession(
-            ApiSettings("ws://127.0.0.1:1/v1/ws", api_key=Secret("a-key-0123456789"), session=config),
+            ApiAccount("ws://127.0.0.1:1/v1/ws", api_key=Secret("a-key-0123456789")),
+            ApiSettings(session=config),
             frames.receiver(),
             orders.receiver(),
             requests.receiver(),

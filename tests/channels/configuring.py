@@ -11,7 +11,14 @@ import attrs
 import pytest
 
 from channels.errors import SettingsError
-from channels.settings import Configuration, SessionSettings, from_flags, gather, read_configuration
+from channels.settings import ACCOUNT, Configuration, SessionSettings, from_flags, gather, read_configuration
+
+ACCOUNTS = {
+    "LIVEKIT_URL": "wss://x.livekit.cloud",
+    "LIVEKIT_API_KEY": "APIabc",
+    "LIVEKIT_API_SECRET": "s3cret-s3cret",
+    "ASSEMBLYAI_API_KEY": "k3y-k3y-k3y",
+}
 
 
 @attrs.define
@@ -48,7 +55,12 @@ class Person:
         return read_configuration(writings, self.warnings.append, required=required)
 
     def session(self, *args: Any, **keywords: Any) -> SessionSettings:
-        return self.configure(*args, **keywords).session()
+        return self.configure(*args, **keywords).settings().api.session
+
+    def sent(self, *args: Any, env: Mapping[str, str] | None = None, **keywords: Any) -> dict[str, Any]:
+        """What the service is told first, where this is somebody's account."""
+        in_force = self.configure(*args, env={**ACCOUNTS, **(env or {})}, required=ACCOUNT, **keywords)
+        return in_force.settings().api.session.as_wire(in_force.accounts().api.webhook)
 
     def problems(self, *args: Any, **keywords: Any) -> list[str]:
         """The lines that are said when it cannot be so."""

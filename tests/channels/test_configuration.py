@@ -53,13 +53,12 @@ def test_a_file_may_be_toml_or_json_and_says_the_session_as_the_wire_does(person
 
 
 def test_actors_get_what_was_configured(person: Person) -> None:
-    account = {"LIVEKIT_URL": "wss://x.livekit.cloud", "LIVEKIT_API_KEY": "APIabc"}
-    account |= {"LIVEKIT_API_SECRET": "s3cret-s3cret", "ASSEMBLYAI_API_KEY": "k3y-k3y-k3y"}
     settings = person.configure(
-        'profile = "fast-paced"\nbarge_in.longest_hold_ms = 0\nsession.output.voice = "eve"',
-        env=account,
-        required=ACCOUNT,
+        'profile = "fast-paced"\nbarge_in.longest_hold_ms = 0\nsession.output.voice = "eve"\n'
+        'livekit.room_name = "tea"\napi.resume = false'
     ).settings()
+    assert settings.room_name == "tea"
+    assert settings.api.resume is False
     assert settings.barge_in.longest_hold_ms == 0
     assert settings.api.session.output.voice == "eve"
     assert settings.api.session.as_wire()["input"]["turn_detection"]["min_silence"] == 300
@@ -268,10 +267,10 @@ def test_every_setting_has_a_variable_of_its_own_and_the_first_ones_keep_their_n
         "ROOM_NAME": "tea",
     }
     in_force = person.configure(env=env)
-    assert in_force.session().input.turn_detection.min_silence == 700
-    assert in_force.session().input.turn_detection.interrupt_response is False
-    assert in_force.session().input.keyterms == ("LiveKit", "Universal-3 Pro")
-    assert in_force.session().output.voice == "eve"
+    assert in_force.settings().api.session.input.turn_detection.min_silence == 700
+    assert in_force.settings().api.session.input.turn_detection.interrupt_response is False
+    assert in_force.settings().api.session.input.keyterms == ("LiveKit", "Universal-3 Pro")
+    assert in_force.settings().api.session.output.voice == "eve"
     assert in_force.values["livekit.room_name"].value == "tea"
 
 
@@ -295,7 +294,7 @@ def test_the_example_of_a_file_is_right_as_it_is_and_with_everything_in_it_set(p
     everything = re.sub(r"(?m)^#(?=\w+ = )(?!agent_id)", "", example)
     assert everything.count("=") > 25
     in_force = person.configure(everything)
-    assert in_force.session().input.turn_detection.interruption_delay == 500
+    assert in_force.settings().api.session.input.turn_detection.interruption_delay == 500
     assert in_force.values["livekit.url"].origin.source is Source.FILE
 
 

@@ -17,7 +17,7 @@ VOICES = ("alba", "eve")
 
 
 def turns(in_force: Configuration) -> Any:
-    return in_force.session().as_wire().get("input", {}).get("turn_detection")
+    return in_force.settings().api.session.as_wire().get("input", {}).get("turn_detection")
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_a_folder_beside_the_file_adds_profiles_and_may_replace_ours(person: Per
     assert turns(in_force) == {"min_silence": 1400, "max_silence": 4000}
     assert set(in_force.profiles) == {"adaptive", "deliberate", "fast-paced", "patient", "standard"}
     in_force = person.configure('profile = "standard"')
-    assert in_force.session().as_wire()["input"] == {"transcription_mode": "max_accuracy"}
+    assert in_force.settings().api.session.as_wire()["input"] == {"transcription_mode": "max_accuracy"}
     # Without a file there is no folder of one's own: what lies about where one happens to be does not count.
     assert "patient" not in person.configure().profiles
 

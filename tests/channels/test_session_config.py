@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from channels.secret import Secret
-from channels.settings import SessionSettings, WebhookSettings
+from channels.settings import SessionSettings, Webhook
 from channels.settings.catalogue import CATALOGUE, Setting
 from channels.settings.rules import Choice, Flag, Number, OneLine, Rule, Text, Texts, Whole
 from channels.settings.voices import read_voices
@@ -101,9 +101,10 @@ def test_what_is_set_is_what_is_sent_and_what_is_sent_reads_back_as_what_was_set
 ) -> None:
     person = Person(tmp_path_factory.mktemp("session"))
     session = person.session(nested(values))
-    wire = session.as_wire()
+    wire = person.sent(nested(values))
     sent_anyway = {"system_prompt": session.system_prompt, "greeting": session.greeting}
     assert wire == {**sent_anyway, **nested(values).get("session", {})}
+    assert person.sent({"session": wire}) == wire
     assert person.session({"session": wire}) == session
     assert part("session").is_valid(wire)
     # Our own service, which is as strict as the real one was seen to be, takes all of it.
@@ -206,12 +207,12 @@ def test_an_empty_greeting_is_none_and_the_person_begins(person: Person, file: s
 
 
 def test_the_secret_of_a_webhook_is_sent_and_shown_nowhere(person: Person) -> None:
-    session = person.session(
+    sent = person.sent(
         'session.webhook = { url = "https://example.com", events = ["session.ended"] }',
         env={"VOICE_AGENT_WEBHOOK_SECRET": "hook-secret-0123456789"},
     )
-    update = SessionUpdate(session.as_wire())
-    assert "hook-secret-0123456789" not in repr(update) + repr(session)
+    update = SessionUpdate(sent)
+    assert "hook-secret-0123456789" not in repr(update) + repr(sent)
     assert '"secret":"hook-secret-0123456789"' in write_message(update)
 
 
@@ -242,7 +243,5 @@ def test_what_does_not_go_together_is_said(person: Person, file: str, line: str)
 
 
 def test_the_model_by_itself_sends_what_it_was_given() -> None:
-    wire = SessionSettings(
-        None, None, webhook=WebhookSettings("https://example.com", (), Secret("s"))
-    ).as_wire()
+    wire = SessionSettings(None, None).as_wire(Webhook("https://example.com", (), Secret("s")))
     assert wire == {"webhook": {"url": "https://example.com", "events": [], "secret": Secret("s")}}

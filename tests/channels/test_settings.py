@@ -6,6 +6,7 @@ import string
 from collections.abc import Mapping
 from pathlib import Path
 
+import attrs
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -17,7 +18,8 @@ from channels.settings import (
     DEFAULT_ROOM_NAME,
     DEFAULT_VOICE_AGENT_URL,
     LIVEKIT_ACCOUNT,
-    LiveKitSettings,
+    Accounts,
+    LiveKitAccount,
     SessionSettings,
     Settings,
     gather,
@@ -33,13 +35,20 @@ GOOD = {
 NO_FILE = Path("/nonexistent/.env")
 
 
-def read(found: Mapping[str, str]) -> tuple[Settings, list[str]]:
+@attrs.frozen
+class Read:
+    accounts: Accounts
+    settings: Settings
+
+
+def read(found: Mapping[str, str]) -> tuple[Read, list[str]]:
     warnings: list[str] = []
     writings = gather(None, found, NO_FILE, {}, warnings.append)
-    return read_configuration(writings, warnings.append, required=ACCOUNT).settings(), warnings
+    in_force = read_configuration(writings, warnings.append, required=ACCOUNT)
+    return Read(in_force.accounts(), in_force.settings()), warnings
 
 
-def read_livekit(found: Mapping[str, str]) -> LiveKitSettings:
+def read_livekit(found: Mapping[str, str]) -> LiveKitAccount:
     writings = gather(None, found, NO_FILE, {}, lambda line: None)
     return read_configuration(writings, lambda line: None, required=LIVEKIT_ACCOUNT).livekit()
 
@@ -58,24 +67,25 @@ def problems(found: Mapping[str, str]) -> list[str]:
 
 
 def test_four_settings_are_enough() -> None:
-    settings, warnings = read(GOOD)
-    assert settings.livekit.url == GOOD["LIVEKIT_URL"]
-    assert settings.livekit.api_key == GOOD["LIVEKIT_API_KEY"]
-    assert settings.livekit.api_secret == Secret(GOOD["LIVEKIT_API_SECRET"])
-    assert settings.api.api_key == Secret(GOOD["ASSEMBLYAI_API_KEY"])
-    assert settings.livekit.room_name == DEFAULT_ROOM_NAME
-    assert settings.api.url == DEFAULT_VOICE_AGENT_URL
-    assert settings.speaker.queue_size_ms == 100
+    found, warnings = read(GOOD)
+    livekit, api = found.accounts.livekit, found.accounts.api
+    assert livekit.url == GOOD["LIVEKIT_URL"]
+    assert livekit.api_key == GOOD["LIVEKIT_API_KEY"]
+    assert livekit.api_secret == Secret(GOOD["LIVEKIT_API_SECRET"])
+    assert api.api_key == Secret(GOOD["ASSEMBLYAI_API_KEY"])
+    assert api.url == DEFAULT_VOICE_AGENT_URL
+    assert found.settings.room_name == DEFAULT_ROOM_NAME
+    assert found.settings.speaker.queue_size_ms == 100
     assert warnings == []
 
 
 def test_the_rest_can_be_set_too() -> None:
-    settings, _ = read(
+    found, _ = read(
         {**GOOD, "ROOM_NAME": "tea", "VOICE_AGENT_URL": "wss://eu.example/v1/ws", "QUEUE_SIZE_MS": "2000"}
     )
-    assert settings.livekit.room_name == "tea"
-    assert settings.api.url == "wss://eu.example/v1/ws"
-    assert settings.speaker.queue_size_ms == 2000
+    assert found.settings.room_name == "tea"
+    assert found.accounts.api.url == "wss://eu.example/v1/ws"
+    assert found.settings.speaker.queue_size_ms == 2000
 
 
 def test_the_service_is_not_told_how_to_detect_turns_since_that_would_make_it_worse() -> None:
@@ -121,8 +131,8 @@ def test_those_who_need_livekit_only_are_asked_for_livekit_only() -> None:
 @pytest.mark.parametrize("name", GOOD)
 @pytest.mark.parametrize("blank", [" ", "\n", "\t", "\r\n"])
 def test_white_space_around_a_value_is_left_out_and_warned_of(name: str, blank: str) -> None:
-    settings, warnings = read({**GOOD, name: f"{blank}{GOOD[name]}{blank}"})
-    assert settings == read(GOOD)[0]
+    found, warnings = read({**GOOD, name: f"{blank}{GOOD[name]}{blank}"})
+    assert found == read(GOOD)[0]
     assert len(warnings) == 1
     assert name in warnings[0]
     assert GOOD[name] not in warnings[0]
@@ -164,7 +174,7 @@ def test_what_cannot_be_a_key_is_refused_with_its_length_and_not_quoted(name: st
     ],
 )
 def test_the_key_may_go_over_tls_anywhere_and_unencrypted_within_this_machine(url: str) -> None:
-    assert read({**GOOD, "VOICE_AGENT_URL": url})[0].api.url == url
+    assert read({**GOOD, "VOICE_AGENT_URL": url})[0].accounts.api.url == url
 
 
 @pytest.mark.parametrize(
@@ -213,7 +223,7 @@ def test_what_is_no_address_of_a_websocket_is_refused(url: str) -> None:
     ["ws://localhost:7880", "wss://x.livekit.cloud", "http://127.0.0.1:7880", "https://x.livekit.cloud"],
 )
 def test_livekit_may_be_written_as_a_websocket_or_as_a_web_address(url: str) -> None:
-    assert read({**GOOD, "LIVEKIT_URL": url})[0].livekit.url == url
+    assert read({**GOOD, "LIVEKIT_URL": url})[0].accounts.livekit.url == url
 
 
 @pytest.mark.parametrize("url", ["x.livekit.cloud", "redis://x", "wss://x.livekit.cloud?access_token=abc"])
@@ -234,7 +244,7 @@ def test_a_queue_that_no_speaker_can_have_is_refused(value: str) -> None:
 
 @pytest.mark.parametrize("value", ["40", "100", "2000"])
 def test_a_queue_that_a_speaker_can_have_is_taken(value: str) -> None:
-    assert read({**GOOD, "QUEUE_SIZE_MS": value})[0].speaker.queue_size_ms == int(value)
+    assert read({**GOOD, "QUEUE_SIZE_MS": value})[0].settings.speaker.queue_size_ms == int(value)
 
 
 @pytest.mark.parametrize("value", ["-1", "60001", "3000.0", "3 s", "٣٠٠٠", "9" * 5000])
@@ -246,7 +256,7 @@ def test_a_hold_that_nobody_would_wait_for_is_refused(value: str) -> None:
 
 @pytest.mark.parametrize("value", ["0", "3000", "60000"])
 def test_holding_can_be_made_shorter_or_switched_off(value: str) -> None:
-    assert read({**GOOD, "HOLD_MS": value})[0].barge_in.longest_hold_ms == int(value)
+    assert read({**GOOD, "HOLD_MS": value})[0].settings.barge_in.longest_hold_ms == int(value)
 
 
 def test_the_environment_comes_before_the_file(tmp_path: Path) -> None:
@@ -270,7 +280,7 @@ def test_what_is_blank_everywhere_is_not_set(tmp_path: Path) -> None:
     dotenv.write_text("ROOM_NAME=\nLIVEKIT_URL='  '\nLIVEKIT_API_KEY\n")
     assert read_environment({}, dotenv) == {}
     assert read_environment({}, NO_FILE) == {}
-    assert read({**GOOD, "ROOM_NAME": " "})[0].livekit.room_name == DEFAULT_ROOM_NAME
+    assert read({**GOOD, "ROOM_NAME": " "})[0].settings.room_name == DEFAULT_ROOM_NAME
 
 
 def test_a_secret_with_a_dollar_in_it_is_not_taken_for_a_variable(tmp_path: Path) -> None:
@@ -368,10 +378,11 @@ def test_no_secret_is_ever_in_an_error_a_warning_or_the_repr_of_the_settings(
     texts: list[str] = []
     try:
         writings = gather(None, found, NO_FILE, {}, warnings.append)
-        settings = read_configuration(writings, warnings.append, required=ACCOUNT).settings()
+        in_force = read_configuration(writings, warnings.append, required=ACCOUNT)
+        settings, accounts = in_force.settings(), in_force.accounts()
         # What is no secret by its name is shown: the key's id is in every token, a room's name on the screen.
-        shown = settings.livekit.api_key + settings.livekit.room_name
-        texts += [repr(settings), str(settings)]
+        shown = accounts.livekit.api_key + settings.room_name
+        texts += [repr(settings), str(settings), repr(accounts), str(accounts)]
     except SettingsError as error:
         shown = ""
         texts += [str(error), repr(error)]

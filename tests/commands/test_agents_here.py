@@ -11,25 +11,25 @@ import pytest
 
 from channels.errors import SettingsError
 from channels.secret import Secret
-from channels.settings import LiveKitSettings
+from channels.settings import LiveKitAccount
 from commands.agent_room import room_of_agent
-from commands.agents_here import agents_here, announced
+from commands.agents_here import LiveKitRoom, agents_here, announced
 from commands.arguments import parse
 from tests.agent_process import ROOT
 
 
-def agent(room: str, url: str = "ws://127.0.0.1:7880") -> LiveKitSettings:
-    return LiveKitSettings(url, "key", Secret("a-secret-of-thirty-two-characters"), room)
+def agent(room: str, url: str = "ws://127.0.0.1:7880") -> LiveKitRoom:
+    return LiveKitRoom(LiveKitAccount(url, "key", Secret("a-secret-of-thirty-two-characters")), room)
 
 
-def nothing_set() -> LiveKitSettings:
+def nothing_set() -> LiveKitRoom:
     raise SettingsError("LIVEKIT_URL is not set", "set it")
 
 
 def test_the_agent_that_runs_here_is_found_and_no_longer_when_it_has_ended(tmp_path: Path) -> None:
     environ = {"XDG_RUNTIME_DIR": str(tmp_path)}
     with announced(agent("tea"), with_keys=True, environ=environ):
-        assert [each.settings() for each in agents_here(environ)] == [agent("tea")]
+        assert [each.room() for each in agents_here(environ)] == [agent("tea")]
         room = room_of_agent(parse(["operate"]), nothing_set, "x", environ)
         assert room.url == "ws://127.0.0.1:7880"
         assert room.token().reveal()

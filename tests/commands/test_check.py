@@ -13,7 +13,7 @@ import attrs
 import pytest
 
 from channels.secret import Secret
-from channels.settings import ApiSettings, LiveKitSettings, SessionSettings, Settings
+from channels.settings import Accounts, ApiAccount, LiveKitAccount, SessionSettings, Settings
 from channels.settings.session import InputSettings, TurnSettings
 from commands.check import check
 from commands.check.accounts import TimedAnswer, check_clock
@@ -29,20 +29,20 @@ RUNNER = Path(__file__).parents[2] / "runner.py"
 KEY = Secret("a-key-that-nobody-may-see-0123456789")
 
 
-def settings_of(livekit: LiveKitServer, api_url: str) -> Settings:
-    return Settings(
-        LiveKitSettings(livekit.url, livekit.api_key, livekit.api_secret, "check-room"),
-        ApiSettings(api_url, api_key=KEY),
+def accounts_of(livekit: LiveKitServer, api_url: str) -> Accounts:
+    return Accounts(
+        LiveKitAccount(livekit.url, livekit.api_key, livekit.api_secret),
+        ApiAccount(api_url, api_key=KEY),
     )
 
 
 async def found(
-    settings: Settings, capsys: pytest.CaptureFixture[str], *, code: int
+    accounts: Accounts, capsys: pytest.CaptureFixture[str], *, code: int
 ) -> dict[str, tuple[str, str]]:
     """Colour and words of each check."""
-    assert await check(lambda: nullcontext(settings), True, True) == code
+    assert await check(lambda: nullcontext(accounts), Settings("check-room"), True, True) == code
     printed = capsys.readouterr().out
-    for secret in (settings.livekit.api_secret, settings.api.api_key):
+    for secret in accounts.secrets:
         assert secret.reveal() not in printed
     return {one["check"]: (one["colour"], f"{one['said']}; {one['fix']}") for one in json.loads(printed)}
 
@@ -52,7 +52,7 @@ async def test_where_everything_is_there_a_sound_goes_through_the_room_and_a_ses
     livekit: LiveKitServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async with voice_agent_server(ServerOptions(keys=[KEY])) as service:
-        findings = await found(settings_of(livekit, service.url), capsys, code=0)
+        findings = await found(accounts_of(livekit, service.url), capsys, code=0)
     for name in ("LiveKit", "Voice Agent API", "clock", "token grants", "room", "session", "turn detection"):
         assert findings[name][0] == "green", findings[name]
     assert "a beep is heard after" in findings["room"][1]
@@ -64,9 +64,9 @@ async def test_keys_that_do_not_work_are_named_and_what_needs_them_is_not_tried(
     livekit: LiveKitServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async with voice_agent_server(ServerOptions(keys=[Secret("another-key")])) as service:
-        settings = settings_of(livekit, service.url)
-        wrong = attrs.evolve(settings.livekit, api_secret=Secret("not-the-secret-0123456789abcdef01234567"))
-        findings = await found(attrs.evolve(settings, livekit=wrong), capsys, code=1)
+        accounts = accounts_of(livekit, service.url)
+        wrong = attrs.evolve(accounts.livekit, api_secret=Secret("not-the-secret-0123456789abcdef01234567"))
+        findings = await found(attrs.evolve(accounts, livekit=wrong), capsys, code=1)
     colour, said = findings["LiveKit"]
     assert colour == "red"
     assert "check LIVEKIT_API_KEY and LIVEKIT_API_SECRET" in said
@@ -81,7 +81,7 @@ async def test_servers_that_are_not_there_are_said(capsys: pytest.CaptureFixture
         taken.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         nobody = LiveKitServer(f"ws://{address}", "APIkey", Secret("secret-0123456789abcdef0123456789ab"))
-        findings = await found(settings_of(nobody, f"ws://{address}/v1/ws"), capsys, code=1)
+        findings = await found(accounts_of(nobody, f"ws://{address}/v1/ws"), capsys, code=1)
     assert "does not answer" in findings["LiveKit"][1]
     assert "does not answer" in findings["Voice Agent API"][1]
     assert findings["clock"][0] == "yellow"

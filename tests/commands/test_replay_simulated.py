@@ -17,7 +17,7 @@ from channels.seen import Noted
 from channels.settings import BargeInSettings, SpeakerSettings
 from commands.arguments import parse
 from commands.replay import replay
-from tests.actors.record.scripted import SETTINGS
+from tests.actors.record.scripted import ACCOUNTS, SETTINGS
 from tests.simulation import call
 from tests.simulation.plan import Plan, draw_plan
 
@@ -43,7 +43,7 @@ def record_simulated(path: Path, plan: Plan) -> None:
         barge_in=BargeInSettings(plan.on_speech_started, longest_hold_ms=plan.hold_ms),
         speaker=SpeakerSettings(plan.queue_ms),
     )
-    file = RecordFile.create(path, settings, started=began[0], with_sound=False)
+    file = RecordFile.create(path, settings, ACCOUNTS.secrets, started=began[0], with_sound=False)
     file.write(trio.run(heard), lost=0)
     file.end(began[0] + outcome.simulated_s)
 

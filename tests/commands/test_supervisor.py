@@ -13,22 +13,18 @@ import trio
 from trio.testing import MockClock
 
 from channels.errors import ActorFailed, EdgeFault, NotAllowedInRoom, RoomClosed, RoomUnreachable
-from channels.secret import Secret
-from channels.settings import ApiSettings, LiveKitSettings, Settings
+from channels.settings import Settings
 from channels.wire.failures import KeyRefused
 from commands.serve.room import RoomEnded, RoomSpec
 from commands.serve.supervisor import AGAIN, supervise
-
-SECRET = Secret("s" * 32)
+from commands.wired import NOBODYS
 
 
 def room(name: str) -> RoomSpec:
     def wire(*_: object) -> Any:
         raise AssertionError("the rooms of these tests are not wired")
 
-    return RoomSpec(
-        Settings(LiveKitSettings("ws://x", "key", SECRET, name), ApiSettings("ws://y", api_key=SECRET)), wire
-    )
+    return RoomSpec(Settings(name), NOBODYS, wire)
 
 
 @attrs.define

@@ -18,7 +18,7 @@ from channels.bounded import Channel, Full
 from channels.errors import NoWayToRoom
 from channels.messages import ApiEvent, BeginSession, MicrophoneFrame, SessionOrder, ToolEvent
 from channels.secret import Secret
-from channels.settings import ApiSettings, LiveKitSettings
+from channels.settings import ApiAccount, ApiSettings, LiveKitAccount
 from channels.taps import Taps
 from channels.wire.failures import NoWayToService
 from channels.wire.messages import ClientMessage
@@ -53,7 +53,8 @@ def session_at(url: str) -> ApiSession:
     orders.sender().send_nowait(BeginSession())
     taps = Taps()
     return ApiSession(
-        ApiSettings(url, api_key=KEY),
+        ApiAccount(url, api_key=KEY),
+        ApiSettings(),
         frames.receiver(),
         orders.receiver(),
         requests.receiver(),
@@ -76,8 +77,8 @@ async def test_a_service_that_is_not_trusted_is_said_at_once_and_asked_once(ca: 
             await session_at(url).run()
         assert met == ["refused"]
         for finding in (
-            (await check_api_key(ApiSettings(url, api_key=KEY)))[0],
-            await check_session(ApiSettings(url, api_key=KEY)),
+            (await check_api_key(ApiAccount(url, api_key=KEY)))[0],
+            await check_session(ApiAccount(url, api_key=KEY), ApiSettings()),
         ):
             assert finding.colour is Colour.RED
             assert "certificate that is not trusted" in finding.said
@@ -92,9 +93,9 @@ async def test_a_service_of_a_private_ca_is_trusted_by_one_setting(
     monkeypatch.setenv("SSL_CERT_FILE", str(ca.file))
     server = VoiceAgentServer(ServerOptions(speech=ToneSpeech, keys=(KEY,)))
     async with serving_tls(ca, server.serve_stream) as (port, met):
-        settings = ApiSettings(f"wss://localhost:{port}/v1/ws", api_key=KEY)
-        assert (await check_api_key(settings))[0].colour is Colour.GREEN
-        assert (await check_session(settings)).colour is Colour.GREEN
+        account = ApiAccount(f"wss://localhost:{port}/v1/ws", api_key=KEY)
+        assert (await check_api_key(account))[0].colour is Colour.GREEN
+        assert (await check_session(account, ApiSettings())).colour is Colour.GREEN
     assert met == ["trusted", "trusted"]
 
 
@@ -103,7 +104,7 @@ async def test_livekit_of_a_private_ca_is_joined_by_the_same_setting_or_said(
     monkeypatch: pytest.MonkeyPatch, ca: PrivateCA, livekit: LiveKitServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.CRITICAL, "livekit")
-    token = mint_agent_token(LiveKitSettings(livekit.url, livekit.api_key, livekit.api_secret, "private"))
+    token = mint_agent_token(LiveKitAccount(livekit.url, livekit.api_key, livekit.api_secret), "private")
     livekit_port = int(livekit.url.rpartition(":")[2])
     async with (
         trio_asyncio.open_loop() as loop,
@@ -122,5 +123,5 @@ async def test_a_file_of_certificates_that_is_not_there_is_named(
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "gone.pem"))
     async with serving_tls(ca, trio.aclose_forcefully) as (port, _):
-        finding, _ = await check_api_key(ApiSettings(f"wss://localhost:{port}/v1/ws", api_key=KEY))
+        finding, _ = await check_api_key(ApiAccount(f"wss://localhost:{port}/v1/ws", api_key=KEY))
     assert "gone.pem, which is not a file" in finding.fix

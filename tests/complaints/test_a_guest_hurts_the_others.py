@@ -15,7 +15,7 @@ from livekit import api, rtc
 from actors.room.actor import mint_agent_token
 from actors.room.livekit_edge import livekit_edge
 from channels.ports import AudioTrackHeard, MicrophoneTrack, ParticipantCame, ParticipantWent, RoomEvent
-from channels.settings import LiveKitSettings
+from channels.settings import LiveKitAccount
 from channels.texts import OPERATE_METHOD, Asked, Typed
 from playground.livekit_server import LiveKitServer
 from tests.conversation.test_listening import Visitor, gathering
@@ -59,10 +59,10 @@ class Agent:
 @asynccontextmanager
 async def agent_in(livekit: LiveKitServer, room: str) -> AsyncIterator[Agent]:
     agent = Agent(livekit, room)
-    settings = LiveKitSettings(livekit.url, livekit.api_key, livekit.api_secret, room)
+    account = LiveKitAccount(livekit.url, livekit.api_key, livekit.api_secret)
     async with (
         livekit_edge(queue_size_ms=100) as edge,
-        edge.room.join(livekit.url, mint_agent_token(settings)) as events,
+        edge.room.join(livekit.url, mint_agent_token(account, room)) as events,
         trio.open_nursery() as nursery,
     ):
 

@@ -16,13 +16,14 @@ from livekit import api, rtc
 from bench.guest import join_as_guest
 from channels.errors import SettingsError
 from channels.secret import Secret
-from channels.settings import LiveKitSettings
+from channels.settings import LiveKitAccount
 from commands.agent_room import room_of_agent
+from commands.agents_here import LiveKitRoom
 from commands.arguments import parse
 from playground.livekit_server import LiveKitServer
 from tests.agent_process import ROOT, settings_for
 
-LIVEKIT = LiveKitSettings("ws://x", "devkey", Secret("a-secret-of-thirty-two-characters"), "tea")
+ROOM = LiveKitRoom(LiveKitAccount("ws://x", "devkey", Secret("a-secret-of-thirty-two-characters")), "tea")
 
 
 @pytest.mark.server
@@ -47,12 +48,12 @@ async def test_nobody_but_an_agent_is_shown_the_operators_token(
         )
     assert caught == []
     assert done.returncode == 1
-    assert "is no agent" in done.stderr.decode()
+    assert "is not an agent" in done.stderr.decode()
 
 
 def test_a_token_that_is_shown_is_good_for_minutes_and_made_anew_for_each_call() -> None:
-    room = room_of_agent(parse(["operate"]), lambda: LIVEKIT, "operator")
-    verifier = api.TokenVerifier("devkey", LIVEKIT.api_secret.reveal(), leeway=timedelta(0))
+    room = room_of_agent(parse(["operate"]), lambda: ROOM, "operator")
+    verifier = api.TokenVerifier("devkey", ROOM.account.api_secret.reveal(), leeway=timedelta(0))
     claims = verifier.verify(room.token().reveal())
     assert claims.video is not None
     assert claims.video.room_admin
@@ -65,7 +66,7 @@ def test_a_token_that_is_shown_is_good_for_minutes_and_made_anew_for_each_call()
 @pytest.mark.parametrize("command", [["operate"], ["graph", "--live"]])
 def test_a_token_on_the_command_line_is_refused_since_everybody_can_read_it_there(command: list[str]) -> None:
     with pytest.raises(SettingsError, match="LIVEKIT_TOKEN") as caught:
-        room_of_agent(parse([*command, "--url", "ws://x", "--token", "sesame"]), lambda: LIVEKIT, "x")
+        room_of_agent(parse([*command, "--url", "ws://x", "--token", "sesame"]), lambda: ROOM, "x")
     assert "sesame" not in str(caught.value)
 
 
@@ -99,4 +100,4 @@ def test_the_token_comes_from_the_first_line_of_standard_input(livekit: LiveKitS
 def test_without_any_token_it_is_said_where_to_put_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", None)
     with pytest.raises(SettingsError, match="LIVEKIT_TOKEN"):
-        room_of_agent(parse(["operate", "--url", "ws://x"]), lambda: LIVEKIT, "x", {})
+        room_of_agent(parse(["operate", "--url", "ws://x"]), lambda: ROOM, "x", {})

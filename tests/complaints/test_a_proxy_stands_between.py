@@ -16,7 +16,7 @@ from actors.room.livekit_edge.room import connect
 from channels.errors import NoWayToRoom, RoomUnreachable, SettingsError
 from channels.net.proxies import proxy_for
 from channels.secret import Secret
-from channels.settings import ApiSettings, LiveKitSettings, SessionSettings
+from channels.settings import ApiAccount, ApiSettings, LiveKitAccount
 from channels.wire.failures import NoWayToService, ServiceUnreachable
 from commands.check.accounts import check_api_key
 from commands.check.finding import Colour
@@ -51,10 +51,10 @@ async def test_the_service_and_check_and_the_webhook_go_through_the_same_proxy(
     async with serving_tls(ca, server.serve_stream) as (port, met), connect_proxy() as proxy:
         monkeypatch.setenv("SSL_CERT_FILE", str(ca.file))
         monkeypatch.setenv("HTTPS_PROXY", f"me:pass%20word%40corp@{proxy.address}")
-        settings = ApiSettings(f"wss://agents.test:{port}/v1/ws", api_key=KEY, session=SessionSettings())
-        key, _ = await check_api_key(settings)
-        session = await check_session(settings)
-        await fetch_temporary_token(settings.url, KEY, dial)
+        account = ApiAccount(f"wss://agents.test:{port}/v1/ws", api_key=KEY)
+        key, _ = await check_api_key(account)
+        session = await check_session(account, ApiSettings())
+        await fetch_temporary_token(account.url, KEY, dial)
         office = WebhookClient(_read_url(f"https://agents.test:{port}/calls"), Secret("a2V5"))
         with pytest.raises(ChatFailed, match="404"):
             await Endpoint(f"https://agents.test:{port}").first_model()
@@ -66,16 +66,16 @@ async def test_the_service_and_check_and_the_webhook_go_through_the_same_proxy(
 
 async def test_a_proxy_that_is_dead_is_named_without_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://me:pass%20word%40corp@127.0.0.1:9")
-    settings = ApiSettings("wss://agents.test/v1/ws", api_key=KEY, session=SessionSettings())
-    key, _ = await check_api_key(settings)
-    session = await check_session(settings)
+    account = ApiAccount("wss://agents.test/v1/ws", api_key=KEY)
+    key, _ = await check_api_key(account)
+    session = await check_session(account, ApiSettings())
     with pytest.raises(ServiceUnreachable) as token:
-        await fetch_temporary_token(settings.url, KEY, dial)
+        await fetch_temporary_token(account.url, KEY, dial)
     for told in (f"{key.said}; {key.fix}", f"{session.said}; {session.fix}", str(token.value)):
         assert "through the proxy 127.0.0.1:9 of HTTPS_PROXY (Connection refused)" in told
         assert "or list agents.test in NO_PROXY" in told
         assert "pass" not in told
-    assert PASSWORD not in repr(proxy_for(settings.url))
+    assert PASSWORD not in repr(proxy_for(account.url))
 
 
 @pytest.mark.parametrize(("status", "fix"), [(407, "USER:PASSWORD@"), (403, "lets this host through")])
@@ -93,7 +93,7 @@ async def test_a_proxy_that_lets_nobody_through_is_asked_once(
 async def test_livekit_is_joined_through_the_proxy_elsewhere_and_straight_on_this_machine(
     monkeypatch: pytest.MonkeyPatch, livekit: LiveKitServer
 ) -> None:
-    token = mint_agent_token(LiveKitSettings(livekit.url, livekit.api_key, livekit.api_secret, "proxies"))
+    token = mint_agent_token(LiveKitAccount(livekit.url, livekit.api_key, livekit.api_secret), "proxies")
     port = livekit.url.rpartition(":")[2]
     there = f"ws://agents.test:{port}"
     async with trio_asyncio.open_loop() as loop, connect_proxy() as proxy:

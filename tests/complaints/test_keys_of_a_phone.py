@@ -42,7 +42,7 @@ from channels.texts import Pressed, RoomText
 from channels.wire.events import AgentTranscript, AgentTranscriptDelta, ToolCall
 from channels.wire.messages import ClientMessage, ReplyCreate
 from examples.transcript_logger import TranscriptLogger
-from tests.actors.record.scripted import SETTINGS
+from tests.actors.record.scripted import ACCOUNTS, SETTINGS
 from tests.actors.test_front_end import Board
 
 CARD = "4111222233334444"
@@ -202,10 +202,13 @@ async def what_is_written(folder: Path, *, keys: bool) -> dict[str, str]:
     board, nobody = Board(), cast(Any, None)
     path = folder / "call.jsonl"
     with capture_logs() as logged:
-        graph = runner.wire(settings, LiveKitEdge(nobody, nobody, nobody))
+        graph = runner.wire(settings, ACCOUNTS, LiveKitEdge(nobody, nobody, nobody))
         c, taps = graph.channels, graph.taps
         recorded = c.recorded(with_sound=False)
-        async with recording(path, settings, recorded, taps, graph.seen), trio.open_nursery() as nursery:
+        async with (
+            recording(path, settings, ACCOUNTS.secrets, recorded, taps, graph.seen),
+            trio.open_nursery() as nursery,
+        ):
             texts: Channel[RoomText] = Channel(
                 "t", capacity=8, unit="texts", full=Full.FAIL, because="it is a test"
             )

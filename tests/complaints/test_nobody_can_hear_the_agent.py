@@ -34,7 +34,7 @@ from channels.happenings import (
     VoiceUnheard,
 )
 from channels.messages import ApiEvent, Cut, Finished, Hold, Playing, Resume, RoomAway, RoomBack, Unheard
-from channels.settings import BargeInSettings, LiveKitSettings, SpeakerSettings
+from channels.settings import BargeInSettings, LiveKitAccount, SpeakerSettings
 from channels.taps import Taps
 from channels.wire.events import (
     ReplyAudio,
@@ -89,13 +89,15 @@ async def agent_in(livekit: LiveKitServer, room_name: str) -> AsyncIterator[Agen
     others = [channel("sounds"), channel("fills"), channel("sounding"), channel("tracks"), channel("people")]
     others += [channel("texts"), channel("departures")]
     kept = [one.sender() for one in others]
-    account = LiveKitSettings(livekit.url, livekit.api_key, livekit.api_secret, room_name)
+    account = LiveKitAccount(livekit.url, livekit.api_key, livekit.api_secret)
     async with livekit_edge(queue_size_ms=100) as edge, trio.open_nursery() as nursery:
         sounds, fills, _, _, _, _, departures = (one.receiver() for one in others)
         _, _, sounding, tracks, people, texts, _ = (one.sender() for one in others)
         agent = Agent(service.sender())
         taps.overhear(agent.happened.append)
-        room = RoomActor(account, edge.room, tracks, people, state.sender(), texts, departures, taps)
+        room = RoomActor(
+            account, room_name, edge.room, tracks, people, state.sender(), texts, departures, taps
+        )
         controller = BargeInController(
             BargeInSettings(),
             service.receiver(),

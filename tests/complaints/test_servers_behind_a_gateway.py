@@ -17,7 +17,7 @@ from actors.api.token import fetch_temporary_token, token_url
 from actors.room.livekit_edge.room import connect
 from channels.errors import NotAllowedInRoom, RoomUnreachable
 from channels.secret import Secret
-from channels.settings import ApiSettings, LiveKitSettings
+from channels.settings import ApiAccount, LiveKitAccount
 from commands.check.accounts import check_api_key, check_livekit_key
 from commands.check.finding import Colour
 from playground.http import Request, Response, serve_http
@@ -42,8 +42,8 @@ async def gateway(answers: dict[str, Response]) -> AsyncIterator[tuple[str, list
         nursery.cancel_scope.cancel()
 
 
-def livekit_at(url: str) -> LiveKitSettings:
-    return LiveKitSettings(url, "APIkey", KEY, "tea")
+def livekit_at(url: str) -> LiveKitAccount:
+    return LiveKitAccount(url, "APIkey", KEY)
 
 
 LIST_ROOMS = "/twirp/livekit.RoomService/ListRooms"
@@ -53,14 +53,14 @@ async def test_check_asks_a_livekit_server_below_its_path() -> None:
     lists = Response(200, b"{}")
     async with gateway({f"/lk{LIST_ROOMS}": lists, f"/%C3%BC{LIST_ROOMS}": lists}) as (address, asked):
         for url in (f"ws://{address}/lk", f"ws://{address}/lk/", f"ws://{address}/ü"):
-            finding, _ = await check_livekit_key(livekit_at(url))
+            finding, _ = await check_livekit_key(livekit_at(url), "tea")
             assert finding.colour is Colour.GREEN, (finding, asked)
 
 
 async def test_check_and_tokens_ask_a_voice_agent_api_below_its_path() -> None:
     async with gateway({"/voice/v1/token": Response(200, b'{"token": "t"}')}) as (address, _):
         url = f"ws://{address}/voice/v1/ws"
-        finding, _ = await check_api_key(ApiSettings(url, api_key=KEY))
+        finding, _ = await check_api_key(ApiAccount(url, api_key=KEY))
         assert finding.colour is Colour.GREEN
         assert (await fetch_temporary_token(url, KEY, dial)).reveal() == "t"
 
@@ -85,8 +85,8 @@ async def test_check_takes_the_key_to_nobody_else_when_it_is_sent_elsewhere(stat
         there = Response(status, headers={"Location": f"http://{elsewhere}/v1/token"})
         moved = {"/v1/token": there, LIST_ROOMS: there}
         async with gateway(moved) as (address, asked):
-            service, _ = await check_api_key(ApiSettings(f"ws://{address}/v1/ws", api_key=KEY))
-            livekit, _ = await check_livekit_key(livekit_at(f"ws://{address}"))
+            service, _ = await check_api_key(ApiAccount(f"ws://{address}/v1/ws", api_key=KEY))
+            livekit, _ = await check_livekit_key(livekit_at(f"ws://{address}"), "tea")
     assert len(asked) == 2
     assert stolen == []
     for finding in (service, livekit):
@@ -96,7 +96,7 @@ async def test_check_takes_the_key_to_nobody_else_when_it_is_sent_elsewhere(stat
 
 async def test_a_date_that_is_none_is_no_end_of_check() -> None:
     async with gateway({"/v1/token": Response(200, b"{}", {"Date": "yesterday, or so"})}) as (address, _):
-        finding, answer = await check_api_key(ApiSettings(f"ws://{address}/v1/ws", api_key=KEY))
+        finding, answer = await check_api_key(ApiAccount(f"ws://{address}/v1/ws", api_key=KEY))
     assert finding.colour is Colour.GREEN
     assert answer is not None
     assert answer.skew_s is None

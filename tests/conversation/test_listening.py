@@ -29,7 +29,7 @@ from channels.bounded import Receiver
 from channels.happenings import Happening, HeardBy
 from channels.messages import MicrophoneFrame
 from channels.secret import Secret
-from channels.settings import ApiSettings, ListenSettings, LiveKitSettings, Settings
+from channels.settings import Accounts, ApiAccount, ListenSettings, LiveKitAccount, Settings
 from playground.livekit_server import LiveKitServer
 from runner import wire
 from sound.pcm import SAMPLE_RATE_HZ, bytes_of_ms
@@ -168,13 +168,13 @@ async def gathering(
     livekit: LiveKitServer, name: str, listen: str, *, agent_comes: bool = True
 ) -> AsyncIterator[Gathering]:
     """The room actor, the edge and the microphone pump as the runner joins them, and a room to fill."""
-    settings = Settings(
-        LiveKitSettings(livekit.url, livekit.api_key, livekit.api_secret, name),
-        ApiSettings("ws://127.0.0.1:9", api_key=Secret("0" * 32)),
-        listen=ListenSettings(listen),
+    settings = Settings(name, listen=ListenSettings(listen))
+    accounts = Accounts(
+        LiveKitAccount(livekit.url, livekit.api_key, livekit.api_secret),
+        ApiAccount("ws://127.0.0.1:9", api_key=Secret("0" * 32)),
     )
     async with livekit_edge(queue_size_ms=100) as edge, trio.open_nursery() as nursery:
-        graph = wire(settings, edge)
+        graph = wire(settings, accounts, edge)
         here = Gathering(livekit, name, nursery, graph.taps.tap("test", capacity=10_000))
         nursery.start_soon(here.hear, graph.channels.microphone.tap("test", capacity=1000))
         nursery.start_soon(here.watch)

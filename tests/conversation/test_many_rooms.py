@@ -16,7 +16,7 @@ from bench.guest import join_as_guest
 from channels.bounded import Receiver
 from channels.happenings import Happening, ParticipantLeft
 from channels.secret import Secret
-from channels.settings import ApiSettings, LiveKitSettings, Settings
+from channels.settings import Accounts, ApiAccount, LiveKitAccount, Settings
 from channels.streams import Addition
 from commands.serve import RoomEnded, RoomSpec
 from commands.serve.supervisor import supervise
@@ -51,13 +51,16 @@ async def test_a_room_that_fails_comes_back_and_the_one_beside_it_notices_nothin
 ) -> None:
     service_options = ServerOptions(speech=ToneSpeech, endpointing_ms=None)
     async with voice_agent_server(service_options) as service, trio.open_nursery() as nursery:
+        accounts = Accounts(
+            LiveKitAccount(livekit.url, livekit.api_key, livekit.api_secret),
+            ApiAccount(service.url, api_key=Secret("0" * 32)),
+        )
 
         def spec(name: str) -> RoomSpec:
-            server = LiveKitSettings(livekit.url, livekit.api_key, livekit.api_secret, name)
-            settings = Settings(server, ApiSettings(service.url, api_key=Secret("0" * 32)))
             return RoomSpec(
-                settings,
-                lambda settings, edge: wire(settings, edge, additions=[Addition(BreaksOnDemand)]),
+                Settings(name),
+                accounts,
+                lambda *given: wire(*given, additions=[Addition(BreaksOnDemand)]),
                 record=tmp_path / "{room}.jsonl",
             )
 

@@ -21,7 +21,7 @@ from channels.errors import VoiceAgentError, reason_of
 from channels.happenings import Happening, SessionStarted
 from channels.ports import AudioTrackHeard, ParticipantCame, ParticipantKind, RoomEvent, TrackSource
 from channels.secret import Secret
-from channels.settings import ApiSettings, BargeInSettings, LiveKitSettings, Settings
+from channels.settings import Accounts, ApiAccount, BargeInSettings, LiveKitAccount, Settings
 from channels.streams import Addition
 from channels.taps import Taps
 from channels.wire.events import (
@@ -50,10 +50,11 @@ from tests.actors.test_front_end import Board
 
 __all__ = ["Call", "Ears", "Microphone", "call_at", "scripted_call", "tone"]
 
-SETTINGS = Settings(
-    LiveKitSettings("ws://127.0.0.1:7880", "key", Secret("a-secret-of-livekit-0123456789abcdef"), "tea-room"),
-    ApiSettings("ws://127.0.0.1:4711/v1/ws", api_key=Secret("a-key-0123456789abcdef")),
-    barge_in=BargeInSettings(short_sounds="voice"),  # words are understood in a thread, which knows no clock
+# Words are understood in a thread, which knows no clock.
+SETTINGS = Settings("tea-room", barge_in=BargeInSettings(short_sounds="voice"))
+ACCOUNTS = Accounts(
+    LiveKitAccount("ws://127.0.0.1:7880", "key", Secret("a-secret-of-livekit-0123456789abcdef")),
+    ApiAccount("ws://127.0.0.1:4711/v1/ws", api_key=Secret("a-key-0123456789abcdef")),
 )
 
 LOUD = 3000
@@ -295,6 +296,7 @@ async def scripted_call(
         ears, board = Ears(), Board()
         graph = runner.wire(
             settings,
+            ACCOUNTS,
             LiveKitEdge(room, ears, board),
             dialer=dial,
             load_judge=_judge,

@@ -23,7 +23,7 @@ from actors.api.connection import Dialer, ServiceConnection, dial, open_connecti
 from bench.speech import spoken
 from channels.net.http import host_header
 from channels.secret import Secret
-from channels.settings import ApiSettings
+from channels.settings import ApiAccount
 from channels.wire.events import ReplyAudio, ServerEvent, SessionEnded, SessionReady, SpeechStarted
 from channels.wire.failures import ServiceError
 from channels.wire.messages import ClientMessage, InputAudio, SessionEnd, SessionUpdate
@@ -274,7 +274,7 @@ async def _open(
 ) -> AsyncIterator[ServiceConnection]:
     if token is None:
         async with open_connection(
-            ApiSettings(account.url, api_key=account.key), dialer, nursery
+            ApiAccount(account.url, api_key=account.key), dialer, nursery
         ) as connection:
             yield connection
         return

@@ -15,7 +15,7 @@ import pytest
 import soxr
 
 from actors.room.actor import mint_client_token
-from channels.settings import LiveKitSettings
+from channels.settings import LiveKitAccount
 from playground.livekit_server import LiveKitServer
 from playground.page_server import Joining, page_server
 from sound.pcm import SAMPLE_RATE_HZ
@@ -43,10 +43,12 @@ def page_of(livekit: LiveKitServer) -> PageOf:
 
     @asynccontextmanager
     async def serve(room_name: str) -> AsyncIterator[str]:
-        settings = LiveKitSettings(livekit.url, livekit.api_key, livekit.api_secret, room_name)
+        account = LiveKitAccount(livekit.url, livekit.api_key, livekit.api_secret)
 
         def join(identity: str) -> Joining:
-            return Joining(livekit.url, mint_client_token(settings, identity, timedelta(minutes=10)))
+            return Joining(
+                livekit.url, mint_client_token(account, room_name, identity, timedelta(minutes=10))
+            )
 
         async with page_server(port=0, join=join) as url:
             yield url

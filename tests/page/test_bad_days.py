@@ -14,7 +14,7 @@ from livekit import api
 
 from actors.room.actor import mint_client_token
 from bench.speech import noise
-from channels.settings import LiveKitSettings
+from channels.settings import LiveKitAccount
 from playground.livekit_build.binary import find_or_build
 from playground.livekit_server import LiveKitServer, ServerConfig, run_server
 from playground.page_server import Joining, page_server
@@ -28,10 +28,10 @@ pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.browser]
 @asynccontextmanager
 async def runner(config: ServerConfig, port: int) -> AsyncIterator[str]:
     """A LiveKit server and the page, as the runner starts them; yields the page's URL."""
-    settings = LiveKitSettings(config.server.url, config.api_key, config.api_secret, "ends")
+    account = LiveKitAccount(config.server.url, config.api_key, config.api_secret)
 
     def join(identity: str) -> Joining:
-        return Joining(settings.url, mint_client_token(settings, identity, timedelta(minutes=10)))
+        return Joining(account.url, mint_client_token(account, "ends", identity, timedelta(minutes=10)))
 
     async with run_server(config), page_server(port=port, join=join) as url:
         yield url
@@ -69,10 +69,10 @@ async def test_a_livekit_server_that_dies_and_comes_back_is_joined_again(
     tmp_path: Path, microphone: Microphone
 ) -> None:
     config = ServerConfig.choose(await find_or_build(progress=print), tmp_path / "livekit.log")
-    settings = LiveKitSettings(config.server.url, config.api_key, config.api_secret, "dies")
+    account = LiveKitAccount(config.server.url, config.api_key, config.api_secret)
 
     def join(identity: str) -> Joining:
-        return Joining(settings.url, mint_client_token(settings, identity, timedelta(minutes=10)))
+        return Joining(account.url, mint_client_token(account, "dies", identity, timedelta(minutes=10)))
 
     async with (
         page_server(port=0, join=join) as url,

@@ -14,7 +14,7 @@ import trio
 import trio_asyncio
 
 from bench.speech import noise
-from channels.settings import LiveKitSettings
+from channels.settings import LiveKitAccount
 from commands.check.clients import check_clients
 from commands.check.finding import Colour
 from playground.livekit_server import LiveKitServer
@@ -327,8 +327,9 @@ async def test_whoever_looks_after_the_agent_sees_that_the_page_cancels_its_echo
     livekit: LiveKitServer, page_of: PageOf, tmp_path: Path, microphone: Microphone
 ) -> None:
     async with call(livekit, page_of, tmp_path, microphone(noise(1000))):
-        room = LiveKitSettings(livekit.url, livekit.api_key, livekit.api_secret, f"page-{tmp_path.name}")
+        account = LiveKitAccount(livekit.url, livekit.api_key, livekit.api_secret)
+        room_name = f"page-{tmp_path.name}"
         with trio.fail_after(20):
-            while (finding := await check_clients(room)).colour is not Colour.GREEN:
+            while (finding := await check_clients(account, room_name)).colour is not Colour.GREEN:
                 await trio.sleep(0.1)
         assert finding.said.startswith("on for ")

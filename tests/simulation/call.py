@@ -26,9 +26,10 @@ from channels.messages import ApiEvent, ConnectionBroke, SessionOver, Unheard
 from channels.ports import ParticipantKind
 from channels.secret import Secret
 from channels.settings import (
-    ApiSettings,
+    Accounts,
+    ApiAccount,
     BargeInSettings,
-    LiveKitSettings,
+    LiveKitAccount,
     Settings,
     SpeakerSettings,
     ToolSettings,
@@ -58,9 +59,9 @@ ENDS_WITHIN_S = 150.0
 STEADY_S = 11.0
 """So long after its beginning, a session counts as healthy again."""
 
-SETTINGS = Settings(
-    LiveKitSettings("ws://127.0.0.1:7880", "APIkey", Secret("a-secret-of-livekit-0123456789abcdef0123")),
-    ApiSettings("ws://127.0.0.1:4711/v1/ws", api_key=Secret("a-key-0123456789abcdef")),
+ACCOUNTS = Accounts(
+    LiveKitAccount("ws://127.0.0.1:7880", "APIkey", Secret("a-secret-of-livekit-0123456789abcdef0123")),
+    ApiAccount("ws://127.0.0.1:4711/v1/ws", api_key=Secret("a-key-0123456789abcdef")),
 )
 
 
@@ -292,17 +293,16 @@ class Call:
 
     def _wire(self) -> runner.Graph:
         settings = Settings(
-            SETTINGS.livekit,
-            SETTINGS.api,
-            SpeakerSettings(self.plan.queue_ms),
+            speaker=SpeakerSettings(self.plan.queue_ms),
             # Words are understood in a thread, which comes back when the machine likes.
-            BargeInSettings(
+            barge_in=BargeInSettings(
                 self.plan.on_speech_started, longest_hold_ms=self.plan.hold_ms, short_sounds="voice"
             ),
             tools=ToolSettings(functions=(self._tool(),)),
         )
         graph = runner.wire(
             settings,
+            ACCOUNTS,
             LiveKitEdge(self.room, self.loudspeaker, self.board),
             dialer=self.service.dial,
             load_judge=_load_judge,

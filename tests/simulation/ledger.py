@@ -60,7 +60,13 @@ from channels.wire.events import (
     Unrecognised,
 )
 from sound.pcm import SAMPLE_BYTES, SAMPLE_RATE_HZ
-from tests.simulation.marked_sound import is_faded_from, is_loud, is_risen_from, unpadded
+from tests.simulation.marked_sound import (
+    is_faded_from,
+    is_loud,
+    is_lowered_from,
+    is_risen_from,
+    unpadded,
+)
 from tests.simulation.timeline import Timeline
 
 __all__ = ["Broken", "Ledger", "Piece", "Told"]
@@ -477,6 +483,12 @@ class Ledger:
                 told.placed += len(body) // SAMPLE_BYTES
                 self._rewound = 0
                 return Piece(told, place // SAMPLE_BYTES, samples, loud, faded=False)
+        for told in living:
+            for at in self._nearby(told) if told.placed else ():
+                if is_lowered_from(body, told.owed[at : at + len(body)]):
+                    told.placed = at // SAMPLE_BYTES + len(body) // SAMPLE_BYTES
+                    self._rewound = 0
+                    return Piece(told, at // SAMPLE_BYTES, samples, loud, faded=False)
         for told in living:
             for at in self._goes_on_at(told):
                 if is_risen_from(body, told.owed[at : at + len(body)]):

@@ -26,7 +26,7 @@ from actors.timers import TurnTimer
 from channels.happenings import SoundStarted, SoundStopped
 from channels.messages import ApiEvent
 from channels.secret import Secret
-from channels.settings import ApiSettings, BargeInSettings, LiveKitSettings, Settings, SpeakerSettings
+from channels.settings import Accounts, ApiAccount, BargeInSettings, LiveKitAccount, Settings, SpeakerSettings
 from channels.wire.events import (
     AgentTranscript,
     AgentTranscriptDelta,
@@ -41,15 +41,18 @@ from channels.wire.events import (
 )
 from sound.pcm import bytes_of_ms
 
-__all__ = ["KEY", "LIVEKIT_SECRET", "SETTINGS", "Cue", "Script", "record_call"]
+__all__ = ["ACCOUNTS", "KEY", "LIVEKIT_SECRET", "SETTINGS", "Cue", "Script", "record_call"]
 
 KEY = "a-key-that-nobody-may-see-0123456789"
 LIVEKIT_SECRET = "a-secret-of-livekit-that-nobody-may-see"
+ACCOUNTS = Accounts(
+    LiveKitAccount("ws://127.0.0.1:7880", "APIkey", Secret(LIVEKIT_SECRET)),
+    ApiAccount("ws://127.0.0.1:4711/v1/ws", api_key=Secret(KEY)),
+)
 SETTINGS = Settings(
-    LiveKitSettings("ws://127.0.0.1:7880", "APIkey", Secret(LIVEKIT_SECRET), "tea room"),
-    ApiSettings("ws://127.0.0.1:4711/v1/ws", api_key=Secret(KEY)),
-    SpeakerSettings(100),
-    BargeInSettings(longest_hold_ms=3000, linger_ms=800),
+    "tea room",
+    speaker=SpeakerSettings(100),
+    barge_in=BargeInSettings(longest_hold_ms=3000, linger_ms=800),
 )
 
 MS_A_CHARACTER = 70
@@ -155,8 +158,8 @@ async def _take_place(
     await trio.sleep(1234.5)  # a machine that has been up for a while
     random, nobody = Random(7), cast(Any, None)
     ear, started = RecordTap(capacity=1_000_000), trio.current_time()
-    graph = runner.wire(settings, LiveKitEdge(nobody, LateLoudspeaker(random), nobody))
-    file = RecordFile.create(path, settings, started=started, with_sound=False)
+    graph = runner.wire(settings, ACCOUNTS, LiveKitEdge(nobody, LateLoudspeaker(random), nobody))
+    file = RecordFile.create(path, settings, ACCOUNTS.secrets, started=started, with_sound=False)
     c, taps = graph.channels, graph.taps
     ear.listen(c.recorded(with_sound=False), taps, graph.seen)
     service, sounds = c.service.sender(), c.sounds.sender()

@@ -38,7 +38,7 @@ from channels.texts import Asked
 from channels.wire.events import ReplyAudio, ReplyDone, SessionFailed, SessionReady, UserTranscript
 from channels.wire.messages import ConversationMessage, SessionUpdate
 from sound.pcm import bytes_of_ms
-from tests.actors.record.scripted import KEY, LIVEKIT_SECRET, SETTINGS
+from tests.actors.record.scripted import ACCOUNTS, KEY, LIVEKIT_SECRET, SETTINGS
 
 Put = Callable[[Any], None]
 
@@ -52,7 +52,9 @@ async def record(
 ) -> None:
     """A talk over one channel, recorded."""
     taps, service = Taps(), channel_of("service")
-    async with recording(path, SETTINGS, [service], taps, Watched("inputs"), with_sound=with_sound):
+    async with recording(
+        path, SETTINGS, ACCOUNTS.secrets, [service], taps, Watched("inputs"), with_sound=with_sound
+    ):
         await talk(service.sender().send_nowait, taps)
 
 
@@ -163,7 +165,7 @@ async def test_nothing_is_ever_written_over(tmp_path: Path) -> None:
     for there in (path, sound_beside(path)):
         there.write_text("precious")
         with pytest.raises(SettingsError, match=rf"{there.name} exists already; name a new file"):
-            RecordFile.create(path, SETTINGS, started=0, with_sound=True)
+            RecordFile.create(path, SETTINGS, ACCOUNTS.secrets, started=0, with_sound=True)
         assert there.read_text() == "precious"
         there.unlink()
     with pytest.raises(SettingsError, match="there is no folder"):
@@ -181,7 +183,9 @@ async def test_a_full_disk_is_told_once_and_the_conversation_goes_on(
     told = list[Happening]()
     taps.overhear(told.append)
     put = service.sender().send_nowait
-    async with recording(tmp_path / "call.jsonl", SETTINGS, [service], taps, Watched("inputs")):
+    async with recording(
+        tmp_path / "call.jsonl", SETTINGS, ACCOUNTS.secrets, [service], taps, Watched("inputs")
+    ):
         put(UserTranscript("one"))
         with trio.fail_after(20):
             while not told:
@@ -214,7 +218,7 @@ async def test_a_disk_that_hangs_keeps_nobody_from_leaving(
 async def test_what_was_too_much_is_counted_in_the_record(tmp_path: Path) -> None:
     path = tmp_path / "call.jsonl"
     taps, service = Taps(), channel_of("service")
-    async with recording(path, SETTINGS, [service], taps, Watched("inputs")):
+    async with recording(path, SETTINGS, ACCOUNTS.secrets, [service], taps, Watched("inputs")):
         put = service.sender().send_nowait
         for number in range(10_000):
             put(UserTranscript(str(number)))
@@ -232,7 +236,7 @@ def sound(value: int, ms: float) -> bytes:
 
 def test_what_was_recorded_before_the_agent_came_stands_before_what_was_said_then(tmp_path: Path) -> None:
     path = tmp_path / "call.jsonl"
-    file = RecordFile.create(path, SETTINGS, started=100.0, with_sound=True)
+    file = RecordFile.create(path, SETTINGS, ACCOUNTS.secrets, started=100.0, with_sound=True)
     passed = [106.0] * 80 + [106.0 + n * 0.05 for n in range(40)]
     file.write(
         [
@@ -248,7 +252,7 @@ def test_what_was_recorded_before_the_agent_came_stands_before_what_was_said_the
 
 def test_both_voices_stand_in_the_sound_file_at_their_times(tmp_path: Path) -> None:
     path = tmp_path / "call.jsonl"
-    file = RecordFile.create(path, SETTINGS, started=100.0, with_sound=True)
+    file = RecordFile.create(path, SETTINGS, ACCOUNTS.secrets, started=100.0, with_sound=True)
     batch = [
         Noted(101.0 + n * 0.05, "microphone", MicrophoneFrame(sound(1000 + n, 50), at=101.0 + n * 0.05))
         for n in range(200)
