@@ -34,6 +34,7 @@ from channels.happenings import (
     ServiceComplained,
     SessionConfigured,
     SessionLost,
+    SoundJudged,
     SoundRose,
     SoundStarted,
     SoundStopped,
@@ -90,6 +91,7 @@ class EventLog:
             case (
                 PersonSaid(final=False)
                 | WordsHeard()
+                | SoundJudged()
                 | SoundRose()
                 | SoundStarted()
                 | SoundStopped()

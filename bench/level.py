@@ -42,8 +42,8 @@ from bench.word_errors import SENTENCES, VOICES, understood, with_noise
 from channels.ending import end_with
 from channels.happenings import SoundStarted
 from channels.settings.room import LevelSettings
-from playground.recogniser import Recogniser
 from sound.pcm import SAMPLE_RATE_HZ, bytes_of_ms, ms_of_bytes
+from sound.recogniser import Recogniser
 from sound.vad import WINDOW_MS, Vad
 
 __all__ = ["TREATMENTS", "main"]

@@ -48,6 +48,7 @@ __all__ = [
     "SessionConfigured",
     "SessionLost",
     "SessionStarted",
+    "SoundJudged",
     "SoundRose",
     "SoundStarted",
     "SoundStopped",
@@ -254,6 +255,18 @@ class SoundStopped:
 
     at: float
     """When the sound ended, not when we learned it."""
+
+
+@attrs.frozen
+class SoundJudged:
+    """What a short sound of the person was, as far as this machine can tell, before the service says it."""
+
+    at: float
+    """When the sound began."""
+    keeps: bool
+    """The voice waits for what the service decides. False: it goes on at once."""
+    why: str
+    """"no voice", "hummed" or "back-channel"; "words", "long" or "goes on". Never what was said."""
 
 
 @attrs.frozen
@@ -537,6 +550,7 @@ Happening: TypeAlias = (
     | SessionConfigured
     | UpdateAnswered
     | SoundStarted
+    | SoundJudged
     | SoundRose
     | SoundStopped
     | SoundWasLate

@@ -33,6 +33,7 @@ __all__ = [
     "Fill",
     "Finish",
     "Finished",
+    "HeardWindow",
     "Hold",
     "LeaveRoom",
     "MicrophoneFrame",
@@ -75,6 +76,20 @@ class MicrophoneFrame:
         default=(), repr=False, eq=False, kw_only=True, metadata={"recorded": False}
     )
     """Those in which the onset detector was given it, each as it came; empty: it was given this one."""
+
+
+@attrs.frozen
+class HeardWindow:
+    """32 ms of a person's sound, as the onset detector has judged it."""
+
+    pcm: bytes = attrs.field(repr=_length)
+    """PCM16 mono **16 kHz**, without the agent's echo where there was one."""
+    at: float
+    """When the last of it was heard (Trio's clock, in s)."""
+    probability: float
+    """That somebody speaks in it, 0 to 1."""
+    pause_ms: float | None
+    """It belongs to a sound, which has paused for so long (0: it has not); None: to no sound."""
 
 
 @attrs.frozen

@@ -17,7 +17,15 @@ from actors.barge_in.conversation import Conversation
 from actors.barge_in.floor import FloorState
 from actors.barge_in.machine import Event, step
 from channels.bounded import Receiver, Sender, Watched
-from channels.happenings import Happening, SoundRose, SoundStarted, SoundStopped, ToolAnswered, ToolDropped
+from channels.happenings import (
+    Happening,
+    SoundJudged,
+    SoundRose,
+    SoundStarted,
+    SoundStopped,
+    ToolAnswered,
+    ToolDropped,
+)
 from channels.messages import (
     ApiEvent,
     Fill,
@@ -40,7 +48,7 @@ class BargeInController:
 
     settings: BargeInSettings
     events: Receiver[ApiEvent]
-    sounds: Receiver[SoundRose | SoundStarted | SoundStopped]
+    sounds: Receiver[SoundRose | SoundStarted | SoundStopped | SoundJudged]
     room: Receiver[RoomAway | RoomBack]
     fills: Receiver[Fill]
     reports: Receiver[SpeakerReport]
@@ -85,7 +93,7 @@ class BargeInController:
 
     async def _take_all(
         self,
-        messages: Receiver[SoundRose | SoundStarted | SoundStopped]
+        messages: Receiver[SoundRose | SoundStarted | SoundStopped | SoundJudged]
         | Receiver[RoomAway | RoomBack]
         | Receiver[Fill]
         | Receiver[SpeakerReport],

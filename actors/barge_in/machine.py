@@ -31,6 +31,7 @@ from channels.happenings import (
     ReplyGivenUp,
     ReplyOutcome,
     SessionConfigured,
+    SoundJudged,
     SoundRose,
     SoundStarted,
     SoundStopped,
@@ -111,6 +112,7 @@ Event: TypeAlias = (
     | SoundRose
     | SoundStarted
     | SoundStopped
+    | SoundJudged
     | ToolAnswered
     | ToolDropped
     | Fill
@@ -136,6 +138,8 @@ def step(conversation: Conversation, event: Event, now: float) -> Outcome:
         case SoundStopped():
             turn.hear(sounding=False)
             turn.signal_floor(FloorSignal.SILENCE)
+        case SoundJudged(keeps=keeps):
+            turn.judge(FloorSignal.MEANT if keeps else FloorSignal.DISMISSED)
         case TimePassed():
             turn.pass_time()
         case RoomAway(why=why):
@@ -267,6 +271,12 @@ class _Step:
         if db and believed and conversation.interruptible and self._agent_is_heard_again():
             self.commands.append(Duck(db, DUCK_MS))
 
+    def judge(self, signal: FloorSignal) -> None:
+        """A short sound was judged. Where there is no voice, there is none to give back, and none to keep."""
+        conversation = self.conversation
+        if conversation.has_voice():
+            self._pass_floor(conversation.floor.judge(signal, self.now, believed=conversation.interruptible))
+
     def hear(self, *, sounding: bool) -> None:
         self.change(floor=self.conversation.floor.hear(sounding=sounding, now=self.now))
 
@@ -384,6 +394,7 @@ class _Step:
     def _miss_answer(self, why: str) -> None:
         turn = self.conversation.turn
         if turn.speaking:
+            self.await_answer()  # who speaks misses nothing yet, and a time that has passed must not stay due
             return
         missed = self.conversation.answer_is_due() and bool(turn.text)
         self.change(turn=turn.end(), overdue_at=math.inf)

@@ -15,9 +15,11 @@ follow a changing gain.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
+import trio
 from attrs import define, field
 
 from actors.onset.echo import EchoWatch
@@ -26,7 +28,7 @@ from actors.onset.rises import Rises
 from actors.onset.sounds import Onsets
 from channels.bounded import Receiver, Sender, Watched
 from channels.happenings import SoundRose, SoundStarted, SoundStopped
-from channels.messages import MicrophoneFrame, Sounding
+from channels.messages import HeardWindow, MicrophoneFrame, Sounding
 from channels.ports import EchoCanceller
 from channels.seen import Seen
 from channels.settings import BargeInSettings
@@ -53,6 +55,10 @@ class Judged(Protocol):
     def probability(self) -> float:
         """The probability that somebody speaks in it, 0 to 1."""
 
+    @property
+    def pcm(self) -> bytes:
+        """The sound: PCM16 mono 16 kHz."""
+
 
 class Judge(Protocol):
     """A voice activity detector."""
@@ -71,6 +77,7 @@ class OnsetDetector:
         window_ms: the length of its windows.
         settings: when a sound counts.
         canceller: takes the agent's voice out of the microphone's; None leaves it in.
+        windows: each window, for whoever judges short sounds; None: nobody does.
     """
 
     frames: Receiver[MicrophoneFrame]
@@ -82,6 +89,7 @@ class OnsetDetector:
     window_ms: float
     settings: BargeInSettings = field(factory=BargeInSettings)
     canceller: EchoCanceller | None = None
+    windows: Sender[HeardWindow] | None = None
     _clock: ArrivalClock = field(factory=ArrivalClock, init=False)
     _played: PlayedSound = field(factory=PlayedSound, init=False)
     _watch: EchoWatch = field(factory=EchoWatch, init=False)
@@ -90,7 +98,7 @@ class OnsetDetector:
 
     async def run(self) -> None:
         """Listens until the frames end."""
-        async with self.frames, self.playing, self.sounds:
+        async with self.frames, self.playing, self.sounds, self.windows or contextlib.nullcontext():
             judge = await self.load()
             onsets, rises = Onsets(self.window_ms, self.settings), Rises()
             unjudged_ms = 0.0
@@ -104,9 +112,20 @@ class OnsetDetector:
                 unjudged_ms += ms_of_bytes(len(pcm))
                 for window in judge.feed(pcm):
                     unjudged_ms -= self.window_ms
-                    happening = onsets.take(window.probability, frame.at - unjudged_ms / 1000)
+                    at = frame.at - unjudged_ms / 1000
+                    happening = onsets.take(window.probability, at)
                     if happening is not None:
                         self._tell(happening)
+                    if self.windows is not None:
+                        pause_ms = onsets.silent_ms if onsets.sounding else None
+                        self._show(HeardWindow(window.pcm, at, window.probability, pause_ms))
+
+    def _show(self, window: HeardWindow) -> None:
+        assert self.windows is not None
+        try:
+            self.windows.send_nowait(window)
+        except trio.BrokenResourceError:
+            self.windows = None  # whoever judged them is gone
 
     def _tell(self, happening: SoundRose | SoundStarted | SoundStopped) -> None:
         self.taps.publish(happening)

@@ -478,3 +478,15 @@ def test_a_reply_that_nobody_spoke_over_is_not_cut_by_the_next_one() -> None:
         (ReplyStarted("c"), 20.6),
     ]
     assert Cut("b") not in orders_after(talking(), *story)
+
+
+def test_a_service_that_forgets_to_say_that_they_have_finished_does_not_keep_the_agent_busy() -> None:
+    conversation, now = Conversation(), 0.0
+    for event, at in ((SessionReady("s"), 0.0), (SpeechStarted(), 0.0), (ReplyStarted("r"), 3.0)):
+        conversation, _, _ = step(conversation, event, at)
+    met = 0
+    while conversation.deadline <= 60.0 and met < 100:
+        now = max(now, conversation.deadline)
+        conversation, _, _ = step(conversation, TimePassed(), now)
+        met += 1
+    assert met < 100, "a time that has passed is not due again"

@@ -20,7 +20,6 @@ from bench.speech import at_16_khz, spoken, word_errors
 from channels.wire.events import ReplyDone, SpeechStarted
 from channels.wire.messages import InputAudio, SessionEnd, SessionResume, SessionUpdate
 from playground.livekit_server import LiveKitServer
-from playground.recogniser import Recogniser
 from playground.voice_agent_api import (
     Burst,
     Pacing,
@@ -29,6 +28,7 @@ from playground.voice_agent_api import (
     VoiceAgentServer,
     voice_agent_server,
 )
+from sound.recogniser import Recogniser
 from tests.agent_process import AgentProcess, run_agent, settings_for
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]

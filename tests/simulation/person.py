@@ -68,6 +68,7 @@ def is_voiced(pcm: bytes) -> bool:
 @frozen
 class _Judged:
     probability: float
+    pcm: bytes
 
 
 @define
@@ -84,6 +85,6 @@ class SimulatedJudge:
         self._rest = self._rest[len(windows) * length :]
         # At least one of the two places is not the number of a frame.
         return [
-            _Judged(0.99 if window[700:702] == _VOICE or window[1400:1402] == _VOICE else 0.01)
+            _Judged(0.99 if window[700:702] == _VOICE or window[1400:1402] == _VOICE else 0.01, window)
             for window in windows
         ]
