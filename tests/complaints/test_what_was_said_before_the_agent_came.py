@@ -269,7 +269,8 @@ async def test_what_they_recorded_and_what_they_say_then_are_understood_in_order
         assert word_errors(f"{BEFORE} {AFTER}", words) < 0.2
         refusals = [record.getMessage() for record in caplog.records if "is refused" in record.getMessage()]
         assert refusals == [
-            "a recording from alice is refused: sampleRate is 'rubbish'; give a whole number from 8000 to 96000"
+            "a recording from alice is refused: "
+            "sampleRate is 'rubbish'; give a whole number from 8000 to 96000"
         ]
         assert loud_ms < ms_of_bytes(len(said)) + 100, "and nothing is heard twice"
         await alice.leave()

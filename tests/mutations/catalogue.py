@@ -172,9 +172,9 @@ MUTATIONS = (
         "        if first is None or first is not None:",
     ),
     Mutation(
-        "nobody is told that the hold's deadline has moved",
+        "nobody is told that the hold's deadline is nearer",
         _ACTOR,
-        "self._deadline_moved.set()\n",
+        "self._deadline_nearer.set()\n",
         "pass\n",
     ),
     Mutation(
