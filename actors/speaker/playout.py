@@ -19,6 +19,7 @@ from __future__ import annotations
 import math
 from array import array
 from collections import deque
+from collections.abc import Sequence
 
 import numpy as np
 from attrs import define, evolve, field, frozen
@@ -48,6 +49,9 @@ KEPT_MS = 10_000
 
 AUDIBLE = 300
 """Of 32767, -41 dB: the silence that replies begin with is digital or nearly so; speech is far louder."""
+
+_REFILLED_WITHIN_S = 0.005
+"""So long after the queue was emptied for softer sound, that sound may not have landed yet."""
 
 _STEP_BYTES = bytes_of_ms(10)
 """The SDK plays whole steps of 10 ms; the rest of a shorter one would wait for the next sound."""
@@ -184,6 +188,8 @@ class Playout:
     _ducked: float = field(default=1.0, init=False)
     """How loud the voice is while it is lowered."""
     _ducked_until: float = field(default=float("-inf"), init=False)
+    _ducked_from: tuple[_InQueue, float] | None = field(default=None, init=False)
+    """What was heard when the queue was emptied to be filled with softer sound, and when that was."""
     _gain: float = field(default=1.0, init=False)
     """How loud what was given last is."""
     _replies: dict[str, _Reply] = field(factory=dict, init=False)
@@ -238,10 +244,11 @@ class Playout:
         self.held = True
         self._be_loud()
         in_queue = [item for item in self._queue if item.ends_at > now]
-        if all(item.frame.falls for item in in_queue):
+        heard = self._just_heard(in_queue, now)
+        if heard is None or all(item.frame.falls for item in in_queue or [heard]):
             return False
         self._take_back(now)
-        self._fall(in_queue[0], now)
+        self._fall(heard, now)
         return True
 
     def duck(self, db: float, now: float, until: float) -> bool:
@@ -258,6 +265,7 @@ class Playout:
             return False
         self._take_back(now)
         self._gain = in_queue[0].frame.gain
+        self._ducked_from = in_queue[0], now
         for item in in_queue:
             if reply := self._replies.get(item.reply_id):
                 reply.under_way, reply.resting = True, False  # it goes on at once
@@ -385,6 +393,13 @@ class Playout:
 
     def _room_at(self) -> float:
         return self._dry_at - (self.queue_ms - FRAME_MS) / 1000 - 1e-9
+
+    def _just_heard(self, in_queue: Sequence[_InQueue], now: float) -> _InQueue | None:
+        """What is being heard; or was until just now, when the queue was emptied to be filled again."""
+        before, emptied_at = self._ducked_from or (None, float("-inf"))
+        if now - emptied_at < _REFILLED_WITHIN_S and not any(item.sounds(now) for item in in_queue):
+            return before
+        return in_queue[0] if in_queue else None
 
     def _be_loud(self) -> None:
         """Whatever is heard next is as loud as ever."""

@@ -249,3 +249,20 @@ async def test_a_voice_that_is_lowered_again_and_again_loses_nothing(
     assert told[-1] == Finished("r", 2000)
     ended = max(at for at, sample in enumerate(heard) if sample)
     assert abs(ended - len(TONE)) <= 480
+
+
+@pytest.mark.parametrize("after_s", [0.0, 0.001, 0.02])
+@pytest.mark.parametrize("held_s", [0.0, 0.3])
+async def test_a_voice_that_is_held_in_the_moment_in_which_it_is_lowered_does_not_click(
+    autojump_clock: trio.testing.MockClock, after_s: float, held_s: float
+) -> None:
+    orders: list[tuple[float, SpeakerCommand]] = [
+        (0, Play("r", TONE.tobytes())),
+        (0, Finish("r")),
+        (1.0127, Duck(12, 150)),
+        (after_s, Hold()),
+        (held_s, Resume()),
+    ]
+    heard, told = await what_is_heard(orders)
+    assert biggest_step(heard) <= OWN_STEP + 2 * STEEPER
+    assert told[-1] == Finished("r", 2000)
