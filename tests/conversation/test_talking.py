@@ -178,5 +178,6 @@ async def test_sound_reaches_the_service_only_when_it_listens_and_in_real_time(
         ready_at = min(talk.sent(ReplyDone)[0], sounds[0].at_s)
         heard_ms = sum(len(entry.what.audio) for entry in sounds if isinstance(entry.what, InputAudio)) / 48
         passed_ms = (sounds[-1].at_s - ready_at) * 1000
-        assert heard_ms <= passed_ms + 150
+        # A busy machine bunches frames; what it heard before the service listened would be seconds.
+        assert heard_ms <= passed_ms + 500
         assert heard_ms >= passed_ms * 0.8, "the microphone is sent without gaps, silence too"
