@@ -488,7 +488,7 @@ class Ledger:
                 self._spent, self._rewound = self._rewound, 0
                 return Piece(told, place // SAMPLE_BYTES, samples, loud, faded=False)
         for told in living:
-            for at in self._nearby(told) if told.placed else ():
+            for at in self._nearby(told):
                 if is_lowered_from(body, told.owed[at : at + len(body)]):
                     told.placed = at // SAMPLE_BYTES + len(body) // SAMPLE_BYTES
                     self._spent, self._rewound = self._rewound, 0
