@@ -248,6 +248,8 @@ class Playout:
         if heard is None or all(item.frame.falls for item in in_queue or [heard]):
             return False
         self._take_back(now)
+        if heard not in in_queue and (reply := self._replies.get(heard.reply_id)):
+            reply.under_way, reply.resting = False, True
         self._fall(heard, now)
         return True
 
