@@ -20,8 +20,7 @@ from channels.happenings import Happening, SessionStarted, TurnTimed
 
 __all__ = ["LiveLine"]
 
-LOOKS_EVERY_S = 0.25
-"""A line that has not changed is not drawn again: in a room where nothing happens it costs nothing."""
+REFRESH_S = 0.25
 
 _COLOURS = {
     AgentState.INITIALIZING: "yellow",
@@ -56,17 +55,13 @@ class LiveLine:
     async def run(self) -> None:
         """Draws until the happenings end; leaves nothing behind."""
         async with self.happenings:
-            shown = self._draw()
-            with Live(shown, console=self.console, transient=True, auto_refresh=False) as live:
+            with Live(self._draw(), console=self.console, transient=True, auto_refresh=False) as live:
                 while await self._look():
-                    line = self._draw()
-                    if line != shown:
-                        shown = line
-                        live.update(line, refresh=True)
+                    live.update(self._draw(), refresh=True)
 
     async def _look(self) -> bool:
         """Reads happenings until it is time to draw again; False: they have ended."""
-        with trio.move_on_after(LOOKS_EVERY_S):
+        with trio.move_on_after(REFRESH_S):
             try:
                 while True:
                     self._take(await self.happenings.receive())

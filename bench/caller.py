@@ -39,12 +39,10 @@ class Caller:
     Args:
         guest: the participant.
         echo_db: how loud the agent's voice is in the microphone, beside how it arrived; None: headphones.
-        noise_rms: of the room's own noise, of 32767.
     """
 
     guest: Guest
     echo_db: float | None = None
-    noise_rms: float = 0.0
     _said: bytes = b""
     _said_at: float = 0.0
     _began: trio.Event = attrs.field(factory=trio.Event)
@@ -58,9 +56,9 @@ class Caller:
         """Keeps the microphone open until cancelled."""
         await self.guest.capture(bytes(bytes_of_ms(_AHEAD_MS)))
         start, number = trio.current_time(), 0
-        room, random = _room(), np.random.default_rng(2)
+        room = _room()
         while True:
-            frame = random.normal(size=_FRAME_SAMPLES) * self.noise_rms
+            frame = np.zeros(_FRAME_SAMPLES)
             if self.echo_db is not None:
                 frame += self._echo(room) * 10 ** (self.echo_db / 20)
             if self._said:

@@ -8,8 +8,6 @@ an interruption is never stuck behind anything slower than memory.
 
 from __future__ import annotations
 
-import math
-
 import trio
 from attrs import define, field
 
@@ -17,15 +15,7 @@ from actors.barge_in.conversation import Conversation
 from actors.barge_in.floor import FloorState
 from actors.barge_in.machine import Event, step
 from channels.bounded import Receiver, Sender, Watched
-from channels.happenings import (
-    Happening,
-    SoundJudged,
-    SoundRose,
-    SoundStarted,
-    SoundStopped,
-    ToolAnswered,
-    ToolDropped,
-)
+from channels.happenings import Happening, SoundStarted, SoundStopped, ToolAnswered, ToolDropped
 from channels.messages import (
     ApiEvent,
     Fill,
@@ -48,7 +38,7 @@ class BargeInController:
 
     settings: BargeInSettings
     events: Receiver[ApiEvent]
-    sounds: Receiver[SoundRose | SoundStarted | SoundStopped | SoundJudged]
+    sounds: Receiver[SoundStarted | SoundStopped]
     room: Receiver[RoomAway | RoomBack]
     fills: Receiver[Fill]
     reports: Receiver[SpeakerReport]
@@ -58,8 +48,7 @@ class BargeInController:
     seen: Watched[Seen]
     """Sees each input, for a record."""
     conversation: Conversation = field(init=False)
-    _deadline_nearer: trio.Event = field(factory=trio.Event, init=False)
-    _awaited: float = field(default=math.inf, init=False)
+    _deadline_moved: trio.Event = field(factory=trio.Event, init=False)
 
     def __attrs_post_init__(self) -> None:
         self.conversation = Conversation(floor=FloorState(self.settings))
@@ -93,7 +82,7 @@ class BargeInController:
 
     async def _take_all(
         self,
-        messages: Receiver[SoundRose | SoundStarted | SoundStopped | SoundJudged]
+        messages: Receiver[SoundStarted | SoundStopped]
         | Receiver[RoomAway | RoomBack]
         | Receiver[Fill]
         | Receiver[SpeakerReport],
@@ -108,22 +97,19 @@ class BargeInController:
 
     async def _watch_deadline(self) -> None:
         while True:
-            self._awaited = self.conversation.deadline
-            with trio.move_on_at(self._awaited):
-                await self._deadline_nearer.wait()
+            with trio.move_on_at(self.conversation.deadline):
+                await self._deadline_moved.wait()
                 continue
-            if trio.current_time() >= self.conversation.deadline:
-                self._take(TimePassed(), On.DEADLINE)
+            self._take(TimePassed(), On.DEADLINE)
 
     def _take(self, event: Event, on: str) -> None:
-        now = trio.current_time()
+        now, deadline = trio.current_time(), self.conversation.deadline
         self.seen.show(Seen(now, on, event))
         self.conversation, commands, happenings = step(self.conversation, event, now)
         for command in commands:
             self.commands.send_nowait(command)
         for happening in happenings:
             self.taps.publish(happening)
-        # Each piece of sound puts one off, a hundred times a second: that wakes nobody.
-        if self.conversation.deadline < self._awaited:
-            self._deadline_nearer.set()
-            self._deadline_nearer = trio.Event()
+        if self.conversation.deadline != deadline:
+            self._deadline_moved.set()
+            self._deadline_moved = trio.Event()

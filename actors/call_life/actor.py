@@ -26,8 +26,6 @@ from channels.happenings import (
     PersonSaid,
     ReplyBegan,
     ReplyEnded,
-    SoundJudged,
-    SoundRose,
     SoundStarted,
     SoundStopped,
     ToolAnswered,
@@ -61,7 +59,7 @@ class CallLife:
     settings: CallSettings
     people: Receiver[PersonCame | PersonWent]
     texts: Receiver[RoomText]
-    sounds: Receiver[SoundRose | SoundStarted | SoundStopped | SoundJudged]
+    sounds: Receiver[SoundStarted | SoundStopped]
     """Not read for the sounds, which the floor covers: it ends when nothing listens for sounds any more."""
     happenings: Receiver[Happening]
     session: Sender[SessionOrder]

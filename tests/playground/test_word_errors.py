@@ -7,7 +7,7 @@ import pytest
 
 from bench.speech import noise, people, silence, spoken, word_errors
 from bench.word_errors import SENTENCES, measure_words, understood, with_noise
-from sound.recogniser import Recogniser
+from playground.recogniser import Recogniser
 
 pytestmark = pytest.mark.slow
 
