@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import re
 import wave
-from pathlib import Path
 
 import numpy as np
 import soxr
@@ -18,7 +17,7 @@ from playground.voices import voice
 from sound.models import wheel_file
 from sound.pcm import SAMPLE_BYTES, SAMPLE_RATE_HZ, bytes_of_ms
 
-__all__ = ["PEOPLE", "at_16_khz", "noise", "people", "silence", "spoken", "word_errors", "write_wav"]
+__all__ = ["PEOPLE", "at_16_khz", "noise", "people", "silence", "spoken", "word_errors"]
 
 PEOPLE = {
     "beckett": "Ever tried, ever failed, no matter. Try again, fail again, fail better.",
@@ -63,15 +62,6 @@ def at_16_khz(pcm: bytes) -> bytes:
     """The same sound at the rate that the recogniser takes."""
     resampled: bytes = soxr.resample(np.frombuffer(pcm, np.int16), SAMPLE_RATE_HZ, 16_000).tobytes()
     return resampled
-
-
-def write_wav(path: Path, pcm: bytes) -> None:
-    """Writes a WAV file that any player opens."""
-    with wave.open(str(path), "wb") as out:
-        out.setnchannels(1)
-        out.setsampwidth(SAMPLE_BYTES)
-        out.setframerate(SAMPLE_RATE_HZ)
-        out.writeframes(pcm)
 
 
 def word_errors(said: str, heard: str) -> float:

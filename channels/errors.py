@@ -139,7 +139,7 @@ def parted(failure: BaseException) -> tuple[BaseException | None, BaseException 
 
 
 def _to_be_shown(failure: BaseException) -> BaseException:
-    return PartMissing(failure.what, failure.fix) if isinstance(failure, ModelMissing) else failure
+    return PartMissing(*failure.args) if isinstance(failure, ModelMissing) else failure
 
 
 def _leaves(failure: BaseException) -> list[BaseException]:

@@ -21,4 +21,4 @@ class Work(StrEnum):
     def of(cls, task: str) -> Work | None:
         """What a task of that name does; None: work of our own."""
         kind = task.partition(" ")[0]
-        return cls(kind) if kind in set(cls) else None
+        return next((work for work in cls if work == kind), None)

@@ -29,13 +29,8 @@ class ModelMissing(Exception):
         fix: what the person can do about it, in one sentence without a full stop.
     """
 
-    def __init__(self, what: str, fix: str) -> None:
-        super().__init__(what, fix)
-        self.what = what
-        self.fix = fix
-
     def __str__(self) -> str:
-        return f"{self.what}; {self.fix}"
+        return "; ".join(self.args)
 
 
 def wheel_file(package: str, inside: str) -> Path:

@@ -20,7 +20,7 @@ from channels.settings.catalogue import CATALOGUE, VARIABLES, Setting, build
 from channels.settings.consistency import inconsistencies
 from channels.settings.profiles import OUR_FOLDER, Profile, files_of, read_profiles, wire_updates
 from channels.settings.prompts import Template, read_template
-from channels.settings.room import FrontEndSettings, LogSettings, Settings, ToolSettings
+from channels.settings.room import FrontEndSettings, Settings, ToolSettings
 from channels.settings.rules import Malformed, nearest, shown
 from channels.settings.sources import (
     Origin,
@@ -89,10 +89,6 @@ class Configuration:
     def tools(self) -> ToolSettings:
         """Which tools there are to be loaded."""
         return build(ToolSettings, self._plain(), "tools.")
-
-    def log(self) -> LogSettings:
-        """What stands in the log."""
-        return build(LogSettings, self._plain(), "log.")
 
     def settings(self) -> Settings:
         """All that a room needs besides the accounts."""

@@ -46,8 +46,8 @@ class ResolvedSession:
     def echo(self) -> dict[str, Any]:
         """The shape of `session.ready.config` and `session.updated.config` (reference, 5.6)."""
         shown: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(self))
-        first = {name: shown.pop(name) for name in ("id", "system_prompt", "greeting", "input", "output")}
-        return first | shown | {"llm": [], "pre_connect_requests": []}
+        in_order = {field.name: shown[field.name] for field in attrs.fields(ResolvedSession)}
+        return in_order | {"llm": [], "pre_connect_requests": []}
 
 
 def configured(
