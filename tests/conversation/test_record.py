@@ -77,9 +77,7 @@ async def take_place(livekit: LiveKitServer, path: Path) -> None:
             run_agent(settings, *arguments) as agent,
             join_as_guest(livekit, "recorded") as alice,
             join_as_guest((livekit.url, Secret(token)), "", publish=False) as bob,
-            trio.open_nursery() as machine,
         ):
-            machine.start_soon(stutter, agent.process)
 
             async def say_over_it(sound: bytes, until: str) -> None:
                 """Speaks into what is heard next, and is silent until something more is told."""
@@ -95,17 +93,19 @@ async def take_place(livekit: LiveKitServer, path: Path) -> None:
                             await trio.sleep(0.05)
                     nursery.cancel_scope.cancel()
 
-            send_text = trio_asyncio.aio_as_trio(alice.room.local_participant.send_text)
-            await say_over_it(spoken("Mm-hm.")[: 48 * 400], until="reply_ended")
-            await send_text("What are the library hours on Monday?", topic=CHAT_TOPIC)
-            await agent.prints("tool_answered", within_s=60)
-            await say_over_it(spoken("Mm-hm.")[: 48 * 400], until="reply_ended")
-            say = {"do": "say", "text": "The library closes in ten minutes, so please hurry up."}
-            assert await operate(bob, {"token": token}, say) == [{"done": True}]
-            await say_over_it(
-                spoken("No, stop it please, I have heard enough of that now."), until="reply_ended"
-            )
-            machine.cancel_scope.cancel()
+            async with trio.open_nursery() as machine:
+                machine.start_soon(stutter, agent.process)
+                send_text = trio_asyncio.aio_as_trio(alice.room.local_participant.send_text)
+                await say_over_it(spoken("Mm-hm.")[: 48 * 400], until="reply_ended")
+                await send_text("What are the library hours on Monday?", topic=CHAT_TOPIC)
+                await agent.prints("tool_answered", within_s=60)
+                await say_over_it(spoken("Mm-hm.")[: 48 * 400], until="reply_ended")
+                say = {"do": "say", "text": "The library closes in ten minutes, so please hurry up."}
+                assert await operate(bob, {"token": token}, say) == [{"done": True}]
+                await say_over_it(
+                    spoken("No, stop it please, I have heard enough of that now."), until="reply_ended"
+                )
+                machine.cancel_scope.cancel()
             assert await agent.leave() < 10
         assert agent.process.returncode == 0
         assert "bystander_failed" not in agent.printed
