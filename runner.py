@@ -48,16 +48,18 @@ from actors.operator import Operator
 from actors.request_gate import AT_ONCE, RequestGate
 from actors.room.actor import RoomActor
 from actors.room.livekit_edge import LiveKitEdge
+from actors.short_sounds import ShortSoundJudge, Transcribe
 from actors.speaker import SpeakerPump
 from actors.timers import TurnTimer
 from actors.tools import ToolRunner
 from channels.bounded import Channel, ChannelStatistics, Full, Receiver, Sender, Watched
 from channels.ending import end_with
-from channels.happenings import Happening, SoundStarted, SoundStopped
+from channels.happenings import Happening, SoundJudged, SoundRose, SoundStarted, SoundStopped
 from channels.keys import KeyCover
 from channels.messages import (
     ApiEvent,
     Fill,
+    HeardWindow,
     LeaveRoom,
     MicrophoneFrame,
     PersonCame,
@@ -79,6 +81,7 @@ from channels.taps import Taps
 from channels.texts import RoomText
 from channels.wire.messages import ClientMessage
 from commands.main import main
+from sound.recogniser import LANGUAGES, Recogniser
 from sound.vad import WINDOW_MS, Vad
 
 FAIL, WAIT, DROP_OLDEST = Full.FAIL, Full.WAIT, Full.DROP_OLDEST
@@ -111,7 +114,7 @@ class Channels:
             "10 s, plus 10 s that an early guest recorded",
         )
         self.onset = Channel[MicrophoneFrame](
-            On.ONSET, 20, "frames of 50 ms", DROP_OLDEST, "a second covers the loading of its model"
+            On.ONSET, 100, "frames of 10 ms", DROP_OLDEST, "a second covers the loading of its model"
         )
         self.sounding = Channel[Sounding](
             On.SOUNDING,
@@ -120,8 +123,11 @@ class Channels:
             DROP_OLDEST,
             "the room's longest queue is 2 s",
         )
-        self.sounds = Channel[SoundStarted | SoundStopped](
-            On.SOUNDS, 64, "beginnings and ends of sounds", FAIL, READ
+        self.sounds = Channel[SoundRose | SoundStarted | SoundStopped | SoundJudged](
+            On.SOUNDS, 64, "rises, beginnings, ends and judgements of sounds", FAIL, READ
+        )
+        self.windows = Channel[HeardWindow](
+            "windows", 64, "windows of 32 ms", DROP_OLDEST, "2 s: what is judged later is judged too late"
         )
         self.fills = Channel[Fill](
             On.FILLS, 1, "sounds in a silence", DROP_OLDEST, "a late sound fills no silence"
@@ -172,6 +178,12 @@ async def _load_vad() -> Judge:
     return await trio.to_thread.run_sync(Vad)
 
 
+async def _load_recogniser() -> Transcribe:
+    recogniser = Recogniser()
+    await trio.to_thread.run_sync(recogniser.warm)
+    return recogniser.transcribe
+
+
 def wire(
     settings: Settings,
     accounts: Accounts,
@@ -179,6 +191,7 @@ def wire(
     *,
     dialer: Dialer = dial,
     load_judge: Callable[[], Awaitable[Judge]] = _load_vad,
+    load_recogniser: Callable[[], Awaitable[Transcribe]] = _load_recogniser,
     random: Random | None = None,
     configurable: bool = False,
     terminal: Console | None = None,
@@ -192,6 +205,7 @@ def wire(
         edge: LiveKit.
         dialer: opens connections to the Voice Agent API.
         load_judge: makes the voice activity detector.
+        load_recogniser: makes what understands short sounds.
         random: for jitter.
         configurable: whether people in the room may change the session.
         terminal: where to draw a live line.
@@ -204,6 +218,8 @@ def wire(
     # Many happenings mention keys; no tap may learn which they were.
     taps = Taps(cover=None if settings.log.keys else KeyCover().happening)
     seen = Watched[Seen]("inputs")
+    short_sounds = settings.barge_in.short_sounds
+    judges_sounds = short_sounds != "off"
     conversation = (
         RoomActor(
             account=accounts.livekit,
@@ -296,6 +312,7 @@ def wire(
             frames=c.onset.receiver(),
             playing=c.sounding.receiver(),
             sounds=c.sounds.sender(),
+            windows=c.windows.sender() if judges_sounds else None,
             taps=taps,
             seen=seen,
         ),
@@ -340,6 +357,17 @@ def wire(
             taps=taps,
         ),
     ]
+    if judges_sounds:
+        understood = LANGUAGES.intersection(settings.short_words.languages)
+        bystanders.append(
+            ShortSoundJudge(
+                words=settings.short_words,
+                load=load_recogniser if short_sounds == "words" and understood else None,
+                windows=c.windows.receiver(),
+                sounds=c.sounds.sender(),
+                taps=taps,
+            )
+        )
     if terminal is not None:
         bystanders.append(
             LiveLine(

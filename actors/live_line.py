@@ -20,7 +20,8 @@ from channels.happenings import Happening, SessionStarted, TurnTimed
 
 __all__ = ["LiveLine"]
 
-REFRESH_S = 0.25
+LOOKS_EVERY_S = 0.25
+"""A line that has not changed is not drawn again: in a room where nothing happens it costs nothing."""
 
 _COLOURS = {
     AgentState.INITIALIZING: "yellow",
@@ -55,13 +56,17 @@ class LiveLine:
     async def run(self) -> None:
         """Draws until the happenings end; leaves nothing behind."""
         async with self.happenings:
-            with Live(self._draw(), console=self.console, transient=True, auto_refresh=False) as live:
+            shown = self._draw()
+            with Live(shown, console=self.console, transient=True, auto_refresh=False) as live:
                 while await self._look():
-                    live.update(self._draw(), refresh=True)
+                    line = self._draw()
+                    if line != shown:
+                        shown = line
+                        live.update(line, refresh=True)
 
     async def _look(self) -> bool:
         """Reads happenings until it is time to draw again; False: they have ended."""
-        with trio.move_on_after(REFRESH_S):
+        with trio.move_on_after(LOOKS_EVERY_S):
             try:
                 while True:
                     self._take(await self.happenings.receive())

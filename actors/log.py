@@ -34,6 +34,8 @@ from channels.happenings import (
     ServiceComplained,
     SessionConfigured,
     SessionLost,
+    SoundJudged,
+    SoundRose,
     SoundStarted,
     SoundStopped,
     SoundWasLate,
@@ -87,7 +89,13 @@ class EventLog:
             fields["reply"] = happening.reply.reply_id
         match happening:
             case (
-                PersonSaid(final=False) | WordsHeard() | SoundStarted() | SoundStopped() | SessionConfigured()
+                PersonSaid(final=False)
+                | WordsHeard()
+                | SoundJudged()
+                | SoundRose()
+                | SoundStarted()
+                | SoundStopped()
+                | SessionConfigured()
             ):
                 write = self.log.debug
             case VoiceAudible() | VoiceUnheard(why="alone"):

@@ -38,7 +38,7 @@ import trio
 from bench.caller import Caller
 from bench.guest import AUDIBLE_RMS, Guest, join_as_guest, rms
 from bench.interruption import Mouth, Pacing, chunks_of
-from bench.noises import beginnings, voice_without_pauses
+from bench.noises import beginnings, even_voice
 from bench.programs import AGENT, Program, environment, run_program, until_signal
 from bench.report import Machine, percentile
 from bench.service import voice_agent_service
@@ -139,7 +139,7 @@ async def _turn(stage: Stage, case: str, phrases: tuple[bytes, bytes], into_s: f
     await service.send_event(SpeechStopped())
     mouth = Mouth(service, f"reply-{number}")
     async with trio.open_nursery() as nursery:
-        chunks = chunks_of(voice_without_pauses(_REPLY_S), _CHUNK_MS)
+        chunks = chunks_of(even_voice(_REPLY_S), _CHUNK_MS)
         speaking = await nursery.start(mouth.speak, chunks, _CHUNK_MS, Pacing.BURST)
         try:
             first = await guest.hear_sound(within_s=_HEARD_WITHIN_S, since=ended_at)

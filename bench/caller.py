@@ -39,10 +39,12 @@ class Caller:
     Args:
         guest: the participant.
         echo_db: how loud the agent's voice is in the microphone, beside how it arrived; None: headphones.
+        noise_rms: of the room's own noise, of 32767.
     """
 
     guest: Guest
     echo_db: float | None = None
+    noise_rms: float = 0.0
     _said: bytes = b""
     _said_at: float = 0.0
     _began: trio.Event = attrs.field(factory=trio.Event)
@@ -56,9 +58,9 @@ class Caller:
         """Keeps the microphone open until cancelled."""
         await self.guest.capture(bytes(bytes_of_ms(_AHEAD_MS)))
         start, number = trio.current_time(), 0
-        room = _room()
+        room, random = _room(), np.random.default_rng(2)
         while True:
-            frame = np.zeros(_FRAME_SAMPLES)
+            frame = random.normal(size=_FRAME_SAMPLES) * self.noise_rms
             if self.echo_db is not None:
                 frame += self._echo(room) * 10 ** (self.echo_db / 20)
             if self._said:

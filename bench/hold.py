@@ -7,8 +7,11 @@ microphone speaks and whose ears measure: nothing is timed where it is not heard
 scripted: it says each reply in one burst, and decides on an interruption 1.07 to 2.2 s after the person's
 first sound, as the live service was recorded to (drawn with a seed, the same for each case).
 
-- Interruptions, holding and not: a recorded person's phrase over the agent's voice, which was speech whose
-  pauses were cut out, so that the last audible 10 ms before a silence are those of the hold or the cut.
+- Interruptions, holding and not: a person's phrase over the agent's voice, by its first sound (`PHRASES`;
+  the soft ones begin with a breath), in a room whose noise is 40 dB below the person, or 15 dB. The voice
+  is speech whose pauses were cut out and whose loudness was evened: the last audible 10 ms before a silence
+  are those of the hold or the cut, and what is 8 dB softer for 40 ms was lowered. The person's time begins
+  with their own first sound and not with the file's.
 - Noises (`bench.noises`) over the agent's voice, which nothing confirms: how often it paused, how long.
 - The agent's own voice in the microphone, 20 dB below: with the echo canceller and without, first alone,
   then with a person over it.
@@ -25,6 +28,7 @@ import functools
 import json
 import os
 import secrets
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -41,7 +45,7 @@ from bench.caller import Caller
 from bench.guest import HEARD_FRAME_MS, Guest, HeardFrame, join_as_guest
 from bench.hold_report import HoldReport, Interruption, Listening
 from bench.interruption import Mouth, Pacing, chunks_of
-from bench.noises import NOISES, beginnings, fetch_recordings, noise_of, voice_without_pauses
+from bench.noises import NOISES, PERSON_RMS, Phrase, even_voice, fetch_recordings, noise_of, phrases
 from bench.programs import AGENT, Program, environment, run_program, until_signal
 from bench.report import Machine
 from bench.service import voice_agent_service
@@ -62,6 +66,8 @@ _SILENT_WITHIN_S = 10.0
 _QUIET_S = 0.4
 _GAP_MS = 100
 """A silence of this length in a voice without pauses is one that somebody hears, and no lost packet."""
+_SOFTER_DB = 8.0
+_DIP_MS = 40
 _AFTER_NOISE_S = 1.5
 """So long after a noise a hold for it is over: 800 ms of lingering, and a pause to know that it ended."""
 
@@ -70,6 +76,7 @@ class Ears(enum.Enum):
     """How the agent listens, and what its caller's microphone hears."""
 
     HOLDING = "holding"
+    IN_NOISE = "holding, in noise of 15 dB"
     NOT_HOLDING = "not holding"
     ECHO = "echo -20 dB, canceller on"
     ECHO_UNCANCELLED = "echo -20 dB, canceller off"
@@ -81,6 +88,11 @@ class Ears(enum.Enum):
             Ears.NOT_HOLDING: {"HOLD_MS": "0"},
             Ears.ECHO_UNCANCELLED: {"VOICE_AGENT_BARGE_IN_ECHO_CANCELLATION": "false"},
         }.get(self, {})
+
+    @property
+    def room_db(self) -> float:
+        """How far the noise of the caller's room is below their voice."""
+        return 15.0 if self is Ears.IN_NOISE else 40.0
 
     @property
     def echo_db(self) -> float | None:
@@ -114,7 +126,7 @@ class Stage:
 class Person:
     """One interruption, the same for each case."""
 
-    phrase: bytes = attrs.field(repr=False)
+    phrase: Phrase
     into_s: float
     decision_s: float
 
@@ -126,9 +138,15 @@ async def measure(plan: Plan, livekit: LiveKitServer) -> tuple[list[Interruption
         ProgramFailed: the agent does not do its part.
     """
     random = Random(plan.seed)
+    kinds = dict.fromkeys(each.kind for each in phrases())
+    by_kind = [[each for each in phrases() if each.kind == kind] for kind in kinds]
     people = [
-        Person(random.choice(beginnings()), random.uniform(*_INTO_S), random.uniform(*_DECISION_S))
-        for _ in range(max(plan.tries, plan.echo_tries))
+        Person(
+            random.choice(by_kind[number % len(by_kind)]),
+            random.uniform(*_INTO_S),
+            random.uniform(*_DECISION_S),
+        )
+        for number in range(max(plan.tries, plan.echo_tries))
     ]
     noises = {kind: [noise_of(kind, random) for _ in range(plan.noise_tries)] for kind in NOISES}
     interruptions: list[Interruption] = []
@@ -169,7 +187,7 @@ async def _interrupt(
         # An echo is listened to for a while longer: what counts there is also what happens before.
         into_s = person.into_s + (2.0 if stage.caller.echo_db is not None else 0.0)
         await trio.sleep(first.at + into_s - time.monotonic())
-        spoke_at = await stage.caller.sound(person.phrase)
+        spoke_at = await stage.caller.sound(person.phrase.pcm) + person.phrase.begins_s
         await trio.sleep(spoke_at + person.decision_s - time.monotonic())
         await mouth.be_interrupted(b"", _CHUNK_MS)
         await stage.guest.hear_silence(for_s=_QUIET_S, within_s=_SILENT_WITHIN_S)
@@ -181,12 +199,14 @@ async def _interrupt(
     return (
         Interruption(
             case,
+            person.phrase.kind,
             decision_ms=person.decision_s * 1000,
             was_speaking=any(frame.audible for frame in before[-_GAP_MS // HEARD_FRAME_MS :]),
+            softer_ms=(_softer_from(before, after) - spoke_at) * 1000,
             silence_ms=(_silent_from(after) - spoke_at) * 1000,
             again_ms=_heard_again_ms(after),
         ),
-        Listening(case, len(before) * HEARD_FRAME_MS / 1000, _gaps(before)),
+        Listening(case, len(before) * HEARD_FRAME_MS / 1000, _gaps(before), _dips(before)),
     )
 
 
@@ -198,14 +218,14 @@ async def _disturb(stage: Stage, kind: str, noise: bytes, reply_id: str) -> List
         heard = _between(stage.guest, made_at, time.monotonic())
         await mouth.be_interrupted(b"", _CHUNK_MS)
         await stage.guest.hear_silence(for_s=_QUIET_S, within_s=_SILENT_WITHIN_S)
-    return Listening(kind, len(heard) * HEARD_FRAME_MS / 1000, _gaps(heard))
+    return Listening(kind, len(heard) * HEARD_FRAME_MS / 1000, _gaps(heard), _dips(heard))
 
 
 @asynccontextmanager
 async def _reply(stage: Stage, reply_id: str) -> AsyncIterator[tuple[Mouth, HeardFrame]]:
     """A reply, in one burst; from its first sound at the listener to the end of the block."""
     mouth = Mouth(stage.service, reply_id)
-    chunks = chunks_of(voice_without_pauses(_REPLY_S), _CHUNK_MS)
+    chunks = chunks_of(even_voice(_REPLY_S), _CHUNK_MS)
     async with trio.open_nursery() as nursery:
         speaking = await nursery.start(mouth.speak, chunks, _CHUNK_MS, Pacing.BURST)
         try:
@@ -220,7 +240,7 @@ async def _reply(stage: Stage, reply_id: str) -> AsyncIterator[tuple[Mouth, Hear
 async def _stage(livekit: LiveKitServer, ears: Ears) -> AsyncIterator[Stage]:
     room_name = f"bench-{secrets.token_hex(4)}"
     async with voice_agent_service() as service, join_as_guest(livekit, room_name) as guest:
-        caller = Caller(guest, ears.echo_db)
+        caller = Caller(guest, ears.echo_db, PERSON_RMS * 10 ** (-ears.room_db / 20))
         with tempfile.TemporaryDirectory(prefix="bench-") as folder:
             env = {**environment(livekit, room_name, service.url), **ears.environment}
             async with trio.open_nursery() as nursery, run_program(AGENT, env, Path(folder)) as program:
@@ -262,6 +282,35 @@ def _silent_from(frames: Sequence[HeardFrame]) -> float:
     """When the last audible 10 ms before the first silence arrived."""
     begin = next((begin for begin, _ in _silences(frames)), len(frames))
     return frames[max(0, begin - 1)].at
+
+
+def _soft(frames: Sequence[HeardFrame], usual: float) -> list[bool]:
+    return [frame.loudness < usual * 10 ** (-_SOFTER_DB / 20) for frame in frames]
+
+
+def _softer_from(before: Sequence[HeardFrame], after: Sequence[HeardFrame]) -> float:
+    """When the last 10 ms arrived before the voice was clearly softer for `_DIP_MS`, or silent."""
+    usual = statistics.median(frame.loudness for frame in before[-100:])
+    soft, wanted = _soft(after, usual), _DIP_MS // HEARD_FRAME_MS
+    begin = next((at for at in range(len(soft)) if all(soft[at : at + wanted])), len(soft))
+    return after[max(0, begin - 1)].at
+
+
+def _dips(frames: Sequence[HeardFrame]) -> int:
+    """How often the voice was lowered and not silent."""
+    if not frames:
+        return 0
+    soft, wanted = (
+        _soft(frames, statistics.median(frame.loudness for frame in frames)),
+        _DIP_MS // HEARD_FRAME_MS,
+    )
+    found, at = 0, 0
+    while at < len(soft):
+        length = next((more for more in range(len(soft) - at) if not soft[at + more]), len(soft) - at)
+        if length >= wanted and all(frame.audible for frame in frames[at : at + length]):
+            found += 1
+        at += max(1, length)
+    return found
 
 
 def _heard_again_ms(frames: Sequence[HeardFrame]) -> int:

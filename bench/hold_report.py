@@ -17,10 +17,14 @@ class Interruption:
     """A person spoke over the agent."""
 
     case: str
+    kind: str
+    """The person's first sound."""
     decision_ms: float
     """When the service decided, after the person's first sound."""
     was_speaking: bool
     """The agent could be heard when the person began."""
+    softer_ms: float
+    """From the person's first sound to the last 10 ms before the voice was clearly softer, or silent."""
     silence_ms: float
     """From the person's first sound to the arrival of the last audible 10 ms at the listener."""
     again_ms: int
@@ -35,6 +39,8 @@ class Listening:
     seconds: float
     gaps_ms: tuple[int, ...]
     """Silences that the listener heard in it."""
+    dips: int = 0
+    """How often the voice was lowered for a moment in it."""
 
 
 @attrs.frozen
@@ -55,7 +61,8 @@ class HoldReport:
 
     def as_text(self) -> str:
         """The tables."""
-        return "\n".join([*self._title(), "", *self._silence(), "", *self._holds(), ""])
+        parts = [self._title(), self._silence(), self._by_kind(), self._holds()]
+        return "\n".join(line for part in parts for line in (*part, ""))
 
     def _title(self) -> list[str]:
         machine = self.machine
@@ -99,13 +106,29 @@ class HoldReport:
             lines.append(f"  left out: {left_out} tries in which a hold had silenced the agent already")
         return lines
 
+    def _by_kind(self) -> list[str]:
+        lines = [
+            f"  {'holding, by the first sound':<32}{'tries':>6}{'8 dB softer p50':>17}{'p95':>6}{'max':>6}"
+            f"{'silent p50':>12}{'p95':>6}{'max':>6}"
+        ]
+        holding = self._counted("holding")
+        for kind in [*dict.fromkeys(each.kind for each in holding), "all"]:
+            tries = [each for each in holding if kind in (each.kind, "all")]
+            softer, silent = [each.softer_ms for each in tries], [each.silence_ms for each in tries]
+            lines.append(
+                f"  {kind:<32}{len(tries):>6}{percentile(softer, 50):>17,.0f}{percentile(softer, 95):>6,.0f}"
+                f"{max(softer):>6,.0f}{percentile(silent, 50):>12,.0f}{percentile(silent, 95):>6,.0f}"
+                f"{max(silent):>6,.0f}"
+            )
+        return lines if holding else []
+
     def _counted(self, case: str) -> list[Interruption]:
         return [each for each in self.interruptions if each.case == case and each.was_speaking]
 
     def _holds(self) -> list[str]:
         lines = [
             f"  {'holds for nothing':<32}{'tries':>6}{'with one':>10}{'holds':>7}{'s of voice':>12}"
-            f"{'gap p50':>9}{'gap max':>9}  sound"
+            f"{'gap p50':>9}{'gap max':>9}{'lowered':>9}  sound"
         ]
         for kind in sorted(dict.fromkeys(each.kind for each in self.listenings)):
             all_ = [each for each in self.listenings if each.kind == kind]
@@ -114,6 +137,7 @@ class HoldReport:
             lines.append(
                 f"  {kind:<32}{len(all_):>6}{sum(bool(each.gaps_ms) for each in all_):>10}{len(gaps):>7}"
                 f"{sum(each.seconds for each in all_):>12.0f}{shown[0]:>9}{shown[1]:>9}"
+                f"{sum(each.dips for each in all_):>9}"
                 f"  {NOISES.get(kind, 'what the listener hears, 100 ms reverberation')}"
             )
         return lines

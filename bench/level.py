@@ -34,7 +34,7 @@ from livekit import rtc
 
 from actors.mic.level import Leveller
 from actors.onset.sounds import Onsets
-from bench.noises import NOISES, beginnings, fetch_recordings, noise_of, voice_without_pauses
+from bench.noises import NOISES, beginnings, even_voice, fetch_recordings, noise_of
 from bench.programs import until_signal
 from bench.report import Machine, percentile
 from bench.speech import silence, spoken, word_errors
@@ -42,8 +42,8 @@ from bench.word_errors import SENTENCES, VOICES, understood, with_noise
 from channels.ending import end_with
 from channels.happenings import SoundStarted
 from channels.settings.room import LevelSettings
-from playground.recogniser import Recogniser
 from sound.pcm import SAMPLE_RATE_HZ, bytes_of_ms, ms_of_bytes
+from sound.recogniser import Recogniser
 from sound.vad import WINDOW_MS, Vad
 
 __all__ = ["TREATMENTS", "main"]
@@ -359,7 +359,7 @@ def measure_noises(tries: int, seed: int) -> list[NoiseRow]:
     """Noises alone, and the agent's echo: by how much each is raised."""
     random, rows = Random(seed), []
     kinds = {kind: [noise_of(kind, random) for _ in range(tries)] for kind in NOISES if kind != '"mm-hm"'}
-    agent = voice_without_pauses(6.0)
+    agent = even_voice(6.0)
     echoes = {f"echo {db:.0f} dB": [_at_level(agent, 10 ** (db / 20))] for db in ECHO_DB}
     known = _known_person()
     for kind, sounds in {**kinds, **echoes}.items():

@@ -16,6 +16,7 @@ import sys
 import zipfile
 from random import Random
 
+import attrs
 import numpy as np
 import numpy.typing as npt
 import soundfile
@@ -26,16 +27,20 @@ from scipy.signal import butter, sosfilt
 from bench.speech import people
 from channels.errors import VoiceAgentError
 from playground.user_cache import user_cache
-from playground.voices import voice
+from playground.voices import VOICES, voice
 from sound.pcm import SAMPLE_RATE_HZ
 
 __all__ = [
     "NOISES",
+    "PERSON_RMS",
+    "PHRASES",
+    "RECORDED",
+    "Phrase",
     "RecordingsMissing",
-    "beginnings",
+    "even_voice",
     "fetch_recordings",
     "noise_of",
-    "voice_without_pauses",
+    "phrases",
 ]
 
 _WHEEL = "livekit_agents-1.8.9-py3-none-any.whl"
@@ -65,7 +70,8 @@ _RMS = {"keyboard": 600.0, "music": 1000.0, "office": 300.0, "crowd": 600.0, "wh
 """Of 32767: -35 dBFS for what is nearby or loud, -41 for the office; the person speaks at -22."""
 
 _NOISE_S = 3.0
-_PERSON_RMS = 2500.0
+PERSON_RMS = 2500.0
+"""Of 32767, -22 dBFS: somebody who speaks into a headset."""
 
 Samples = npt.NDArray[np.float64]
 
@@ -141,6 +147,65 @@ def _recording(name: str) -> Samples:
     return resampled
 
 
+PHRASES = {
+    "h": ("Hello there, can you hear me?", "How much does that cost?", "Hang on a second, please."),
+    "s": ("So what about tomorrow?", "Sorry, I meant the other one.", "Say that again, please."),
+    "w": ("Wait, that is wrong.", "What did you say?", "Where is the nearest one?"),
+    "f, th": ("Thank you, that is enough.", "For how many people?", "Fine, go on then."),
+    "vowel": ("Actually, I have a question.", "Excuse me, one more thing.", "Okay, and then what?"),
+    "k, t, p": (
+        "Can you repeat that?",
+        "Tell me something else.",
+        "Please slow down.",
+        "But I wanted two.",
+    ),
+    "m, n, l": ("No, not that one.", "Maybe we should start over.", "Let me interrupt you there."),
+}
+"""Synthetic voices say them; by their first sound, the softest first."""
+
+RECORDED = "recorded"
+
+
+@attrs.frozen
+class Phrase:
+    """What somebody says over the agent's voice."""
+
+    kind: str
+    """Its first sound, or `RECORDED`."""
+    pcm: bytes = attrs.field(repr=False)
+    """PCM16 mono 24 kHz, up to 3 s."""
+
+    @property
+    def begins_s(self) -> float:
+        """Where in it the person begins to make a sound: 10 ms that are less than 34 dB below their voice."""
+        samples = np.frombuffer(self.pcm, "<i2").astype(float)
+        loudness = _loudness(samples[: len(samples) // 240 * 240])
+        voice_rms = np.sqrt(np.mean(loudness[loudness > 0.1 * loudness.max()] ** 2))
+        return float(np.argmax(loudness > 0.02 * voice_rms)) / 100
+
+
+@functools.cache
+def phrases() -> tuple[Phrase, ...]:
+    """Each phrase in several voices, and each beginning that was recorded: 219 in all."""
+    names = list(VOICES)
+    said = [
+        Phrase(
+            kind,
+            _as_loud_as_a_person(voice(names[(5 * number + len(kind)) % len(names)]).say(text).pcm),
+        )
+        for kind, texts in PHRASES.items()
+        for number, text in enumerate(texts * (28 // len(texts) + 1))
+        if number < 28
+    ]
+    return (*said, *(Phrase(RECORDED, pcm) for pcm in beginnings()))
+
+
+def _as_loud_as_a_person(pcm: bytes) -> bytes:
+    sound = _whole_steps(pcm)[: 3 * SAMPLE_RATE_HZ]
+    loudness = _loudness(sound)
+    return _pcm(sound * PERSON_RMS / np.sqrt(np.mean(loudness[loudness > 0.1 * loudness.max()] ** 2)))
+
+
 @functools.cache
 def beginnings() -> tuple[bytes, ...]:
     """3 s of a person each, from the first sound of a phrase on: two readers, recorded (moonshine-voice)."""
@@ -148,7 +213,7 @@ def beginnings() -> tuple[bytes, ...]:
     for name in ("two_cities", "beckett"):
         sound = _whole_steps(people(name))
         loudness = _loudness(sound)
-        sound *= _PERSON_RMS / np.sqrt(np.mean(sound[np.repeat(loudness > 0.1 * loudness.max(), 240)] ** 2))
+        sound *= PERSON_RMS / np.sqrt(np.mean(sound[np.repeat(loudness > 0.1 * loudness.max(), 240)] ** 2))
         quiet = 20
         for number, level in enumerate(loudness):
             if level <= 0.06 * loudness.max():
@@ -162,14 +227,19 @@ def beginnings() -> tuple[bytes, ...]:
 
 
 @functools.cache
-def voice_without_pauses(seconds: float) -> bytes:
-    """The agent's voice, made of speech whose pauses were cut out: any silence that is heard is a hold."""
+def even_voice(seconds: float) -> bytes:
+    """The agent's voice, made of speech whose pauses were cut out and whose loudness was evened.
+
+    So any silence that is heard is a hold, and whatever is clearly softer a voice that was lowered.
+    """
     text = (
         "Once upon a time there was a little robot who lived in a house by the sea. Every morning "
         "it went down to the sea and counted the boats, and every evening it told the gulls how many."
     )
     sound = _whole_steps(voice("reid").say(text).pcm)
     loud = sound[np.repeat(_loudness(sound) > 800, 240)]
+    levels = _loudness(loud)
+    loud *= PERSON_RMS / np.interp(np.arange(len(loud)), 240 * np.arange(len(levels)) + 120, levels)
     return _pcm(np.tile(loud, 1 + int(seconds * SAMPLE_RATE_HZ / len(loud)))[: int(seconds * SAMPLE_RATE_HZ)])
 
 

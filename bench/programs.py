@@ -83,6 +83,11 @@ class Program:
         self._answers = answers
         self._unread = b""
 
+    @property
+    def pid(self) -> int:
+        """Of its process."""
+        return self._process.pid
+
     async def watch(self) -> None:
         """Waits for what must not happen.
 
@@ -136,7 +141,12 @@ class Program:
 
 @asynccontextmanager
 async def run_program(
-    command: Sequence[str], env: Mapping[str, str], folder: Path, *, talks: bool = False
+    command: Sequence[str],
+    env: Mapping[str, str],
+    folder: Path,
+    *,
+    talks: bool = False,
+    terminal: int | None = None,
 ) -> AsyncIterator[Program]:
     """Runs a program for the time of the block.
 
@@ -145,6 +155,7 @@ async def run_program(
         env: its whole environment.
         folder: an empty folder to run in; its log goes there too.
         talks: its standard input and output are read and written with `tell` and `answer`.
+        terminal: where it writes instead of its log (a file descriptor).
 
     Raises:
         ProgramFailed: (in a group) it ended before the block did.
@@ -156,7 +167,7 @@ async def run_program(
             environ=env,
             stdin=subprocess.PIPE if talks else subprocess.DEVNULL,
             stdout=subprocess.PIPE if talks else out,
-            stderr=out,
+            stderr=out if terminal is None else terminal,
             cwd=folder,
         )
     program = Program(

@@ -16,12 +16,12 @@ from channels.bounded import Receiver, Sender
 from channels.wire.events import ReplyAudio, SpeechStopped, UserTranscript
 from playground.ears import Ears as RecognisingEars
 from playground.ears import HearingEvent
-from playground.recogniser import Recogniser
 from playground.turns import TurnRules
 from playground.voice_agent.local_speech import LocalSpeech
 from playground.voice_agent.speech import Ears
 from playground.voice_agent_api import VoiceAgentServer
 from sound.pcm import SAMPLE_BYTES, bytes_of_ms, ms_of_bytes
+from sound.recogniser import Recogniser
 
 __all__ = ["Parts", "Recognition", "TimedSpeech", "audible_ms", "parts_of"]
 

@@ -16,8 +16,8 @@ import trio
 from bench.speech import PEOPLE, people, silence, spoken, word_errors
 from channels.bounded import Channel, Full
 from playground.ears import Ears, HearingEvent, TurnEnded
-from playground.recogniser import Recogniser
 from sound.pcm import bytes_of_ms
+from sound.recogniser import Recogniser
 
 __all__ = ["CONDITIONS", "SENTENCES", "VOICES", "Row", "measure_words", "understood", "with_noise"]
 

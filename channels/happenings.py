@@ -48,6 +48,8 @@ __all__ = [
     "SessionConfigured",
     "SessionLost",
     "SessionStarted",
+    "SoundJudged",
+    "SoundRose",
     "SoundStarted",
     "SoundStopped",
     "SoundWasLate",
@@ -234,6 +236,13 @@ class PersonSaid:
 
 
 @attrs.frozen
+class SoundRose:
+    """Something rose out of the noise of the person's room. It may be their first sound, or a door."""
+
+    at: float
+
+
+@attrs.frozen
 class SoundStarted:
     """The person's first sound after a silence, at their microphone: long before any decision."""
 
@@ -246,6 +255,18 @@ class SoundStopped:
 
     at: float
     """When the sound ended, not when we learned it."""
+
+
+@attrs.frozen
+class SoundJudged:
+    """What a short sound of the person was, as far as this machine can tell, before the service says it."""
+
+    at: float
+    """When the sound began."""
+    keeps: bool
+    """The voice waits for what the service decides. False: it goes on at once."""
+    why: str
+    """"no voice", "hummed" or "back-channel"; "words", "long" or "goes on". Never what was said."""
 
 
 @attrs.frozen
@@ -529,6 +550,8 @@ Happening: TypeAlias = (
     | SessionConfigured
     | UpdateAnswered
     | SoundStarted
+    | SoundJudged
+    | SoundRose
     | SoundStopped
     | SoundWasLate
     | TurnStarted

@@ -28,10 +28,12 @@ __all__ = [
     "ConnectionBroke",
     "Cut",
     "CutShort",
+    "Duck",
     "EndSession",
     "Fill",
     "Finish",
     "Finished",
+    "HeardWindow",
     "Hold",
     "LeaveRoom",
     "MicrophoneFrame",
@@ -70,6 +72,24 @@ class MicrophoneFrame:
         default=attrs.Factory(lambda self: self.pcm, takes_self=True), repr=_length, kw_only=True
     )
     """The same sound as it came: what the onset detector judges, and what is recorded."""
+    pieces: tuple[MicrophoneFrame, ...] = attrs.field(
+        default=(), repr=False, eq=False, kw_only=True, metadata={"recorded": False}
+    )
+    """Those in which the onset detector was given it, each as it came; empty: it was given this one."""
+
+
+@attrs.frozen
+class HeardWindow:
+    """32 ms of a person's sound, as the onset detector has judged it."""
+
+    pcm: bytes = attrs.field(repr=_length)
+    """PCM16 mono **16 kHz**, without the agent's echo where there was one."""
+    at: float
+    """When the last of it was heard (Trio's clock, in s)."""
+    probability: float
+    """That somebody speaks in it, 0 to 1."""
+    pause_ms: float | None
+    """It belongs to a sound, which has paused for so long (0: it has not); None: to no sound."""
 
 
 @attrs.frozen
@@ -200,6 +220,16 @@ class Hold:
 
 
 @attrs.frozen
+class Duck:
+    """Speak softly for a moment: somebody may have begun to speak."""
+
+    db: float
+    """By so much softer."""
+    ms: float
+    """From now on; then the voice comes back by itself."""
+
+
+@attrs.frozen
 class Resume:
     """Go on. A reply that was held in the middle of a word goes back to the word's beginning."""
 
@@ -209,7 +239,7 @@ class Resume:
     """Its place to go on from, if that is a little before the place where it was held."""
 
 
-SpeakerCommand: TypeAlias = Play | Finish | Cut | Hold | Resume
+SpeakerCommand: TypeAlias = Play | Finish | Cut | Hold | Duck | Resume
 
 
 @attrs.frozen

@@ -20,9 +20,9 @@ import trio
 
 from channels.bounded import Receiver, Sender
 from playground.completeness import finished
-from playground.recogniser import LONGEST_PIECE_MS
 from playground.turns import ADAPTIVE, EndOfTurn, Lull, Onset, Pause, TurnDetector, TurnEvent, TurnRules
 from sound.pcm import bytes_of_ms
+from sound.recogniser import LONGEST_PIECE_MS
 from sound.vad import Vad
 
 __all__ = ["Ears", "HearingEvent", "PartialWords", "SpeechOnset", "Transcriber", "TurnEnded"]

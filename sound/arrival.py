@@ -18,8 +18,8 @@ TOLERANCE_S = 0.06
 """A way that changes by less than this is left as it is: the canceller itself follows small changes, while
 each step of ours costs it a second to find the echo again."""
 
-_REMEMBERED_FRAMES = 20
-"""One second of frames: what delays all of them that long is no jitter."""
+_REMEMBERED_S = 1.0
+"""What delays all frames of so long a time is no jitter."""
 
 _FORGOTTEN_S = 1.0
 """A microphone that paused for longer than this begins anew."""
@@ -31,7 +31,8 @@ class ArrivalClock:
 
     _samples: int = field(default=0, init=False)
     _offset: float | None = field(default=None, init=False)
-    _recent: deque[float] = field(factory=lambda: deque(maxlen=_REMEMBERED_FRAMES), init=False)
+    _recent: deque[tuple[float, float]] = field(factory=deque, init=False)
+    """The offsets of the last second that none after them goes below, each with the time of its frame."""
 
     def take(self, samples: int, now: float) -> float:
         """Takes a frame of so many samples that arrived at `now` (s); gives the steady time of its end."""
@@ -40,9 +41,13 @@ class ArrivalClock:
         offset = now - spoken_s
         if self._offset is not None and offset - self._offset > _FORGOTTEN_S:
             self._recent.clear()
-        self._recent.append(offset)
+        while self._recent and self._recent[-1][1] >= offset:
+            self._recent.pop()
+        self._recent.append((spoken_s, offset))
+        while self._recent[0][0] <= spoken_s - _REMEMBERED_S:
+            self._recent.popleft()
         # A frame can be late, never early: the soonest of the last second is nearest to the truth.
-        soonest = min(self._recent)
+        soonest = self._recent[0][1]
         if self._offset is None or abs(soonest - self._offset) > TOLERANCE_S:
             self._offset = soonest
         return spoken_s + self._offset

@@ -4,10 +4,9 @@ Sound comes in at 24 kHz in chunks of any length; it is resampled to 16 kHz and 
 samples, which is what Silero was trained on. Each window is given together with the last 64 samples of
 the one before and with the network's memory, as Silero's own streaming wrapper does.
 
-The same sound gives the same windows, bit for bit, however it was cut into chunks: the resampler is always
-fed blocks of the same size, as floats (with integers it adds a dither that differs each time), and the
-network is always given one window at a time. What is left over waits for the next chunk, half a sample
-included.
+The same sound gives the same windows, bit for bit, however it was cut into chunks: the network is always
+given one window at a time, and what is left over waits for the next chunk, half a sample included. The
+resampler is ours, since soxr's holds back up to 36 ms (measured), by which the agent would fall silent later.
 """
 
 from __future__ import annotations
@@ -18,10 +17,10 @@ from typing import Any
 import attrs
 import numpy as np
 import numpy.typing as npt
-import soxr
 
 from sound.models import open_model, own_file
-from sound.pcm import SAMPLE_BYTES, SAMPLE_RATE_HZ
+from sound.pcm import SAMPLE_BYTES, bytes_of_ms
+from sound.resampling import ToSixteenKilohertz
 
 __all__ = ["WINDOW_MS", "WINDOW_RATE_HZ", "Vad", "Window", "warm"]
 
@@ -32,7 +31,6 @@ WINDOW_MS = 32
 _WINDOW_SAMPLES = WINDOW_RATE_HZ * WINDOW_MS // 1000
 _CONTEXT_SAMPLES = 64
 _MEMORY_SHAPE = (1, 1, 128)
-_BLOCK_BYTES = SAMPLE_RATE_HZ * WINDOW_MS // 1000 * SAMPLE_BYTES
 
 
 @attrs.frozen
@@ -55,8 +53,7 @@ class Vad:
     def __init__(self) -> None:
         """Begins a stream; loads the model if `warm` has not."""
         self._model = _silero()
-        self._resampler = soxr.ResampleStream(SAMPLE_RATE_HZ, WINDOW_RATE_HZ, 1, dtype="float32")
-        self._unresampled = bytearray()
+        self._resampler = ToSixteenKilohertz()
         self._unjudged = bytearray()
         self._hidden = self._cell = np.zeros(_MEMORY_SHAPE, np.float32)
         self._context: npt.NDArray[np.float32] = np.zeros(_CONTEXT_SAMPLES, np.float32)
@@ -64,14 +61,9 @@ class Vad:
     def feed(self, pcm: bytes) -> list[Window]:
         """Takes sound (PCM16 mono 24 kHz, any number of bytes); gives the windows that are complete.
 
-        The resampler keeps back up to 30 ms, a window up to 32 ms.
+        A window keeps back up to 32 ms, the resampler 1 ms.
         """
-        self._unresampled += pcm
-        while len(self._unresampled) >= _BLOCK_BYTES:
-            block = np.frombuffer(bytes(self._unresampled[:_BLOCK_BYTES]), np.int16)
-            del self._unresampled[:_BLOCK_BYTES]
-            resampled = self._resampler.resample_chunk(block.astype(np.float32))
-            self._unjudged += np.rint(resampled).clip(-32768, 32767).astype("<i2").tobytes()
+        self._unjudged += self._resampler.convert(pcm)
         windows: list[Window] = []
         size = _WINDOW_SAMPLES * SAMPLE_BYTES
         while len(self._unjudged) >= size:
@@ -92,7 +84,7 @@ class Vad:
 
 def warm() -> None:
     """Loads the model, so that the first stream need not wait for it. Blocking, about 0.1 s."""
-    Vad().feed(bytes(4 * _BLOCK_BYTES))
+    Vad().feed(bytes(bytes_of_ms(4 * WINDOW_MS)))
 
 
 @functools.cache

@@ -22,7 +22,8 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """As many processes as the machine bears, for the whole suite."""
     option = config.option
     chosen = config.args_source is not config.ArgsSource.TESTPATHS or option.keyword or option.markexpr
-    if chosen or option.lf or option.failedfirst or option.capture == "no":
+    again = getattr(option, "lf", False) or getattr(option, "failedfirst", False)
+    if chosen or again or option.capture == "no":
         return 0
     return min(round((os.cpu_count() or 1) * PROCESSES_PER_CORE), AT_MOST)
 

@@ -8,6 +8,8 @@ an interruption is never stuck behind anything slower than memory.
 
 from __future__ import annotations
 
+import math
+
 import trio
 from attrs import define, field
 
@@ -15,7 +17,15 @@ from actors.barge_in.conversation import Conversation
 from actors.barge_in.floor import FloorState
 from actors.barge_in.machine import Event, step
 from channels.bounded import Receiver, Sender, Watched
-from channels.happenings import Happening, SoundStarted, SoundStopped, ToolAnswered, ToolDropped
+from channels.happenings import (
+    Happening,
+    SoundJudged,
+    SoundRose,
+    SoundStarted,
+    SoundStopped,
+    ToolAnswered,
+    ToolDropped,
+)
 from channels.messages import (
     ApiEvent,
     Fill,
@@ -38,7 +48,7 @@ class BargeInController:
 
     settings: BargeInSettings
     events: Receiver[ApiEvent]
-    sounds: Receiver[SoundStarted | SoundStopped]
+    sounds: Receiver[SoundRose | SoundStarted | SoundStopped | SoundJudged]
     room: Receiver[RoomAway | RoomBack]
     fills: Receiver[Fill]
     reports: Receiver[SpeakerReport]
@@ -48,7 +58,8 @@ class BargeInController:
     seen: Watched[Seen]
     """Sees each input, for a record."""
     conversation: Conversation = field(init=False)
-    _deadline_moved: trio.Event = field(factory=trio.Event, init=False)
+    _deadline_nearer: trio.Event = field(factory=trio.Event, init=False)
+    _awaited: float = field(default=math.inf, init=False)
 
     def __attrs_post_init__(self) -> None:
         self.conversation = Conversation(floor=FloorState(self.settings))
@@ -82,7 +93,7 @@ class BargeInController:
 
     async def _take_all(
         self,
-        messages: Receiver[SoundStarted | SoundStopped]
+        messages: Receiver[SoundRose | SoundStarted | SoundStopped | SoundJudged]
         | Receiver[RoomAway | RoomBack]
         | Receiver[Fill]
         | Receiver[SpeakerReport],
@@ -97,19 +108,22 @@ class BargeInController:
 
     async def _watch_deadline(self) -> None:
         while True:
-            with trio.move_on_at(self.conversation.deadline):
-                await self._deadline_moved.wait()
+            self._awaited = self.conversation.deadline
+            with trio.move_on_at(self._awaited):
+                await self._deadline_nearer.wait()
                 continue
-            self._take(TimePassed(), On.DEADLINE)
+            if trio.current_time() >= self.conversation.deadline:
+                self._take(TimePassed(), On.DEADLINE)
 
     def _take(self, event: Event, on: str) -> None:
-        now, deadline = trio.current_time(), self.conversation.deadline
+        now = trio.current_time()
         self.seen.show(Seen(now, on, event))
         self.conversation, commands, happenings = step(self.conversation, event, now)
         for command in commands:
             self.commands.send_nowait(command)
         for happening in happenings:
             self.taps.publish(happening)
-        if self.conversation.deadline != deadline:
-            self._deadline_moved.set()
-            self._deadline_moved = trio.Event()
+        # Each piece of sound puts one off, a hundred times a second: that wakes nobody.
+        if self.conversation.deadline < self._awaited:
+            self._deadline_nearer.set()
+            self._deadline_nearer = trio.Event()

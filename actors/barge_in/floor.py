@@ -6,6 +6,9 @@ which costs nothing to undo, since unplayed sound waits on our side. Only the se
 on an interruption, the held reply is cut. If no decision comes soon after the person has finished, the voice
 resumes.
 
+A short sound is judged on this machine before the service says anything about it. What was no word to the
+agent gives the voice back at once. What was one holds it for as long as the service may need to decide.
+
 Hints do not add up. If the ear has heard a sound end and the voice has resumed, the service's later
 `input.speech.started` for that sound does not hold it again. And a hold always ends: every state except
 `FREE` has a deadline once a voice waits.
@@ -33,6 +36,10 @@ cannot be an echo: anything while the agent is silent, or a word or two that the
 NAMED_WITHIN_S = 2.5
 """How long after a sound the service may still name it: up to 2.2 s was seen while the agent talks."""
 
+DECIDED_WITHIN_S = 4.5
+"""So long after a short sound that was meant for the agent the service may still decide: up to 3.8 s from the
+first sound to the decision were seen."""
+
 
 class Floor(enum.Enum):
     """Who has it."""
@@ -43,6 +50,8 @@ class Floor(enum.Enum):
     """The ear hears a person; the service has not named the sound, or thinks it is over."""
     FADING = "fading"
     """The sound is over. The service may still name it."""
+    AWAITING = "awaiting"
+    """The ear heard a short sound that was meant for the agent. The service will decide about it."""
     SPEAKING = "speaking"
     """The service says that the person is speaking."""
     DECIDING = "deciding"
@@ -51,7 +60,7 @@ class Floor(enum.Enum):
     """The voice goes on, even if the service says that the person is speaking."""
 
 
-HOLDING = frozenset({Floor.SOUNDING, Floor.FADING, Floor.SPEAKING, Floor.DECIDING})
+HOLDING = frozenset({Floor.SOUNDING, Floor.FADING, Floor.AWAITING, Floor.SPEAKING, Floor.DECIDING})
 """Where the voice waits."""
 
 
@@ -62,6 +71,10 @@ class FloorSignal(enum.Enum):
     """The ear: the person's first sound."""
     SILENCE = "silence"
     """The ear: the person's sound is over."""
+    DISMISSED = "dismissed"
+    """The judge of short sounds: a cough, a click, an "mm-hm"; nobody wants the agent to stop."""
+    MEANT = "meant"
+    """The judge of short sounds: words for the agent, or what was dismissed goes on."""
     SPEECH = "speech"
     """The service: the person is speaking."""
     WORDS = "words"
@@ -102,6 +115,8 @@ FLOOR_TABLE: Mapping[Floor, Mapping[FloorSignal, Floor]] = {
     Floor.SOUNDING: _row(
         Floor.SOUNDING,
         SILENCE=Floor.FADING,
+        DISMISSED=Floor.EXCUSED,
+        MEANT=Floor.AWAITING,
         SPEECH=Floor.SPEAKING,
         WORDS=Floor.SPEAKING,
         DEADLINE=Floor.FREE,
@@ -109,9 +124,21 @@ FLOOR_TABLE: Mapping[Floor, Mapping[FloorSignal, Floor]] = {
     Floor.FADING: _row(
         Floor.FADING,
         SOUND=Floor.SOUNDING,
+        DISMISSED=Floor.EXCUSED,
+        MEANT=Floor.AWAITING,
         SPEECH=Floor.SPEAKING,
         WORDS=Floor.SPEAKING,
         STOPPED=Floor.DECIDING,
+        DECIDED=Floor.FREE,
+        DEADLINE=Floor.EXCUSED,
+    ),
+    Floor.AWAITING: _row(
+        Floor.AWAITING,
+        # No SOUND and no DISMISSED: a cough after "stop" takes nothing back.
+        SPEECH=Floor.SPEAKING,
+        WORDS=Floor.SPEAKING,
+        STOPPED=Floor.DECIDING,
+        TOO_SOON=Floor.SOUNDING,
         DECIDED=Floor.FREE,
         DEADLINE=Floor.EXCUSED,
     ),
@@ -132,6 +159,7 @@ FLOOR_TABLE: Mapping[Floor, Mapping[FloorSignal, Floor]] = {
     Floor.EXCUSED: _row(
         Floor.EXCUSED,
         SOUND=Floor.SOUNDING,
+        MEANT=Floor.SOUNDING,
         DEADLINE=Floor.FREE,
     ),
 }
@@ -188,7 +216,8 @@ class FloorState:
     @property
     def awaits_decision(self) -> bool:
         """Whether the service has said that the person has finished, and the ear agrees."""
-        named = self.floor is Floor.FADING and self.stopped_at > self.sound_at
+        over = self.floor in (Floor.FADING, Floor.AWAITING) and not self.sounding
+        named = over and self.stopped_at > self.sound_at
         return named or self.floor is Floor.DECIDING
 
     @property
@@ -219,7 +248,9 @@ class FloorState:
                 return math.inf if self.sounding and not self.noisy else ms.alone_ms / 1000
             case Floor.FADING if not self.awaits_decision:
                 return ms.linger_ms / 1000
-            case Floor.FADING | Floor.DECIDING:
+            case Floor.AWAITING if not self.awaits_decision:
+                return DECIDED_WITHIN_S
+            case Floor.FADING | Floor.AWAITING | Floor.DECIDING:
                 return ms.decision_ms / 1000
             case Floor.EXCUSED if self.named:
                 return math.inf if self.sounding and not self.noisy else ms.alone_ms / 1000
@@ -241,15 +272,31 @@ class FloorState:
             taken = FloorSignal.DOUBTED  # a beginning that is reported after its end
         return evolve(self, named=named).take(taken, now)
 
+    def judge(self, signal: FloorSignal, now: float, *, believed: bool) -> FloorState:
+        """After `DISMISSED` or `MEANT`.
+
+        A voice that was given back is held again only for a sound that goes on: one sound, one pause.
+
+        Args:
+            signal: which of the two.
+            now: the time (s).
+            believed: whether replies may be interrupted; whether the hints have earned trust is known here.
+        """
+        heard = self.floor is Floor.EXCUSED and self.sounding and not self.noisy
+        goes_on = signal is FloorSignal.MEANT and heard and believed and self.believes
+        return self.take(signal, now) if self.holds or goes_on else self
+
     def take(self, signal: FloorSignal, now: float) -> FloorState:
         """The floor after a signal that comes at `now`."""
         if signal is FloorSignal.STOPPED and self.sounding and not self.noisy:
             signal = FloorSignal.TOO_SOON
-        outlasts = self.floor is Floor.SOUNDING and signal is FloorSignal.DEADLINE
+        outlasts = self.floor in (Floor.SOUNDING, Floor.AWAITING) and signal is FloorSignal.DEADLINE
         after = FLOOR_TABLE[self.floor][signal]
         stopped = signal in (FloorSignal.STOPPED, FloorSignal.TOO_SOON)
         if stopped and self.floor is Floor.EXCUSED and self.named:
             after = FLOOR_TABLE[self.floor][FloorSignal.DEADLINE]  # it has said all it will about the sound
+        if signal is FloorSignal.DECIDED and self.floor is Floor.AWAITING and self.sounding:
+            after = FLOOR_TABLE[self.floor][FloorSignal.TOO_SOON]  # what comes next waits for whoever goes on
         # A sound that goes on, or another word, restarts the state's time.
         renewed = after is not self.floor or signal in _RENEWING
         return evolve(
@@ -258,13 +305,13 @@ class FloorState:
             since=now if renewed else self.since,
             stopped_at=now if stopped else self.stopped_at,
             named=self.named and not stopped,
-            noisy=self.noisy or outlasts,
+            noisy=self.noisy or (outlasts and self.sounding),
             ended_named=self.named if stopped else self.ended_named,
         )
 
     def hear(self, *, sounding: bool, now: float) -> FloorState:
         """The ear hears a person, or no longer does."""
-        renewed = self.floor in (Floor.SPEAKING, Floor.EXCUSED)
+        renewed = self.floor in (Floor.AWAITING, Floor.SPEAKING, Floor.EXCUSED)
         return evolve(
             self,
             sounding=sounding,

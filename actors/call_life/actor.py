@@ -26,6 +26,8 @@ from channels.happenings import (
     PersonSaid,
     ReplyBegan,
     ReplyEnded,
+    SoundJudged,
+    SoundRose,
     SoundStarted,
     SoundStopped,
     ToolAnswered,
@@ -59,7 +61,7 @@ class CallLife:
     settings: CallSettings
     people: Receiver[PersonCame | PersonWent]
     texts: Receiver[RoomText]
-    sounds: Receiver[SoundStarted | SoundStopped]
+    sounds: Receiver[SoundRose | SoundStarted | SoundStopped | SoundJudged]
     """Not read for the sounds, which the floor covers: it ends when nothing listens for sounds any more."""
     happenings: Receiver[Happening]
     session: Sender[SessionOrder]

@@ -1,9 +1,9 @@
 """MicPump: brings the sound of the people who are listened to to the service.
 
-In: the audio tracks of the room. Out: 50 ms frames, each with the time at which it was heard, to the service
-and to the onset detector, on channels that never make it wait. `roster` and `active` decide who is listened
-to; `following` and `mixing` make one stream of several voices. This actor opens and closes tracks and moves
-frames.
+In: the audio tracks of the room. Out: frames, each with the time at which it was heard, of 50 ms to the
+service and of 10 ms to the onset detector, on channels that never make it wait. `roster` and `active` decide
+who is listened to; `following` and `mixing` make one stream of several voices. This actor opens and closes
+tracks and moves frames.
 
 Each track is brought to a steady level separately (`level`), before voices are ordered or mixed, so that a
 soft voice next to a loud one is raised too. A frame also carries its original sound, which the onset detector
@@ -22,11 +22,12 @@ from __future__ import annotations
 import contextlib
 
 import trio
-from attrs import define, field
+from attrs import define, evolve, field
 
 from actors.mic.active import ActiveSpeaker
 from actors.mic.beginning import Beginnings
 from actors.mic.following import Following
+from actors.mic.gathering import Gathering
 from actors.mic.level import Leveller
 from actors.mic.mixing import Mixing
 from actors.mic.roster import Roster
@@ -47,6 +48,10 @@ FRAME_MS = 50
 
 SILENCE_FOR_S = 10.0
 """How long silence is sent after the last sound: well beyond the 3 s after which a turn is over."""
+
+PIECE_MS = 10
+"""What comes out of the room at a time: where one person is listened to, the onset detector need not wait for
+the rest of a frame."""
 
 _PATIENCE_S = 0.2
 """A frame this late is replaced by silence; if it arrives after all, the session catches up."""
@@ -117,6 +122,11 @@ class MicPump:
     def _mixes(self) -> bool:
         return self.settings.mode is ListenMode.MIX
 
+    @property
+    def _listens_to_one(self) -> bool:
+        """Whether whatever comes of an open track is what is heard."""
+        return self.settings.mode in (ListenMode.FIRST, ListenMode.IDENTITY)
+
     def _take_event(self, event: TrackEvent) -> None:
         match event:
             case AudioTrackHeard(track=track):
@@ -173,29 +183,38 @@ class MicPump:
         beginning = None
         if not self._mixes:
             beginning = self._beginnings.begin(track.sid, track.identity, trio.current_time())
+        gathering = Gathering(FRAME_MS)
         with scope:
-            async with track.frames(FRAME_MS) as frames:
-                async for pcm in frames:
-                    # A track that is being closed may still have a frame ready, perhaps somebody else's.
+            async with track.frames(PIECE_MS if self._listens_to_one else FRAME_MS) as pieces:
+                async for pcm in pieces:
+                    # A track that is being closed may still have a piece ready, perhaps somebody else's.
                     if self._open.get(track.sid) is not scope:
                         continue
-                    heard = [(pcm, clock.heard(len(pcm) // SAMPLE_BYTES, trio.current_time()))]
+                    at = clock.heard(len(pcm) // SAMPLE_BYTES, trio.current_time())
+                    piece, at_once = MicrophoneFrame(pcm, at=at), self._listens_to_one and beginning is None
+                    if at_once:
+                        self._send_to_onset(piece)
+                    frame = gathering.take(piece, judged=at_once)
+                    if frame is None:
+                        continue
+                    frames = [frame]
                     if beginning is not None:
-                        heard = beginning.take(*heard[0])
-                        beginning = beginning if not heard else None
-                    for piece, at in heard:
-                        self._take(track, self._levelled(leveller, piece, at))
+                        frames = [
+                            MicrophoneFrame(pcm, at=at) for pcm, at in beginning.take(frame.pcm, frame.at)
+                        ]
+                        beginning = beginning if not frames else None
+                    for each in frames:
+                        self._take(track, self._levelled(leveller, each))
         if self._open.get(track.sid) is scope:  # it ended by itself
             self._open.pop(track.sid)
             self._went(track.sid)
             self._arrange(nursery)
             self._waiting.deadline = self._roster.due_at
 
-    def _levelled(self, leveller: Leveller | None, pcm: bytes, at: float) -> MicrophoneFrame:
+    def _levelled(self, leveller: Leveller | None, frame: MicrophoneFrame) -> MicrophoneFrame:
         if leveller is None:
-            return MicrophoneFrame(pcm, at=at)
-        levelled = leveller.feed(pcm, agent_audible=self._agent_audible)
-        return MicrophoneFrame(levelled, untouched=pcm, at=at)
+            return frame
+        return evolve(frame, pcm=leveller.feed(frame.untouched, agent_audible=self._agent_audible))
 
     async def _follow_agent(self, happenings: Receiver[Happening]) -> None:
         async for happening in happenings:
@@ -232,6 +251,10 @@ class MicPump:
 
     def _send(self, frame: MicrophoneFrame) -> None:
         self.frames.send_nowait(frame)
+        if not frame.pieces:
+            self._send_to_onset(frame)
+
+    def _send_to_onset(self, frame: MicrophoneFrame) -> None:
         # The onset detector only watches: when it is gone, the conversation goes on.
         with contextlib.suppress(trio.BrokenResourceError):
             self.onset.send_nowait(frame)

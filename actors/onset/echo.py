@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from attrs import define, field
 
-from sound.pcm import SAMPLE_RATE_HZ
+from sound.pcm import SAMPLE_RATE_HZ, ms_of_bytes
 
 __all__ = ["EchoWatch", "likeness"]
 
@@ -88,7 +88,9 @@ class EchoWatch:
     echo: bool = field(default=True, init=False)
     _unlike_ms: float = field(default=0.0, init=False)
     _like_ms: float = field(default=0.0, init=False)
-    _since_ms: float = field(default=0.0, init=False)
+    _new_played: bytearray = field(factory=bytearray, init=False)
+    _new_heard: bytearray = field(factory=bytearray, init=False)
+    """Since the last comparison."""
     _played: Samples = field(factory=lambda: np.zeros(PLAYED_SAMPLES, np.float32), init=False)
     _heard: Samples = field(factory=lambda: np.zeros(HEARD_SAMPLES, np.float32), init=False)
 
@@ -100,12 +102,13 @@ class EchoWatch:
             heard: by the microphone.
             person: whether the person speaks, who would drown an echo.
         """
-        self._played = _after(self._played, played)
-        self._heard = _after(self._heard, heard)
-        self._since_ms += 1000 * len(heard) / 2 / SAMPLE_RATE_HZ
-        if self._since_ms < EVERY_MS:
+        self._new_played += played
+        self._new_heard += heard
+        passed_ms = ms_of_bytes(len(self._new_heard))
+        if passed_ms < EVERY_MS:
             return
-        passed_ms, self._since_ms = self._since_ms, 0.0
+        self._played, self._new_played = _after(self._played, self._new_played), bytearray()
+        self._heard, self._new_heard = _after(self._heard, self._new_heard), bytearray()
         if _share(self._played, _AUDIBLE_RMS) < _MOST:
             return
         if _share(self._heard, _SILENT_RMS) < _SOME:
@@ -128,7 +131,7 @@ class EchoWatch:
             self.echo, self._like_ms = False, 0.0
 
 
-def _after(before: Samples, pcm: bytes) -> Samples:
+def _after(before: Samples, pcm: bytearray) -> Samples:
     return np.concatenate([before, np.frombuffer(pcm, "<i2").astype(np.float32)])[-len(before) :]
 
 

@@ -31,20 +31,21 @@ class Onsets:
     settings: BargeInSettings = field(factory=BargeInSettings)
     sounding: bool = field(default=False, init=False)
     _voiced: int = field(default=0, init=False)
-    _silent_ms: float = field(default=0.0, init=False)
+    silent_ms: float = field(default=0.0, init=False)
+    """So long the sound has paused, while there is one."""
 
     def take(self, probability: float, ends_at: float) -> SoundStarted | SoundStopped | None:
         """What a window that ends at `ends_at` (s) begins or ends, if anything."""
         threshold = self.settings.activation_threshold
         if self.sounding:
             silent = probability < threshold - SILENT_BELOW
-            self._silent_ms = self._silent_ms + self.window_ms if silent else 0.0
-            if self._silent_ms >= PAUSE_MS:
+            self.silent_ms = self.silent_ms + self.window_ms if silent else 0.0
+            if self.silent_ms >= PAUSE_MS:
                 self.sounding, self._voiced = False, 0
-                return SoundStopped(ends_at - self._silent_ms / 1000)
+                return SoundStopped(ends_at - self.silent_ms / 1000)
             return None
         self._voiced = self._voiced + 1 if probability >= threshold else 0
         if self._voiced >= math.ceil(self.settings.min_speech_ms / self.window_ms):
-            self.sounding, self._silent_ms = True, 0.0
+            self.sounding, self.silent_ms = True, 0.0
             return SoundStarted(ends_at - self._voiced * self.window_ms / 1000)
         return None

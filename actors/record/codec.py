@@ -36,11 +36,11 @@ MESSAGES: Mapping[str, type[Any]] = {
 
 
 def encode(message: Any) -> dict[str, Any]:
-    """A message's fields as JSON has them, without what is secret by its name."""
+    """A message's fields as JSON has them, without what is secret by its name or is not to be recorded."""
     return {
         each.name: _written(getattr(message, each.name))
         for each in attrs.fields(type(message))
-        if each.default is attrs.NOTHING or not is_secret(each.name)
+        if (each.default is attrs.NOTHING or not is_secret(each.name)) and each.metadata.get("recorded", True)
     }
 
 

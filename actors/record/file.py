@@ -25,14 +25,15 @@ from channels.messages import MicrophoneFrame, Sounding
 from channels.secret import Secret
 from channels.seen import Noted, On, Seen
 from channels.settings import Settings
+from sound.pcm import SAMPLE_BYTES
 
 __all__ = ["RecordFile", "check_free", "sound_beside"]
 
 TICK_S = 1e-6
 """Times are written to the microsecond."""
 
-MOST_ON_THEIR_WAY = 64
-"""Frames from the microphone to the onset detector: more than may wait there."""
+MOST_ON_THEIR_WAY = 512
+"""Frames and pieces from the microphone to the onset detector: more than may wait there."""
 
 
 def sound_beside(path: Path) -> Path:
@@ -77,11 +78,12 @@ class RecordFile:
     _lost: int = field(default=0, init=False)
     _at: float = field(default=0.0, init=False)
     _seen_at: float = field(default=0.0, init=False)
-    _placed: deque[tuple[MicrophoneFrame, tuple[int, int]]] = field(init=False)
-    """The latest frames of the person's sound, and their places in the sound file."""
+    _placed: dict[int, tuple[MicrophoneFrame, tuple[int, int]]] = field(factory=dict, init=False)
+    """The latest frames of the person's sound and their pieces, and their places in the sound file."""
+    _judged: deque[Seen] = field(factory=lambda: deque(maxlen=MOST_ON_THEIR_WAY), init=False)
+    """Pieces that were judged before their frame was whole."""
 
     def __attrs_post_init__(self) -> None:
-        self._placed = deque(maxlen=MOST_ON_THEIR_WAY)
         self._runs = Runs(None if self._sound is None else self._place)
 
     @classmethod
@@ -153,7 +155,9 @@ class RecordFile:
         if isinstance(noted, Seen):
             if noted.on != On.ONSET:
                 noted = self._in_order(noted)
-            elif not self._can_be_judged_again(noted.what):
+            elif id(noted.what) not in self._placed:
+                if self._sound is not None:
+                    self._judged.append(noted)
                 return
         self._at = max(self._at, noted.at)
         if isinstance(noted.what, Sounding):
@@ -161,23 +165,33 @@ class RecordFile:
                 self._sound.put_agent(shifted(noted.what, -self.started))
             return
         self._write(self._runs.take(noted))
+        if isinstance(noted.what, MicrophoneFrame) and noted.what.pieces:
+            waiting, self._judged = self._judged, deque(maxlen=MOST_ON_THEIR_WAY)
+            for seen in waiting:
+                self._take(seen)
 
     def _in_order(self, seen: Seen) -> Noted:
         """No two at the same time: in a record, their times are their order."""
         self._seen_at = max(round(seen.at, 6), self._seen_at + TICK_S)
         return evolve(seen, at=self._seen_at)
 
-    def _can_be_judged_again(self, frame: MicrophoneFrame) -> bool:
-        return any(frame is one for one, _ in self._placed)
-
     def _place(self, noted: Noted) -> tuple[int, int]:
         frame: MicrophoneFrame = noted.what
-        for one, place in self._placed:
-            if one is frame:
-                return place
+        if id(frame) in self._placed:
+            return self._placed[id(frame)][1]
         assert self._sound is not None
-        self._placed.append((frame, self._sound.put_person(frame.at - self.started, frame.untouched)))
-        return self._placed[-1][1]
+        first, count = self._sound.put_person(frame.at - self.started, frame.untouched)
+        begin = first
+        for piece in frame.pieces:
+            self._note_place(piece, begin, len(piece.pcm) // SAMPLE_BYTES)
+            begin += len(piece.pcm) // SAMPLE_BYTES
+        return self._note_place(frame, first, count)
+
+    def _note_place(self, frame: MicrophoneFrame, first: int, count: int) -> tuple[int, int]:
+        while len(self._placed) >= MOST_ON_THEIR_WAY:
+            del self._placed[next(iter(self._placed))]
+        self._placed[id(frame)] = frame, (first, count)  # kept, so that nothing else gets its id
+        return first, count
 
     def _write(self, entries: Sequence[RecordLine]) -> None:
         for entry in entries:

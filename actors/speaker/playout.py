@@ -19,7 +19,9 @@ from __future__ import annotations
 import math
 from array import array
 from collections import deque
+from collections.abc import Sequence
 
+import numpy as np
 from attrs import define, evolve, field, frozen
 
 from channels.messages import CutShort, Finished, Playing, SpeakerReport
@@ -48,6 +50,9 @@ KEPT_MS = 10_000
 AUDIBLE = 300
 """Of 32767, -41 dB: the silence that replies begin with is digital or nearly so; speech is far louder."""
 
+_REFILLED_WITHIN_S = 0.005
+"""So long after the queue was emptied for softer sound, that sound may not have landed yet."""
+
 _STEP_BYTES = bytes_of_ms(10)
 """The SDK plays whole steps of 10 ms; the rest of a shorter one would wait for the next sound."""
 _STEP_S = ms_of_bytes(_STEP_BYTES) / 1000
@@ -63,10 +68,15 @@ class Frame:
     """It begins in silence."""
     falls: bool = False
     """It ends in silence, and takes no place in its reply."""
+    gain: float = 1.0
+    """How loud it is."""
+    gain_before: float = 1.0
+    """How loud what was heard before it was."""
 
     def padded(self) -> bytes:
         """The sound as it is heard, with silence up to a whole step of the SDK."""
-        pcm = _rising(self.pcm) if self.rises else self.pcm
+        pcm = _at_gain(self.pcm, self.gain_before, self.gain)
+        pcm = _rising(pcm) if self.rises else pcm
         pcm = _falling(pcm) if self.falls else pcm
         return pcm + bytes(-len(pcm) % _STEP_BYTES)
 
@@ -175,6 +185,13 @@ class Playout:
     """Later, it would be a sound of its own."""
     _rises: bool = field(default=False, init=False)
     """The voice was silent in the middle of a reply."""
+    _ducked: float = field(default=1.0, init=False)
+    """How loud the voice is while it is lowered."""
+    _ducked_until: float = field(default=float("-inf"), init=False)
+    _ducked_from: tuple[_InQueue, float] | None = field(default=None, init=False)
+    """What was heard when the queue was emptied to be filled with softer sound, and when that was."""
+    _gain: float = field(default=1.0, init=False)
+    """How loud what was given last is."""
     _replies: dict[str, _Reply] = field(factory=dict, init=False)
     _queue: deque[_InQueue] = field(factory=deque, init=False)
     _dry_at: float = field(default=float("-inf"), init=False)
@@ -209,7 +226,10 @@ class Playout:
         if lies_in_queue:
             self._take_back(now)
             # A reply that is playing before it resumes where it was.
-            self._fall(in_queue[0], now, unless=in_queue[0].reply_id != reply_id)
+            is_heard = in_queue[0].reply_id == reply_id
+            self._fall(in_queue[0], now, unless=not is_heard)
+            if is_heard:
+                self._be_loud()
         reply = self._replies.pop(reply_id, _Reply())
         return lies_in_queue, reply.end(reply_id)
 
@@ -222,11 +242,35 @@ class Playout:
         if self.held:
             return False
         self.held = True
+        self._be_loud()
         in_queue = [item for item in self._queue if item.ends_at > now]
-        if all(item.frame.falls for item in in_queue):
+        heard = self._just_heard(in_queue, now)
+        if heard is None or all(item.frame.falls for item in in_queue or [heard]):
             return False
         self._take_back(now)
-        self._fall(in_queue[0], now)
+        if heard not in in_queue and (reply := self._replies.get(heard.reply_id)):
+            reply.under_way, reply.resting = False, True
+        self._fall(heard, now)
+        return True
+
+    def duck(self, db: float, now: float, until: float) -> bool:
+        """Lowers the voice by so much until then, what lies in the room's queue included.
+
+        Returns:
+            Whether the room's queue must be emptied at once, to be filled with the same sound.
+        """
+        self._ducked, self._ducked_until = 10 ** (-db / 20), until
+        in_queue = [item for item in self._queue if item.ends_at > now]
+        if any(item.frame.falls or item.frame.rises for item in in_queue):
+            return False  # what is on its way between silence and sound is left alone
+        if all(item.frame.gain < 1.0 for item in in_queue):
+            return False
+        self._take_back(now)
+        self._gain = in_queue[0].frame.gain
+        self._ducked_from = in_queue[0], now
+        for item in in_queue:
+            if reply := self._replies.get(item.reply_id):
+                reply.under_way, reply.resting = True, False  # it goes on at once
         return True
 
     def resume(self, reply_id: str | None, from_ms: float) -> None:
@@ -274,7 +318,7 @@ class Playout:
             return None
         if not reply.resting and now > self._dry_at + 0.001:
             reply.underruns += 1
-        return self._give(reply_id, reply)
+        return self._give(reply_id, reply, now)
 
     def landed(self, frame: Frame, now: float, steps_from: float | None = None) -> bool:
         """The frame is in the room's queue: only then does it begin to play.
@@ -326,11 +370,18 @@ class Playout:
         """How much sound lies in the room's queue."""
         return max(0.0, self._dry_at - now) * 1000
 
-    def _give(self, reply_id: str, reply: _Reply) -> Frame:
+    def _give(self, reply_id: str, reply: _Reply, now: float) -> Frame:
         reply.under_way, reply.resting = True, False
         begin = reply.given
         length = min(bytes_of_ms(FRAME_MS), reply.waiting() // SAMPLE_BYTES * SAMPLE_BYTES)
-        frame = Frame(reply_id, reply.between(begin, begin + length), rises=self._rises and begin > 0)
+        before, self._gain = self._gain, self._ducked if max(now, self._dry_at) < self._ducked_until else 1.0
+        frame = Frame(
+            reply_id,
+            reply.between(begin, begin + length),
+            rises=self._rises and begin > 0,
+            gain=self._gain,
+            gain_before=before,
+        )
         self._rises = False
         if reply.audible_from is None and (offset := _first_audible(frame.pcm)) is not None:
             reply.audible_from = begin + offset
@@ -344,6 +395,17 @@ class Playout:
 
     def _room_at(self) -> float:
         return self._dry_at - (self.queue_ms - FRAME_MS) / 1000 - 1e-9
+
+    def _just_heard(self, in_queue: Sequence[_InQueue], now: float) -> _InQueue | None:
+        """What is being heard; or was until just now, when the queue was emptied to be filled again."""
+        before, emptied_at = self._ducked_from or (None, float("-inf"))
+        if now - emptied_at < _REFILLED_WITHIN_S and not any(item.sounds(now) for item in in_queue):
+            return before
+        return in_queue[0] if in_queue else None
+
+    def _be_loud(self) -> None:
+        """Whatever is heard next is as loud as ever."""
+        self._ducked_until, self._gain = float("-inf"), 1.0
 
     def _take_back(self, now: float) -> None:
         for item in reversed(self._queue):
@@ -366,7 +428,8 @@ class Playout:
             if unless:
                 return
             reply = self._replies[item.reply_id]
-            rest = (rest + reply.between(item.end, item.end + bytes_of_ms(FADE_MS)))[: bytes_of_ms(FADE_MS)]
+            after = reply.between(item.end, item.end + bytes_of_ms(FADE_MS))
+            rest = (rest + _at_gain(after, item.frame.gain, item.frame.gain))[: bytes_of_ms(FADE_MS)]
         if len(rest) >= SAMPLE_BYTES:
             self._fade = Frame(item.reply_id, rest, falls=True)
             self._fade_until = now + FADE_MS / 1000
@@ -377,6 +440,18 @@ def _first_audible(pcm: bytes) -> int | None:
     return next(
         (2 * at for at, sample in enumerate(memoryview(pcm).cast("h")) if abs(sample) > AUDIBLE), None
     )
+
+
+def _at_gain(pcm: bytes, before: float, gain: float) -> bytes:
+    """The sound at a gain, which it reaches from the one before within the length of a fade."""
+    if before == gain == 1.0:
+        return pcm
+    samples = np.frombuffer(pcm[: len(pcm) // SAMPLE_BYTES * SAMPLE_BYTES], "<i2").astype(np.float32)
+    gains = np.full(len(samples), gain, np.float32)
+    faded = gains[: bytes_of_ms(FADE_MS) // SAMPLE_BYTES]
+    faded[:] = np.linspace(before, gain, len(faded) + 1, dtype=np.float32)[1:]
+    lowered: bytes = np.rint(samples * gains).astype("<i2").tobytes()
+    return lowered + pcm[len(lowered) :]
 
 
 def _rising(pcm: bytes) -> bytes:

@@ -17,12 +17,16 @@ from attrs import Factory, define, field
 
 from actors.speaker.playout import Frame, Playout
 from channels.bounded import Receiver, Sender
-from channels.messages import Cut, Finish, Hold, Play, Resume, Sounding, SpeakerCommand, SpeakerReport
+from channels.messages import Cut, Duck, Finish, Hold, Play, Resume, Sounding, SpeakerCommand, SpeakerReport
 from channels.ports import Loudspeaker
 from channels.settings import SpeakerSettings
 from sound.pcm import ms_of_bytes
 
 __all__ = ["SpeakerPump"]
+
+
+_STEP_S = 0.01
+_REFILLS_WITHIN_S = 0.004
 
 
 @define
@@ -58,6 +62,8 @@ class SpeakerPump:
             nursery.start_soon(self._feed)
             try:
                 async for command in self.commands:
+                    if isinstance(command, Duck):
+                        await self._pass_step()
                     self._obey(command)
                 nursery.cancel_scope.cancel()
             finally:
@@ -83,9 +89,21 @@ class SpeakerPump:
                 self._report(now)
                 if self.playout.hold(now):
                     self._empty(now)
+            case Duck(db=db, ms=ms):
+                now = trio.current_time()
+                self._report(now)
+                if self.playout.duck(db, now, now + ms / 1000):
+                    self._empty(now)
             case Resume(reply_id=reply_id, from_ms=from_ms):
                 self.playout.resume(reply_id, from_ms)
         self._news.set()
+
+    async def _pass_step(self) -> None:
+        """What is emptied to be filled again should be full when the SDK takes its next step from it."""
+        if self.loudspeaker.steps_from is not None:
+            left_s = (self.loudspeaker.steps_from - trio.current_time()) % _STEP_S
+            if left_s < _REFILLS_WITHIN_S:
+                await trio.sleep(left_s)
 
     async def _feed(self) -> None:
         while True:

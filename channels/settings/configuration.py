@@ -22,6 +22,8 @@ from channels.settings.profiles import OUR_FOLDER, Profile, files_of, read_profi
 from channels.settings.prompts import Template, read_template
 from channels.settings.room import FrontEndSettings, Settings, ToolSettings
 from channels.settings.rules import Malformed, nearest, shown
+from channels.settings.short_words import ShortWords, words_of
+from channels.settings.short_words_file import read_short_words
 from channels.settings.sources import (
     Origin,
     Source,
@@ -45,7 +47,7 @@ class Writings:
     written: Mapping[str, Value]
     problems: tuple[SettingsError, ...]
     folders: tuple[Path, ...]
-    """Where profiles, templates and voices are looked for: ours, and the configuration file's."""
+    """Where profiles, templates, voices and words are looked for: ours, and the configuration file's."""
 
     @property
     def name_an_account(self) -> bool:
@@ -72,6 +74,8 @@ class Configuration:
     profile: Profile
     profiles: Mapping[str, Profile]
     matrix: VoiceMatrix
+    short_words: Mapping[str, ShortWords]
+    """By language."""
 
     @property
     def room_name(self) -> str:
@@ -93,7 +97,9 @@ class Configuration:
     def settings(self) -> Settings:
         """All that a room needs besides the accounts."""
         front_end = FrontEndSettings(self.matrix.served, self.profile.name, wire_updates(self.profiles))
-        return build(Settings, {**self._plain(), "front_end": front_end})
+        plain = self._plain()
+        short_words = words_of(self.short_words, plain.get("session.input.language_codes"))
+        return build(Settings, {**plain, "front_end": front_end, "short_words": short_words})
 
     def _plain(self) -> dict[str, Any]:
         return {path: value.value for path, value in self.values.items()}
@@ -156,6 +162,7 @@ def read_configuration(
     file = _named("template", chosen["template"], templates, problems) if "template" in chosen else None
     template = _collect(problems, lambda: read_template(file.stem, file)) if file is not None else None
     matrix = _collect(problems, lambda: read_voices(writings.folders))
+    short_words = _collect(problems, lambda: read_short_words(writings.folders)) or {}
     variables = writings.variables
     filled = _filled(template, variables, own, problems, warn)
     values = {
@@ -170,7 +177,7 @@ def read_configuration(
     raise_all(problems)
     assert profile is not None
     assert matrix is not None
-    return Configuration(values, variables, profile, profiles, matrix)
+    return Configuration(values, variables, profile, profiles, matrix, short_words)
 
 
 def _checked(setting: Setting, written: Value, warn: Callable[[str], None]) -> Any:

@@ -10,6 +10,7 @@ import attrs
 from channels.settings.listening import ListenSettings, TypingSettings
 from channels.settings.rules import Choice, Flag, Number, OneLine, Texts, Whole
 from channels.settings.session import SessionSettings
+from channels.settings.short_words import ShortWords
 from channels.tools import Tool
 
 __all__ = [
@@ -79,10 +80,18 @@ class BargeInSettings:
     think for up to 4.9 s.
 
     `activation_threshold` is the probability of speech from which the detector takes a sound for a person:
-    a lower one is more sensitive, and below its range noise is taken for a voice. The default is Silero's
-    own. `min_speech_ms` is how long it must stay above it, judged every 32 ms: each window more is that much
-    later a hold, and fewer of them for nothing. `echo_cancellation` keeps the agent's own voice, as the
-    microphone hears it, from holding it.
+    a lower one is more sensitive, and below its range noise is taken for a voice. `min_speech_ms` is how long
+    it must stay above it, judged every 32 ms: each window more is that much later a hold, and fewer of them
+    for nothing: two are 34 ms later (`bench.onsets`). The threshold is Silero's own.
+    `echo_cancellation` keeps the agent's own voice, as the microphone hears it, from holding it.
+
+    `short_sounds` is how sounds of up to two seconds are judged on this machine, before the service has said
+    anything of them. `voice`: what has no voice in it (a cough, a click), and a hum, give the voice back at
+    once. `words`: a recogniser hears the rest, too. "Yeah" gives the voice back, and "stop" holds it until
+    the service has decided. `off`: `linger_ms` decides.
+
+    `duck_db` is by how much the voice is lowered at once when something rises out of the room's noise, before
+    anybody can tell whether it is a person: then it is held, or is back after 150 ms. 0 never lowers it.
     """
 
     on_speech_started: Annotated[str, Choice(("hold", "cut"))] = "hold"
@@ -95,7 +104,9 @@ class BargeInSettings:
     unheard_ms: Annotated[int, Whole(0, 600_000, "ms", fix="0 plays on although nobody can hear it")] = 30_000
     answer_within_ms: Annotated[int, Whole(1_000, 120_000, "ms")] = 10_000
     activation_threshold: Annotated[float, Number(0.2, 0.95)] = 0.5
-    min_speech_ms: Annotated[int, Whole(32, 1000, "ms")] = 64
+    min_speech_ms: Annotated[int, Whole(32, 1000, "ms")] = 32
+    short_sounds: Annotated[str, Choice(("off", "voice", "words"))] = "words"
+    duck_db: Annotated[float, Number(0, 40)] = 12.0
     echo_cancellation: Annotated[bool, Flag()] = True
 
 
@@ -205,3 +216,5 @@ class Settings:
     listen: ListenSettings = attrs.field(factory=ListenSettings)
     typing: TypingSettings = attrs.field(factory=TypingSettings)
     log: LogSettings = LogSettings()
+    short_words: ShortWords = attrs.field(factory=ShortWords)
+    """Of the session's languages."""

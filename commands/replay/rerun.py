@@ -22,6 +22,7 @@ from actors.record.runs import Runs
 from actors.room.livekit_edge import LiveKitEdge
 from actors.speaker import SpeakerPump
 from actors.timers import TurnTimer
+from channels.happenings import SoundJudged
 from channels.seen import Noted, On
 from channels.settings import BargeInSettings, Settings, SpeakerSettings
 from commands.replay.fed import FROM_OUTSIDE, conversation_ends, fed_to_controller
@@ -63,8 +64,10 @@ def rerun(
         slack_s: how long its end may take.
         sounds: of the person, in place of the recorded ones.
     """
-    feeds = fed_to_controller(record, FROM_OUTSIDE if sounds is None else FROM_OUTSIDE - {On.SOUNDS})
+    feeds = fed_to_controller(record, FROM_OUTSIDE)
     if sounds is not None:
+        # What a short sound was is not judged again: no words are understood in virtual time.
+        feeds = [feed for feed in feeds if feed.on != On.SOUNDS or isinstance(feed.what, SoundJudged)]
         feeds += [RecordLine(sound.t, On.SOUNDS, sound.what) for sound in sounds]
         feeds.sort(key=lambda feed: feed.t)
     until = conversation_ends(record) + slack_s

@@ -15,11 +15,11 @@ import trio
 from channels.bounded import Receiver, Sender
 from playground.ears import Ears as RecognisingEars
 from playground.ears import HearingEvent
-from playground.recogniser import Recogniser
 from playground.turns import TurnRules
 from playground.voice_agent.speech import Ears, Utterance, Voice
 from playground.voices import VOICES, voice, warm
 from playground.voices import Voice as LocalVoice
+from sound.recogniser import Recogniser
 
 __all__ = ["LocalSpeech"]
 

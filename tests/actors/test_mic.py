@@ -21,7 +21,7 @@ async def test_the_first_person_is_listened_to_in_frames_of_50_ms_in_order() -> 
         for number in range(100):
             alice.speak(number)
         assert await mic.heard() == list(range(100))
-        assert alice.frame_ms == 50
+        assert alice.frame_ms == 10
         assert mic.listened_to() == ["alice"]
 
 

@@ -10,12 +10,12 @@ import pytest
 import trio
 import trio.testing
 
-from actors.mic import FRAME_MS
+from actors.mic.pump import PIECE_MS
 from actors.onset import OnsetDetector
 from actors.room.livekit_edge import WebRtcEchoCanceller
 from bench.speech import noise, silence, spoken
 from channels.bounded import Channel, Full, Watched
-from channels.happenings import Happening, SoundStarted, SoundStopped
+from channels.happenings import Happening, SoundRose, SoundStarted, SoundStopped
 from channels.messages import MicrophoneFrame, Sounding
 from channels.ports import EchoCanceller
 from channels.settings import BargeInSettings
@@ -46,12 +46,12 @@ async def happenings_of(
 ) -> list[Happening]:
     """What the detector tells of sound whose first sample was made at 0 s."""
     frames = Channel[MicrophoneFrame](
-        "onset", capacity=20, unit="frames", full=Full.DROP_OLDEST, because="test"
+        "onset", capacity=100, unit="frames", full=Full.DROP_OLDEST, because="test"
     )
     sounding = Channel[Sounding](
         "sounding", capacity=128, unit="frames", full=Full.DROP_OLDEST, because="test"
     )
-    sounds = Channel[SoundStarted | SoundStopped](
+    sounds = Channel[SoundRose | SoundStarted | SoundStopped](
         "sounds", capacity=64, unit="sounds", full=Full.FAIL, because="test"
     )
     taps = Taps()
@@ -83,14 +83,14 @@ async def happenings_of(
         settings or BargeInSettings(),
         canceller,
     )
-    step = bytes_of_ms(FRAME_MS)
+    step = bytes_of_ms(PIECE_MS)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(detector.run)
         await trio.testing.wait_all_tasks_blocked()
         start = trio.current_time()
         nursery.start_soon(play, start)
         for number in range(len(heard) // step):
-            await trio.sleep_until(start + (number + 1) * FRAME_MS / 1000)
+            await trio.sleep_until(start + (number + 1) * PIECE_MS / 1000)
             pcm = heard[number * step : (number + 1) * step]
             sender.send_nowait(MicrophoneFrame(pcm, at=trio.current_time()))
         await trio.testing.wait_all_tasks_blocked()
@@ -103,7 +103,7 @@ async def happenings_of(
 
 
 def _since(happening: Happening, start: float) -> Happening:
-    assert isinstance(happening, SoundStarted | SoundStopped)
+    assert isinstance(happening, SoundRose | SoundStarted | SoundStopped)
     return type(happening)(happening.at - start)
 
 
@@ -139,7 +139,7 @@ async def test_the_times_are_those_of_the_sound_and_not_of_the_decision(
 ) -> None:
     speech = spoken("Tell me about the weather.")
     told = await happenings_of(silence(500) + speech + silence(500))
-    began, stopped = told
+    began, stopped = sounds_in(told)
     assert isinstance(began, SoundStarted)
     assert isinstance(stopped, SoundStopped)
     length_s = stopped.at - began.at
@@ -152,7 +152,7 @@ async def test_what_is_judged_late_was_heard_when_it_was_spoken(
 ) -> None:
     heard = silence(200) + spoken("Tell me about the weather.") + silence(500)
     late, at_once = await happenings_of(heard, loads_for_s=0.9), await happenings_of(heard)
-    assert [type(each) for each in late] == [SoundStarted, SoundStopped]
+    assert [type(each) for each in sounds_in(late)] == [SoundStarted, SoundStopped]
     assert [each.at for each in sounds_in(late)] == pytest.approx([each.at for each in sounds_in(at_once)])
 
 
@@ -160,10 +160,37 @@ async def test_noise_is_no_sound_of_a_person(autojump_clock: trio.testing.MockCl
     assert await happenings_of(noise(1500)) == []
 
 
+async def test_a_breath_before_a_word_is_noticed_before_the_voice(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    breath = noise(150, 0.01)
+    told = await happenings_of(silence(500) + breath + spoken("Stop.") + silence(500))
+    rose, began, *_ = told
+    assert isinstance(rose, SoundRose)
+    assert isinstance(began, SoundStarted)
+    assert rose.at == pytest.approx(0.5 + 0.02, abs=0.011)
+
+
+async def test_keys_that_are_struck_again_and_again_are_news_once(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    key = noise(40, 0.1) + silence(460)
+    told = await happenings_of(silence(500) + key * 10)
+    assert [type(each) for each in told] == [SoundRose]
+
+
+async def test_a_voice_after_a_slammed_door_is_heard_all_the_same(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    door = noise(60, 0.3)
+    told = await happenings_of(silence(500) + door + silence(500) + spoken("Stop.") + silence(500))
+    assert len(starts(told)) == 1
+
+
 async def test_the_agents_own_echo_is_no_sound_of_a_person(autojump_clock: trio.testing.MockClock) -> None:
     story = spoken(STORY)
     echo = together(echo_of(story, level_db=-20), noise(len(story) / 48 + 500, level=0.0002))
-    assert await happenings_of(echo, played=story, canceller=WebRtcEchoCanceller()) == []
+    assert sounds_in(await happenings_of(echo, played=story, canceller=WebRtcEchoCanceller())) == []
     assert starts(await happenings_of(echo)), "or this echo proves nothing"
 
 
@@ -193,7 +220,7 @@ async def test_an_echo_that_begins_in_mid_call_is_found(autojump_clock: trio.tes
     assert [at for at in told if at > len(story) / 96_000 + 1.5] == []
 
 
-@pytest.mark.parametrize(("min_speech_ms", "noticed"), [(64, 1), (1000, 0)])
+@pytest.mark.parametrize(("min_speech_ms", "noticed"), [(32, 1), (64, 1), (1000, 0)])
 async def test_a_sound_that_is_too_short_is_none(
     autojump_clock: trio.testing.MockClock, min_speech_ms: int, noticed: int
 ) -> None:

@@ -18,6 +18,7 @@ from actors.speaker import SpeakerPump
 from channels.bounded import Channel, Full
 from channels.messages import (
     Cut,
+    Duck,
     Finish,
     Finished,
     Hold,
@@ -195,3 +196,73 @@ def test_nothing_is_lost_or_said_twice_by_fades_however_often_the_voice_is_held(
     if not cut:
         rest = min(len(TONE), 480)
         assert TONE[-rest:].tobytes() in heard.tobytes()
+
+
+@pytest.mark.parametrize("steps_from", [None, -0.0001, -0.0049, -0.0099])
+async def test_a_voice_that_is_lowered_for_nothing_is_soon_back_without_a_click_or_a_gap(
+    autojump_clock: trio.testing.MockClock, steps_from: float | None
+) -> None:
+    orders: list[tuple[float, SpeakerCommand]] = [
+        (0, Play("r", TONE.tobytes())),
+        (0, Finish("r")),
+        (1.0127, Duck(12, 150)),
+    ]
+    heard, told = await what_is_heard(orders, steps_from=steps_from)
+    assert biggest_step(heard) <= OWN_STEP + STEEPER
+    assert told[-1] == Finished("r", 2000)
+    loudness = [
+        max(map(abs, heard[at : at + 240])) / LOUDNESS for at in range(0, len(TONE), 240)
+    ]  # of each 10 ms
+    # At once: the sound that lay in the room's queue at full loudness is not heard.
+    soft = [at for at, one in enumerate(loudness) if one < 0.9 and 50 < at < 190]
+    assert 101 <= soft[0] <= 104
+    assert loudness[soft[2]] == pytest.approx(10 ** (-12 / 20), abs=0.02)
+    assert soft == list(range(soft[0], soft[0] + len(soft))), "it is lowered once"
+    assert 14 <= len(soft) <= 18
+    assert TONE[-4800:].tobytes() in heard.tobytes()
+
+
+@pytest.mark.parametrize("after_s", [0.004, 0.05, 0.12])
+async def test_a_lowered_voice_is_held_and_goes_on_as_loud_as_ever(
+    autojump_clock: trio.testing.MockClock, after_s: float
+) -> None:
+    orders: list[tuple[float, SpeakerCommand]] = [
+        (0, Play("r", TONE.tobytes())),
+        (0, Finish("r")),
+        (1.0127, Duck(12, 150)),
+        (after_s, Hold()),
+        (0.5, Resume()),
+    ]
+    heard, told = await what_is_heard(orders)
+    assert biggest_step(heard) <= OWN_STEP + STEEPER
+    assert told[-1] == Finished("r", 2000)
+    assert TONE[-20_000:].tobytes() in heard.tobytes()
+
+
+async def test_a_voice_that_is_lowered_again_and_again_loses_nothing(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    orders: list[tuple[float, SpeakerCommand]] = [(0, Play("r", TONE.tobytes())), (0, Finish("r"))]
+    orders += [(0.0731, Duck(12, 150))] * 20
+    heard, told = await what_is_heard(orders)
+    assert biggest_step(heard) <= OWN_STEP + STEEPER
+    assert told[-1] == Finished("r", 2000)
+    ended = max(at for at, sample in enumerate(heard) if sample)
+    assert abs(ended - len(TONE)) <= 480
+
+
+@pytest.mark.parametrize("after_s", [0.0, 0.001, 0.02])
+@pytest.mark.parametrize("held_s", [0.0, 0.3])
+async def test_a_voice_that_is_held_in_the_moment_in_which_it_is_lowered_does_not_click(
+    autojump_clock: trio.testing.MockClock, after_s: float, held_s: float
+) -> None:
+    orders: list[tuple[float, SpeakerCommand]] = [
+        (0, Play("r", TONE.tobytes())),
+        (0, Finish("r")),
+        (1.0127, Duck(12, 150)),
+        (after_s, Hold()),
+        (held_s, Resume()),
+    ]
+    heard, told = await what_is_heard(orders)
+    assert biggest_step(heard) <= OWN_STEP + 2 * STEEPER
+    assert told[-1] == Finished("r", 2000)

@@ -19,8 +19,8 @@ from channels.secret import Secret
 from channels.texts import CONFIGURE_METHOD
 from channels.wire.messages import SessionUpdate
 from playground.livekit_server import LiveKitServer
-from playground.recogniser import Recogniser
 from playground.voice_agent_api import ServerOptions, voice_agent_server
+from sound.recogniser import Recogniser
 from tests.agent_process import run_agent, settings_for
 
 CONFIGURED = """

@@ -31,9 +31,9 @@ from channels.messages import MicrophoneFrame
 from channels.secret import Secret
 from channels.settings import Accounts, ApiAccount, ListenSettings, LiveKitAccount, Settings
 from playground.livekit_server import LiveKitServer
-from playground.recogniser import Recogniser
 from runner import wire
 from sound.pcm import SAMPLE_RATE_HZ, bytes_of_ms
+from sound.recogniser import Recogniser
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 

@@ -20,8 +20,8 @@ from channels.secret import Secret
 from channels.texts import CHAT_TOPIC, OPERATE_METHOD
 from playground.dialogue import Dialogue
 from playground.livekit_server import LiveKitServer
-from playground.recogniser import Recogniser
 from playground.voice_agent_api import ServerOptions, voice_agent_server
+from sound.recogniser import Recogniser
 from tests.agent_process import ROOT, run_agent, settings_for
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]

@@ -20,7 +20,6 @@ from bench.speech import at_16_khz, spoken, word_errors
 from channels.wire.events import ReplyDone, SpeechStarted
 from channels.wire.messages import InputAudio, SessionEnd, SessionResume, SessionUpdate
 from playground.livekit_server import LiveKitServer
-from playground.recogniser import Recogniser
 from playground.voice_agent_api import (
     Burst,
     Pacing,
@@ -29,6 +28,7 @@ from playground.voice_agent_api import (
     VoiceAgentServer,
     voice_agent_server,
 )
+from sound.recogniser import Recogniser
 from tests.agent_process import AgentProcess, run_agent, settings_for
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
@@ -178,5 +178,6 @@ async def test_sound_reaches_the_service_only_when_it_listens_and_in_real_time(
         ready_at = min(talk.sent(ReplyDone)[0], sounds[0].at_s)
         heard_ms = sum(len(entry.what.audio) for entry in sounds if isinstance(entry.what, InputAudio)) / 48
         passed_ms = (sounds[-1].at_s - ready_at) * 1000
-        assert heard_ms <= passed_ms + 150
+        # A busy machine bunches frames; what it heard before the service listened would be seconds.
+        assert heard_ms <= passed_ms + 500
         assert heard_ms >= passed_ms * 0.8, "the microphone is sent without gaps, silence too"

@@ -21,7 +21,7 @@ from channels.errors import VoiceAgentError, reason_of
 from channels.happenings import Happening, SessionStarted
 from channels.ports import AudioTrackHeard, ParticipantCame, ParticipantKind, RoomEvent, TrackSource
 from channels.secret import Secret
-from channels.settings import Accounts, ApiAccount, LiveKitAccount, Settings
+from channels.settings import Accounts, ApiAccount, BargeInSettings, LiveKitAccount, Settings
 from channels.streams import Addition
 from channels.taps import Taps
 from channels.wire.events import (
@@ -50,7 +50,8 @@ from tests.actors.test_front_end import Board
 
 __all__ = ["Call", "Ears", "Microphone", "call_at", "scripted_call", "tone"]
 
-SETTINGS = Settings("tea-room")
+# Words are understood in a thread, which knows no clock.
+SETTINGS = Settings("tea-room", barge_in=BargeInSettings(short_sounds="voice"))
 ACCOUNTS = Accounts(
     LiveKitAccount("ws://127.0.0.1:7880", "key", Secret("a-secret-of-livekit-0123456789abcdef")),
     ApiAccount("ws://127.0.0.1:4711/v1/ws", api_key=Secret("a-key-0123456789abcdef")),
@@ -162,6 +163,7 @@ class _Room:
 @frozen
 class _Judged:
     probability: float
+    pcm: bytes
 
 
 @define
@@ -175,7 +177,7 @@ class _Judge:
         step = bytes_of_ms(WINDOW_MS)
         windows = [self._rest[at : at + step] for at in range(0, len(self._rest) - step + 1, step)]
         self._rest = self._rest[len(windows) * step :]
-        return [_Judged(0.99 if all(window[1::2]) else 0.01) for window in windows]
+        return [_Judged(0.99 if all(window[1::2]) else 0.01, window) for window in windows]
 
 
 async def _judge() -> _Judge:

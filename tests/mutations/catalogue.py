@@ -66,8 +66,8 @@ MUTATIONS = (
     Mutation(
         "interrupt_response: false is ignored",
         _MACHINE,
-        "believed=conversation.interruptible",
-        "believed=True",
+        "hint(signal, self.now, believed=conversation.interruptible)",
+        "hint(signal, self.now, believed=True)",
     ),
     Mutation(
         "the wrong reply is cut",
@@ -120,8 +120,8 @@ MUTATIONS = (
     Mutation(
         "one mm-hm stops the voice twice",
         _FLOOR,
-        "DEADLINE=Floor.EXCUSED",
-        "DEADLINE=Floor.FREE",
+        "STOPPED=Floor.DECIDING,\n        DECIDED=Floor.FREE,\n        DEADLINE=Floor.EXCUSED",
+        "STOPPED=Floor.DECIDING,\n        DECIDED=Floor.FREE,\n        DEADLINE=Floor.FREE",
     ),
     Mutation(
         "a decision that does not come is waited for for ever",
@@ -132,8 +132,14 @@ MUTATIONS = (
     Mutation(
         "whoever goes on speaking is talked over as soon as the service takes them to have finished",
         _FLOOR,
-        "TOO_SOON=Floor.SOUNDING",
-        "TOO_SOON=Floor.FREE",
+        "TOO_SOON=Floor.SOUNDING,\n        # No DECIDED",
+        "TOO_SOON=Floor.FREE,\n        # No DECIDED",
+    ),
+    Mutation(
+        "who says stop hears the voice before it is decided",
+        _FLOOR,
+        "return DECIDED_WITHIN_S",
+        "return ms.linger_ms / 1000",
     ),
     Mutation(
         "what the service hears does not hold the voice",
@@ -166,9 +172,9 @@ MUTATIONS = (
         "        if first is None or first is not None:",
     ),
     Mutation(
-        "nobody is told that the hold's deadline has moved",
+        "nobody is told that the hold's deadline is nearer",
         _ACTOR,
-        "self._deadline_moved.set()\n",
+        "self._deadline_nearer.set()\n",
         "pass\n",
     ),
     Mutation(

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from bench.speech import at_16_khz, spoken, word_errors
-from playground.recogniser import Recogniser
 from sound.pcm import SAMPLE_RATE_HZ, ms_of_bytes
+from sound.recogniser import Recogniser
 from sound.recordings import Recording
 from tests.page.browser import chromium
 

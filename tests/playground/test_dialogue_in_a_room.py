@@ -16,7 +16,7 @@ from actors.filler.sound import TONE_HZ
 from bench.guest import Guest, join_as_guest
 from bench.speech import at_16_khz, silence, spoken
 from channels.secret import Secret
-from playground.recogniser import Recogniser
+from sound.recogniser import Recogniser
 from tests.agent_process import run_agent
 from tests.playground.sse_server import fake_endpoint, speaking
 

@@ -13,8 +13,8 @@ import trio.testing
 from bench.speech import PEOPLE, noise, people, silence, spoken, word_errors
 from channels.bounded import Channel, Full
 from playground.ears import Ears, HearingEvent, PartialWords, SpeechOnset, Transcriber, TurnEnded
-from playground.recogniser import Recogniser
 from playground.turns import ADAPTIVE, TurnRules
+from sound.recogniser import Recogniser
 
 RECOGNISER = Recogniser()
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from bench.speech import at_16_khz, silence, spoken, word_errors
 from channels.errors import PlaygroundFault
-from playground.recogniser import Recogniser
 from playground.voices import VOICES, Speech, sentences, voice
 from sound.pcm import ms_of_bytes
+from sound.recogniser import Recogniser
 
 SAYINGS = (
     "The last train to the airport leaves a little after midnight.",

@@ -7,7 +7,7 @@ import pytest
 
 from bench.speech import noise, people, silence, spoken, word_errors
 from bench.word_errors import SENTENCES, measure_words, understood, with_noise
-from playground.recogniser import Recogniser
+from sound.recogniser import Recogniser
 
 pytestmark = pytest.mark.slow
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from attrs import field, frozen
 
 from sound.pcm import SAMPLE_BYTES, bytes_of_ms, ms_of_bytes
-from tests.simulation.marked_sound import is_faded_from, is_risen_from, unpadded
+from tests.simulation.marked_sound import is_faded_from, is_lowered_from, is_risen_from, unpadded
 
 __all__ = ["Part", "ReplyHeard", "replies_heard"]
 
@@ -112,10 +112,18 @@ def _find(pcm: bytes, sent: Mapping[str, bytes], last: str, place: int) -> tuple
         if begins >= 0 and (len(pcm) >= _KNOWN_BYTES or begins == 0):
             return reply_id, begins
         # Where a voice goes on it rises, and is itself again after that.
+        if reply_id == last and (soft := _lowered_at(pcm, sound, place)) is not None:
+            return reply_id, soft
         begins = sound.find(pcm[_KNOWN_BYTES:]) - _KNOWN_BYTES if len(pcm) > _KNOWN_BYTES else -1
         if begins >= 0 and is_risen_from(pcm, sound[begins:]):
             return reply_id, begins
     return None
+
+
+def _lowered_at(pcm: bytes, sound: bytes, place: int) -> int | None:
+    """Where the voice goes on more softly, give or take a few samples."""
+    near = range(max(0, place - _ROUNDED_BYTES), place + _ROUNDED_BYTES + 1, SAMPLE_BYTES)
+    return next((at for at in near if is_lowered_from(pcm, sound[at : at + len(pcm)])), None)
 
 
 def _is_fade(pcm: bytes, sent: Mapping[str, bytes], last: str, place: int) -> bool:

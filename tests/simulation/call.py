@@ -294,7 +294,10 @@ class Call:
     def _wire(self) -> runner.Graph:
         settings = Settings(
             speaker=SpeakerSettings(self.plan.queue_ms),
-            barge_in=BargeInSettings(self.plan.on_speech_started, longest_hold_ms=self.plan.hold_ms),
+            # Words are understood in a thread, which comes back when the machine likes.
+            barge_in=BargeInSettings(
+                self.plan.on_speech_started, longest_hold_ms=self.plan.hold_ms, short_sounds="voice"
+            ),
             tools=ToolSettings(functions=(self._tool(),)),
         )
         graph = runner.wire(

@@ -11,7 +11,7 @@ import numpy as np
 
 from sound.pcm import SAMPLE_BYTES
 
-__all__ = ["is_faded_from", "is_loud", "is_risen_from", "marked_sound", "unpadded"]
+__all__ = ["is_faded_from", "is_loud", "is_lowered_from", "is_risen_from", "marked_sound", "unpadded"]
 
 _LOUD, _QUIET = 8000, 20
 """Full scale is 32767; -41 dB, below which the agent calls it silence, is 300."""
@@ -20,7 +20,6 @@ _RISE = 10 * 24 * SAMPLE_BYTES
 """A voice that goes on rises for 10 ms."""
 
 _BLOCK = 2**16
-_LOUD_SAMPLES = tuple(value.to_bytes(2, "little", signed=True) for value in (_LOUD, -_LOUD))
 
 
 def marked_sound(number: int, samples: int, silent: int) -> bytes:
@@ -33,8 +32,9 @@ def marked_sound(number: int, samples: int, silent: int) -> bytes:
 
 
 def is_loud(pcm: bytes) -> bool:
-    """Whether somebody could hear it."""
-    return any(sample in pcm for sample in _LOUD_SAMPLES)
+    """Whether somebody could hear it, a voice that is lowered included."""
+    samples = np.frombuffer(pcm, "<i2")
+    return bool((abs(samples) >= _LOUD // 5).any())
 
 
 def unpadded(pcm: bytes) -> bytes:
@@ -49,6 +49,16 @@ def is_faded_from(pcm: bytes, sound: bytes | bytearray) -> bool:
         return False
     heard, said = np.frombuffer(pcm, "<i2"), np.frombuffer(bytes(sound[: len(pcm)]), "<i2")
     return bool(((np.sign(heard) == np.sign(said)) | (heard == 0)).all() and (abs(heard) <= abs(said)).all())
+
+
+def is_lowered_from(pcm: bytes, sound: bytes | bytearray) -> bool:
+    """Whether `pcm` is the beginning of `sound`, softer by no more than the 12 dB of a lowered voice."""
+    if len(sound) < len(pcm):
+        return False
+    heard = np.frombuffer(pcm, "<i2").astype(int)
+    said = np.frombuffer(bytes(sound[: len(pcm)]), "<i2").astype(int)
+    loudness = heard * np.sign(said)
+    return bool(((loudness >= abs(said) * 0.25 - 1) & (loudness <= abs(said))).all())
 
 
 def is_risen_from(pcm: bytes, sound: bytes | bytearray) -> bool:

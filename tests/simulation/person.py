@@ -1,8 +1,8 @@
 """People of the simulation, as their microphones have them: when each of them makes a sound.
 
-A frame of 50 ms begins with its number, so that the service can tell whether one was lost or came twice.
-The rest of it is digital silence or a constant, which `SimulatedJudge` (in the place of the voice activity
-detector) and the simulated service tell apart.
+A frame begins with its number, so that the service can tell whether one was lost or came twice: a bit a
+sample, so faint that nothing takes it for a sound. The rest of it is digital silence or a constant, which
+`SimulatedJudge` (in the place of the voice activity detector) and the simulated service tell apart.
 """
 
 from __future__ import annotations
@@ -17,8 +17,11 @@ from sound.vad import WINDOW_MS
 
 __all__ = ["NUMBER_BYTES", "Person", "SimulatedJudge", "frame_of", "is_voiced", "number_of"]
 
-NUMBER_BYTES = 4
-_VOICE = (1000).to_bytes(2, "little")
+_BITS = 32
+NUMBER_BYTES = 2 * _BITS
+_ONE = (3).to_bytes(2, "little")
+_LOUD = 1000
+_VOICE = _LOUD.to_bytes(2, "little")
 
 
 @define
@@ -48,22 +51,24 @@ class Person:
 def frame_of(number: int, voiced: bool, length: int) -> bytes:
     """A frame of a microphone, of so many bytes."""
     rest = (length - NUMBER_BYTES) // 2
-    return number.to_bytes(NUMBER_BYTES, "little") + (_VOICE if voiced else b"\0\0") * rest
+    bits = b"".join(_ONE if number >> bit & 1 else b"\0\0" for bit in range(_BITS))
+    return bits + (_VOICE if voiced else b"\0\0") * rest
 
 
 def number_of(frame: bytes) -> int:
     """Of a frame."""
-    return int.from_bytes(frame[:NUMBER_BYTES], "little")
+    return sum(1 << bit for bit in range(_BITS) if any(frame[2 * bit : 2 * bit + 2]))
 
 
 def is_voiced(pcm: bytes) -> bool:
-    """Whether a frame has sound in it."""
-    return pcm[NUMBER_BYTES : NUMBER_BYTES + 2] == _VOICE
+    """Whether a frame has sound in it, raised to a steady level or not."""
+    return int.from_bytes(pcm[NUMBER_BYTES : NUMBER_BYTES + 2], "little", signed=True) >= _LOUD
 
 
 @frozen
 class _Judged:
     probability: float
+    pcm: bytes
 
 
 @define
@@ -80,6 +85,6 @@ class SimulatedJudge:
         self._rest = self._rest[len(windows) * length :]
         # At least one of the two places is not the number of a frame.
         return [
-            _Judged(0.99 if window[700:702] == _VOICE or window[1400:1402] == _VOICE else 0.01)
+            _Judged(0.99 if window[700:702] == _VOICE or window[1400:1402] == _VOICE else 0.01, window)
             for window in windows
         ]

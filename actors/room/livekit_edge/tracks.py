@@ -17,6 +17,7 @@ from livekit.rtc._proto.track_pb2 import TF_PRECONNECT_BUFFER
 
 from actors.room.livekit_edge.loop import LEAVE_WITHIN_S, politely
 from actors.room.livekit_edge.participants import SOURCES, kind_of
+from channels.bounded import Channel, Full, Sender
 from channels.ports import AudioTrackGone, AudioTrackHeard, TrackEvent, TrackSource
 from sound.pcm import SAMPLE_RATE_HZ
 
@@ -26,7 +27,6 @@ MOST_OF_ONE = 16
 """How many tracks of one person are reported. The others are reported when one of these is gone."""
 
 _FRAMES_KEPT_MS = 5000
-"""What a machine that is held up does not take at once; what of it is too old is decided later."""
 _LINGERS_S = 1.0
 """How long the sound of a track that was closed still comes. Who ends a subscription and asks for it again
 in one breath gets nothing (measured)."""
@@ -67,16 +67,24 @@ class LiveKitTrack:
     @asynccontextmanager
     async def frames(self, frame_ms: int) -> AsyncIterator[AsyncIterator[bytes]]:
         """As `MicrophoneTrack.frames`."""
-        streams: list[rtc.AudioStream] = []
+        channel = Channel[bytes](
+            "frames of a track",
+            max(1, _FRAMES_KEPT_MS // frame_ms),
+            f"frames of {frame_ms} ms",
+            Full.DROP_OLDEST,
+            "what a machine that is held up does not take at once; what is too old is decided later",
+        )
         self._open += 1
         if not self.wanted:
             self.wanted = True
             self._ask(wanted=True)
         try:
-            yield self._pcm(frame_ms, streams)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._receive, frame_ms, channel.sender())
+                async with channel.receiver() as frames:
+                    yield frames
+                nursery.cancel_scope.cancel()
         finally:
-            for stream in streams:
-                await politely(stream.aclose, within_s=LEAVE_WITHIN_S)
             self._open -= 1
             self._loop.call_later(_LINGERS_S, self._let_go)
 
@@ -90,7 +98,7 @@ class LiveKitTrack:
         if not self.gone:
             self._publication.set_subscribed(wanted)
 
-    async def _pcm(self, frame_ms: int, streams: list[rtc.AudioStream]) -> AsyncIterator[bytes]:
+    async def _receive(self, frame_ms: int, frames: Sender[bytes]) -> None:
         while self._track is None:
             with trio.move_on_after(_ASKED_AGAIN_AFTER_S) as patience:
                 await self._came.wait()
@@ -101,14 +109,21 @@ class LiveKitTrack:
         stream = rtc.AudioStream.from_track(
             track=self._track,
             loop=self._loop,
-            capacity=max(1, _FRAMES_KEPT_MS // frame_ms),
             sample_rate=SAMPLE_RATE_HZ,
             num_channels=1,
             frame_size_ms=frame_ms,
         )
-        streams.append(stream)
-        async for event in trio_asyncio.aio_as_trio(stream):
-            yield bytes(event.frame.data)
+
+        async def pass_on() -> None:
+            # In one task of asyncio: with a step from there to Trio for each frame it would be one a frame.
+            async for event in stream:
+                frames.send_nowait(bytes(event.frame.data))
+
+        async with frames:
+            try:
+                await trio_asyncio.aio_as_trio(pass_on)()
+            finally:
+                await politely(stream.aclose, within_s=LEAVE_WITHIN_S)
 
 
 class RemoteTracks:

@@ -72,7 +72,9 @@ def values(hint: Any) -> st.SearchStrategy[Any]:
 def instances(kind: type[Any]) -> st.SearchStrategy[Any]:
     hints = get_type_hints(kind)
     visible = [
-        f.name for f in attrs.fields(kind) if not (is_secret(f.name) and f.default is not attrs.NOTHING)
+        f.name
+        for f in attrs.fields(kind)
+        if f.default is attrs.NOTHING or (not is_secret(f.name) and f.metadata.get("recorded", True))
     ]
     return st.builds(kind, **{name: values(hints[name]) for name in visible})
 

@@ -6,7 +6,7 @@ length of the sound: cheap enough to run again and again while somebody speaks.
 
 Two bounds keep it sane. A decoder can fall into a loop ("the the the"): it may write only so many tokens
 a second of sound, and what it repeats when it is stopped there counts once. (Whether anybody speaks at all
-is decided before, by `sound.vad` and `turns`.) Its attention grows with the length: sound longer than
+is decided before, by whoever asks.) Its attention grows with the length: sound longer than
 `LONGEST_PIECE_MS` is cut at its quietest moments and the pieces are recognised one by one. Where the cuts
 fall depends only on what came before them, so a growing utterance is cut in the same places each time and the
 pieces that are complete come from a cache.
@@ -24,7 +24,10 @@ import numpy.typing as npt
 
 from sound.models import open_model, wheel_file
 
-__all__ = ["LONGEST_PIECE_MS", "SAMPLE_RATE_HZ", "Recogniser", "decode", "most_tokens", "pieces"]
+__all__ = ["LANGUAGES", "LONGEST_PIECE_MS", "SAMPLE_RATE_HZ", "Recogniser", "decode", "most_tokens", "pieces"]
+
+LANGUAGES = frozenset({"en"})
+"""Codes of those that it understands."""
 
 SAMPLE_RATE_HZ = 16_000
 """What Moonshine hears; `sound.vad` resamples to the same rate."""

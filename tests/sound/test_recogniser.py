@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from bench.speech import PEOPLE, at_16_khz, noise, people, silence, spoken, word_errors
 from playground.completeness import finished
-from playground.recogniser import (
+from sound.recogniser import (
     LONGEST_PIECE_MS,
     SAMPLE_RATE_HZ,
     Recogniser,
