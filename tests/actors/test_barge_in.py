@@ -18,10 +18,12 @@ from attrs import define, evolve, field
 from hypothesis import settings
 from hypothesis.stateful import (
     Bundle,
+    MultipleResults,
     RuleBasedStateMachine,
     consumes,
     initialize,
     invariant,
+    multiple,
     precondition,
     rule,
     run_state_machine_as_test,
@@ -114,6 +116,18 @@ class Told:
     """How many samples had been heard when a word began anew, and at which sample it begins."""
     slack: int = 1
     """Samples by which rounding may be off: one for each time that the queue was emptied."""
+
+
+WAYS: Mapping[Floor, Sequence[str]] = {
+    Floor.FREE: ["uninterruptible, sound, a while"],
+    Floor.SOUNDING: ["sound"],
+    Floor.FADING: ["sound, silence"],
+    Floor.AWAITING: ["sound, meant", "sound, meant, silence"],
+    Floor.SPEAKING: ["sound, speech", "sound, silence, speech"],
+    Floor.DECIDING: ["sound, speech, silence, stopped"],
+    Floor.EXCUSED: ["sound, dismissed", "sound, silence, dismissed"],
+}
+"""Where the floor can get to while the agent speaks, and how."""
 
 
 class AConversation(RuleBasedStateMachine):
@@ -317,10 +331,39 @@ class AConversation(RuleBasedStateMachine):
 
     # What the service may do.
 
-    @initialize()
-    def session_begins(self) -> None:
+    @initialize(target=replies, way=st.sampled_from(["", *(way for ways in WAYS.values() for way in ways)]))
+    def session_begins(self, way: str) -> MultipleResults[str]:
+        """And goes on for a while, to any state of the floor: chance alone seldom gets to some of them."""
         self.sessions += 1
         self.tell(SessionReady(f"sess_{self.sessions}"))
+        if not way:
+            return multiple()
+        reply_id = str(self.reply_starts())
+        self.sound_comes(reply_id, samples=24 * 2000, late=False)
+        for _ in range(15):
+            self.now += FRAME_MS / 1000
+            self.all_catch_up()
+        for done in way.split(", "):
+            match done:
+                case "sound":
+                    self.person_makes_a_sound()
+                case "silence":
+                    self.person_is_silent()
+                case "dismissed":
+                    self.a_short_sound_is_dismissed()
+                case "meant":
+                    self.a_short_sound_is_meant_for_the_agent()
+                case "speech":
+                    self.service_hears_speech()
+                case "stopped":
+                    self.service_hears_the_end(words=False)
+                case "uninterruptible":
+                    self.session_is_configured(False)
+                case "a while":
+                    self.a_while_passes(NAMED_WITHIN_S + 0.1)
+            self.all_catch_up()
+        assert way in WAYS[self.conversation.floor.floor]
+        return multiple(reply_id)
 
     @rule(target=replies)
     def reply_starts(self) -> str:
