@@ -22,12 +22,12 @@ from channels.happenings import (
     PersonTyped,
     ReplyEnded,
     SessionClosed,
+    SoundJudged,
     SoundStarted,
     ToolAnswered,
     TurnTimed,
     VoiceHeld,
 )
-from channels.messages import TimePassed
 from channels.secret import Secret
 from channels.texts import CHAT_TOPIC
 from playground.dialogue import Dialogue
@@ -125,7 +125,7 @@ def check_replays(path: Path) -> None:
     assert record.remarks == []
     seen = {type(entry.what) for entry in record.entries}
     assert seen >= {SoundStarted, ReplyAudioRun, PlayingRun, ReplyEnded, TurnTimed, SessionClosed}
-    assert seen >= {ToolAnswered, OperatorActed, PersonTyped, VoiceHeld, TimePassed}
+    assert seen >= {ToolAnswered, OperatorActed, PersonTyped, VoiceHeld, SoundJudged}
     both = read_sound(path.with_suffix(".wav"))
     # Longer, where silence was put in for sound that a busy machine had late.
     assert len(both) / 24_000 > record.length_s - 0.5
