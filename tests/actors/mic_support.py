@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import attrs
@@ -58,7 +58,9 @@ class Track:
         self._speak.close()
 
     @asynccontextmanager
-    async def frames(self, frame_ms: int) -> AsyncIterator[AsyncIterator[bytes]]:
+    async def frames(
+        self, frame_ms: int, at_once: Callable[[], bool] | None = None
+    ) -> AsyncIterator[AsyncIterator[bytes]]:
         self.frame_ms = frame_ms
         self.open += 1
         try:

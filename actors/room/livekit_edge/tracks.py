@@ -16,6 +16,7 @@ from livekit import rtc
 from livekit.rtc._proto.track_pb2 import TF_PRECONNECT_BUFFER
 
 from actors.room.livekit_edge.loop import LEAVE_WITHIN_S, politely
+from actors.room.livekit_edge.steps import STEP_MS, JoinedSteps, SeldomWokenLoop
 from actors.room.livekit_edge.participants import SOURCES, kind_of
 from channels.bounded import Channel, Full, Sender
 from channels.ports import AudioTrackGone, AudioTrackHeard, TrackEvent, TrackSource
@@ -65,12 +66,18 @@ class LiveKitTrack:
         self._came.set()
 
     @asynccontextmanager
-    async def frames(self, frame_ms: int) -> AsyncIterator[AsyncIterator[bytes]]:
+    async def frames(
+        self, frame_ms: int, at_once: Callable[[], bool] | None = None
+    ) -> AsyncIterator[AsyncIterator[bytes]]:
         """As `MicrophoneTrack.frames`."""
+        piece_ms, loop = frame_ms, self._loop
+        steps = frame_ms // STEP_MS
+        if at_once is not None:
+            piece_ms, loop = STEP_MS, SeldomWokenLoop(self._loop, at_once, steps)
         channel = Channel[bytes](
             "frames of a track",
-            max(1, _FRAMES_KEPT_MS // frame_ms),
-            f"frames of {frame_ms} ms",
+            max(1, _FRAMES_KEPT_MS // piece_ms),
+            f"frames of {piece_ms} ms",
             Full.DROP_OLDEST,
             "what a machine that is held up does not take at once; what is too old is decided later",
         )
@@ -80,9 +87,9 @@ class LiveKitTrack:
             self._ask(wanted=True)
         try:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._receive, frame_ms, channel.sender())
-                async with channel.receiver() as frames:
-                    yield frames
+                nursery.start_soon(self._receive, piece_ms, loop, channel.sender())
+                async with channel.receiver() as pieces:
+                    yield pieces if at_once is None else JoinedSteps(pieces, steps)
                 nursery.cancel_scope.cancel()
         finally:
             self._open -= 1
@@ -98,7 +105,9 @@ class LiveKitTrack:
         if not self.gone:
             self._publication.set_subscribed(wanted)
 
-    async def _receive(self, frame_ms: int, frames: Sender[bytes]) -> None:
+    async def _receive(
+        self, piece_ms: int, loop: asyncio.AbstractEventLoop, pieces: Sender[bytes]
+    ) -> None:
         while self._track is None:
             with trio.move_on_after(_ASKED_AGAIN_AFTER_S) as patience:
                 await self._came.wait()
@@ -108,18 +117,18 @@ class LiveKitTrack:
                 self._ask(wanted=True)
         stream = rtc.AudioStream.from_track(
             track=self._track,
-            loop=self._loop,
+            loop=loop,
             sample_rate=SAMPLE_RATE_HZ,
             num_channels=1,
-            frame_size_ms=frame_ms,
+            frame_size_ms=piece_ms,
         )
 
         async def pass_on() -> None:
             # In one task of asyncio: with a step from there to Trio for each frame it would be one a frame.
             async for event in stream:
-                frames.send_nowait(bytes(event.frame.data))
+                pieces.send_nowait(bytes(event.frame.data))
 
-        async with frames:
+        async with pieces:
             try:
                 await trio_asyncio.aio_as_trio(pass_on)()
             finally:
