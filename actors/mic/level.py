@@ -169,9 +169,7 @@ class Leveller:
     _before: _Sound = field(factory=lambda: np.zeros(4 * _BLOCK, np.float32), init=False)
     _noise: float = field(default=QUIETEST_FLOOR, init=False)
     """The floor, as RMS."""
-    _lately: deque[float] = field(
-        factory=lambda: deque([QUIETEST_FLOOR] * ASSUMED_FLOOR_BLOCKS), init=False
-    )
+    _lately: deque[float] = field(factory=lambda: deque([QUIETEST_FLOOR] * ASSUMED_FLOOR_BLOCKS), init=False)
     """How loud the last blocks were, as RMS."""
     _by_loudness: list[float] = field(factory=lambda: [QUIETEST_FLOOR] * ASSUMED_FLOOR_BLOCKS, init=False)
     """The same, the quietest first."""
@@ -285,7 +283,8 @@ def _windows(sound: _Sound) -> _Sound:
     steps[0] = 0
     steps[1:] -= low[:-1]
     begins = np.arange(0, len(steps) - _WINDOW + 1, _STEP)
-    return steps[begins[:, np.newaxis] + _IN_WINDOW]
+    windows: _Sound = steps[begins[:, np.newaxis] + _IN_WINDOW]
+    return windows
 
 
 def _repetition(windows: _Sound) -> _Sound:

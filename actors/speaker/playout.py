@@ -33,8 +33,8 @@ FRAME_MS = 20
 """Sound goes to the room in frames of this length at least: two of the SDK's 10 ms steps."""
 
 RUN_MS = 40
-"""Once a reply is heard, it goes there in frames of this length, where that much of it waits: each costs about
-as much as a shorter one. Until then, frames of `FRAME_MS` tell sooner that it is heard."""
+"""Once a reply is heard, it goes there in frames of this length, where that much of it waits: each costs as
+much as a shorter one. Until then, frames of `FRAME_MS` tell sooner that it is heard."""
 
 LEAD_MS = 40
 """A reply starts when this much of it has arrived, so that real-time sound does not stutter."""

@@ -43,6 +43,7 @@ class Track:
         """Whether a frame more comes out of it when it is closed."""
         self.open = 0
         self.frame_ms: int | None = None
+        self.at_once: Callable[[], bool] | None = None
         self._speak, self._hear = trio.open_memory_channel[bytes](10_000)
 
     def speak(self, number: int) -> None:
@@ -61,7 +62,7 @@ class Track:
     async def frames(
         self, frame_ms: int, at_once: Callable[[], bool] | None = None
     ) -> AsyncIterator[AsyncIterator[bytes]]:
-        self.frame_ms = frame_ms
+        self.frame_ms, self.at_once = frame_ms, at_once
         self.open += 1
         try:
             yield self._late() if self.slow_to_close else self._hear.clone()
