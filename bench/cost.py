@@ -7,8 +7,8 @@ several rounds, so that a machine that is busy for a while is so for all. A pers
 
 - empty: nobody is in the room, in a terminal with the live line (this agent alone);
 - listening: the person talks and the agent says nothing;
-- speaking: the agent talks, in messages of 10 ms in real time as the live service sends them, and the
-  person's microphone is open and silent.
+- speaking: the agent talks, in messages of 10 ms as the live service sends them (150 ms at once, then in real
+  time), and the person's microphone is open and silent.
 
 CPU is that of all threads of the process (`/proc/PID/stat`), as seconds of it in a minute; memory is the
 proportional set size at the end (`smaps_rollup`), with what is shared with others counted in part.
@@ -49,6 +49,8 @@ from playground.voice_agent_api import VoiceAgentServer
 __all__ = ["main"]
 
 _CHUNK_MS = 10
+_AHEAD_MS = 150
+"""The live service begins each reply with 100 to 200 ms at once (recorded)."""
 _SETTLES_S = 3.0
 _READY_WITHIN_S = 30.0
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -124,9 +126,8 @@ async def _speak(service: VoiceAgentServer, seconds: float) -> None:
 
 async def _say(mouth: Mouth, seconds: float) -> None:
     async with trio.open_nursery() as nursery:
-        await nursery.start(
-            mouth.speak, chunks_of(even_voice(seconds), _CHUNK_MS), _CHUNK_MS, Pacing.REAL_TIME
-        )
+        speak = functools.partial(mouth.speak, ahead_ms=_AHEAD_MS)
+        await nursery.start(speak, chunks_of(even_voice(seconds), _CHUNK_MS), _CHUNK_MS, Pacing.REAL_TIME)
 
 
 async def in_a_room(livekit: LiveKitServer, contender: Contender, seconds: float) -> list[Cost]:

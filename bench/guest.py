@@ -18,7 +18,7 @@ import trio
 import trio_asyncio
 from livekit import api, rtc
 
-from actors.room.livekit_edge import TolerantLoop
+from actors.room.livekit_edge import UntimedLoop
 from channels.secret import Secret
 from playground.livekit_server import LiveKitServer
 from sound.pcm import SAMPLE_RATE_HZ, bytes_of_ms
@@ -160,7 +160,7 @@ async def join_as_guest(
     async with trio_asyncio.open_loop() as loop, trio.open_nursery() as nursery:
         room = rtc.Room(loop=loop)
         source = rtc.AudioSource(
-            SAMPLE_RATE_HZ, 1, 400, loop=cast(asyncio.AbstractEventLoop, TolerantLoop(loop))
+            SAMPLE_RATE_HZ, 1, 400, loop=cast(asyncio.AbstractEventLoop, UntimedLoop(loop))
         )
         guest = Guest(room, source)
         tracks_in, tracks_out = trio.open_memory_channel[rtc.Track](16)

@@ -139,16 +139,20 @@ class Mouth:
         chunk_ms: int,
         pacing: Pacing,
         *,
+        ahead_ms: int = 0,
         task_status: trio.TaskStatus[trio.CancelScope],
     ) -> None:
-        """Sends the reply until it is through or the scope that it starts with is cancelled."""
+        """Sends the reply until it is through or the scope that it starts with is cancelled.
+
+        In real time it stays ahead of it by `ahead_ms`, which come at once.
+        """
         with trio.CancelScope() as scope:
             task_status.started(scope)
             await self._service.send_event(ReplyStarted(self._reply_id))
             start = trio.current_time()
             for number, pcm in enumerate(chunks):
                 if pacing is Pacing.REAL_TIME:
-                    await trio.sleep_until(start + number * chunk_ms / 1000)
+                    await trio.sleep_until(start + (number * chunk_ms - ahead_ms) / 1000)
                 await self._service.send_event(ReplyAudio(pcm, self._reply_id))
                 self.chunks_sent += 1
 

@@ -7,7 +7,7 @@ virtual time. An actor never knows which one it was given.
 from __future__ import annotations
 
 import enum
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol, TypeAlias
 
@@ -81,9 +81,14 @@ class MicrophoneTrack(Protocol):
     def recorded_before(self) -> bool:
         """Whether its participant says that they recorded what came before it, and will send that."""
 
-    def frames(self, frame_ms: int) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+    def frames(
+        self, frame_ms: int, at_once: Callable[[], bool] | None = None
+    ) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
         """Opens the track: its sound as PCM16 mono 24 kHz, `frame_ms` a frame, as it comes in.
 
+        With `at_once`, it comes in whole steps of 10 ms, of which several may come as one, but never parts of
+        two frames: each step as soon as it is there while `at_once()` is true, else by the end of the frame.
+        `at_once` is asked in a thread of the SDK.
         The server sends the sound for as long as the track is open, and not before.
         Frames of silence come while the track is muted or its sender has stopped. When the track is gone
         the iterator may end or not, and may even give somebody else's sound: a reader that learns that the

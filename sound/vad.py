@@ -54,6 +54,8 @@ class Vad:
         """Begins a stream; loads the model if `warm` has not."""
         self._model = _silero()
         self._resampler = ToSixteenKilohertz()
+        self._heard = bytearray()
+        """At 24 kHz: it is resampled once it completes a window, not each time that some of it comes."""
         self._unjudged = bytearray()
         self._hidden = self._cell = np.zeros(_MEMORY_SHAPE, np.float32)
         self._context: npt.NDArray[np.float32] = np.zeros(_CONTEXT_SAMPLES, np.float32)
@@ -63,9 +65,14 @@ class Vad:
 
         A window keeps back up to 32 ms, the resampler 1 ms.
         """
-        self._unjudged += self._resampler.convert(pcm)
+        self._heard += pcm
         windows: list[Window] = []
         size = _WINDOW_SAMPLES * SAMPLE_BYTES
+        threes = len(self._heard) // (3 * SAMPLE_BYTES)
+        if len(self._unjudged) + 2 * threes * SAMPLE_BYTES < size:
+            return windows
+        self._unjudged += self._resampler.convert(bytes(self._heard[: 3 * threes * SAMPLE_BYTES]))
+        del self._heard[: 3 * threes * SAMPLE_BYTES]
         while len(self._unjudged) >= size:
             window = bytes(self._unjudged[:size])
             del self._unjudged[:size]

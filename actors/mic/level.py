@@ -22,7 +22,9 @@ are left alone, and nothing is ever made softer.
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections import deque
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -100,6 +102,8 @@ _WINDOW = 4 * _BLOCK // _DECIMATION
 _STEP = _BLOCK // _DECIMATION
 _SHORTEST_LAG = SAMPLE_RATE_HZ // _DECIMATION // 400
 _LONGEST_LAG = SAMPLE_RATE_HZ // _DECIMATION // 60
+_LAGS = np.arange(_SHORTEST_LAG, _LONGEST_LAG + 1)
+_IN_WINDOW = np.arange(_WINDOW)
 _FFT = 512
 _FULL_SCALE = np.float32(32768)
 
@@ -165,9 +169,10 @@ class Leveller:
     _before: _Sound = field(factory=lambda: np.zeros(4 * _BLOCK, np.float32), init=False)
     _noise: float = field(default=QUIETEST_FLOOR, init=False)
     """The floor, as RMS."""
-    _floor: deque[float] = field(
-        factory=lambda: deque([QUIETEST_FLOOR] * ASSUMED_FLOOR_BLOCKS, maxlen=FLOOR_BLOCKS), init=False
-    )
+    _lately: deque[float] = field(factory=lambda: deque([QUIETEST_FLOOR] * ASSUMED_FLOOR_BLOCKS), init=False)
+    """How loud the last blocks were, as RMS."""
+    _by_loudness: list[float] = field(factory=lambda: [QUIETEST_FLOOR] * ASSUMED_FLOOR_BLOCKS, init=False)
+    """The same, the quietest first."""
 
     def feed(self, pcm: bytes, *, agent_audible: bool) -> bytes:
         """Takes PCM16 mono 24 kHz of any length; gives as much, levelled. Half a sample at its end stays.
@@ -180,12 +185,13 @@ class Leveller:
         sound = np.frombuffer(pcm, "<i2", count=whole // SAMPLE_BYTES).astype(np.float32) / _FULL_SCALE
         if not len(sound):
             return pcm
-        blocks = np.pad(sound, (0, -len(sound) % _BLOCK)).reshape(-1, _BLOCK)
-        peaks = np.abs(blocks).max(axis=1)
+        rest = -len(sound) % _BLOCK
+        blocks = (np.pad(sound, (0, rest)) if rest else sound).reshape(-1, _BLOCK)
+        peaks = np.abs(blocks).max(axis=1).tolist()
         faint, clear = self._voiced(blocks)
         if agent_audible:
             self._note_company(faint)
-        gains = self._gains(peaks, clear, agent_audible)
+        gains = self._gains(peaks, clear.tolist(), agent_audible)
         if max(gains) == 1.0:
             return pcm
         ends = np.arange(len(blocks) + 1) * _BLOCK
@@ -198,8 +204,7 @@ class Leveller:
     def _voiced(self, blocks: _Sound) -> tuple[_Flags, _Flags]:
         """Which blocks have any voice in them, and which one that stands clear of all else."""
         loudness = np.sqrt(np.mean(blocks**2, axis=1))
-        self._floor.extend(float(each) for each in loudness if each)
-        floor = self._noise = max(float(np.percentile(self._floor, FLOOR_PERCENT)), QUIETEST_FLOOR)
+        floor = self._noise = self._floor_after(loudness.tolist())
         lately = np.concatenate([self._before, blocks.reshape(-1)])
         self._before = lately[-len(self._before) :]
         faint = loudness >= FAINT * floor
@@ -207,19 +212,31 @@ class Leveller:
             faint &= _repetition(_windows(lately)[-len(blocks) :]) >= VOICED
         return faint, faint & (loudness >= CLEAR * floor)
 
+    def _floor_after(self, loudness: Sequence[float]) -> float:
+        # Kept in order as it comes: to find the percentile anew each time costs more than all else here.
+        for each in loudness:
+            if each:
+                self._lately.append(each)
+                insort(self._by_loudness, each)
+            if len(self._lately) > FLOOR_BLOCKS:
+                del self._by_loudness[bisect_left(self._by_loudness, self._lately.popleft())]
+        place, share = divmod((len(self._by_loudness) - 1) * FLOOR_PERCENT / 100, 1)
+        below, above = self._by_loudness[int(place)], self._by_loudness[int(place) + 1]
+        return max(below + (above - below) * share, QUIETEST_FLOOR)
+
     def _note_company(self, faint: _Flags) -> None:
         """Notes during how much of the agent's speech another voice is present."""
         for is_voice in faint:
             self._company = STAYS_BLOCKS if is_voice else max(0, self._company - 1)
             self._spoken.append(self._company > 0)
 
-    def _gains(self, peaks: _Sound, voiced: _Flags, agent_audible: bool) -> list[float]:
+    def _gains(self, peaks: Sequence[float], voiced: Sequence[bool], agent_audible: bool) -> list[float]:
         """The gain at the beginning and at the end of each block."""
         self._after = AFTER_BLOCKS if agent_audible else max(0, self._after - len(peaks))
         if agent_audible or not self._after:
             learning = self._beside if agent_audible else self._alone
             for peak, is_voice in zip(peaks, voiced, strict=True):
-                learning.take(float(peak) if is_voice else None)
+                learning.take(peak if is_voice else None)
         if self._after:
             level = self._level_beside()
             wanted = 1.0 if self._echo else TARGET_BESIDE / level
@@ -227,8 +244,8 @@ class Leveller:
             level = self._alone.value(TARGET)
             wanted = min(TARGET / level, LOUDEST_FLOOR / self._noise)
         wanted = min(max(1.0, wanted), self.most_gain)
-        most = np.maximum(1.0, MOST_BENT / np.maximum(peaks, 1e-6))
-        most = np.minimum(most, np.append(most[1:], np.inf))  # down before the loud block, where it is known
+        most = [max(1.0, MOST_BENT / max(peak, 1e-6)) for peak in peaks]
+        most = [min(pair) for pair in zip(most, [*most[1:], np.inf], strict=True)]  # down before a loud block
         gains = [self._gain]
         for peak, is_voice, highest in zip(peaks, voiced, most, strict=True):
             if is_voice and peak >= OPENS * level:
@@ -238,7 +255,7 @@ class Leveller:
                 gain = min(self._gain * RISE, wanted)
             else:
                 gain = self._gain * FALL
-            self._gain = max(1.0, min(gain, float(highest)))
+            self._gain = max(1.0, min(gain, highest))
             gains.append(self._gain)
         return gains
 
@@ -262,8 +279,12 @@ def _windows(sound: _Sound) -> _Sound:
     """The last 40 ms before the end of each block, at a quarter of the rate, without rumble."""
     low = sound.reshape(-1, _DECIMATION).mean(axis=1)
     # The step from sample to sample: it takes hum and the low roar of rooms out, and leaves the pitch.
-    steps = np.diff(low, prepend=low[:1])
-    return np.lib.stride_tricks.sliding_window_view(steps, _WINDOW)[::_STEP]
+    steps = low.copy()
+    steps[0] = 0
+    steps[1:] -= low[:-1]
+    begins = np.arange(0, len(steps) - _WINDOW + 1, _STEP)
+    windows: _Sound = steps[begins[:, np.newaxis] + _IN_WINDOW]
+    return windows
 
 
 def _repetition(windows: _Sound) -> _Sound:
@@ -271,8 +292,7 @@ def _repetition(windows: _Sound) -> _Sound:
     spectrum = np.fft.rfft(windows, _FFT)
     product = np.fft.irfft(spectrum * np.conj(spectrum), _FFT)[:, _SHORTEST_LAG : _LONGEST_LAG + 1]
     energy = np.cumsum(windows.astype(np.float64) ** 2, axis=1)
-    lags = np.arange(_SHORTEST_LAG, _LONGEST_LAG + 1)
-    first = energy[:, _WINDOW - 1 - lags]
-    second = energy[:, -1:] - energy[:, lags - 1]
+    first = energy[:, _WINDOW - 1 - _LAGS]
+    second = energy[:, -1:] - energy[:, _LAGS - 1]
     like = product / np.sqrt(first * second + 1e-12)
     return np.asarray(like.max(axis=1), np.float32)

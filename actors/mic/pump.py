@@ -1,7 +1,9 @@
 """MicPump: brings the sound of the people who are listened to to the service.
 
 In: the audio tracks of the room. Out: frames, each with the time at which it was heard, of 50 ms to the
-service and of 10 ms to the onset detector, on channels that never make it wait. `roster` and `active` decide
+service and of 10 to 50 ms to the onset detector, on channels that never make it wait. Where one person is
+listened to, the detector need not wait for the rest of a frame while the agent has something to say or may
+have in a moment. While nobody could be interrupted, it is given whole frames. `roster` and `active` decide
 who is listened to; `following` and `mixing` make one stream of several voices. This actor opens and closes
 tracks and moves frames.
 
@@ -22,7 +24,7 @@ from __future__ import annotations
 import contextlib
 
 import trio
-from attrs import define, evolve, field
+from attrs import define, field
 
 from actors.mic.active import ActiveSpeaker
 from actors.mic.beginning import Beginnings
@@ -48,10 +50,6 @@ FRAME_MS = 50
 
 SILENCE_FOR_S = 10.0
 """How long silence is sent after the last sound: well beyond the 3 s after which a turn is over."""
-
-PIECE_MS = 10
-"""What comes out of the room at a time: where one person is listened to, the onset detector need not wait for
-the rest of a frame."""
 
 _PATIENCE_S = 0.2
 """A frame this late is replaced by silence; if it arrives after all, the session catches up."""
@@ -88,6 +86,8 @@ class MicPump:
     _mixing: Mixing = field(factory=lambda: Mixing(FRAME_MS), init=False)
     _mixing_untouched: Mixing = field(factory=lambda: Mixing(FRAME_MS), init=False)
     _agent_audible: bool = field(default=False, init=False)
+    _agent_beside: bool = field(default=False, init=False)
+    """The agent speaks, is about to, or may go on: whoever interrupts it is to be noticed at once."""
     _waiting: trio.CancelScope = field(factory=trio.CancelScope, init=False)
     _open: dict[str, trio.CancelScope] = field(factory=dict, init=False)
     """The tracks that are listened to, by id."""
@@ -185,7 +185,7 @@ class MicPump:
             beginning = self._beginnings.begin(track.sid, track.identity, trio.current_time())
         gathering = Gathering(FRAME_MS)
         with scope:
-            async with track.frames(PIECE_MS if self._listens_to_one else FRAME_MS) as pieces:
+            async with track.frames(FRAME_MS, self._hurries if self._listens_to_one else None) as pieces:
                 async for pcm in pieces:
                     # A track that is being closed may still have a piece ready, perhaps somebody else's.
                     if self._open.get(track.sid) is not scope:
@@ -214,12 +214,19 @@ class MicPump:
     def _levelled(self, leveller: Leveller | None, frame: MicrophoneFrame) -> MicrophoneFrame:
         if leveller is None:
             return frame
-        return evolve(frame, pcm=leveller.feed(frame.untouched, agent_audible=self._agent_audible))
+        levelled = leveller.feed(frame.untouched, agent_audible=self._agent_audible)
+        return MicrophoneFrame(levelled, at=frame.at, untouched=frame.untouched, pieces=frame.pieces)
 
     async def _follow_agent(self, happenings: Receiver[Happening]) -> None:
         async for happening in happenings:
             if isinstance(happening, FloorPassed):
                 self._agent_audible = happening.holder is FloorHolder.AGENT
+                if happening.holder is not FloorHolder.PERSON:
+                    # A person who has taken the floor may have to give it back.
+                    self._agent_beside = happening.holder is not FloorHolder.NOBODY
+
+    def _hurries(self) -> bool:
+        return self._agent_beside
 
     def _take(self, track: MicrophoneTrack, frame: MicrophoneFrame) -> None:
         db = level_db(frame.untouched)

@@ -30,7 +30,11 @@ from sound.pcm import SAMPLE_BYTES, bytes_of_ms, ms_of_bytes
 __all__ = ["AUDIBLE", "FADE_MS", "FRAME_MS", "LEAD_MS", "LONGEST_BACKLOG_MS", "Frame", "Playout"]
 
 FRAME_MS = 20
-"""Sound goes to the room in frames of this length: two of the SDK's 10 ms steps."""
+"""Sound goes to the room in frames of this length at least: two of the SDK's 10 ms steps."""
+
+RUN_MS = 40
+"""Once a reply is heard, it goes there in frames of this length, where that much of it waits: each costs as
+much as a shorter one. Until then, frames of `FRAME_MS` tell sooner that it is heard."""
 
 LEAD_MS = 40
 """A reply starts when this much of it has arrived, so that real-time sound does not stutter."""
@@ -157,13 +161,25 @@ class _Reply:
     def exhausted(self) -> bool:
         return self.finished and self.waiting() < SAMPLE_BYTES
 
+    def next_length(self, queue_ms: int) -> int:
+        """How much of it is given next (bytes), in a queue that holds so much."""
+        run = bytes_of_ms(RUN_MS)
+        # In a shorter queue, room for a run would leave too little to be played until it comes.
+        if self.heard and self.waiting() >= run and queue_ms >= 2 * RUN_MS:
+            return run
+        return min(bytes_of_ms(FRAME_MS), self.waiting() // SAMPLE_BYTES * SAMPLE_BYTES)
+
+    @property
+    def heard(self) -> bool:
+        """Whether some of it that is no silence has been played."""
+        return self.audible_from is not None and self.played > self.audible_from
+
     def ready(self) -> bool:
         wanted = FRAME_MS if self.under_way else LEAD_MS
         return not self.exhausted() and (self.finished or self.waiting() >= bytes_of_ms(wanted))
 
     def progress(self, reply_id: str) -> Playing:
-        audible = self.audible_from is not None and self.played > self.audible_from
-        return Playing(reply_id, ms_of_bytes(self.played), audible)
+        return Playing(reply_id, ms_of_bytes(self.played), self.heard)
 
     def end(self, reply_id: str) -> Finished:
         return Finished(reply_id, ms_of_bytes(self.played), self.underruns)
@@ -310,7 +326,7 @@ class Playout:
                 self._queue.append(_InQueue(fade, 0, 0))
                 return fade
         head = None if self.held else self._head()
-        if head is None or now < self._room_at():
+        if head is None or now < self._room_at(head[1]):
             return None
         reply_id, reply = head
         if not reply.ready():
@@ -351,7 +367,7 @@ class Playout:
         times = [item.ends_at for item in self._queue][:1]
         head = self._head()
         if head is not None and not self.held and (head[1].ready() or head[1].under_way):
-            times.append(self._room_at() if head[1].ready() else self._dry_at)
+            times.append(self._room_at(head[1]) if head[1].ready() else self._dry_at)
         return max(now, min(times)) if times else None
 
     def played_ms(self, reply_id: str, now: float) -> float:
@@ -373,7 +389,7 @@ class Playout:
     def _give(self, reply_id: str, reply: _Reply, now: float) -> Frame:
         reply.under_way, reply.resting = True, False
         begin = reply.given
-        length = min(bytes_of_ms(FRAME_MS), reply.waiting() // SAMPLE_BYTES * SAMPLE_BYTES)
+        length = reply.next_length(self.queue_ms)
         before, self._gain = self._gain, self._ducked if max(now, self._dry_at) < self._ducked_until else 1.0
         frame = Frame(
             reply_id,
@@ -393,8 +409,9 @@ class Playout:
         # Replies follow one another: the controller finishes one before it lets the next begin.
         return next(((key, reply) for key, reply in self._replies.items() if not reply.exhausted()), None)
 
-    def _room_at(self) -> float:
-        return self._dry_at - (self.queue_ms - FRAME_MS) / 1000 - 1e-9
+    def _room_at(self, reply: _Reply) -> float:
+        length_ms = max(FRAME_MS, ms_of_bytes(reply.next_length(self.queue_ms)))
+        return self._dry_at - (self.queue_ms - length_ms) / 1000 - 1e-9
 
     def _just_heard(self, in_queue: Sequence[_InQueue], now: float) -> _InQueue | None:
         """What is being heard; or was until just now, when the queue was emptied to be filled again."""

@@ -47,6 +47,8 @@ class SpeakerPump:
     )
     _clears: int = field(default=0, init=False)
     _news: trio.Event = field(factory=trio.Event, init=False)
+    _looks_at: float = field(default=-math.inf, init=False)
+    """When it looks for the next frame without news."""
 
     async def run(self) -> None:
         """Plays until the commands end."""
@@ -96,7 +98,13 @@ class SpeakerPump:
                     self._empty(now)
             case Resume(reply_id=reply_id, from_ms=from_ms):
                 self.playout.resume(reply_id, from_ms)
-        self._news.set()
+        # Most sound only waits behind other sound, a hundred times a second: that wakes nobody.
+        if not isinstance(command, Play) or self._is_due(trio.current_time()):
+            self._news.set()
+
+    def _is_due(self, now: float) -> bool:
+        next_change = self.playout.next_change(now)
+        return next_change is not None and next_change < self._looks_at
 
     async def _pass_step(self) -> None:
         """What is emptied to be filled again should be full when the SDK takes its next step from it."""
@@ -115,7 +123,8 @@ class SpeakerPump:
                 continue
             self._news = trio.Event()
             until = self.playout.next_change(now)
-            with trio.move_on_at(math.inf if until is None else until):
+            self._looks_at = math.inf if until is None else until
+            with trio.move_on_at(self._looks_at):
                 await self._news.wait()
 
     async def _capture(self, frame: Frame) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import attrs
@@ -43,6 +43,7 @@ class Track:
         """Whether a frame more comes out of it when it is closed."""
         self.open = 0
         self.frame_ms: int | None = None
+        self.at_once: Callable[[], bool] | None = None
         self._speak, self._hear = trio.open_memory_channel[bytes](10_000)
 
     def speak(self, number: int) -> None:
@@ -58,8 +59,10 @@ class Track:
         self._speak.close()
 
     @asynccontextmanager
-    async def frames(self, frame_ms: int) -> AsyncIterator[AsyncIterator[bytes]]:
-        self.frame_ms = frame_ms
+    async def frames(
+        self, frame_ms: int, at_once: Callable[[], bool] | None = None
+    ) -> AsyncIterator[AsyncIterator[bytes]]:
+        self.frame_ms, self.at_once = frame_ms, at_once
         self.open += 1
         try:
             yield self._late() if self.slow_to_close else self._hear.clone()

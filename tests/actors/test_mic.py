@@ -8,7 +8,9 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from actors.mic import SILENCE_FOR_S
 from actors.mic.roster import GRACE_S
+from channels.happenings import FloorHolder, FloorPassed
 from channels.ports import ParticipantKind, TrackSource
+from sound.pcm import bytes_of_ms
 from tests.actors.mic_support import Track, machine, number_of, person, pump, taken
 
 SHORT_S, LONG_S = GRACE_S / 2, GRACE_S + 0.1
@@ -21,7 +23,7 @@ async def test_the_first_person_is_listened_to_in_frames_of_50_ms_in_order() -> 
         for number in range(100):
             alice.speak(number)
         assert await mic.heard() == list(range(100))
-        assert alice.frame_ms == 10
+        assert alice.frame_ms == 50
         assert mic.listened_to() == ["alice"]
 
 
@@ -363,3 +365,29 @@ async def test_of_a_crowd_so_many_are_listened_to_and_the_next_one_when_somebody
         await mic.go(crowd[3], second[3])
         await trio.sleep(LONG_S)
         assert [track.open for track in crowd] == [1] * 3 + [0] + [1] * 13 + [0] * 3
+
+
+async def test_a_person_is_heard_at_once_whenever_the_agent_could_be_interrupted() -> None:
+    alice = person("alice")
+    async with pump() as mic:
+        await mic.come(alice)
+        assert alice.at_once is not None
+        hurried = []
+        for holder in "nobody person answer person agent person nobody person".split():
+            mic.happened.send_nowait(FloorPassed(FloorHolder(holder), 1, trio.current_time()))
+            await wait_all_tasks_blocked()
+            hurried.append(alice.at_once())
+        assert hurried == [False, False, True, True, True, True, False, False]
+
+
+async def test_sound_reaches_the_detector_as_it_comes_and_the_service_in_frames() -> None:
+    alice = person("alice")
+    sound = bytes(range(240)) * 20
+    async with pump() as mic:
+        await mic.come(alice)
+        for length_ms in (10, 10, 30, 50):
+            alice.sound(sound[: bytes_of_ms(length_ms)])
+        await wait_all_tasks_blocked()
+        assert [len(frame.pcm) for frame in mic.waiting()] == [bytes_of_ms(50)] * 2
+        judged = [len(mic.onset.receive_nowait().pcm) for _ in range(4)]
+        assert judged == [bytes_of_ms(length_ms) for length_ms in (10, 10, 30, 50)]

@@ -10,7 +10,6 @@ import pytest
 import trio
 import trio.testing
 
-from actors.mic.pump import PIECE_MS
 from actors.onset import OnsetDetector
 from actors.room.livekit_edge import WebRtcEchoCanceller
 from bench.speech import noise, silence, spoken
@@ -24,6 +23,8 @@ from sound.arrival import ArrivalClock
 from sound.pcm import SAMPLE_RATE_HZ, bytes_of_ms
 from sound.vad import WINDOW_MS, Vad
 
+STEP_MS = 10
+"""In which a person's sound comes while the agent speaks."""
 SPEAKER_FRAME_MS = 20
 QUEUE_S = 0.1
 PERSON = "alba"
@@ -83,14 +84,14 @@ async def happenings_of(
         settings or BargeInSettings(),
         canceller,
     )
-    step = bytes_of_ms(PIECE_MS)
+    step = bytes_of_ms(STEP_MS)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(detector.run)
         await trio.testing.wait_all_tasks_blocked()
         start = trio.current_time()
         nursery.start_soon(play, start)
         for number in range(len(heard) // step):
-            await trio.sleep_until(start + (number + 1) * PIECE_MS / 1000)
+            await trio.sleep_until(start + (number + 1) * STEP_MS / 1000)
             pcm = heard[number * step : (number + 1) * step]
             sender.send_nowait(MicrophoneFrame(pcm, at=trio.current_time()))
         await trio.testing.wait_all_tasks_blocked()

@@ -19,7 +19,6 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 import runner
 from actors.barge_in import BargeInController
-from actors.mic.pump import PIECE_MS
 from actors.onset import OnsetDetector
 from actors.short_sounds import ShortSoundJudge, Transcribe
 from actors.short_sounds.actor import LATE_S
@@ -47,6 +46,8 @@ from sound.vad import WINDOW_MS, Vad
 
 RECOGNISER = Recogniser()
 WORDS = read_short_words(())
+STEP_MS = 10
+"""In which a person's sound comes while the agent speaks."""
 LEAD_S = 0.5
 """Silence before the person's sound."""
 
@@ -160,9 +161,9 @@ async def over_the_voice(
         reports.send_nowait(Playing("r", 600.0, audible=True))
         heard = silence(LEAD_S * 1000) + sound
         heard += silence(max(0.0, (LEAD_S + lasts_s) * 1000 - len(heard) / 48))
-        size, said = bytes_of_ms(PIECE_MS), list(service)
+        size, said = bytes_of_ms(STEP_MS), list(service)
         for number in range(len(heard) // size):
-            clock.jump(started + (number + 1) * PIECE_MS / 1000 - trio.current_time())
+            clock.jump(started + (number + 1) * STEP_MS / 1000 - trio.current_time())
             frames.send_nowait(
                 MicrophoneFrame(heard[number * size : (number + 1) * size], at=trio.current_time())
             )

@@ -23,7 +23,7 @@ from livekit import api, rtc
 
 from actors.mic import MicPump
 from actors.room.actor import RoomActor
-from actors.room.livekit_edge import TolerantLoop, livekit_edge
+from actors.room.livekit_edge import UntimedLoop, livekit_edge
 from bench.speech import at_16_khz, spoken, word_errors
 from channels.bounded import Receiver
 from channels.happenings import Happening, HeardBy
@@ -62,7 +62,7 @@ class Visitor:
         red: bool = True,
         recorded_before: bool = False,
     ) -> None:
-        loop = cast(asyncio.AbstractEventLoop, TolerantLoop(trio_asyncio.current_loop.get()))
+        loop = cast(asyncio.AbstractEventLoop, UntimedLoop(trio_asyncio.current_loop.get()))
         audio = rtc.AudioSource(SAMPLE_RATE_HZ, 1, 200, loop=loop)
         track = rtc.LocalAudioTrack.create_audio_track("microphone", audio)
         options = rtc.TrackPublishOptions(source=source, dtx=dtx, red=red, preconnect_buffer=recorded_before)

@@ -85,12 +85,16 @@ class Microphone:
         self._sounds.append((at, pcm))
 
     @asynccontextmanager
-    async def frames(self, frame_ms: int) -> AsyncIterator[AsyncIterator[bytes]]:
-        yield self._frames(frame_ms / 1000)
+    async def frames(
+        self, frame_ms: int, at_once: Callable[[], bool] | None = None
+    ) -> AsyncIterator[AsyncIterator[bytes]]:
+        yield self._frames(frame_ms, at_once)
 
-    async def _frames(self, frame_s: float) -> AsyncIterator[bytes]:
-        begins = trio.current_time()
+    async def _frames(self, frame_ms: int, at_once: Callable[[], bool] | None) -> AsyncIterator[bytes]:
+        begins, place_ms = trio.current_time(), 0
         while True:
+            step_ms = 10 if at_once is not None and at_once() else frame_ms - place_ms
+            frame_s, place_ms = step_ms / 1000, (place_ms + step_ms) % frame_ms
             await trio.sleep_until(begins + frame_s + self.jitter_s())
             if not self.muted:
                 yield call_at(self._sounds, begins, begins + frame_s)

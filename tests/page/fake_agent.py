@@ -19,7 +19,7 @@ import trio
 import trio_asyncio
 from livekit import api, rtc
 
-from actors.room.livekit_edge import TolerantLoop
+from actors.room.livekit_edge import UntimedLoop
 from playground.livekit_server import LiveKitServer
 from sound.pcm import SAMPLE_RATE_HZ
 
@@ -147,8 +147,8 @@ async def fake_agent(livekit: LiveKitServer, room_name: str) -> AsyncIterator[Fa
         .to_jwt()
     )
     async with trio_asyncio.open_loop() as opened, trio.open_nursery() as nursery:
-        loop = cast(asyncio.AbstractEventLoop, TolerantLoop(opened))
-        room = rtc.Room(loop=loop)
+        loop = cast(asyncio.AbstractEventLoop, UntimedLoop(opened))
+        room = rtc.Room(loop=opened)
         agent = FakeAgent(room)
         chats_in, chats_out = trio.open_memory_channel[tuple[rtc.TextStreamReader, str]](64)
 

@@ -38,6 +38,9 @@ from tests.simulation.timeline import Timeline
 
 __all__ = ["Participant", "SimulatedRoom", "Track"]
 
+STEP_MS = 10
+"""In which sound comes out of a room, at the least."""
+
 KEPT_S = 5.0
 """Frames that wait for a slow reader; beyond that the oldest goes."""
 
@@ -69,12 +72,14 @@ class Track:
         return self.person.name
 
     @asynccontextmanager
-    async def frames(self, frame_ms: int) -> AsyncIterator[AsyncIterator[bytes]]:
+    async def frames(
+        self, frame_ms: int, at_once: Callable[[], bool] | None = None
+    ) -> AsyncIterator[AsyncIterator[bytes]]:
         """Its sound, from now on."""
         self.open += 1
         self._next_ends = trio.current_time() + frame_ms / 1000
         try:
-            yield _Frames(self, frame_ms)
+            yield _Frames(self, frame_ms, at_once)
         finally:
             with trio.CancelScope(shield=True):
                 await trio.sleep(self.random.uniform(0, 0.02))
@@ -123,15 +128,24 @@ class Track:
 class _Frames:
     track: Track
     frame_ms: int
+    at_once: Callable[[], bool] | None
+    place_ms: int = 0
+    """In the frame."""
 
     def __aiter__(self) -> _Frames:
         return self
 
     async def __anext__(self) -> bytes:
-        frame = await self.track.next_frame(self.frame_ms)
-        if frame is None:
-            raise StopAsyncIteration
-        return frame
+        joined = b""
+        while True:
+            step_ms = self.frame_ms if self.at_once is None else STEP_MS
+            step = await self.track.next_frame(step_ms)
+            if step is None and not joined:
+                raise StopAsyncIteration
+            joined += step or b""
+            self.place_ms = (self.place_ms + step_ms) % self.frame_ms
+            if step is None or not self.place_ms or (self.at_once is not None and self.at_once()):
+                return joined
 
 
 @define

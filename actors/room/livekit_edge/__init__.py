@@ -30,14 +30,14 @@ from livekit import rtc
 
 from actors.room.livekit_edge.board import LiveKitBoard
 from actors.room.livekit_edge.line import line_to_agent
-from actors.room.livekit_edge.loop import LEAVE_WITHIN_S, TolerantLoop, politely
+from actors.room.livekit_edge.loop import LEAVE_WITHIN_S, UntimedLoop, politely
 from actors.room.livekit_edge.room import LiveKitRoom
 from actors.room.livekit_edge.sound import LiveKitLoudspeaker, WebRtcEchoCanceller
 from channels.ports import EchoCanceller, Loudspeaker, Room
 from channels.texts import TextBoard
 from sound.pcm import SAMPLE_RATE_HZ
 
-__all__ = ["LiveKitEdge", "TolerantLoop", "WebRtcEchoCanceller", "line_to_agent", "livekit_edge"]
+__all__ = ["LiveKitEdge", "UntimedLoop", "WebRtcEchoCanceller", "line_to_agent", "livekit_edge"]
 
 
 @attrs.frozen
@@ -59,8 +59,8 @@ async def livekit_edge(*, queue_size_ms: int) -> AsyncIterator[LiveKitEdge]:
     """
     logging.getLogger("livekit").addFilter(_tells_something)
     async with trio_asyncio.open_loop() as loop:
-        tolerant = cast(asyncio.AbstractEventLoop, TolerantLoop(loop))
-        source = rtc.AudioSource(SAMPLE_RATE_HZ, 1, queue_size_ms, loop=tolerant)
+        untimed = cast(asyncio.AbstractEventLoop, UntimedLoop(loop))
+        source = rtc.AudioSource(SAMPLE_RATE_HZ, 1, queue_size_ms, loop=untimed)
         try:
             board = LiveKitBoard()
             loudspeaker = LiveKitLoudspeaker(source, queue_size_ms)

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import trio
 import trio_asyncio
 
-__all__ = ["LEAVE_WITHIN_S", "TolerantLoop", "politely"]
+__all__ = ["LEAVE_WITHIN_S", "UntimedLoop", "politely"]
 
 LEAVE_WITHIN_S = 1.5
 """Leaving is polite, not needed: the server notices by itself. Ctrl-C has 3 s in all."""
@@ -18,8 +18,12 @@ _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-class TolerantLoop:
-    """The event loop, with asyncio's own leniency about delays."""
+class UntimedLoop:
+    """The event loop of an `AudioSource`: it sets no timer.
+
+    The source would set one for each frame, for `wait_for_playout`, which nobody calls here; with a delay
+    that may be negative, too, which asyncio forgives and trio-asyncio does not.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -27,9 +31,13 @@ class TolerantLoop:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._loop, name)
 
-    def call_later(self, delay: float, callback: Callable[..., object], *arguments: Any) -> object:
-        """Like asyncio's: a negative delay (s) counts as zero."""
-        return self._loop.call_later(max(0.0, delay), callback, *arguments)
+    def call_later(
+        self, delay: float, callback: Callable[..., object], *arguments: Any
+    ) -> asyncio.TimerHandle:
+        """Like asyncio's, of a call that is cancelled at once."""
+        handle = asyncio.TimerHandle(0.0, callback, arguments, self._loop)
+        handle.cancel()
+        return handle
 
 
 async def politely(farewell: Callable[[], Awaitable[T]], *, within_s: float) -> None:

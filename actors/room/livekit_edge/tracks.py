@@ -17,15 +17,17 @@ from livekit.rtc._proto.track_pb2 import TF_PRECONNECT_BUFFER
 
 from actors.room.livekit_edge.loop import LEAVE_WITHIN_S, politely
 from actors.room.livekit_edge.participants import SOURCES, kind_of
-from channels.bounded import Channel, Full, Sender
+from actors.room.livekit_edge.steps import JoinedSteps, Steps
+from channels.bounded import Channel, Full
 from channels.ports import AudioTrackGone, AudioTrackHeard, TrackEvent, TrackSource
-from sound.pcm import SAMPLE_RATE_HZ
 
 __all__ = ["LiveKitTrack", "RemoteTracks"]
 
 MOST_OF_ONE = 16
 """How many tracks of one person are reported. The others are reported when one of these is gone."""
 
+_STEP_MS = 10
+"""The SDK's own."""
 _FRAMES_KEPT_MS = 5000
 _LINGERS_S = 1.0
 """How long the sound of a track that was closed still comes. Who ends a subscription and asks for it again
@@ -65,24 +67,29 @@ class LiveKitTrack:
         self._came.set()
 
     @asynccontextmanager
-    async def frames(self, frame_ms: int) -> AsyncIterator[AsyncIterator[bytes]]:
+    async def frames(
+        self, frame_ms: int, at_once: Callable[[], bool] | None = None
+    ) -> AsyncIterator[AsyncIterator[bytes]]:
         """As `MicrophoneTrack.frames`."""
+        step_ms = frame_ms if at_once is None else _STEP_MS
+        in_frame = frame_ms // step_ms
         channel = Channel[bytes](
             "frames of a track",
-            max(1, _FRAMES_KEPT_MS // frame_ms),
-            f"frames of {frame_ms} ms",
+            max(1, _FRAMES_KEPT_MS // step_ms),
+            f"frames of {step_ms} ms",
             Full.DROP_OLDEST,
             "what a machine that is held up does not take at once; what is too old is decided later",
         )
+        steps = Steps(self._loop, channel.sender(), in_frame, at_once or (lambda: True))
         self._open += 1
         if not self.wanted:
             self.wanted = True
             self._ask(wanted=True)
         try:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._receive, frame_ms, channel.sender())
-                async with channel.receiver() as frames:
-                    yield frames
+                nursery.start_soon(self._receive, steps, step_ms)
+                async with channel.receiver() as waiting:
+                    yield JoinedSteps(waiting, in_frame)
                 nursery.cancel_scope.cancel()
         finally:
             self._open -= 1
@@ -98,32 +105,27 @@ class LiveKitTrack:
         if not self.gone:
             self._publication.set_subscribed(wanted)
 
-    async def _receive(self, frame_ms: int, frames: Sender[bytes]) -> None:
-        while self._track is None:
-            with trio.move_on_after(_ASKED_AGAIN_AFTER_S) as patience:
-                await self._came.wait()
-            if patience.cancelled_caught:
-                self._ask(wanted=False)
-                await trio.sleep(_LINGERS_S)
-                self._ask(wanted=True)
-        stream = rtc.AudioStream.from_track(
-            track=self._track,
-            loop=self._loop,
-            sample_rate=SAMPLE_RATE_HZ,
-            num_channels=1,
-            frame_size_ms=frame_ms,
-        )
-
-        async def pass_on() -> None:
-            # In one task of asyncio: with a step from there to Trio for each frame it would be one a frame.
-            async for event in stream:
-                frames.send_nowait(bytes(event.frame.data))
-
-        async with frames:
+    async def _receive(self, steps: Steps, step_ms: int) -> None:
+        try:
+            while self._track is None:
+                with trio.move_on_after(_ASKED_AGAIN_AFTER_S) as patience:
+                    await self._came.wait()
+                if patience.cancelled_caught:
+                    self._ask(wanted=False)
+                    await trio.sleep(_LINGERS_S)
+                    self._ask(wanted=True)
+            stream = steps.open(self._track, step_ms)
             try:
-                await trio_asyncio.aio_as_trio(pass_on)()
+                await trio_asyncio.aio_as_trio(_end_of)(stream)
             finally:
                 await politely(stream.aclose, within_s=LEAVE_WITHIN_S)
+        finally:
+            steps.close()
+
+
+async def _end_of(stream: rtc.AudioStream) -> None:
+    async for _ in stream:
+        pass
 
 
 class RemoteTracks:
