@@ -9,6 +9,7 @@ remembered, so that a second of its kind is no news.
 from __future__ import annotations
 
 import math
+from collections import deque
 
 import numpy as np
 from attrs import define, field
@@ -36,11 +37,17 @@ _CLIMBS_DB = 0.04
 """A step, towards the sound: the noise of a room is what is there between sounds, so it follows what is
 quieter in 0.1 s and what is louder by 4 dB a second."""
 
-_FORGETS_DB = 0.01
-"""A step."""
+NEWS_DB = 6.0
+"""What was no voice is news again when it is so much louder."""
 
-_NEWS_DB = 6.0
-"""What was no voice is news again when it is so much louder, or as many seconds later."""
+FORGOTTEN_AFTER_S = 6.0
+"""Or so long afterwards, however loud it was."""
+
+_DIGITAL_DB = -99.0
+"""No room is so quiet: a track that is muted, or missing. It tells nothing of the room."""
+
+_LOWEST_DB = QUIETEST_DB - ABOVE_DB
+"""A quieter room makes no difference, and to climb out of it takes time."""
 
 _STEP_BYTES = bytes_of_ms(STEP_MS)
 
@@ -51,8 +58,11 @@ class Rises:
 
     _left: bytearray = field(factory=bytearray, init=False)
     _noise_db: float = field(default=0.0, init=False)
-    _known_db: float = field(default=-math.inf, init=False)
-    """As loud as this was what rose and was no voice."""
+    _steps: int = field(default=0, init=False)
+    """So far."""
+    _known: deque[tuple[int, float]] = field(factory=deque, init=False)
+    """What rose and was no voice: at which step it was over, and how loud it was. A later one that is louder
+    takes the place of those before it, so the first is the loudest that is not forgotten."""
     _loud: int = field(default=0, init=False)
     _peak_db: float = field(default=-math.inf, init=False)
     """Of what rose last and has not fallen yet."""
@@ -75,8 +85,12 @@ class Rises:
         return risen
 
     def _step(self, db: float, voice: bool) -> bool:
-        self._noise_db += min(_CLIMBS_DB, max(-_FALLS_DB, db - self._noise_db))
-        self._known_db -= _FORGETS_DB
+        self._steps += 1
+        while self._known and (self._steps - self._known[0][0]) * STEP_MS > FORGOTTEN_AFTER_S * 1000:
+            self._known.popleft()
+        if db > _DIGITAL_DB:
+            self._noise_db += min(_CLIMBS_DB, max(-_FALLS_DB, db - self._noise_db))
+            self._noise_db = max(self._noise_db, _LOWEST_DB)
         loud = db >= max(self._noise_db + ABOVE_DB, QUIETEST_DB)
         self._voice |= voice
         if self._risen:
@@ -84,7 +98,7 @@ class Rises:
             self._loud = 0 if loud else self._loud + 1  # steps since it was loud
             if self._loud >= STEPS:
                 if not self._voice:
-                    self._known_db = max(self._known_db, self._peak_db)
+                    self._know(self._peak_db)
                 self._risen, self._loud = False, 0
             return False
         self._loud = self._loud + 1 if loud else 0
@@ -92,4 +106,9 @@ class Rises:
         if self._loud < STEPS:
             return False
         self._risen, self._loud, self._voice = True, 0, voice
-        return not voice and self._peak_db > self._known_db + _NEWS_DB
+        return not voice and (not self._known or self._peak_db > self._known[0][1] + NEWS_DB)
+
+    def _know(self, db: float) -> None:
+        while self._known and self._known[-1][1] <= db:
+            self._known.pop()
+        self._known.append((self._steps, db))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections import deque
 from collections.abc import Callable, Sequence
 from io import FileIO
@@ -138,6 +139,7 @@ class RecordFile:
         Raises:
             OSError: the disk is full, or gone.
         """
+        self._place_lone(math.inf)
         at = max(self._at, now - self.started)
         self._write([*self._runs.end(), RecordLine(at, On.RECORD, Ended())])
         self._flush()
@@ -164,11 +166,21 @@ class RecordFile:
             if self._sound is not None:
                 self._sound.put_agent(shifted(noted.what, -self.started))
             return
+        is_frame = isinstance(noted.what, MicrophoneFrame) and noted.on != On.ONSET
+        if is_frame:
+            self._place_lone((noted.what.pieces or (noted.what,))[0].at)
         self._write(self._runs.take(noted))
-        if isinstance(noted.what, MicrophoneFrame) and noted.what.pieces:
+        if is_frame:
             waiting, self._judged = self._judged, deque(maxlen=MOST_ON_THEIR_WAY)
             for seen in waiting:
                 self._take(seen)
+
+    def _place_lone(self, before: float) -> None:
+        """Gives a place to what was judged before that (s) and is in no frame: its track was closed."""
+        while self._judged and self._judged[0].what.at < before:
+            seen = self._judged.popleft()
+            self._place(seen)
+            self._take(seen)
 
     def _in_order(self, seen: Seen) -> Noted:
         """No two at the same time: in a record, their times are their order."""

@@ -143,6 +143,8 @@ class _Reply:
     """Enough of it has arrived to be played; False again when its sound runs out."""
     resting: bool = True
     """Nothing of it is meant to be in the queue: it has not begun, or it was held."""
+    given_back: int = 0
+    """Up to where it goes into the queue again at once, which was emptied to be filled with softer sound."""
 
     def waiting(self) -> int:
         return self.gone + len(self.sound) - self.given
@@ -167,7 +169,8 @@ class _Reply:
         # In a shorter queue, room for a run would leave too little to be played until it comes.
         if self.heard and self.waiting() >= run and queue_ms >= 2 * RUN_MS:
             return run
-        return min(bytes_of_ms(FRAME_MS), self.waiting() // SAMPLE_BYTES * SAMPLE_BYTES)
+        whole = SAMPLE_BYTES if self.finished else _STEP_BYTES
+        return min(bytes_of_ms(FRAME_MS), self.waiting() // whole * whole)
 
     @property
     def heard(self) -> bool:
@@ -175,8 +178,10 @@ class _Reply:
         return self.audible_from is not None and self.played > self.audible_from
 
     def ready(self) -> bool:
-        wanted = FRAME_MS if self.under_way else LEAD_MS
-        return not self.exhausted() and (self.finished or self.waiting() >= bytes_of_ms(wanted))
+        wanted = bytes_of_ms(FRAME_MS if self.under_way else LEAD_MS)
+        if self.given < self.given_back:
+            wanted = _STEP_BYTES
+        return not self.exhausted() and (self.finished or self.waiting() >= wanted)
 
     def progress(self, reply_id: str) -> Playing:
         return Playing(reply_id, ms_of_bytes(self.played), self.heard)
@@ -238,16 +243,18 @@ class Playout:
             Whether the room's queue must be emptied at once, and how much of the reply was played.
         """
         in_queue = [item for item in self._queue if item.ends_at > now]
-        lies_in_queue = any(item.reply_id == reply_id and not item.frame.falls for item in in_queue)
-        if lies_in_queue:
+        heard = self._just_heard(in_queue, now)
+        to_be_heard = in_queue if heard is None or heard in in_queue else [heard, *in_queue]
+        stops = any(item.reply_id == reply_id and not item.frame.falls for item in to_be_heard)
+        if stops and heard is not None:
             self._take_back(now)
             # A reply that is playing before it resumes where it was.
-            is_heard = in_queue[0].reply_id == reply_id
-            self._fall(in_queue[0], now, unless=not is_heard)
+            is_heard = heard.reply_id == reply_id
+            self._fall(heard, now, unless=not is_heard)
             if is_heard:
                 self._be_loud()
         reply = self._replies.pop(reply_id, _Reply())
-        return lies_in_queue, reply.end(reply_id)
+        return stops, reply.end(reply_id)
 
     def hold(self, now: float) -> bool:
         """Plays nothing more until `resume`, but for a short fade.
@@ -281,12 +288,15 @@ class Playout:
             return False  # what is on its way between silence and sound is left alone
         if all(item.frame.gain < 1.0 for item in in_queue):
             return False
+        if not self._comes_back(in_queue[0], now):
+            return False
         self._take_back(now)
         self._gain = in_queue[0].frame.gain
         self._ducked_from = in_queue[0], now
         for item in in_queue:
             if reply := self._replies.get(item.reply_id):
                 reply.under_way, reply.resting = True, False  # it goes on at once
+                reply.given_back = item.end
         return True
 
     def resume(self, reply_id: str | None, from_ms: float) -> None:
@@ -420,6 +430,14 @@ class Playout:
             return before
         return in_queue[0] if in_queue else None
 
+    def _comes_back(self, heard: _InQueue, now: float) -> bool:
+        """Whether enough would wait, if the queue were emptied now, to be given again at once."""
+        reply = self._replies.get(heard.reply_id)
+        if reply is None or reply.finished:
+            return True
+        left = heard.left(now) if heard.starts_at <= now else heard.begin
+        return reply.given + reply.waiting() - left >= bytes_of_ms(FRAME_MS)
+
     def _be_loud(self) -> None:
         """Whatever is heard next is as loud as ever."""
         self._ducked_until, self._gain = float("-inf"), 1.0
@@ -432,9 +450,9 @@ class Playout:
                 if item.starts_at <= now:
                     reply.given = item.left(now)
                     reply.played = max(reply.played, reply.given)
-                reply.under_way, reply.resting = False, True
+                reply.under_way, reply.resting, reply.given_back = False, True, 0
         self._queue.clear()
-        self._dry_at = now
+        self._dry_at, self._ducked_from = now, None
 
     def _fall(self, item: _InQueue, now: float, *, unless: bool = False) -> None:
         """Fades what was being heard when it was taken back, so that it does not click."""
@@ -444,7 +462,8 @@ class Playout:
         if not item.frame.falls:
             if unless:
                 return
-            reply = self._replies[item.reply_id]
+            # Of a reply that has played out meanwhile, nothing comes after it.
+            reply = self._replies.get(item.reply_id, _Reply())
             after = reply.between(item.end, item.end + bytes_of_ms(FADE_MS))
             rest = (rest + _at_gain(after, item.frame.gain, item.frame.gain))[: bytes_of_ms(FADE_MS)]
         if len(rest) >= SAMPLE_BYTES:

@@ -1,10 +1,11 @@
 """SpeakerPump: plays what the controller wants to be heard, and reports what was heard.
 
-In: `Play`, `Finish`, `Cut`, `Hold`, `Resume`. Out: `Playing`, `Finished` and `CutShort` reports, `Sounding`
-for the echo canceller, and sound through the `Loudspeaker` port. `playout.Playout` does the bookkeeping; this
-actor reads the clock, gives frames to the port while its queue has room, and empties the queue when something
-is cut. It never lets a capture wait for room. If a cut comes during a capture, it empties the queue once
-more, since that frame may have landed after the first time. Cancelled, it falls silent at once.
+In: `Play`, `Finish`, `Cut`, `Hold`, `Duck`, `Resume`. Out: `Playing`, `Finished` and `CutShort` reports,
+`Sounding` for the echo canceller, and sound through the `Loudspeaker` port. `playout.Playout` does the
+bookkeeping; this actor reads the clock, gives frames to the port while its queue has room, and empties the
+queue when something is cut. It never lets a capture wait for room. If a cut comes during a capture, it
+empties the queue once more, since that frame may have landed after the first time. Cancelled, it falls silent
+at once.
 """
 
 from __future__ import annotations

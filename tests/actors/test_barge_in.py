@@ -57,6 +57,7 @@ from channels.messages import (
     Finished,
     Hold,
     Play,
+    Playing,
     Resume,
     RoomAway,
     RoomBack,
@@ -506,6 +507,45 @@ class AConversation(RuleBasedStateMachine):
         if settles:
             self.speaker_feeds()
 
+    @rule(
+        target=replies,
+        ms=st.integers(60, 900),
+        stops=st.lists(
+            st.tuples(
+                st.sampled_from(["held", "cut", "given back", "lowered"]), st.integers(0, 6), st.booleans()
+            ),
+            min_size=1,
+            max_size=4,
+        ),
+    )
+    @precondition(lambda self: self.conversation.floor.floor is Floor.FREE)
+    def something_rises_and_the_voice_is_stopped_at_once(
+        self, ms: int, stops: Sequence[tuple[str, int, bool]]
+    ) -> str:
+        """Before any of the softer sound is heard, or in the first few ms of it."""
+        reply_id = str(self.reply_starts())
+        self.sound_comes(reply_id, samples=24 * 1000, late=False)
+        self.all_catch_up()
+        self.now += ms / 1000
+        self.all_catch_up()
+        self.something_rises(settles=False)
+        for stop, later_ms, settles in stops:
+            if settles:
+                self.speaker_feeds()
+            self.now += later_ms / 1000
+            match stop:
+                case "held":
+                    self.person_makes_a_sound()
+                case "cut":  # and all that is heard before it
+                    for each in self.told:
+                        if self.conversation.phase_of(each) in LIVING:
+                            self.reply_is_interrupted(each, "done")
+                case "given back":
+                    self.a_short_sound_is_dismissed()
+                case "lowered":
+                    self.something_rises(settles=False)
+        return reply_id
+
     @rule()
     def person_is_silent(self) -> None:
         self.sounds_since = None
@@ -912,6 +952,23 @@ def test_with_interrupt_response_off_the_person_does_not_silence_the_agent() -> 
     assert orders == []
     conversation, orders, _ = step(conversation, ReplyDone("resp_1", "interrupted"), 0.0)
     assert orders == [Cut("resp_1")], "the service's own word still holds"
+
+
+@pytest.mark.parametrize("min_speech_ms", [32, 64, 1000])
+def test_the_voice_stays_lowered_until_the_detector_may_know_what_it_hears(min_speech_ms: int) -> None:
+    conversation = Conversation(floor=floor.FloorState(BargeInSettings(min_speech_ms=min_speech_ms)))
+    orders: list[SpeakerCommand] = []
+    for event in (
+        SessionReady("sess_1"),
+        ReplyStarted("r"),
+        ReplyAudio(bytes(9600), "r"),
+        Playing("r", 40.0, audible=True),
+        SoundRose(0.0),
+    ):
+        conversation, orders, _ = step(conversation, event, 0.0)
+    (duck,) = orders
+    assert isinstance(duck, Duck)
+    assert duck.ms > min_speech_ms + 100, "or it comes back, and is held after that"
 
 
 def test_what_was_heard_of_a_cut_reply_ends_with_the_last_word_that_was_played() -> None:

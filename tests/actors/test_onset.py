@@ -131,6 +131,15 @@ def sounds_in(told: list[Happening]) -> list[SoundStarted | SoundStopped]:
     return [happening for happening in told if isinstance(happening, SoundStarted | SoundStopped)]
 
 
+def quiet(ms: float) -> bytes:
+    """A room in which nobody says anything, at -50 dB."""
+    return noise(ms, 0.003)
+
+
+def rises(told: list[Happening]) -> list[float]:
+    return [happening.at for happening in told if isinstance(happening, SoundRose)]
+
+
 def starts(told: list[Happening]) -> list[float]:
     return [happening.at for happening in told if isinstance(happening, SoundStarted)]
 
@@ -164,19 +173,45 @@ async def test_noise_is_no_sound_of_a_person(autojump_clock: trio.testing.MockCl
 async def test_a_breath_before_a_word_is_noticed_before_the_voice(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
-    breath = noise(150, 0.01)
-    told = await happenings_of(silence(500) + breath + spoken("Stop.") + silence(500))
+    breath = noise(150, 0.015)
+    told = await happenings_of(quiet(600) + breath + spoken("Stop.") + quiet(500))
     rose, began, *_ = told
     assert isinstance(rose, SoundRose)
     assert isinstance(began, SoundStarted)
-    assert rose.at == pytest.approx(0.5 + 0.02, abs=0.011)
+    assert rose.at == pytest.approx(0.6 + 0.02, abs=0.011)
+
+
+@pytest.mark.parametrize("muted_ms", [300, 1500, 10_000])
+async def test_after_a_mute_the_room_is_no_news_and_a_breath_is(
+    autojump_clock: trio.testing.MockClock, muted_ms: int
+) -> None:
+    before = quiet(2000) + silence(muted_ms) + quiet(500)
+    told = await happenings_of(before + noise(150, 0.03) + quiet(300))
+    assert rises(told) == pytest.approx([len(before) / 48_000 + 0.02], abs=0.011)
+
+
+@pytest.mark.parametrize(("pause_s", "news"), [(4, 1), (7, 2)])
+async def test_a_bang_makes_a_soft_sound_no_news_for_six_seconds(
+    autojump_clock: trio.testing.MockClock, pause_s: int, news: int
+) -> None:
+    bang = noise(60, 0.4)
+    told = await happenings_of(quiet(1000) + bang + quiet(1000 * pause_s) + noise(100, 0.03) + quiet(300))
+    assert len(rises(told)) == news
+
+
+async def test_a_key_that_is_struck_after_a_louder_one_was_forgotten_is_news_once(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    key = noise(40, 0.03) + quiet(960)
+    told = await happenings_of(quiet(1000) + noise(60, 0.4) + quiet(940) + key * 15)
+    assert len(rises(told)) == 1, "those that were struck meanwhile are known"
 
 
 async def test_keys_that_are_struck_again_and_again_are_news_once(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
-    key = noise(40, 0.1) + silence(460)
-    told = await happenings_of(silence(500) + key * 10)
+    key = noise(40, 0.1) + quiet(460)
+    told = await happenings_of(quiet(600) + key * 10)
     assert [type(each) for each in told] == [SoundRose]
 
 

@@ -7,7 +7,6 @@ import itertools
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import ClassVar
 
 import hypothesis.strategies as st
 import pytest
@@ -22,6 +21,7 @@ from actors.speaker.playout import FADE_MS
 from channels.bounded import Channel, Full, Receiver, Sender
 from channels.messages import (
     Cut,
+    Duck,
     Finish,
     Finished,
     Hold,
@@ -48,9 +48,8 @@ def sound(value: int, ms: float) -> bytes:
 class VirtualLoudspeaker:
     """A room whose captures land late, also after a clear, as the real SDK's do."""
 
-    steps_from: ClassVar[float | None] = None
-
     landing_s: float = 0.0
+    steps_from: float | None = None
     queue: RoomQueue = field(factory=lambda: RoomQueue(trio.current_time))
     cleared_at: list[float] = field(factory=list)
 
@@ -319,6 +318,43 @@ async def test_a_voice_that_was_held_in_a_word_begins_the_word_again(
         assert stage.loudspeaker.heard_ms(TONE) == pytest.approx(3300 - FADE_MS, abs=1)
         played += [r.played_ms for r in stage.told() if isinstance(r, Playing)]
         assert played == sorted(played), "what was played never goes back"
+
+
+@pytest.mark.parametrize("settles", [False, True])
+async def test_a_voice_that_is_lowered_cut_and_held_in_one_moment_is_silent_and_the_next_one_is_heard(
+    autojump_clock: trio.testing.MockClock, settles: bool
+) -> None:
+    async with on_stage() as stage:
+        stage.orders.send_nowait(Play("r", sound(TONE, 1000)))
+        await trio.sleep(0.512)
+        for order in (Duck(12, 150), Cut("r"), Hold()):
+            stage.orders.send_nowait(order)
+            if settles:
+                await trio.sleep(0.001)
+        await trio.sleep(1)
+        assert stage.loudspeaker.heard_ms(TONE) == pytest.approx(512, abs=1)
+        stage.orders.send_nowait(Resume())
+        stage.orders.send_nowait(Play("s", sound(SECOND, 500)))
+        stage.orders.send_nowait(Finish("s"))
+        await trio.sleep(1)
+        assert stage.loudspeaker.heard_ms(SECOND) == pytest.approx(500, abs=1)
+        ended = [report for report in stage.told() if isinstance(report, Finished)]
+        assert [report.reply_id for report in ended] == ["r", "s"]
+
+
+async def test_a_voice_that_is_lowered_in_its_last_moment_and_held_has_played_out(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with on_stage() as stage:
+        stage.loudspeaker.steps_from = 0.0
+        stage.orders.send_nowait(Play("r", sound(TONE, 500)))
+        stage.orders.send_nowait(Finish("r"))
+        await trio.sleep(0.494)
+        stage.orders.send_nowait(Duck(12, 150))
+        await trio.sleep(0.0005)
+        stage.orders.send_nowait(Hold())
+        await trio.sleep(1)
+        assert stage.told()[-1] == Finished("r", 500)
 
 
 async def test_what_comes_while_the_voice_is_held_waits_and_a_cut_still_cuts(

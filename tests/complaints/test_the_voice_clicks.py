@@ -266,3 +266,42 @@ async def test_a_voice_that_is_held_in_the_moment_in_which_it_is_lowered_does_no
     heard, told = await what_is_heard(orders)
     assert biggest_step(heard) <= OWN_STEP + 2 * STEEPER
     assert told[-1] == Finished("r", 2000)
+
+
+@pytest.mark.parametrize("steps_from", [None, -0.0001, -0.0049])
+@pytest.mark.parametrize("after_s", [0.0, 0.001, 0.003, 0.02])
+async def test_a_voice_that_is_cut_in_the_moment_in_which_it_is_lowered_does_not_click(
+    autojump_clock: trio.testing.MockClock, after_s: float, steps_from: float | None
+) -> None:
+    orders: list[tuple[float, SpeakerCommand]] = [
+        (0, Play("r", TONE.tobytes())),
+        (0, Finish("r")),
+        (1.0127, Duck(12, 150)),
+        (after_s, Cut("r")),
+        (0, Hold()),
+    ]
+    heard, told = await what_is_heard(orders, steps_from=steps_from)
+    assert biggest_step(heard) <= OWN_STEP + 2 * STEEPER
+    assert not any(heard[int((1.0127 + after_s + 0.03) * SAMPLE_RATE_HZ) :]), "it is cut"
+    assert told[-1] == Finished("r", pytest.approx(1012.7 + 1000 * after_s, abs=12))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("piece_ms", [10, 20, 40, 60])
+@pytest.mark.parametrize("after_s", [0.0031, 0.0082, 0.0143, 0.0194, 0.0271, 0.0352])
+async def test_a_voice_that_comes_just_in_time_is_lowered_without_a_gap(
+    autojump_clock: trio.testing.MockClock, piece_ms: int, after_s: float
+) -> None:
+    """The queue holds all there is of it: what little would come back might not be given again at once."""
+    size = bytes_of_ms(piece_ms)
+    starts = range(0, 2 * len(TONE), size)
+    due: list[tuple[float, SpeakerCommand]] = [
+        (number * piece_ms / 1000, Play("r", TONE.tobytes()[at : at + size]))
+        for number, at in enumerate(starts)
+    ]
+    due += [(len(starts) * piece_ms / 1000, Finish("r")), (0.6 + after_s, Duck(12, 150))]
+    due.sort(key=lambda each: each[0])
+    before = [0.0, *(at for at, _ in due)]
+    orders = [(at - earlier, order) for (at, order), earlier in zip(due, before, strict=False)]
+    heard, told = await what_is_heard(orders, steps_from=-0.0001)
+    assert biggest_step(heard) <= OWN_STEP + STEEPER
+    assert told[-1] == Finished("r", 2000)

@@ -18,6 +18,7 @@ import pytest
 import trio
 from hypothesis import given
 
+from actors.mic.gathering import Gathering
 from actors.record import recording
 from actors.record.file import RecordFile, check_free, sound_beside
 from actors.record.notes import Ended, Lost, MicrophoneRun, PlayingRun, PlayRun, ReplyAudioRun
@@ -32,7 +33,7 @@ from channels.happenings import BystanderFailed, Happening, ServiceComplained, S
 from channels.json_text import write_json
 from channels.messages import Finished, MicrophoneFrame, Play, Playing, Sounding
 from channels.secret import DOTS, Secret
-from channels.seen import Noted
+from channels.seen import Noted, On, Seen
 from channels.taps import Taps
 from channels.texts import Asked
 from channels.wire.events import ReplyAudio, ReplyDone, SessionFailed, SessionReady, UserTranscript
@@ -248,6 +249,39 @@ def test_what_was_recorded_before_the_agent_came_stands_before_what_was_said_the
     file.end(112.0)
     person = read_sound(sound_beside(path))[:, 0]
     assert [int(person[2 * 24_000 + n * 1200 + 600]) for n in range(120)] == [1000 + n for n in range(120)]
+
+
+@pytest.mark.parametrize("silence_bridges", [False, True])
+def test_what_was_judged_of_a_frame_that_was_never_whole_is_recorded_too(
+    tmp_path: Path, silence_bridges: bool
+) -> None:
+    """A track is closed wherever it is in a frame; what comes next has a place of its own."""
+    path = tmp_path / "call.jsonl"
+    file = RecordFile.create(path, SETTINGS, ACCOUNTS.secrets, started=100.0, with_sound=True)
+    judged, at = list[float](), 100.0
+    for track in range(3):
+        gathering = Gathering(50)
+        for number in range(13):
+            at += 0.01
+            piece = MicrophoneFrame(sound(1000 + 100 * track + number, 10), at=at)
+            judged.append(at - 100)
+            file.write([Seen(at, On.ONSET, piece)], 0)
+            if frame := gathering.take(piece, judged=True):
+                file.write([Noted(at, On.MICROPHONE, frame)], 0)
+        if silence_bridges:
+            at += 0.25
+            bridge = MicrophoneFrame(sound(0, 50), at=at)
+            judged.append(at - 100)
+            file.write([Noted(at, On.MICROPHONE, bridge), Seen(at, On.ONSET, bridge)], 0)
+    file.end(at + 1)
+
+    person = read_sound(sound_beside(path))[:, 0]
+    runs = [entry.what for entry in read_record(path).entries if entry.on == On.ONSET]
+    frames = [frame for run in runs for frame in run.frames]
+    assert [when for when, _, _ in frames] == pytest.approx(judged)
+    values = [set(person[first : first + count]) for _, first, count in frames]
+    spoken = [{1000 + 100 * track + number} for track in range(3) for number in range(13)]
+    assert [value for value in values if value != {0}] == spoken
 
 
 def test_both_voices_stand_in_the_sound_file_at_their_times(tmp_path: Path) -> None:
