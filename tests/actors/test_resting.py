@@ -47,7 +47,7 @@ async def test_once_a_person_speaks_nothing_waits_until_the_next_reply() -> None
 async def test_the_words_of_a_reply_change_nothing() -> None:
     comfort = Comfort()
     take_reply(comfort, "one", ahead_ms=150, lasts_ms=1000)
-    comfort.take(AgentTranscriptDelta("word", "one", 0, 200), trio.current_time())
+    comfort.take(AgentTranscriptDelta("word", "one"), trio.current_time())
     assert comfort.enough
 
 
