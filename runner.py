@@ -114,16 +114,12 @@ class Channels:
             "10 s, plus 10 s that an early guest recorded",
         )
         self.onset = Channel[MicrophoneFrame](
-            On.ONSET,
-            100,
-            "frames of 10 to 50 ms",
-            DROP_OLDEST,
-            "a second at least covers the loading of its model",
+            On.ONSET, 100, "pieces of 10 to 50 ms", DROP_OLDEST, "a second covers the loading of its model"
         )
         self.sounding = Channel[Sounding](
             On.SOUNDING,
             128,
-            "frames of 20 ms",
+            "frames of 20 to 40 ms",
             DROP_OLDEST,
             "the room's longest queue is 2 s",
         )

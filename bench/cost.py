@@ -52,6 +52,8 @@ _CHUNK_MS = 10
 _AHEAD_MS = 150
 """The live service begins each reply with 100 to 200 ms at once (recorded)."""
 _SETTLES_S = 3.0
+_STARTS_S = 10.0
+"""In an empty room nothing shows that the models are loaded."""
 _READY_WITHIN_S = 30.0
 _TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -202,6 +204,7 @@ async def in_an_empty_room(livekit: LiveKitServer, contender: Contender, seconds
             _terminal() as terminal,
             run_program(contender.command, env, Path(folder), terminal=terminal) as program,
         ):
+            await trio.sleep(_STARTS_S)
             return await _measured(contender, "empty", program.pid, seconds)
 
 

@@ -18,6 +18,7 @@ from channels.happenings import (
     FloorHolder,
     FloorPassed,
     Happening,
+    Interrupted,
     ReplyBegan,
     ReplyEnded,
     SessionLost,
@@ -30,7 +31,7 @@ from channels.happenings import (
 from channels.instructions import is_second_try
 from channels.wire.messages import ReplyCreate
 
-__all__ = ["MOST_WAITING", "WAITS_AT_MOST_S", "Turnstile", "Waiting"]
+__all__ = ["MOST_WAITING", "SETTLES_S", "WAITS_AT_MOST_S", "Turnstile", "Waiting"]
 
 MOST_WAITING = 8
 """More than a conversation can bear: a flood drops its own oldest request and takes nobody else's turn."""
@@ -40,6 +41,9 @@ WAITS_AT_MOST_S = 30.0
 
 BEGINS_WITHIN_S = 5.0
 """From a `reply.create` to `reply.started`; 0.24 s to the first sound was seen."""
+
+SETTLES_S = 0.05
+"""After an interruption the service begins its answer in the same breath, but it is read a little later."""
 
 ANSWERED_WITHIN_S = 10.0
 """From a tool's result to the reply that uses it; 0.03 to 2.3 s was seen."""
@@ -66,6 +70,7 @@ class Turnstile:
     """Oldest first."""
     _in_session: bool = field(default=False, init=False)
     _holder: FloorHolder = field(default=FloorHolder.NOBODY, init=False)
+    _interrupted_at: float = field(default=-math.inf, init=False)
     _tools: set[str] = field(factory=set, init=False)
     _busy_until: float = field(default=-math.inf, init=False)
     """Until when the answer to what was sent last may still begin."""
@@ -98,6 +103,8 @@ class Turnstile:
                 if holder in (FloorHolder.ANSWER, FloorHolder.AGENT):
                     self._busy_until = -math.inf
                     self._answer_begins()
+            case Interrupted():
+                self._interrupted_at = now
             case ReplyBegan():
                 self._answer_begins()
                 self._withdraw()
@@ -150,7 +157,7 @@ class Turnstile:
         return min(until, self._free_at()) if self._is_free() else until
 
     def _free_at(self) -> float:
-        return max(self._busy_until, self._owed_until)
+        return max(self._busy_until, self._owed_until, self._interrupted_at + SETTLES_S)
 
     def _answer_begins(self) -> None:
         if not self._asking:

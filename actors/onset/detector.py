@@ -1,11 +1,11 @@
 """OnsetDetector: notices when the person makes a sound, from their microphone.
 
-In: the sound that goes to the service, 10 ms at a time, and what the speaker plays. Out: `SoundRose` when
-something is louder than the room's noise, `SoundStarted` and `SoundStopped` when it is a voice, with the
-times at which the sound was heard, however late it got here. A voice activity detector judges the sound;
-where the microphone hears the agent's own voice, it judges what an echo canceller leaves. The controller
-lowers and holds the voice on these events, and the taps measure with them. Nothing waits for this actor;
-without it the conversation goes on, and only the service decides.
+In: the sound that goes to the service, 10 ms at a time while somebody could interrupt (`mic`), and what the
+speaker plays. Out: `SoundRose` when something is louder than the room's noise, `SoundStarted` and
+`SoundStopped` when it is a voice, with the times at which the sound was heard, however late it got here. A
+voice activity detector judges the sound; where the microphone hears the agent's own voice, it judges what an
+echo canceller leaves. The controller lowers and holds the voice on these events, and the taps measure with
+them. Nothing waits for this actor; without it the conversation goes on, and only the service decides.
 
 It judges the original sound. The service does not get the canceller's output, since a canceller changes the
 person's voice. Nor does the detector get the raised level that the service needs: measured (`bench.level`),

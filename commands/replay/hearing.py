@@ -56,7 +56,11 @@ async def _listen(record: Record, wiring: Wiring, feeds: list[RecordLine]) -> li
     frames = channels.onset.sender()
     # The speaker's own channel has a sender that never closes: it plays nothing here.
     played = Channel[Sounding](
-        On.SOUNDING, capacity=256, unit="frames of 20 ms", full=Full.DROP_OLDEST, because="as in the room"
+        On.SOUNDING,
+        capacity=256,
+        unit="frames of 20 to 40 ms",
+        full=Full.DROP_OLDEST,
+        because="as in the room",
     )
     playing = played.sender()
     async with trio.open_nursery() as nursery:

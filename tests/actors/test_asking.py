@@ -15,7 +15,13 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from actors.asking import AskInTurn
 from actors.asking.notes import LONGEST_NOTES, Notes
-from actors.asking.turnstile import ANSWERED_WITHIN_S, BEGINS_WITHIN_S, MOST_WAITING, WAITS_AT_MOST_S
+from actors.asking.turnstile import (
+    ANSWERED_WITHIN_S,
+    BEGINS_WITHIN_S,
+    MOST_WAITING,
+    SETTLES_S,
+    WAITS_AT_MOST_S,
+)
 from channels.bounded import Channel, Full, Receiver, Sender
 from channels.happenings import (
     AskGivenUp,
@@ -24,6 +30,7 @@ from channels.happenings import (
     FloorHolder,
     FloorPassed,
     Happening,
+    Interrupted,
     ReplyEnded,
     ReplyOutcome,
     SessionConfigured,
@@ -170,6 +177,22 @@ async def test_an_answer_to_a_tools_result_that_never_comes_is_not_waited_for(
         await trio.sleep(ANSWERED_WITHIN_S - 0.1)
         assert await at_work.sent() == []
         await trio.sleep(0.2)
+        assert await at_work.sent() == [say("hello")]
+
+
+async def test_after_an_interruption_it_waits_for_what_the_service_says_in_the_same_breath(
+    autojump_clock: MockClock,
+) -> None:
+    async with desk() as at_work:
+        await at_work.happens(AGENT)
+        await at_work.ask(say("hello"))
+        await at_work.happens(Interrupted("r", 0.0), NOBODY)
+        assert await at_work.sent() == []
+        await at_work.happens(ANSWER)
+        await trio.sleep(1)
+        assert await at_work.sent() == []
+        await at_work.happens(AGENT, Interrupted("s", 0.0), NOBODY)
+        await trio.sleep(SETTLES_S + 0.01)
         assert await at_work.sent() == [say("hello")]
 
 

@@ -8,7 +8,7 @@ import trio
 from trio.testing import MockClock, memory_stream_pair
 
 from actors.api.resting import COMFORTABLE_MS, RESTS_S, Comfort, RestingStream
-from channels.wire.events import ReplyAudio, ReplyDone, SpeechStarted
+from channels.wire.events import AgentTranscriptDelta, ReplyAudio, ReplyDone, SpeechStarted
 from sound.pcm import bytes_of_ms
 
 TEN_MS = bytes(bytes_of_ms(10))
@@ -34,12 +34,28 @@ async def test_a_reply_in_real_time_may_not_wait() -> None:
     assert not any(take_reply(Comfort(), "one", ahead_ms=20, lasts_ms=1000))
 
 
-async def test_nothing_waits_after_what_is_no_sound() -> None:
+async def test_once_a_person_speaks_nothing_waits_until_the_next_reply() -> None:
     for event in (SpeechStarted(), ReplyDone("one")):
         comfort = Comfort()
         take_reply(comfort, "one", ahead_ms=150, lasts_ms=1000)
         comfort.take(event, trio.current_time())
         assert not comfort.enough
+        assert not any(take_reply(comfort, "one", ahead_ms=150, lasts_ms=1000))
+        assert take_reply(comfort, "two", ahead_ms=150, lasts_ms=1000)[-1]
+
+
+async def test_the_words_of_a_reply_change_nothing() -> None:
+    comfort = Comfort()
+    take_reply(comfort, "one", ahead_ms=150, lasts_ms=1000)
+    comfort.take(AgentTranscriptDelta("word", "one"), trio.current_time())
+    assert comfort.enough
+
+
+async def test_sound_without_the_name_of_its_reply_never_waits() -> None:
+    comfort = Comfort()
+    for _ in range(100):
+        comfort.take(ReplyAudio(TEN_MS), 0.0)
+    assert not comfort.enough
 
 
 async def test_a_stream_rests_only_while_it_may_and_loses_nothing(autojump_clock: MockClock) -> None:
