@@ -17,7 +17,6 @@ from trio_websocket import ConnectionClosed, ConnectionRejected, WebSocketConnec
 
 from actors.api.dialling import Dialer, dial, peer_of, unreachable
 from actors.api.in_flight import InFlight
-from actors.api.resting import Comfort, RestingStream
 from actors.api.token import fetch_temporary_token
 from channels.net.http import host_header
 from channels.secret import Secret
@@ -62,7 +61,6 @@ class ServiceConnection:
     """The last `session.error`, if only an end has followed it."""
     given_up: bool = field(default=False, init=False)
     """Nothing waits for the other end any more, not even for its goodbye."""
-    _comfort: Comfort = field(factory=Comfort)
     _ended: bool = field(default=False, init=False)
 
     async def send(self, message: ClientMessage) -> None:
@@ -88,7 +86,6 @@ class ServiceConnection:
         except ConnectionClosed as closed:
             raise self._failure(closed) from None
         event = self.reader.read(frame)
-        self._comfort.take(event, trio.current_time())
         match event:
             case SessionFailed(message=message):
                 # If the service repeats the key, it must not end up in the log.
@@ -168,7 +165,7 @@ async def open_connection(
             f"this is not an API key: it is empty, or has characters that no key has ({len(key)} characters)",
             KEY_FIX,
         )
-    reader, comfort = _Reader(nursery), Comfort()
+    reader = _Reader(nursery)
     stream: trio.abc.Stream | None = None
     websocket: WebSocketConnection | None = None
     connection: ServiceConnection | None = None
@@ -177,12 +174,11 @@ async def open_connection(
             if temporary_token:
                 secrets.append(await fetch_temporary_token(account.url, account.api_key, dialer))
             stream = await _dial(account.url, dialer)
-            resting = RestingStream(stream, lambda: comfort.enough)
-            websocket = await _shake_hands(account.url, secrets[-1], temporary_token, resting, reader)
+            websocket = await _shake_hands(account.url, secrets[-1], temporary_token, stream, reader)
         if websocket is None:
             raise _refusal(account.url, reader.failure)
         address = None if stream is None else peer_of(stream)
-        connection = ServiceConnection(websocket, tuple(secrets), address, running, comfort)
+        connection = ServiceConnection(websocket, tuple(secrets), address, running)
         yield connection
     finally:
         if websocket is not None and not (connection is not None and connection.given_up):
