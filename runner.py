@@ -179,7 +179,7 @@ async def _load_vad() -> Judge:
 
 
 async def _load_recogniser() -> Transcribe:
-    recogniser = Recogniser()
+    recogniser = Recogniser(remembers=0)  # no sound is recognised twice, and what people say is not kept
     await trio.to_thread.run_sync(recogniser.warm)
     return recogniser.transcribe
 
@@ -364,6 +364,7 @@ def wire(
                 languages=settings.api.session.input.language_codes,
                 load=load_recogniser if short_sounds == "words" else None,
                 understood=LANGUAGES,
+                threshold=settings.barge_in.activation_threshold,
                 windows=c.windows.receiver(),
                 happenings=taps.tap("short sounds"),
                 sounds=c.sounds.sender(),

@@ -200,9 +200,6 @@ class Listener:
                 pause_ms = onsets.silent_ms if onsets.sounding else None
                 if mode == "off":
                     continue
-                if pause_ms == 0 and judgement is not None and judgement[0] > now:
-                    judgement = None  # it goes on before it is judged
-                    told = [each for each in told if each[0] <= now]
                 match followed.take(HeardWindow(window.pcm, at, window.probability, pause_ms)):
                     case ShortSound() as short:
                         text, took_s = None, 0.0
@@ -217,9 +214,14 @@ class Listener:
                         if (found := judged(short, text, self.words)) is not None:
                             judgement = now + took_s, found
                             told.append(judgement)
-                    case GoesOn(at=began_at) if judgement is not None and not judgement[1].keeps:
-                        told.append((now, SoundJudged(began_at, keeps=True, why="goes on")))
-                    case _:
+                    case GoesOn(at=began_at):
+                        if judgement is not None and judgement[0] > now:
+                            told.remove(judgement)  # it goes on before it is judged
+                            judgement = None
+                        if judgement is not None and judgement[1].at == began_at and not judgement[1].keeps:
+                            judgement = now, SoundJudged(began_at, keeps=True, why="goes on")
+                            told.append(judgement)
+                    case None:
                         pass
         return sorted(told, key=lambda each: each[0]), listened_ms
 

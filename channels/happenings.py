@@ -262,7 +262,7 @@ class SoundJudged:
     """What a short sound of the person was, as far as this machine can tell, before the service says it."""
 
     at: float
-    """When the sound began."""
+    """When the sound began, as in its `SoundStarted`."""
     keeps: bool
     """The voice waits for what the service decides. False: it goes on at once."""
     why: str

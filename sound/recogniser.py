@@ -60,9 +60,13 @@ _Samples = npt.NDArray[np.int16]
 class Recogniser:
     """Turns speech into text. Blocking; safe to call from several threads at once."""
 
-    def __init__(self) -> None:
-        """Loads nothing yet: see `warm`."""
-        self._recognise = functools.lru_cache(maxsize=32)(self._decode)
+    def __init__(self, *, remembers: int = 32) -> None:
+        """Loads nothing yet: see `warm`.
+
+        Args:
+            remembers: how many pieces of sound are kept with their words, for utterances that grow.
+        """
+        self._recognise = functools.lru_cache(maxsize=remembers)(self._decode)
 
     def warm(self) -> None:
         """Loads the model and runs it once, so that the first words are not late. About half a second."""

@@ -30,8 +30,11 @@ TRUSTED_UNCONFIRMED = 3
 """After this many holds in a row of an audible voice, none of them an interruption, the hints are no longer
 believed: the microphone hears the agent's own voice, or a radio. A hold that runs into its limit counts as
 that many. The hints are believed again when the service decides on an interruption, or somebody says
-something that
-cannot be an echo: anything while the agent is silent, or a word or two that the agent has not said."""
+something that cannot be an echo: anything while the agent is silent, or a word or two that the agent has not
+said."""
+
+ONE_SOUND_S = 2.0
+"""Holds within this time are for one sound, and count as one: a cough comes in bursts."""
 
 NAMED_WITHIN_S = 2.5
 """How long after a sound the service may still name it: up to 2.2 s was seen while the agent talks."""
@@ -187,7 +190,9 @@ class FloorState:
     sounding: bool = False
     """Whether the ear hears a person, believed or not."""
     sound_at: float = -math.inf
-    """When it began to."""
+    """When we learned that it began to."""
+    began_at: float = -math.inf
+    """When that sound began, at the microphone."""
     noisy: bool = False
     """The ear's sound has lasted longer than the service took it for speech: not a person, until it ends."""
     ended_named: bool = False
@@ -196,8 +201,12 @@ class FloorState:
     """Since when a voice waits; None: none does."""
     may_echo: bool = False
     """That voice was audible before, so the hint may be its echo."""
+    given_back_at: float = -math.inf
+    """When a voice last resumed."""
     unconfirmed: int = 0
     """Holds in a row that were not interruptions."""
+    counted_at: float = -math.inf
+    """When the last of them began to count."""
 
     @property
     def holds(self) -> bool:
@@ -272,19 +281,33 @@ class FloorState:
             taken = FloorSignal.DOUBTED  # a beginning that is reported after its end
         return evolve(self, named=named).take(taken, now)
 
-    def judge(self, signal: FloorSignal, now: float, *, believed: bool) -> FloorState:
+    def judge(
+        self, signal: FloorSignal, began_at: float, now: float, *, person: bool, believed: bool
+    ) -> FloorState:
         """After `DISMISSED` or `MEANT`.
 
-        A voice that was given back is held again only for a sound that goes on: one sound, one pause.
+        A voice that was given back is held again only for a sound that goes on: one sound, one pause. What
+        was dismissed too late, when the next sound has begun, says nothing about that one.
 
         Args:
             signal: which of the two.
+            began_at: when the sound began that was judged (s).
             now: the time (s).
+            person: whether it was a person's ("mm-hm"), and not just a sound.
             believed: whether replies may be interrupted; whether the hints have earned trust is known here.
         """
+        if signal is FloorSignal.DISMISSED and began_at < self.began_at:
+            return self
         heard = self.floor is Floor.EXCUSED and self.sounding and not self.noisy
         goes_on = signal is FloorSignal.MEANT and heard and believed and self.believes
-        return self.take(signal, now) if self.holds or goes_on else self
+        if not (self.holds or goes_on):
+            return self
+        after = self.take(signal, now)
+        if person and not after.holds and self.waiting_since is not None:
+            # An echo begins again with the voice; a person may wait for longer.
+            at_once = self.waiting_since - self.given_back_at <= ONE_SOUND_S
+            after = evolve(after, may_echo=self.may_echo and at_once)
+        return after
 
     def take(self, signal: FloorSignal, now: float) -> FloorState:
         """The floor after a signal that comes at `now`."""
@@ -309,14 +332,16 @@ class FloorState:
             ended_named=self.named if stopped else self.ended_named,
         )
 
-    def hear(self, *, sounding: bool, now: float) -> FloorState:
-        """The ear hears a person, or no longer does."""
+    def hear(self, *, since: float | None, now: float) -> FloorState:
+        """The ear hears a person since then, or, with None, no longer does."""
+        sounding = since is not None
         renewed = self.floor in (Floor.AWAITING, Floor.SPEAKING, Floor.EXCUSED)
         return evolve(
             self,
             sounding=sounding,
             noisy=False,
             sound_at=now if sounding else self.sound_at,
+            began_at=self.began_at if since is None else since,
             since=now if renewed else self.since,
         )
 
@@ -331,18 +356,22 @@ class FloorState:
 
     def give_back(self, now: float) -> FloorState:
         """A waiting voice resumes: it was not an interruption."""
+        counts = self.may_echo and now - self.counted_at > ONE_SOUND_S
         outlasted = now >= self._bound()
-        unconfirmed = TRUSTED_UNCONFIRMED if outlasted else self.unconfirmed + self.may_echo
-        return evolve(self, waiting_since=None, unconfirmed=unconfirmed)
+        return evolve(
+            self,
+            waiting_since=None,
+            given_back_at=now,
+            unconfirmed=TRUSTED_UNCONFIRMED if outlasted else self.unconfirmed + counts,
+            counted_at=now if counts else self.counted_at,
+        )
 
     def let_go(self) -> FloorState:
         """The waiting voice is gone."""
         return evolve(self, waiting_since=None)
 
     def trust(self) -> FloorState:
-        """The service decided on an interruption, or somebody spoke while the agent was silent: not an echo.
-        The service decided on an interruption, or somebody spoke while the agent was silent: not an echo.
-        """
+        """The service decided on an interruption, or somebody said what cannot be an echo."""
         return evolve(self, unconfirmed=0)
 
 

@@ -100,6 +100,9 @@ DUCK_MS = 120.0
 """How long the voice stays lowered beyond `min_speech_ms`: so soon the detector knows whether a sound is a
 voice. Of 219 onsets, one window of 32 ms noticed 95 % within 145 ms (`bench.onsets`)."""
 
+OF_A_PERSON = frozenset({"hummed", "back-channel"})
+"""Why a voice is given back to somebody who listens (`SoundJudged.why`)."""
+
 MOST_TOOLS = 32
 """That are waited for at a time; no more of them run."""
 
@@ -134,13 +137,13 @@ def step(conversation: Conversation, event: Event, now: float) -> Outcome:
             turn.stop_speech()
         case SoundRose():
             turn.duck()
-        case SoundStarted():
-            turn.start_sound()
+        case SoundStarted(at=at):
+            turn.start_sound(at)
         case SoundStopped():
-            turn.hear(sounding=False)
+            turn.hear(since=None)
             turn.signal_floor(FloorSignal.SILENCE)
-        case SoundJudged(keeps=keeps):
-            turn.judge(FloorSignal.MEANT if keeps else FloorSignal.DISMISSED)
+        case SoundJudged():
+            turn.judge(event)
         case TimePassed():
             turn.pass_time()
         case RoomAway(why=why):
@@ -260,9 +263,9 @@ class _Step:
             self.await_answer()
         self._say(certain=True)
 
-    def start_sound(self) -> None:
+    def start_sound(self, at: float) -> None:
         self.cut_filler()
-        self.hear(sounding=True)
+        self.hear(since=at)
         self._hint(FloorSignal.SOUND)
 
     def duck(self) -> None:
@@ -272,14 +275,17 @@ class _Step:
         if settings.duck_db and believed and conversation.interruptible and self._agent_is_heard_again():
             self.commands.append(Duck(settings.duck_db, settings.min_speech_ms + DUCK_MS))
 
-    def judge(self, signal: FloorSignal) -> None:
+    def judge(self, judged: SoundJudged) -> None:
         """A short sound was judged. Where there is no voice, there is none to give back, and none to keep."""
         conversation = self.conversation
         if conversation.has_voice():
-            self._pass_floor(conversation.floor.judge(signal, self.now, believed=conversation.interruptible))
+            signal = FloorSignal.MEANT if judged.keeps else FloorSignal.DISMISSED
+            person, believed = judged.why in OF_A_PERSON, conversation.interruptible
+            floor = conversation.floor.judge(signal, judged.at, self.now, person=person, believed=believed)
+            self._pass_floor(floor)
 
-    def hear(self, *, sounding: bool) -> None:
-        self.change(floor=self.conversation.floor.hear(sounding=sounding, now=self.now))
+    def hear(self, *, since: float | None) -> None:
+        self.change(floor=self.conversation.floor.hear(since=since, now=self.now))
 
     def _say(self, *, certain: bool) -> None:
         turn = self.conversation.turn

@@ -3,22 +3,24 @@
 In: the windows of sound that the onset detector has judged; happenings, for the session's languages. Out:
 `SoundJudged`, for the controller and the taps. It looks at a sound 128 ms after its last voice, in which the
 detector would not call it over yet. What has no voice in it, or is hummed, is known at once; the rest is
-given to a recogniser in a worker thread, if there is one for the session's language. A judgement that comes
-too late is none. Without this actor, or when it fails, the voice waits for `linger_ms` after each sound.
+given to a recogniser in a worker thread, if there is one for the session's language. Where that is late, or
+has failed, a sound is judged without its words. Without this actor, the voice waits for `linger_ms` after
+each sound.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeAlias
 
 import trio
 from attrs import define, field
 
-from actors.short_sounds.following import Followed, GoesOn, ShortSound
+from actors.short_sounds.following import VOICE, Followed, GoesOn, ShortSound
 from actors.short_sounds.verdict import is_voice, judged
 from channels.bounded import Receiver, Sender
-from channels.happenings import Happening, SessionConfigured, SoundJudged
+from channels.happenings import BystanderFailed, Happening, SessionConfigured, SoundJudged
 from channels.messages import HeardWindow
 from channels.settings.short_words import ShortWords, words_of
 from channels.taps import Taps
@@ -36,6 +38,9 @@ SOON_S = 0.15
 """The same of what has no voice in it, and is hardly ever a word: so long at most the voice waits for one
 more look at a cough on a busy machine. A recogniser that has a core needs 20 ms."""
 
+LEAVES_WITHIN_S = 2.0
+"""So long the end waits for a sound that is being recognised: a hundred times what one needs on a free
+core."""
 
 _MOST_LANGUAGES = 100
 """Of a session, as in its settings."""
@@ -57,6 +62,7 @@ class ShortSoundJudge:
             and only what has no voice in it is judged.
         understood: codes of the recogniser's languages.
         thread: of the recogniser. While one is late, others wait for it, and may be late themselves.
+        threshold: the probability at which the detector takes a window for a voice.
     """
 
     windows: Receiver[HeardWindow]
@@ -68,41 +74,55 @@ class ShortSoundJudge:
     load: Callable[[], Awaitable[Transcribe]] | None
     understood: frozenset[str] = frozenset()
     thread: trio.CapacityLimiter = field(factory=lambda: trio.CapacityLimiter(1))
-    _followed: Followed = field(factory=Followed, init=False)
+    threshold: float = VOICE
+    _followed: Followed = field(init=False)
     _words: ShortWords = field(factory=ShortWords, init=False)
     """Of the session's languages."""
     _wanted: trio.Event = field(factory=trio.Event, init=False)
     """The recogniser can be of use."""
     _transcribe: Transcribe | None = field(default=None, init=False)
-    _dismissed: bool = field(default=False, init=False)
-    """The voice was given back for the sound that may be over."""
+    _dismissed_at: float = field(default=-math.inf, init=False)
+    """When the latest sound began for which the voice was given back, if it has not gone on since."""
     _judging: trio.CancelScope = field(factory=trio.CancelScope, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._followed = Followed(self.threshold)
 
     async def run(self) -> None:
         """Judges until the windows end."""
+        try:
+            await self._judge_all()
+        finally:
+            # Native code in a thread that outlives its process aborts it.
+            with trio.move_on_after(LEAVES_WITHIN_S, shield=True):
+                async with self.thread:
+                    pass
+
+    async def _judge_all(self) -> None:
         async with self.windows, self.happenings, self.sounds, trio.open_nursery() as nursery:
             self._speak(self.languages)
             nursery.start_soon(self._follow_languages)
             if self.load is not None:
                 nursery.start_soon(self._begin_to_understand, self.load)
             async for window in self.windows:
-                if window.pause_ms == 0:
-                    self._judging.cancel()  # somebody speaks again: what was said before is not all of it
                 match self._followed.take(window):
                     case ShortSound() as sound:
-                        self._judging, self._dismissed = trio.CancelScope(), False
+                        self._judging = trio.CancelScope()
                         nursery.start_soon(self._judge, sound, self._judging)
-                    case GoesOn(at=at) if self._dismissed:
-                        self._tell(SoundJudged(at, keeps=True, why="goes on"))
-                    case _:
+                    case GoesOn(at=at):
+                        self._judging.cancel()  # what was said before is not all of it
+                        if at == self._dismissed_at:
+                            self._tell(SoundJudged(at, keeps=True, why="goes on"))
+                    case None:
                         pass
             nursery.cancel_scope.cancel()
 
     async def _follow_languages(self) -> None:
         async for happening in self.happenings:
             match happening:
-                case SessionConfigured(config={"input": {"language_codes": list(codes)}}):
-                    self._speak([code for code in codes[:_MOST_LANGUAGES] if isinstance(code, str)])
+                # A service that does not mention them has not changed them; null and [] name none.
+                case SessionConfigured(config={"input": {"language_codes": list() | None as codes}}):
+                    self._speak([code for code in (codes or ())[:_MOST_LANGUAGES] if isinstance(code, str)])
                 case _:
                     pass
 
@@ -118,20 +138,30 @@ class ShortSoundJudge:
     async def _judge(self, sound: ShortSound, scope: trio.CancelScope) -> None:
         with scope:
             text = await self._understand(sound)
-            judgement = judged(sound, text, self._words)
+            foreign = not self.understood.issuperset(self._words.languages)
+            judgement = judged(sound, text, self._words, foreign=foreign)
             if judgement is not None:
                 self._tell(judgement)
 
     async def _understand(self, sound: ShortSound) -> str | None:
         if self._transcribe is None or not self.understood.intersection(self._words.languages):
             return None
-        with trio.move_on_after(patience_s(sound)):
-            return await trio.to_thread.run_sync(
-                self._transcribe, sound.pcm, limiter=self.thread, abandon_on_cancel=True
-            )
+        try:
+            with trio.move_on_after(patience_s(sound)):
+                return await trio.to_thread.run_sync(
+                    self._transcribe, sound.pcm, limiter=self.thread, abandon_on_cancel=True
+                )
+        except Exception as error:
+            if self._transcribe is not None:  # two may have been on their way
+                self._transcribe = None
+                why = f"{type(error).__name__} in the recogniser; short sounds are judged without their words"
+                self.taps.publish(BystanderFailed(type(self).__name__, why))
         return None
 
     def _tell(self, judgement: SoundJudged) -> None:
-        self._dismissed = not judgement.keeps
+        if not judgement.keeps:
+            self._dismissed_at = max(self._dismissed_at, judgement.at)  # the one before it may be told later
+        elif judgement.at == self._dismissed_at:
+            self._dismissed_at = -math.inf
         self.taps.publish(judgement)
         self.sounds.send_nowait(judgement)

@@ -20,10 +20,18 @@ LONGEST_MS = 2000.0
 will have before `linger_ms` is over."""
 
 VOICE = 0.5
-"""Windows of this probability follow one another in a voice. (An onset needs one that is likely enough.)"""
+"""Windows of this probability follow one another in a voice; of a lower one, where that is enough for an
+onset."""
 
-BEFORE = 6
-"""Windows before the onset that belong to the sound: soft beginnings ("h", "s") are no voice yet."""
+LEAD = 6
+"""Windows before the first one that made the onset: soft beginnings ("h", "s") are no voice yet."""
+
+LONGEST_ONSET = 32
+"""Windows that may make an onset: a second of them (`min_speech_ms`)."""
+
+GOES_ON = 2
+"""So many windows in a row that may be a voice go on with a sound, or a single one that is; the tail of a
+cough flickers."""
 
 
 @frozen
@@ -51,13 +59,21 @@ class GoesOn:
 
 @define
 class Followed:
-    """Follows the windows of one microphone."""
+    """Follows the windows of one microphone.
 
-    _before: deque[HeardWindow] = field(factory=lambda: deque(maxlen=BEFORE), init=False)
+    Args:
+        threshold: the probability of the windows that make an onset.
+    """
+
+    threshold: float = VOICE
+    _before: deque[HeardWindow] = field(factory=lambda: deque(maxlen=LEAD + LONGEST_ONSET), init=False)
     _lead: list[HeardWindow] = field(factory=list, init=False)
     _sound: list[HeardWindow] = field(factory=list, init=False)
-    """While there is one: from its onset on, as much as is judged."""
+    """While there is one: from the windows on that made its onset, as much as is judged."""
+    _began: float = field(default=0.0, init=False)
     _looked: bool = field(default=False, init=False)
+    _going_on: int = field(default=0, init=False)
+    """Windows in a row without a pause."""
 
     def take(self, window: HeardWindow) -> ShortSound | GoesOn | None:
         """What is known with this window and was not before it."""
@@ -66,12 +82,15 @@ class Followed:
             self._sound, self._looked = [], False
             return None
         if not self._sound:
-            self._lead = list(self._before)
+            self._begin(window)
         if len(self._sound) * WINDOW_MS <= LONGEST_MS + LOOK_AFTER_MS:
             self._sound.append(window)
-        if self._looked and window.pause_ms == 0:
+        self._going_on = self._going_on + 1 if window.pause_ms == 0 else 0
+        if self._looked and (
+            self._going_on >= GOES_ON or (self._going_on and window.probability >= self._voice)
+        ):
             self._looked = False
-            return GoesOn(self._began())
+            return GoesOn(self._began)
         if self._looked or window.pause_ms < LOOK_AFTER_MS:
             return None
         self._looked = True
@@ -79,15 +98,27 @@ class Followed:
         if len(body) * WINDOW_MS > LONGEST_MS or self._sound[-1] is not window:
             return None
         return ShortSound(
-            self._began(),
+            self._began,
             len(body) * WINDOW_MS,
-            _longest_run([each.probability >= VOICE for each in body]) * WINDOW_MS,
+            _longest_run([each.probability >= self._voice for each in body]) * WINDOW_MS,
             b"".join(each.pcm for each in (*self._lead, *self._sound)),
             b"".join(each.pcm for each in body),
         )
 
-    def _began(self) -> float:
-        return self._sound[0].at - WINDOW_MS / 1000
+    def _begin(self, window: HeardWindow) -> None:
+        """The last of the windows that make an onset."""
+        before = list(self._before)
+        first = len(before)
+        while first and before[first - 1].probability >= self.threshold:
+            first -= 1
+        self._lead, self._sound = before[max(0, first - LEAD) : first], before[first:]
+        # As the detector has it, so that one can be told from another.
+        self._began = window.at - (len(self._sound) + 1) * WINDOW_MS / 1000
+        self._before.clear()
+
+    @property
+    def _voice(self) -> float:
+        return min(VOICE, self.threshold)
 
 
 def _longest_run(those: list[bool]) -> int:

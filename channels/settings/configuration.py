@@ -161,7 +161,10 @@ def read_configuration(
     file = _named("template", chosen["template"], templates, problems) if "template" in chosen else None
     template = _collect(problems, lambda: read_template(file.stem, file)) if file is not None else None
     matrix = _collect(problems, lambda: read_voices(writings.folders))
-    short_words = _collect(problems, lambda: read_short_words(writings.folders)) or {}
+    short_words: Mapping[str, ShortWords] | None = None
+    if matrix is not None:
+        understood = matrix.understood
+        short_words = _collect(problems, lambda: read_short_words(writings.folders, understood))
     variables = writings.variables
     filled = _filled(template, variables, own, problems, warn)
     values = {
@@ -176,7 +179,7 @@ def read_configuration(
     raise_all(problems)
     assert profile is not None
     assert matrix is not None
-    return Configuration(values, variables, profile, profiles, matrix, short_words)
+    return Configuration(values, variables, profile, profiles, matrix, short_words or {})
 
 
 def _checked(setting: Setting, written: Value, warn: Callable[[str], None]) -> Any:

@@ -8,10 +8,13 @@ from collections.abc import Iterable, Mapping
 
 import attrs
 
-__all__ = ["Phrase", "ShortWords", "plain", "words_of"]
+__all__ = ["Phrase", "ShortWords", "language_of", "plain", "words_of"]
 
 DEFAULT_LANGUAGE = "en"
 """Where a session names none."""
+
+LONGEST_TEXT = 500
+"""Characters that are looked at: far more than anybody says in the two seconds of a short sound."""
 
 Phrase = tuple[str, ...]
 """Words as `plain` gives them."""
@@ -35,23 +38,39 @@ class ShortWords:
 
     def stops_in(self, words: Phrase) -> bool:
         """Whether one of the `stops` stands in it."""
-        return any(words[at : at + len(stop)] == stop for stop in self.stops for at in range(len(words)))
+        longest = _longest(self.stops)
+        return any(
+            words[at : at + length] in self.stops
+            for at in range(len(words))
+            for length in range(1, longest + 1)
+        )
 
     def are_back_channels(self, words: Phrase) -> bool:
         """Whether it is made of `back_channels`, one or several, and nothing else."""
+        longest = _longest(self.back_channels)
         made = [True]  # of the first so many words
         for end in range(1, len(words) + 1):
-            made.append(any(made[at] and words[at:end] in self.back_channels for at in range(end)))
+            begins = range(max(0, end - longest), end)
+            made.append(any(made[at] and words[at:end] in self.back_channels for at in begins))
         return bool(words) and made[-1]
 
 
 def plain(text: str) -> Phrase:
-    """Its words, without case, punctuation, apostrophes and hyphens."""
-    return tuple(re.findall(r"[^\W_]+", re.sub(r"['’-]", "", text.casefold())))
+    """Its words, without case, punctuation, apostrophes and hyphens; of a very long text, the first ones."""
+    return tuple(re.findall(r"[^\W_]+", re.sub(r"['’-]", "", text[:LONGEST_TEXT].casefold())))
+
+
+def language_of(code: str) -> str:
+    """The code of the language alone: "en" of "EN", "en-GB" and "en_US"."""
+    return re.split("[-_]", code, maxsplit=1)[0].casefold()
 
 
 def words_of(words: Mapping[str, ShortWords], codes: Iterable[str] | None) -> ShortWords:
-    """Those of some languages together; codes may name a region, too ("en-GB")."""
-    languages = dict.fromkeys(code.partition("-")[0].casefold() for code in codes or (DEFAULT_LANGUAGE,))
+    """Those of some languages together; codes may name a region, too. No codes: the default language's."""
+    languages = dict.fromkeys(language_of(code) for code in codes or (DEFAULT_LANGUAGE,))
     known = [words.get(code, ShortWords((code,))) for code in languages]
     return functools.reduce(ShortWords.__or__, known)
+
+
+def _longest(phrases: Iterable[Phrase]) -> int:
+    return max(map(len, phrases), default=0)

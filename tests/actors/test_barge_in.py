@@ -9,6 +9,7 @@ heard can be told apart sample by sample. The model is far simpler than the thin
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -31,7 +32,16 @@ from hypothesis.stateful import (
 
 from actors.barge_in import floor, machine
 from actors.barge_in.conversation import Conversation
-from actors.barge_in.floor import DECIDED_WITHIN_S, FLOOR_TABLE, HOLDING, NAMED_WITHIN_S, Floor, FloorSignal
+from actors.barge_in.floor import (
+    DECIDED_WITHIN_S,
+    FLOOR_TABLE,
+    HOLDING,
+    NAMED_WITHIN_S,
+    ONE_SOUND_S,
+    TRUSTED_UNCONFIRMED,
+    Floor,
+    FloorSignal,
+)
 from actors.barge_in.machine import WORDS_OF_A_TURN, Event, TimePassed, step
 from actors.barge_in.table import LIVING, TABLE, Order, ReplyPhase, ReplySignal
 from actors.speaker.playout import FADE_MS, FARTHEST_BACK_MS, FRAME_MS, Frame, Playout
@@ -150,6 +160,8 @@ class AConversation(RuleBasedStateMachine):
         """Why nobody can hear the agent, and since when."""
         self.sounds_since: float | None = None
         """Since when the ear has heard a person whom it believes."""
+        self.counted_at = -math.inf
+        """When a needless hold last counted against the hints."""
         self.last_turn_told = 0
         self.heard_at_hold = 0
         self.decided: set[str] = set()
@@ -167,9 +179,12 @@ class AConversation(RuleBasedStateMachine):
     # How messages move. The channels keep their order but may lag behind one another.
 
     def tell(self, event: Event) -> None:
-        turn = self.conversation.turn
+        turn, before = self.conversation.turn, self.conversation.floor.unconfirmed
         self.conversation, orders, happenings = step(self.conversation, event, self.now)
         self.orders += orders
+        if before < self.conversation.floor.unconfirmed < TRUSTED_UNCONFIRMED:
+            assert self.now - self.counted_at > ONE_SOUND_S, "one sound counts once, however often it holds"
+            self.counted_at = self.now
         for happening in happenings:
             if isinstance(happening, Interrupted) and not self.told[happening.reply_id].cut:
                 # The service had done with it, and begins to answer what was said over it.
@@ -552,16 +567,25 @@ class AConversation(RuleBasedStateMachine):
         self.tell(SoundStopped(self.now))
         self.speaker_obeys()
 
-    @rule()
-    def a_short_sound_is_dismissed(self) -> None:
+    @rule(why=st.sampled_from(["no voice", "hummed", "back-channel"]))
+    def a_short_sound_is_dismissed(self, why: str = "no voice") -> None:
         """It may be over, and was no word: a voice that waits for it goes on. Perhaps it is told late."""
         before, voice = self.conversation.floor, self.conversation.has_voice()
-        self.tell(SoundJudged(self.now, keeps=False, why="no voice"))
+        self.tell(SoundJudged(self.now, keeps=False, why=why))
         if voice and before.floor in (Floor.SOUNDING, Floor.FADING):
             assert not self.conversation.floor.holds, "the voice is given back at once"
             self.sounds_since = None
         else:
             assert self.conversation.floor == before, "what waits for a decision waits on"
+        self.speaker_obeys()
+
+    @rule(before_s=st.floats(0.01, 2.0))
+    @precondition(lambda self: self.conversation.floor.began_at > -math.inf)
+    def a_short_sound_is_dismissed_too_late(self, before_s: float) -> None:
+        """The next one has begun, and may be a word."""
+        before = self.conversation
+        self.tell(SoundJudged(before.floor.began_at - before_s, keeps=False, why="back-channel"))
+        assert self.conversation == before
         self.speaker_obeys()
 
     @rule()

@@ -16,7 +16,7 @@ from actors.barge_in.conversation import Conversation
 from actors.barge_in.floor import FLOOR_TABLE, TRUSTED_UNCONFIRMED, Floor, FloorSignal, FloorState
 from actors.barge_in.machine import Event, TimePassed, step
 from channels.bounded import Watched
-from channels.happenings import FloorHolder, FloorPassed, Happening, SoundStarted, SoundStopped
+from channels.happenings import FloorHolder, FloorPassed, Happening, SoundJudged, SoundStarted, SoundStopped
 from channels.messages import Cut, Finish, Finished, Hold, Play, Playing, Resume, SpeakerCommand
 from channels.settings import BargeInSettings
 from channels.taps import Taps
@@ -445,6 +445,68 @@ def test_who_says_mm_hm_three_times_can_still_interrupt_at_once() -> None:
 def test_the_agents_own_echo_is_not_believed_for_ever() -> None:
     said = said_over_it("Our policy", 6)
     assert orders_after(talking(), *said).count(HOLD) == TRUSTED_UNCONFIRMED
+
+
+def test_a_cough_that_goes_on_and_on_counts_once_and_who_speaks_after_it_is_believed() -> None:
+    """A long one: the judge gives the voice back for each of its bursts."""
+    cough: Times = [(SoundStarted(1.0), 1.1)]
+    for burst in range(4):
+        at = 1.4 + 0.3 * burst
+        cough += [(SoundJudged(1.0, keeps=False, why="no voice"), at)]
+        cough += [(SoundJudged(1.0, keeps=True, why="goes on"), at + 0.1)]
+    cough += [(SoundJudged(1.0, keeps=False, why="no voice"), 2.6), (SoundStopped(2.4), 2.7)]
+    assert orders_after(talking(), *cough) == [HOLD, GOES_ON] * 5
+    assert orders_after(talking(), *cough, (SoundStarted(6.0), 6.1))[-1] == HOLD
+
+
+def judged_and_over(why: str, times: int, every_s: float) -> Times:
+    """The same short sound, again and again, which the service does not name."""
+    return [
+        (event, every_s * number + after)
+        for number in range(times)
+        for event, after in (
+            (SoundStarted(every_s * number), 0.05),
+            (SoundJudged(every_s * number, keeps=False, why=why), 0.4),
+            (SoundStopped(every_s * number + 0.2), 0.5),
+        )
+    ]
+
+
+@pytest.mark.parametrize("why", ["hummed", "back-channel"])
+def test_who_listens_aloud_is_believed_although_the_service_names_none_of_it(why: str) -> None:
+    said = judged_and_over(why, 9, every_s=5.0)
+    assert orders_after(talking(), *said).count(HOLD) == 9
+
+
+@pytest.mark.parametrize("why", ["no voice", "hummed", "back-channel"])
+def test_the_agents_own_echo_is_not_believed_for_ever_whatever_it_is_taken_for(why: str) -> None:
+    """Each time that the voice is back, its echo is."""
+    echo = judged_and_over(why, 60, every_s=0.6)
+    assert orders_after(talking(), *echo).count(HOLD) < 15
+
+
+def test_a_sound_that_is_dismissed_too_late_does_not_take_back_what_the_next_one_holds() -> None:
+    """ "Yeah", and while the recogniser is still busy with it: "stop"."""
+    late: Times = [
+        (SoundStarted(1.0), 1.05),
+        (SoundStopped(1.3), 1.6),
+        (SoundStarted(1.7), 1.75),
+        (SoundJudged(1.0, keeps=False, why="back-channel"), 1.76),
+    ]
+    assert orders_after(talking(), *late) == [HOLD]
+    in_time: tuple[Event, float] = (SoundJudged(1.7, keeps=False, why="back-channel"), 2.1)
+    assert orders_after(talking(), *late, in_time) == [HOLD, GOES_ON]
+
+
+def test_stop_holds_the_voice_also_when_it_is_understood_late() -> None:
+    late: Times = [
+        (SoundStarted(1.0), 1.05),
+        (SoundStopped(1.3), 1.6),
+        (SoundStarted(1.7), 1.75),
+        (SoundJudged(1.0, keeps=True, why="words"), 1.76),
+        (SoundJudged(1.7, keeps=False, why="no voice"), 2.0),
+    ]
+    assert orders_after(talking(), *late) == [HOLD]
 
 
 def test_whoever_begins_again_just_after_their_end_holds_the_voice_also_for_a_deaf_ear() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from channels.settings.short_words import plain, words_of
+from channels.settings.short_words import LONGEST_TEXT, plain, words_of
 from channels.settings.short_words_file import read_short_words
 from tests.channels.configuring import Person
 
@@ -58,5 +58,42 @@ def test_a_name_of_the_agents_can_be_added(person: Person) -> None:
 def test_a_list_that_cannot_be_is_told_in_a_line(person: Person) -> None:
     person.write("short_words.toml", 'stops = ["Nova"]\n[en]\nstop = ["Nova"]\n')
     wrong, misspelt = person.problems("")
-    assert "stops in" in wrong
+    assert "'stops' in" in wrong
     assert "stop" in misspelt
+
+
+@pytest.mark.parametrize("code", ["EN", "en-GB", "en_US", '"en-gb"'])
+def test_a_language_is_known_however_its_code_is_written(person: Person, code: str) -> None:
+    person.write("short_words.toml", f'[{code}]\nstops = ["Nova"]\n')
+    words = person.configure("").short_words
+    assert words_of(words, None).stops_in(plain("Nova?"))
+    assert set(words) == set(WORDS)
+
+
+@pytest.mark.parametrize("code", ["english", "eng", "xx", '""', '"e n"'])
+def test_a_language_that_is_none_is_told_with_those_that_there_are(person: Person, code: str) -> None:
+    person.write("short_words.toml", f'[{code}]\nstops = ["Nova"]\n')
+    problem = person.problem("")
+    assert repr(code.strip('"')) in problem
+    assert "the service understands en, es" in problem
+
+
+def test_our_lists_are_of_languages_that_the_service_understands(person: Person) -> None:
+    assert set(WORDS) <= set(person.configure("").matrix.understood)
+
+
+def test_a_phrase_without_a_word_is_told(person: Person) -> None:
+    person.write("short_words.toml", '[en]\nback_channels = ["Nova", "..."]\n')
+    problem = person.problem("")
+    assert "back_channels" in problem
+    assert "number 2" in problem
+    assert "'...'" in problem
+
+
+@pytest.mark.parametrize("said", ["mm ", "aa, ", "-" * 50])
+def test_of_a_text_of_any_length_the_beginning_is_looked_at(said: str) -> None:
+    words = words_of(WORDS, None)
+    text = plain(said * 500_000)
+    assert len(text) <= LONGEST_TEXT
+    assert words.are_back_channels(text) is (said == "mm ")
+    assert not words.stops_in(text)

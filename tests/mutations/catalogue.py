@@ -64,6 +64,18 @@ MUTATIONS = (
         "        ReplySignal.FINISHED: (ReplyPhase.PLAYED,",
     ),
     Mutation(
+        "a cough counts as many false alarms",
+        _FLOOR,
+        "self.may_echo and now - self.counted_at > ONE_SOUND_S",
+        "self.may_echo",
+    ),
+    Mutation(
+        "a cough that is dismissed late takes back what the next word holds",
+        _FLOOR,
+        "if signal is FloorSignal.DISMISSED and began_at < self.began_at:",
+        "if began_at == math.inf:",
+    ),
+    Mutation(
         "interrupt_response: false is ignored",
         _MACHINE,
         "hint(signal, self.now, believed=conversation.interruptible)",
