@@ -21,9 +21,10 @@ import trio
 from channels.bounded import Receiver, Sender
 from playground.completeness import finished
 from playground.turns import ADAPTIVE, EndOfTurn, Lull, Onset, Pause, TurnDetector, TurnEvent, TurnRules
-from sound.pcm import bytes_of_ms
+from sound.humming import is_hummed
+from sound.pcm import SAMPLE_BYTES, bytes_of_ms
 from sound.recogniser import LONGEST_PIECE_MS
-from sound.vad import Vad
+from sound.vad import WINDOW_RATE_HZ, Vad
 
 __all__ = ["Ears", "HearingEvent", "PartialWords", "SpeechOnset", "Transcriber", "TurnEnded"]
 
@@ -34,6 +35,9 @@ _PARTIAL_SHARE = 8
 
 _SLICE_BYTES = bytes_of_ms(256)
 """Sound that is judged without a checkpoint in between: 8 windows, about 1 ms of work."""
+
+_LONGEST_HUM_BYTES = round(WINDOW_RATE_HZ * 1.5) * SAMPLE_BYTES
+"""A second of it, and half of what a turn keeps around it. The longest of 36 synthetic ones has 0.6 s."""
 
 
 @attrs.frozen
@@ -60,6 +64,8 @@ class TurnEnded:
 
     text: str
     """What was said; "" for a noise without words."""
+    hummed: bool = False
+    """It was short, and said with the mouth closed: an "mm-hm", of which the recogniser makes other words."""
 
 
 HearingEvent: TypeAlias = SpeechOnset | PartialWords | TurnEnded
@@ -148,7 +154,7 @@ class Ears:
                     words = await self._recogniser_queue.words(utterance)
                     async with self._telling:
                         self._turn = _Turn()
-                        await self._tell(TurnEnded(words))
+                        await self._tell(TurnEnded(words, _hummed(utterance)))
 
     def _ask_for_words(self, nursery: trio.Nursery) -> None:
         turn_ms = self._detector.turn_ms
@@ -171,6 +177,10 @@ class Ears:
             await self.heard.send(event)
         except trio.BrokenResourceError:
             self._life.cancel()  # whoever listened is gone: not our fault, and nothing is left to do
+
+
+def _hummed(utterance: bytes) -> bool:
+    return len(utterance) <= _LONGEST_HUM_BYTES and is_hummed(utterance)
 
 
 class _UtteranceRecogniser:

@@ -131,8 +131,8 @@ class Conversation:
                 await self._obey(self._person.begins(scene, brief=brief, ago_s=ago_ms / 1000))
             case PartialWords(text=text):
                 await self._obey(self._person.words(self._scene(), text))
-            case TurnEnded(text=text):
-                await self._obey(self._person.ends(self._scene(), text))
+            case TurnEnded(text=text, hummed=hummed):
+                await self._obey(self._person.ends(self._scene(), text, hummed=hummed))
 
     async def remind(self, reminder: Reminder) -> None:
         """Something that was to happen later is due."""

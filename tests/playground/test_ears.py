@@ -114,6 +114,27 @@ async def test_a_short_answer_is_a_turn_with_a_brief_onset() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("text", "hummed"), [("Mm-hm.", True), ("Hmm.", True), ("No.", False), ("Stop.", False)]
+)
+async def test_a_hum_is_told_from_a_word(text: str, hummed: bool) -> None:
+    (ended,) = [
+        event
+        for event in await hear(silence(500), spoken(text, "alba"), silence(2500))
+        if isinstance(event, TurnEnded)
+    ]
+    assert ended.hummed is hummed
+
+
+async def test_what_is_long_is_no_hum() -> None:
+    (ended,) = [
+        event
+        for event in await hear(spoken("Moon, moon, new moon, moon, moon."), silence(2500))
+        if isinstance(event, TurnEnded)
+    ]
+    assert not ended.hummed
+
+
 @pytest.mark.parametrize("sound", [silence(3000), noise(3000, 0.01), noise(3000, 0.2)])
 async def test_silence_and_noise_are_nobody(sound: bytes) -> None:
     assert await hear(sound) == []
