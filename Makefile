@@ -13,7 +13,7 @@ PIP := $(BIN)/python $(INSTALL)
 UV_COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header --no-annotate
 
-.PHONY: help run test dev lint format types audit sbom lock clean livekit-server page
+.PHONY: help run test dev lint format types audit sbom lock clean livekit-server page turn-model
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
@@ -27,10 +27,10 @@ help:
 	@echo 'make lock    new lock files (needs uv and npm)'
 	@echo 'make clean   removes .venv and caches in this folder'
 
-run: $(RUNTIME) livekit-server page
+run: $(RUNTIME) livekit-server page turn-model
 	@exec $(BIN)/python runner.py $(ARGS)
 
-test: $(DEV) livekit-server page
+test: $(DEV) livekit-server page turn-model
 	@echo '== tests'
 	@$(BIN)/python -m tests $(ARGS)
 
@@ -65,6 +65,10 @@ livekit-server: $(RUNTIME)
 page: $(RUNTIME)
 	@$(BIN)/python -m playground.page_build
 
+# Done when the model is in the user's cache; the offline service can do without it.
+turn-model: $(RUNTIME)
+	@$(BIN)/python -m playground.turn_model
+
 # Always from an empty environment: what a stopped or older installation left behind is not trusted.
 $(RUNTIME): requirements.lock
 	@python=$$(sh .ci/python "$(PYTHON)") || exit 1; \
@@ -95,6 +99,7 @@ lock:
 	$(UV_COMPILE) pyproject.toml --group dev -o requirements-dev.lock
 	$(UV_COMPILE) playground/livekit_build/toolchain.in -o playground/livekit_build/toolchain.lock
 	$(UV_COMPILE) playground/page_build/toolchain.in -o playground/page_build/toolchain.lock
+	$(UV_COMPILE) --no-deps playground/turn_model/wheel.in -o playground/turn_model/wheel.lock
 	$(UV_COMPILE) --no-config .ci/audit.in -o .ci/audit.lock
 	cd playground/page_build && npm install --package-lock-only --ignore-scripts --omit=peer \
 		--omit-lockfile-registry-resolved --no-audit --no-fund

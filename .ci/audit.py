@@ -21,6 +21,7 @@ LOCKS = (
     "requirements-dev.lock",  # with all that is in requirements.lock
     "playground/livekit_build/toolchain.lock",
     "playground/page_build/toolchain.lock",
+    "playground/turn_model/wheel.lock",
     ".ci/audit.lock",
 )
 DATABASES = ("osv", "pypi")

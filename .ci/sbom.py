@@ -1,8 +1,8 @@
 """Prints the bill of materials, CycloneDX 1.6 in JSON, from the lock files alone: `make sbom`.
 
 It names what the agent and its playground are made of: Python packages, the Go modules of the LiveKit server
-that is built here, the page's npm packages, and the model that lies in this repository. Tools for tests and
-builds are not in it. The same lock files give the same bill.
+that is built here, the page's npm packages, and two models: one lies in this repository, one is fetched.
+Tools for tests and builds are not in it. The same lock files give the same bill.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ def bill() -> dict[str, Any]:
             *go_modules((ROOT / "playground/livekit_build/go.mod").read_text("utf-8")),
             *npm_packages((ROOT / "playground/page_build/package-lock.json").read_text("utf-8")),
             model(),
+            turn_model((ROOT / "playground/turn_model/wheel.lock").read_text("utf-8")),
         ],
         key=lambda component: component["bom-ref"],
     )
@@ -106,6 +107,19 @@ def model() -> Component:
         "version": version[1],
         "licenses": [{"license": {"id": "MIT"}}],
         "hashes": [{"alg": "SHA-256", "content": digest}],
+    }
+
+
+def turn_model(lock: str) -> Component:
+    """Smart Turn, of whose wheel nothing else is used."""
+    (wheel,) = python_packages(lock)
+    return {
+        "type": "machine-learning-model",
+        "bom-ref": "smart-turn-v3.2-cpu.onnx",
+        "name": "smart-turn",
+        "version": "3.2",
+        "licenses": [{"license": {"id": "BSD-2-Clause"}}],
+        "externalReferences": wheel["externalReferences"],
     }
 
 

@@ -66,7 +66,7 @@ class TimedSpeech(LocalSpeech):
 
     def ears(self, audio: Receiver[bytes], heard: Sender[HearingEvent], detection: TurnRules) -> Ears:
         """Ears with the recogniser that is timed."""
-        return RecognisingEars(audio, heard, self._timed, detection, limiter=self._one)
+        return RecognisingEars(audio, heard, self._timed, detection, limiter=self._one, judge=self._judge)
 
 
 @attrs.frozen

@@ -8,9 +8,10 @@ second of waiting, a wrong "finished" cuts somebody off, so a word that seldom e
 
 from __future__ import annotations
 
+import enum
 import re
 
-__all__ = ["finished"]
+__all__ = ["Ending", "ending"]
 
 _NEVER_LAST = re.compile(
     r"""\b(?:
@@ -35,10 +36,21 @@ _SELDOM_LAST = re.compile(
 _MORE_TO_COME = (",", "-", "\u2013", "\u2014", "\u2026", "...", ":", ";")
 
 
-def finished(text: str) -> bool:
-    """Whether `text` can be the whole of what somebody wanted to say. Nothing at all (a cough) can."""
+class Ending(enum.Enum):
+    """How words ended."""
+
+    SENTENCE = enum.auto()
+    """They can be the whole of what somebody wanted to say. Nothing at all (a cough) can."""
+    CLAUSE = enum.auto()
+    """Their punctuation says that more is to come; but the recogniser hears commas at ends as well."""
+    WORD = enum.auto()
+    """The last of them says so."""
+
+
+def ending(text: str) -> Ending:
+    """How `text` ended."""
     text = text.strip().lower().replace("\u2019", "'")
-    if text.endswith(_MORE_TO_COME):
-        return False
     words = " ".join(re.findall(r"[a-z0-9']+", text))
-    return not _NEVER_LAST.search(words) and (text.endswith("?") or not _SELDOM_LAST.search(words))
+    if _NEVER_LAST.search(words) or (not text.endswith("?") and _SELDOM_LAST.search(words)):
+        return Ending.WORD
+    return Ending.CLAUSE if text.endswith(_MORE_TO_COME) else Ending.SENTENCE

@@ -3,10 +3,12 @@
 Each chunk of sound is judged in windows of 32 ms (`vad`), a state machine makes turns of them (`turns`),
 and a recogniser in a worker thread makes words of the turn (`recogniser`). While somebody speaks, the turn
 so far is recognised again with every half second or more of new sound, one run at a time. When they stop,
-the whole of it is recognised at once, ahead of the decision: when the silence has lasted `min_silence` its
-words are there and say whether the sentence is finished. If so, the turn ends; if not, at `max_silence`.
+the whole of it is recognised at once, and its sound judged (`sound.smart_turn`): the words and the sound
+say how long the silence has to last (`TurnRules.patience_ms`). Without somebody who judges sound, or under
+silences that a client has set, the words decide when the silence has lasted `min_silence`: they are there
+by then.
 
-Time is sound: at a candidate end the next window waits until the words are known, so a slow recogniser
+Time is sound: at a candidate end the next window waits until words and judgement are known, so a slow machine
 delays an answer and never changes it. Ends when `audio` ends (an open turn is ended with what was said) and
 closes both of its channels, also when cancelled; a recognition that is under way is then left to itself.
 """
@@ -19,13 +21,23 @@ import attrs
 import trio
 
 from channels.bounded import Receiver, Sender
-from playground.completeness import finished
-from playground.turns import ADAPTIVE, EndOfTurn, Lull, Onset, Pause, TurnDetector, TurnEvent, TurnRules
-from sound.pcm import bytes_of_ms
+from playground.completeness import ending
+from playground.turns import ADAPTIVE, EndOfTurn, Lull, Onset, Pause, Stir, TurnDetector, TurnEvent, TurnRules
+from sound.humming import is_hummed
+from sound.pcm import SAMPLE_BYTES, bytes_of_ms
 from sound.recogniser import LONGEST_PIECE_MS
-from sound.vad import Vad
+from sound.vad import WINDOW_RATE_HZ, Vad
 
-__all__ = ["Ears", "HearingEvent", "PartialWords", "SpeechOnset", "Transcriber", "TurnEnded"]
+__all__ = [
+    "Ears",
+    "HearingEvent",
+    "Judge",
+    "PartialWords",
+    "SpeechOnset",
+    "SpeechStirs",
+    "Transcriber",
+    "TurnEnded",
+]
 
 _PARTIAL_EVERY_MS = 480
 """New sound between two runs of the recogniser while somebody speaks: one or two words …"""
@@ -34,6 +46,9 @@ _PARTIAL_SHARE = 8
 
 _SLICE_BYTES = bytes_of_ms(256)
 """Sound that is judged without a checkpoint in between: 8 windows, about 1 ms of work."""
+
+_LONGEST_HUM_BYTES = round(WINDOW_RATE_HZ * 1.5) * SAMPLE_BYTES
+"""A second of it, and half of what a turn keeps around it. The longest of 36 synthetic ones has 0.6 s."""
 
 
 @attrs.frozen
@@ -45,6 +60,13 @@ class SpeechOnset:
     sound alone. `TurnEnded` follows at once and says what it was ("yes", "stop", or a cough)."""
     ago_ms: int = attrs.field(default=0, eq=False)
     """How much sound came since its first window of speech, that one included."""
+
+
+@attrs.frozen
+class SpeechStirs:
+    """Perhaps somebody begins to speak; a `SpeechOnset` and a `TurnEnded` follow in any case. No reason to
+    tell anybody, but to begin nothing either.
+    """
 
 
 @attrs.frozen
@@ -60,9 +82,11 @@ class TurnEnded:
 
     text: str
     """What was said; "" for a noise without words."""
+    hummed: bool = False
+    """It was short, and said with the mouth closed: an "mm-hm", of which the recogniser makes other words."""
 
 
-HearingEvent: TypeAlias = SpeechOnset | PartialWords | TurnEnded
+HearingEvent: TypeAlias = SpeechStirs | SpeechOnset | PartialWords | TurnEnded
 
 
 class Transcriber(Protocol):
@@ -70,6 +94,13 @@ class Transcriber(Protocol):
 
     def transcribe(self, pcm: bytes) -> str:
         """Gives the words of `pcm` (PCM16 mono 16 kHz). May take its time: called in a worker thread."""
+
+
+class Judge(Protocol):
+    """Tells by the sound whether somebody has finished."""
+
+    def probability(self, pcm: bytes) -> float:
+        """That a turn (PCM16 mono 16 kHz) is complete, 0 to 1. Called in a worker thread."""
 
 
 @attrs.define(eq=False)
@@ -93,6 +124,10 @@ class Ears:
     detection: TurnRules = ADAPTIVE
     limiter: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(1))
     """How many recognitions may run at once; shared by those who should share the machine's cores."""
+    judge: Judge | None = None
+    """None: the words decide alone."""
+    judging: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(1))
+    """The same as `limiter`, for the judge."""
 
     _detector: TurnDetector = attrs.field(init=False)
     _recogniser_queue: _UtteranceRecogniser = attrs.field(init=False)
@@ -133,6 +168,8 @@ class Ears:
     async def _follow(self, events: list[TurnEvent], nursery: trio.Nursery) -> None:
         for event in events:
             match event:
+                case Stir():
+                    await self._tell(SpeechStirs())
                 case Onset(brief, ago_ms):
                     async with self._telling:
                         self._turn.begun = True
@@ -140,15 +177,27 @@ class Ears:
                 case Lull(utterance):
                     self._turn.asked_ms = self._detector.turn_ms
                     nursery.start_soon(self._show, self._turn, utterance)
+                    if self.judge is not None and self.detection.adaptive:
+                        await self._end_after(utterance, await self._complete(self.judge, utterance), nursery)
                 case Pause(utterance):
                     # Unless `max_silence` has ended the turn in the same window: then it is next in line.
-                    if finished(await self._recogniser_queue.words(utterance)):
-                        await self._follow(self._detector.end_turn(), nursery)
+                    await self._end_after(utterance, None, nursery)
                 case EndOfTurn(utterance):
                     words = await self._recogniser_queue.words(utterance)
                     async with self._telling:
                         self._turn = _Turn()
-                        await self._tell(TurnEnded(words))
+                        await self._tell(TurnEnded(words, _hummed(utterance)))
+
+    async def _complete(self, judge: Judge, utterance: bytes) -> float:
+        # Beside the recogniser, which was asked before: two cores have room for both.
+        return await trio.to_thread.run_sync(
+            judge.probability, utterance, limiter=self.judging, abandon_on_cancel=True
+        )
+
+    async def _end_after(self, utterance: bytes, complete: float | None, nursery: trio.Nursery) -> None:
+        words = ending(await self._recogniser_queue.words(utterance))
+        patience_ms = self.detection.patience_ms(words, complete)
+        await self._follow(self._detector.end_after(patience_ms), nursery)
 
     def _ask_for_words(self, nursery: trio.Nursery) -> None:
         turn_ms = self._detector.turn_ms
@@ -171,6 +220,10 @@ class Ears:
             await self.heard.send(event)
         except trio.BrokenResourceError:
             self._life.cancel()  # whoever listened is gone: not our fault, and nothing is left to do
+
+
+def _hummed(utterance: bytes) -> bool:
+    return len(utterance) <= _LONGEST_HUM_BYTES and is_hummed(utterance)
 
 
 class _UtteranceRecogniser:

@@ -28,7 +28,7 @@ from channels.wire.events import (
 from channels.wire.messages import ReplyCreate, ToolResult
 from channels.wire.session import TurnSettings
 from playground.brain import Brain, CallTool, Thought
-from playground.ears import HearingEvent, PartialWords, SpeechOnset, TurnEnded
+from playground.ears import HearingEvent, PartialWords, SpeechOnset, SpeechStirs, TurnEnded
 from playground.voice_agent.arrivals import Reminder, RestartDue, ToolOverdue, WordsDue
 from playground.voice_agent.faults import Mishaps
 from playground.voice_agent.gate import Gate
@@ -109,6 +109,8 @@ class Conversation:
         self._turn = ""
         """`item_id` of the person's turn that is open, or was the latest."""
         self._gate = Gate()
+        self._stirs = False
+        """Whether somebody may have begun to speak, of which nothing was told yet."""
         self._calls = ToolCalls()
         self._restarts = False
         """Whether somebody spoke during a hold, and the answer to that tool is still to come."""
@@ -124,15 +126,20 @@ class Conversation:
 
     async def hear(self, event: HearingEvent) -> None:
         """Takes what the ears heard."""
+        self._stirs = isinstance(event, SpeechStirs)
         match event:
+            case SpeechStirs():
+                # Somebody may be going on: an answer that nobody has heard yet can wait for that.
+                if self._how.split_turns == "joined":
+                    self._gate.close()
             case SpeechOnset(brief=brief, ago_ms=ago_ms):
                 self._turn = _id("msg")
                 scene = self._scene(trio.current_time() - ago_ms / 1000)
                 await self._obey(self._person.begins(scene, brief=brief, ago_s=ago_ms / 1000))
             case PartialWords(text=text):
                 await self._obey(self._person.words(self._scene(), text))
-            case TurnEnded(text=text):
-                await self._obey(self._person.ends(self._scene(), text))
+            case TurnEnded(text=text, hummed=hummed):
+                await self._obey(self._person.ends(self._scene(), text, hummed=hummed))
 
     async def remind(self, reminder: Reminder) -> None:
         """Something that was to happen later is due."""
@@ -249,7 +256,7 @@ class Conversation:
                 case Released(restart=restart):
                     self._restarts = self._restarts or restart
                     self._say_returned()
-        if not self._person.speaks:
+        if not (self._person.speaks or self._stirs):
             self._gate.open()
 
     def _join(self, text: str) -> None:

@@ -13,22 +13,40 @@ sentence's end from September 29 on (9 cases, two accounts). Nobody knows why, o
 
 from __future__ import annotations
 
-import re
+import functools
 from typing import Literal
 
 import attrs
 
+from channels.settings.short_words import ShortWords, plain
+from channels.settings.short_words_file import read_short_words
+
 __all__ = ["Interruption", "is_back_channel"]
 
-_BACK_CHANNELS = frozenset(
-    "ah aha hm hmm huh mhm mm mmhm mmhmm mmm oh okay ok right uh uhhuh um yeah yep".split()
-)
+_FILLERS = frozenset({("huh",), ("uh",), ("um",)})
+"""Nobody is interrupted by these alone."""
+_ANSWERS = frozenset({("yes",), ("of", "course")})
+"""They may answer a question that is still being asked. The agent may give its voice back for them, which it
+can undo; what is decided here stays."""
 
 
-def is_back_channel(text: str) -> bool:
-    """Whether these words only say "I am listening" (or are none): no reason to stop talking."""
-    words = re.findall(r"[a-z]+", text.lower().replace("-", "").replace("'", ""))
-    return all(word in _BACK_CHANNELS for word in words)
+@functools.cache
+def _english() -> ShortWords:
+    english = read_short_words(())["en"]
+    return attrs.evolve(english, back_channels=(english.back_channels | _FILLERS) - _ANSWERS)
+
+
+def is_back_channel(text: str, *, hummed: bool = False) -> bool:
+    """Whether these words only say "I am listening" (or are none): no reason to stop talking.
+
+    Args:
+        text: what was understood, by a recogniser that knows English.
+        hummed: the sound says so, whatever the words are; but a "no" that sounds dull is one.
+    """
+    words = plain(text)
+    if not words:
+        return True
+    return not _english().stops_in(words) if hummed else _english().are_back_channels(words)
 
 
 @attrs.frozen

@@ -198,8 +198,8 @@ class PersonsTurn:
             return []
         return self._show(speaking, scene)
 
-    def ends(self, scene: Scene, text: str) -> list[Command]:
-        """The person has said this, or made a noise ("")."""
+    def ends(self, scene: Scene, text: str, *, hummed: bool = False) -> list[Command]:
+        """The person has said this (perhaps with the mouth closed), or made a noise ("")."""
         speaking, self._speaking = self._speaking, None
         if speaking is None:
             return []  # it began while nobody could interrupt: discarded, not queued
@@ -208,7 +208,7 @@ class PersonsTurn:
         if not text.strip():
             return [*([Stopped()] if speaking.told else []), Released()]
         over = self._over(scene)
-        cuts = self._cuts(scene) and not is_back_channel(text)
+        cuts = self._cuts(scene) and not is_back_channel(text, hummed=hummed)
         goes_on = over and scene.may_cut and not cuts
         if goes_on and not speaking.told and self._how.back_channels == "unheard":
             return [Released()]

@@ -38,7 +38,7 @@ from channels.wire.messages import (
     ToolResult,
 )
 from playground.brain import Brain, CallTool
-from playground.ears import HearingEvent, PartialWords, SpeechOnset, TurnEnded
+from playground.ears import HearingEvent, PartialWords, SpeechOnset, SpeechStirs, TurnEnded
 from playground.voice_agent.accounts import Accounts, Admission
 from playground.voice_agent.arrivals import (
     Arrival,
@@ -253,7 +253,7 @@ class Session:
                 complaint = self._hearing.take(audio)
                 if complaint is not None:
                     await self._outlet.send(complaint)
-            case SpeechOnset() | PartialWords() | TurnEnded():
+            case SpeechStirs() | SpeechOnset() | PartialWords() | TurnEnded():
                 await self._conversation.hear(arrival)
             case ReplyCreate():
                 await self._conversation.create(arrival)

@@ -12,7 +12,16 @@ import trio.testing
 
 from bench.speech import PEOPLE, noise, people, silence, spoken, word_errors
 from channels.bounded import Channel, Full
-from playground.ears import Ears, HearingEvent, PartialWords, SpeechOnset, Transcriber, TurnEnded
+from playground.ears import (
+    Ears,
+    HearingEvent,
+    Judge,
+    PartialWords,
+    SpeechOnset,
+    SpeechStirs,
+    Transcriber,
+    TurnEnded,
+)
 from playground.turns import ADAPTIVE, TurnRules
 from sound.recogniser import Recogniser
 
@@ -26,21 +35,24 @@ class Rig:
     heard: Channel[HearingEvent]
 
 
-def rig(detection: TurnRules = ADAPTIVE, recogniser: Transcriber = RECOGNISER) -> Rig:
+def rig(
+    detection: TurnRules = ADAPTIVE, recogniser: Transcriber = RECOGNISER, judge: Judge | None = None
+) -> Rig:
     audio = Channel[bytes]("audio", capacity=4, unit="chunks", full=Full.WAIT, because="test")
     heard = Channel[HearingEvent]("heard", capacity=1000, unit="events", full=Full.FAIL, because="test")
-    return Rig(Ears(audio.receiver(), heard.sender(), recogniser, detection), audio, heard)
+    return Rig(Ears(audio.receiver(), heard.sender(), recogniser, detection, judge=judge), audio, heard)
 
 
 async def hear(
     *sound: bytes,
     detection: TurnRules = ADAPTIVE,
     recogniser: Transcriber = RECOGNISER,
+    judge: Judge | None = None,
     chunk_bytes: int = 2400,
     times_real: float = 0,
 ) -> list[HearingEvent]:
-    """All that the ears tell of some sound; `times_real` above 0 feeds it at so many times real time."""
-    made = rig(detection, recogniser)
+    """What the ears tell of some sound, but that it stirs; `times_real` above 0: so many times real time."""
+    made = rig(detection, recogniser, judge)
     pcm = b"".join(sound)
 
     async def feed() -> None:
@@ -54,7 +66,7 @@ async def hear(
         async with trio.open_nursery() as nursery:
             nursery.start_soon(feed)
             nursery.start_soon(made.ears.run)
-            return [event async for event in made.heard.receiver()]
+            return [e async for e in made.heard.receiver() if not isinstance(e, SpeechStirs)]
 
 
 def turns(events: list[HearingEvent]) -> list[str]:
@@ -114,9 +126,58 @@ async def test_a_short_answer_is_a_turn_with_a_brief_onset() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("text", "hummed"), [("Mm-hm.", True), ("Hmm.", True), ("No.", False), ("Stop.", False)]
+)
+async def test_a_hum_is_told_from_a_word(text: str, hummed: bool) -> None:
+    (ended,) = [
+        event
+        for event in await hear(silence(500), spoken(text, "alba"), silence(2500))
+        if isinstance(event, TurnEnded)
+    ]
+    assert ended.hummed is hummed
+
+
+async def test_what_is_long_is_no_hum() -> None:
+    (ended,) = [
+        event
+        for event in await hear(spoken("Moon, moon, new moon, moon, moon."), silence(2500))
+        if isinstance(event, TurnEnded)
+    ]
+    assert not ended.hummed
+
+
 @pytest.mark.parametrize("sound", [silence(3000), noise(3000, 0.01), noise(3000, 0.2)])
 async def test_silence_and_noise_are_nobody(sound: bytes) -> None:
     assert await hear(sound) == []
+
+
+@attrs.frozen
+class Sure:
+    """Has its mind made up about every turn."""
+
+    complete: float
+
+    def probability(self, pcm: bytes) -> float:
+        return self.complete
+
+
+TWO = (spoken("Please call my sister."), silence(350), spoken("Tell her I will be late."), silence(1500))
+
+
+@pytest.mark.parametrize(("complete", "count"), [(1.0, 2), (0.0, 1)])
+async def test_the_sound_says_whether_a_finished_sentence_is_the_end(complete: float, count: int) -> None:
+    assert len(turns(await hear(*TWO, judge=Sure(complete)))) == count
+
+
+async def test_the_sound_does_not_overrule_words_that_are_unfinished() -> None:
+    hesitating = (spoken("Can you send it to my"), silence(700), spoken("sister."), silence(2500))
+    assert len(turns(await hear(*hesitating, judge=Sure(1.0)))) == 1
+
+
+async def test_silences_that_a_client_sets_are_honoured_whatever_the_sound_says() -> None:
+    rules = TurnRules(min_silence=1000, max_silence=3000)
+    assert len(turns(await hear(*TWO, detection=rules, judge=Sure(1.0)))) == 1
 
 
 async def test_explicit_silences_are_honoured() -> None:
@@ -201,7 +262,7 @@ async def test_recognitions_never_overlap_and_never_go_back() -> None:
     sound = spoken("My grandmother keeps nine chickens and a very old donkey behind her house.")
     events = await hear(sound, silence(1000), recogniser=slow, times_real=5)
     assert slow.most == 1
-    sizes = [int(e.text.split()[1]) for e in events if not isinstance(e, SpeechOnset)]
+    sizes = [int(e.text.split()[1]) for e in events if isinstance(e, PartialWords | TurnEnded)]
     assert sizes == sorted(sizes)
     assert isinstance(events[-1], TurnEnded)
 

@@ -7,12 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from channels.errors import SettingsError
+from playground.completeness import Ending
 from playground.turns import (
     ADAPTIVE,
     EndOfTurn,
     Lull,
     Onset,
     Pause,
+    Stir,
     TurnDetector,
     TurnEvent,
     TurnRules,
@@ -33,7 +35,8 @@ def told(detector: TurnDetector, pattern: str, start: int = 0) -> list[tuple[int
 
 
 def kinds(events: list[tuple[int, TurnEvent]]) -> list[type[TurnEvent]]:
-    return [type(event) for _, event in events]
+    """Without what only says that a turn is open."""
+    return [type(event) for _, event in events if not isinstance(event, Stir)]
 
 
 def at(events: list[tuple[int, TurnEvent]], kind: type[TurnEvent]) -> list[int]:
@@ -102,6 +105,44 @@ def test_the_owner_may_end_a_turn_at_a_pause() -> None:
     assert [type(event) for event in detector.end_turn()] == [EndOfTurn]
     assert detector.end_turn() == []
     assert detector.turn_ms == 0
+
+
+def test_the_owner_may_say_how_long_the_silence_has_to_last_and_speech_makes_it_forget() -> None:
+    detector = TurnDetector(QUICK)
+    told(detector, "xxxx" + "." * 8)
+    assert detector.end_after(16 * WINDOW_MS) == []
+    assert kinds(told(detector, "." * 7)) == []
+    assert kinds(told(detector, "x" * 4 + "." * 29)) == [Lull, Pause]
+    assert kinds(told(detector, ".")) == [EndOfTurn]
+
+
+def test_a_silence_that_has_lasted_long_enough_ends_the_turn_at_once() -> None:
+    detector = TurnDetector(QUICK)
+    told(detector, "xxxx" + "." * 8)
+    assert [type(event) for event in detector.end_after(8 * WINDOW_MS)] == [EndOfTurn]
+    assert told(detector, "." * 40) == []
+
+
+def test_a_turn_stirs_before_its_onset_is_due() -> None:
+    slow = TurnDetector(TurnRules(interruption_delay=500))
+    assert told(slow, "..xx") == [(4, Stir())]
+
+
+@pytest.mark.parametrize("words", list(Ending))
+@pytest.mark.parametrize("complete", [None, 0.0, 1.0])
+def test_a_client_that_sets_silences_gets_them_whatever_the_sound_says(
+    words: Ending, complete: float | None
+) -> None:
+    rules = TurnRules(min_silence=700, max_silence=2000)
+    assert rules.patience_ms(words, complete) == (700 if words is Ending.SENTENCE else 2000)
+
+
+def test_a_surer_end_is_never_waited_for_longer() -> None:
+    by_sound = [[ADAPTIVE.patience_ms(words, sure) for words in Ending] for sure in (1.0, 0.0)]
+    assert all(row == sorted(row) for row in by_sound)
+    assert all(now <= later for now, later in zip(*by_sound, strict=True))
+    assert ADAPTIVE.patience_ms(Ending.SENTENCE, 1.0) < ADAPTIVE.min_silence
+    assert max(by_sound[1]) == ADAPTIVE.max_silence
 
 
 def test_the_words_of_one_turn_do_not_open_the_next() -> None:

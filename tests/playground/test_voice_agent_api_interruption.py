@@ -191,12 +191,26 @@ async def test_something_short_is_a_turn_like_any_other_while_the_agent_is_silen
     assert caller.of("transcript.user")[0]["text"] == "Yes."
 
 
-@pytest.mark.parametrize("text", ["", "Uh-huh.", "mm-hmm", "Okay, yeah."])
+@pytest.mark.parametrize(("words", "interrupted"), [("Mama.", False), ("No.", True)])
+async def test_a_hum_interrupts_nobody_whatever_the_recogniser_makes_of_it_unless_it_is_a_no(
+    autojump_clock: trio.testing.MockClock, words: str, interrupted: bool
+) -> None:
+    server = a_server()
+    async with calling(server) as caller:
+        await caller.start(greeting=" ".join(["word"] * 20))
+        await trio.sleep(1)
+        await server.hear(SpeechOnset(brief=True))
+        await server.hear(TurnEnded(words, hummed=True))
+        done = await caller.until("reply.done")
+    assert (done["status"] == "interrupted") is interrupted
+
+
+@pytest.mark.parametrize("text", ["", "Uh-huh.", "mm-hmm", "Okay, yeah.", "I see.", "Sure."])
 def test_a_back_channel_only_says_that_somebody_listens(text: str) -> None:
     assert is_back_channel(text)
 
 
-@pytest.mark.parametrize("text", ["no", "stop", "okay but wait", "yes"])
+@pytest.mark.parametrize("text", ["no", "stop", "okay but wait", "yes", "Of course."])
 def test_words_with_a_meaning_of_their_own_are_no_back_channel(text: str) -> None:
     assert not is_back_channel(text)
 

@@ -12,7 +12,7 @@ import trio
 
 from playground.brain import CallTool, EchoBrain, Thought
 from playground.dialogue import Dialogue
-from playground.ears import PartialWords, SpeechOnset, TurnEnded
+from playground.ears import PartialWords, SpeechOnset, SpeechStirs, TurnEnded
 from playground.voice_agent.loudness import Loudness
 from playground.voice_agent_api import (
     RECORDED,
@@ -259,6 +259,42 @@ async def test_a_tool_call_may_be_sent_several_times_and_is_answered_once(
     assert len({call["call_id"] for call in calls}) == 3
     assert len({(call["name"], str(call["arguments"])) for call in calls}) == 1
     assert len(caller.of("reply.done")) == 2
+
+
+# Answers that nobody has heard yet.
+
+
+async def test_an_answer_that_is_thought_of_waits_while_somebody_may_be_going_on_and_answers_all_of_it(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    server = a_server(leading_silence_ms=0, delays=Delays(thinking_ms=300))
+    async with calling(server) as caller:
+        await caller.start()
+        await asks(server, "Please call my sister.")
+        await trio.sleep(0.2)
+        await server.hear(SpeechStirs())
+        await trio.sleep(0.5)
+        assert not caller.of("reply.audio"), "somebody speaks, though not for long enough to be told of"
+        await asks(server, "Tell her I am late.")
+        await caller.until("reply.done")
+        await trio.sleep(5)
+    assert len(caller.of("reply.started")) == 1
+    said = caller.of("transcript.agent")[0]["text"]
+    assert "sister" in said
+    assert "late" in said
+
+
+async def test_a_noise_before_an_answer_delays_it_and_no_more(autojump_clock: trio.testing.MockClock) -> None:
+    server = a_server(leading_silence_ms=0, delays=Delays(thinking_ms=300))
+    async with calling(server) as caller:
+        await caller.start()
+        await asks(server, "Please call my sister.")
+        await server.hear(SpeechStirs())
+        await trio.sleep(0.6)
+        await server.hear(SpeechOnset(brief=True))
+        await server.hear(TurnEnded(""))
+        await caller.until("reply.done")
+    assert "sister" in caller.of("transcript.agent")[0]["text"]
 
 
 # Times.

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.speech import PEOPLE, at_16_khz, noise, people, silence, spoken, word_errors
-from playground.completeness import finished
+from playground.completeness import Ending, ending
 from sound.recogniser import (
     LONGEST_PIECE_MS,
     SAMPLE_RATE_HZ,
@@ -130,7 +130,7 @@ def test_many_may_ask_at_once(recogniser: Recogniser) -> None:
     ],
 )
 def test_a_finished_sentence(text: str) -> None:
-    assert finished(text)
+    assert ending(text) is Ending.SENTENCE
 
 
 @pytest.mark.parametrize(
@@ -150,4 +150,17 @@ def test_a_finished_sentence(text: str) -> None:
     ],
 )
 def test_a_sentence_that_waits_for_its_end(text: str) -> None:
-    assert not finished(text)
+    assert ending(text) is not Ending.SENTENCE
+
+
+@pytest.mark.parametrize(
+    ("text", "how"),
+    [
+        ("I take the bus to work,", Ending.CLAUSE),
+        ("The number is 472-", Ending.CLAUSE),
+        ("Can you send it to my,", Ending.WORD),
+        ("I went there because.", Ending.WORD),
+    ],
+)
+def test_a_comma_says_less_than_the_last_word(text: str, how: Ending) -> None:
+    assert ending(text) is how

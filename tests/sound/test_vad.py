@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.speech import noise, people, silence, spoken
-from playground.turns import ADAPTIVE, EndOfTurn, Lull, Onset, Pause, TurnDetector, TurnEvent
+from playground.turns import ADAPTIVE, EndOfTurn, Lull, Onset, Pause, Stir, TurnDetector, TurnEvent
 from sound.models import ModelMissing, own_file
 from sound.vad import WINDOW_MS, Vad, Window
 from tests.agent_process import ROOT
@@ -71,7 +71,7 @@ def test_what_is_not_speech_begins_no_turn(sound: bytes) -> None:
 def test_speech_begins_and_ends_a_turn(voice: str) -> None:
     pcm = silence(500) + spoken("Is there a bus to the museum?", voice) + silence(3000)
     kinds = [type(event) for event in events(pcm)]
-    assert kinds[0] is Onset
+    assert kinds[:2] == [Stir, Onset]
     assert kinds[-3:] == [Lull, Pause, EndOfTurn]
     assert kinds.count(EndOfTurn) == 1
 
