@@ -1,7 +1,9 @@
 """All settings together: which value is in force, where it comes from, and what is wrong.
 
 In rising order of precedence: the default, the profile, the template, the configuration file, `.env`, the
-environment, flags. A field of its own overrides the profile, wherever the profile was named.
+environment, flags, a dispatched job (`channels.settings.job`). A field of its own overrides the profile,
+wherever the profile was named.
+
 Reading is all or nothing: everything that is missing or wrong is reported in one go, each in one line that
 names it, says what was found (never a secret) and what to do.
 """
