@@ -33,7 +33,7 @@ def test_a_job_chooses_among_what_the_owner_has(person: Person) -> None:
     assert settings.listen.identity == "bob"
     assert "Acme" in (settings.api.session.system_prompt or ""), "the owner's template stays"
     assert settings.api.session.greeting == "Hello from Acme."
-    assert read_job(json.dumps(chosen)).tools == {"hours"}
+    assert read_job(json.dumps(chosen)).tools == frozenset(["hours"])
 
 
 def test_without_metadata_everything_is_the_owners(person: Person) -> None:
