@@ -10,7 +10,7 @@ import attrs
 import trio
 
 from channels.secret import Secret
-from playground.http import Request, Response, json_response
+from channels.net.serving import Request, Response, json_response
 
 __all__ = ["Caller", "ReplayStream", "answer", "read_caller"]
 

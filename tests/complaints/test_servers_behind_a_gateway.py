@@ -20,7 +20,7 @@ from channels.secret import Secret
 from channels.settings import ApiAccount, LiveKitAccount
 from commands.check.accounts import check_api_key, check_livekit_key
 from commands.check.finding import Colour
-from playground.http import Request, Response, serve_http
+from channels.net.serving import Request, Response, serve_http
 
 KEY = Secret("0123456789abcdef0123456789abcdef")
 
