@@ -30,6 +30,7 @@ from commands.graph import draw, show_graph
 from commands.operate import operate
 from commands.replay import replay
 from commands.serve import RoomSpec, serve
+from commands.serve.observed import observe
 from commands.services import services_for_calls, services_of
 from commands.token import print_token
 from commands.tools import read_tools, with_tools
@@ -100,6 +101,8 @@ def _run(wire: Wiring, options: argparse.Namespace, log: FilteringBoundLogger) -
     tools = read_tools(configuration.tools(), log.warning)
     terminal = Console(stderr=True) if options.log == "text" and sys.stderr.isatty() else None
 
+    observed = observe(configuration.health().listen or "", log)
+
     def wire_it(settings: Settings, accounts: Accounts, edge: LiveKitEdge) -> Wired:
         # On your own machine, everybody in the room is the agent's owner.
         return wire(
@@ -109,9 +112,11 @@ def _run(wire: Wiring, options: argparse.Namespace, log: FilteringBoundLogger) -
             configurable=not has_account,
             terminal=terminal,
             additions=additions,
+            metrics=observed.metrics,
+            traces=observed.traces,
         )
 
     def rooms(accounts: Accounts) -> Sequence[RoomSpec]:
         return [RoomSpec(configuration.settings(), accounts, wire_it, options.record, options.record_audio)]
 
-    return trio.run(serve, services_for_calls(configuration, has_account, log), log, rooms)
+    return trio.run(serve, services_for_calls(configuration, has_account, log), log, rooms, observed)

@@ -29,8 +29,8 @@ import attrs
 import trio
 
 from channels.errors import PlaygroundFault, VoiceAgentError
-from channels.secret import Secret
 from channels.net.serving import Request, Response, json_response, plain_response, serve_few, serve_http
+from channels.secret import Secret
 from playground.page_build.client import find_or_install
 
 __all__ = ["DEFAULT_PORT", "Joining", "PageUnavailable", "page_server"]

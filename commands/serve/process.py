@@ -12,6 +12,7 @@ from structlog.typing import FilteringBoundLogger
 from channels.errors import VoiceAgentError, reason_of
 from channels.settings import Accounts
 from commands.serve.held import LoopWatch
+from commands.serve.observed import UNOBSERVED, Observed
 from commands.serve.room import RoomSpec
 from commands.serve.supervisor import supervise
 from commands.services import Preparation
@@ -23,6 +24,7 @@ async def serve(
     prepare: Preparation,
     log: FilteringBoundLogger,
     rooms: Callable[[Accounts], Sequence[RoomSpec]],
+    observed: Observed = UNOBSERVED,
 ) -> int:
     """Serves until a signal comes or no room can be served any more; returns the exit code.
 
@@ -30,6 +32,7 @@ async def serve(
         prepare: starts the services.
         log: is told what happens.
         rooms: makes the rooms to serve with these accounts.
+        observed: how the process is seen from outside.
     """
     failed = False
     async with trio.open_nursery() as signals:
@@ -39,7 +42,8 @@ async def serve(
             with stopping:
                 async with prepare() as accounts:
                     with LoopWatch().watching() as watch:
-                        ended = await supervise(rooms(accounts), log, watch=watch)
+                        async with observed.shown(log, watch):
+                            ended = await supervise(rooms(accounts), log, watch=watch)
                 failed = any(room.failure is not None for room in ended)
         except (VoiceAgentError, BaseExceptionGroup) as error:
             reason = reason_of(error)

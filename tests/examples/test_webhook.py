@@ -36,11 +36,11 @@ from channels.happenings import (
     ToolAnswered,
     TurnTimed,
 )
+from channels.net.serving import Request, Response, serve_http
 from channels.streams import Addition, Streams
 from channels.taps import Taps
 from examples.webhook import Spool, Webhook
 from playground.child import tied
-from channels.net.serving import Request, Response, serve_http
 
 ROOT = Path(__file__).parents[2]
 KEY = "whsec_" + base64.b64encode(b"a key of the tests, 32 bytes long").decode()

@@ -1,0 +1,130 @@
+"""What one can see of a process that serves rooms: metrics, health, traces. What nobody wants is not loaded."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING
+
+import attrs
+import trio
+from structlog.typing import FilteringBoundLogger
+
+from channels.errors import SettingsError
+from commands.serve.health import health_server
+from commands.serve.held import LoopWatch
+
+if TYPE_CHECKING:
+    from actors.metrics.process import Metrics
+    from actors.traces.exporting import Traces
+
+__all__ = ["UNOBSERVED", "Observed", "observe"]
+
+
+@attrs.frozen
+class Observed:
+    """How a process is seen from outside. `runner.wire` takes the metrics and the traces."""
+
+    listen: str = ""
+    """Where health and metrics are told; "": nowhere."""
+    metrics: Metrics | None = None
+    traces: Traces | None = None
+
+    @asynccontextmanager
+    async def shown(
+        self, log: FilteringBoundLogger, watch: LoopWatch, ready: Callable[[], str | None] | None = None
+    ) -> AsyncIterator[None]:
+        """Shows it for the time of the block.
+
+        Args:
+            log: is told the address.
+            watch: knows what holds up this thread's loop.
+            ready: as for `health_server`; None: ready as soon as a room is connected.
+
+        Raises:
+            HealthUnavailable: the address cannot be listened at.
+        """
+        async with AsyncExitStack() as stack:
+            if self.traces is not None:
+                await stack.enter_async_context(self.traces.sending())
+            if self.metrics is not None:
+                await stack.enter_async_context(self._measured(self.metrics, log, watch, ready))
+            yield
+
+    @asynccontextmanager
+    async def _measured(
+        self,
+        metrics: Metrics,
+        log: FilteringBoundLogger,
+        watch: LoopWatch,
+        ready: Callable[[], str | None] | None,
+    ) -> AsyncIterator[None]:
+        from actors.metrics.exposition import exposition
+
+        def connected() -> str | None:
+            return None if metrics.rooms_connected else "no room is connected"
+
+        async with AsyncExitStack() as stack:
+            if self.listen:
+                asked = connected if ready is None else ready
+                told = functools.partial(exposition, metrics.series)
+                await stack.enter_async_context(health_server(self.listen, log, ready=asked, exposition=told))
+            stack.enter_context(watch.telling(metrics.loop_held))
+            nursery = await stack.enter_async_context(trio.open_nursery())
+            nursery.start_soon(_sample, metrics, log)
+            yield
+            nursery.cancel_scope.cancel()
+
+
+UNOBSERVED = Observed()
+
+
+def observe(
+    listen: str, log: FilteringBoundLogger, environ: Mapping[str, str] = os.environ, *, metrics: bool = False
+) -> Observed:
+    """Gets ready what was asked for.
+
+    Args:
+        listen: where to tell of health and metrics, as the rule of `health.listen` reads it; "": nowhere.
+        log: is told when traces are not sent.
+        environ: says whether to send traces, in OpenTelemetry's own variables.
+        metrics: to count even if they are told elsewhere, as by the parent of several processes.
+
+    Raises:
+        SettingsError: traces are wanted and cannot be sent.
+    """
+    counted = None
+    if listen or metrics:
+        from actors.metrics.process import Metrics
+
+        counted = Metrics()
+    return Observed(listen, counted, _traces(environ, log))
+
+
+def _traces(environ: Mapping[str, str], log: FilteringBoundLogger) -> Traces | None:
+    variables = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+    wanted = [name for name in variables if environ.get(name, "").strip()]
+    off = (
+        environ.get("OTEL_SDK_DISABLED", "").strip().lower(),
+        environ.get("OTEL_TRACES_EXPORTER", "").strip(),
+    )
+    if not wanted or off[0] == "true" or off[1] == "none":
+        return None
+    try:
+        from actors.traces.exporting import open_traces
+    except ModuleNotFoundError as missing:
+        raise SettingsError(
+            f"{wanted[0]} is set, and a package that sends traces is missing ({missing.name})",
+            f"run `make traces`, or unset {wanted[0]}",
+        ) from None
+    return open_traces(environ, log)
+
+
+async def _sample(metrics: Metrics, log: FilteringBoundLogger) -> None:
+    """The metrics are a bystander: they must never affect the calls, whatever is wrong with them."""
+    try:
+        await metrics.run()
+    except Exception as error:
+        log.error("metrics_ended", why=f"{type(error).__name__}: {error}", exc_info=error)
