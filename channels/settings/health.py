@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from typing import Annotated, Any
 
 import attrs
@@ -13,6 +14,8 @@ __all__ = ["WORKER_LISTEN", "HealthSettings", "Listen"]
 
 WORKER_LISTEN = "127.0.0.1:8081"
 """Where a worker listens if nothing is said: beside the page's usual port, for this machine alone."""
+
+_WRITTEN = re.compile(r"(?:\[(?P<v6>[0-9a-fA-F:.]{2,45})\]|(?P<v4>[0-9A-Za-z.-]{1,60})):(?P<port>[0-9]{1,6})")
 
 
 @attrs.frozen
@@ -25,17 +28,20 @@ class Listen(Rule):
         written = value.strip()
         if written.lower() in ("", "off"):
             return ""
-        address, colon, port = written.rpartition(":")
         found = f"(found {len(written)} characters)" if len(written) > 60 else f"(found {written!r})"
-        if not colon or not (port.isascii() and port.isdecimal()) or int(port[:6]) > 65535:
+        parts = _WRITTEN.fullmatch(written)
+        if parts is None or int(parts["port"]) > 65535:
             raise Malformed(f"is not ADDRESS:PORT with a port from 0 to 65535 {found}")
         try:
-            ip = ipaddress.ip_address("127.0.0.1" if address.lower() == "localhost" else address.strip("[]"))
+            ip = ipaddress.ip_address(
+                "127.0.0.1" if parts["v4"] == "localhost" else parts["v6"] or parts["v4"]
+            )
         except ValueError:
             raise Malformed(f"has no IP address before its port {found}") from None
-        if (ip.version == 6) != address.startswith("["):
+        if (ip.version == 6) != bool(parts["v6"]):
             raise Malformed(f"has an address that is not written as IPv4 or as [IPv6] {found}")
-        return f"[{ip}]:{int(port)}" if ip.version == 6 else f"{ip}:{int(port)}"
+        port = int(parts["port"])
+        return f"[{ip}]:{port}" if ip.version == 6 else f"{ip}:{port}"
 
 
 @attrs.frozen

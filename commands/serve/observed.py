@@ -1,4 +1,4 @@
-"""What one can see of a process that serves rooms: metrics, health, traces. What nobody wants is not loaded."""
+"""What one can see of a process with rooms: metrics, health, traces. What nobody wants is not loaded."""
 
 from __future__ import annotations
 
