@@ -62,6 +62,7 @@ class MetricsActor:
 
     async def run(self) -> None:
         """Counts until the happenings end."""
+        self.metrics.series.begin_tools(self.tools)
         async with self.happenings:
             with self.metrics.room(self.statistics) as room:
                 async for happening in self.happenings:

@@ -81,6 +81,7 @@ class Metrics:
         room = RoomCounts(statistics)
         self._rooms.append(room)
         self.series.rooms_begun.inc()
+        room.sample(self.series)  # what begins at 0 can be seen to rise
         self._tell_rooms()
         try:
             yield room

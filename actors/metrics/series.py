@@ -20,7 +20,7 @@ from typing import Literal
 import prometheus_client
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from actors.metrics.labels import JUDGEMENTS, MISSING, UNHEARD, Declined
+from actors.metrics.labels import JUDGEMENTS, MISSING, UNHEARD, UNKNOWN, Declined
 from channels.happenings import ReplyOutcome
 
 __all__ = ["PREFIX", "Series"]
@@ -183,6 +183,13 @@ class Series:
             "memory_bytes", "Resident memory, where the system tells (Linux)", "livesum"
         )
         self._begin()
+
+    def begin_tools(self, names: Iterable[str]) -> None:
+        """Begins the series of these tools at 0, and that of those that nobody knows."""
+        for name in (*names, UNKNOWN):
+            for counter in (self.tool_calls, self.tool_failures, self.tools_dropped):
+                counter.labels(name)
+            self.tool_seconds.labels(name)
 
     def _begin(self) -> None:
         """Begins series at 0 where their labels are known: a rate needs a first value to rise from."""

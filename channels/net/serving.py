@@ -103,20 +103,22 @@ async def serve_few(
     Args:
         listener: lets them in.
         serve: the life of one connection.
-        most: so many at a time. One beyond that is closed without a word, which costs us nothing.
+        most: so many at a time. One more takes the place of the oldest, which is closed without a word: who
+            opens connections and leaves them open keeps nobody out.
     """
-    connections = 0
+    living: dict[trio.SocketStream, trio.CancelScope] = {}
 
     async def serve_one(stream: trio.SocketStream) -> None:
-        nonlocal connections
-        connections += 1
-        try:
-            if connections > most:
-                await trio.aclose_forcefully(stream)
-            else:
+        if len(living) == most:
+            oldest = next(iter(living))
+            living.pop(oldest).cancel()
+        with trio.CancelScope() as scope:
+            living[stream] = scope
+            try:
                 await serve(stream)
-        finally:
-            connections -= 1
+            finally:
+                living.pop(stream, None)
+                await trio.aclose_forcefully(stream)
 
     await trio.serve_listeners(serve_one, [listener])
 

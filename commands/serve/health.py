@@ -10,6 +10,7 @@ reaches the calls.
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -24,7 +25,11 @@ from channels.net.serving import Request, Response, plain_response, serve_few, s
 __all__ = ["health_server"]
 
 MOST_CONNECTIONS = 16
-"""A server that scrapes keeps one, a probe opens one at a time, and a person looks in now and then."""
+"""A server that scrapes keeps one, a probe opens one at a time, and a person looks in now and then. A client
+that opens more pushes out its own, and no probe, which needs milliseconds."""
+
+FRESH_S = 1.0
+"""Whoever asks again within this time is told the same, which costs nothing."""
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -75,8 +80,10 @@ class _Site:
     ready: Callable[[], str | None]
     exposition: Callable[[], bytes]
     log: FilteringBoundLogger
-    _threads: trio.CapacityLimiter = field(factory=lambda: trio.CapacityLimiter(1), init=False)
-    """However many ask, one answer at a time is made, so that none of them takes the CPU from the calls."""
+    _made: bytes = field(default=b"", init=False)
+    _made_at: float = field(default=-math.inf, init=False)
+    _making: trio.Lock = field(factory=trio.Lock, init=False)
+    """However many ask, the metrics are written once at a time, so that nobody takes the CPU from the calls."""
 
     async def listen(self, listener: trio.SocketListener) -> None:
         try:
@@ -100,10 +107,18 @@ class _Site:
                 why = self.ready()
                 return _told(200, "ready") if why is None else _told(503, why)
             case "/metrics":
-                body = await trio.to_thread.run_sync(self.exposition, limiter=self._threads)
-                return Response(200, body, {"Content-Type": METRICS_TYPE, "Cache-Control": "no-store"})
+                return Response(
+                    200, await self._metrics(), {"Content-Type": METRICS_TYPE, "Cache-Control": "no-store"}
+                )
             case _:
                 return _told(404, "there are /livez, /readyz and /metrics")
+
+    async def _metrics(self) -> bytes:
+        async with self._making:
+            if trio.current_time() - self._made_at >= FRESH_S:
+                self._made = await trio.to_thread.run_sync(self.exposition)
+                self._made_at = trio.current_time()
+            return self._made
 
 
 def _told(status: int, text: str, **headers: str) -> Response:

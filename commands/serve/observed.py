@@ -6,6 +6,7 @@ import functools
 import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import attrs
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from actors.traces.exporting import Traces
 
 __all__ = ["UNOBSERVED", "Observed", "observe"]
+
+
+_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+"""Of prometheus-client, which is not to be loaded for it."""
 
 
 @attrs.frozen
@@ -93,10 +98,16 @@ def observe(
         metrics: to count even if they are told elsewhere, as by the parent of several processes.
 
     Raises:
-        SettingsError: traces are wanted and cannot be sent.
+        SettingsError: traces are wanted and cannot be sent, or the folder for the metrics of several
+            processes is not there.
     """
     counted = None
     if listen or metrics:
+        folder = environ.get(_FOLDER, "").strip()
+        if folder and not Path(folder).is_dir():
+            raise SettingsError(
+                f"{_FOLDER} names no folder", "a worker sets it for its own processes: unset it"
+            )
         from actors.metrics.process import Metrics
 
         counted = Metrics()
