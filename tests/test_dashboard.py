@@ -40,9 +40,9 @@ def exported() -> Mapping[str, frozenset[str]]:
 
 
 EXPORTED = exported()
-WORDS = {
+WORDS: Mapping[str, set[str]] = {
     "outcome": {outcome.value for outcome in ReplyOutcome},
-    "reason": set(Declined),
+    "reason": {reason.value for reason in Declined},
     "why": {*UNHEARD, *MISSING},
     "judgement": set(JUDGEMENTS),
     "sound": {"silence", "speech"},

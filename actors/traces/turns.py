@@ -96,7 +96,7 @@ class TurnSpans:
             case ToolAnswered(call_id=call_id, name=name, took_ms=took_ms, error=error):
                 began = self._called.pop(call_id, now - took_ms / 1000)
                 known = name if name in self.tools else "unknown"
-                self._answered.append(Span(f"tool {known}", began, now, failed=error is not None))
+                self._answered.append(Span(f"tool {known}", min(began, now), now, failed=error is not None))
                 del self._answered[:-MOST]
             case VoiceHeld(at=at):
                 self._held = at
@@ -117,7 +117,9 @@ class TurnSpans:
 
     def _end_hold(self, at: float, *, given_back: bool) -> None:
         if self._held is not None:
-            self._holds.append(Span("held", self._held, at, {"voice_agent.given_back": given_back}))
+            self._holds.append(
+                Span("held", self._held, max(at, self._held), {"voice_agent.given_back": given_back})
+            )
             del self._holds[:-MOST]
         self._held = None
 

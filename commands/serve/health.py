@@ -83,7 +83,7 @@ class _Site:
     _made: bytes = field(default=b"", init=False)
     _made_at: float = field(default=-math.inf, init=False)
     _making: trio.Lock = field(factory=trio.Lock, init=False)
-    """However many ask, the metrics are written once at a time, so that nobody takes the CPU from the calls."""
+    """However many ask, they are written once at a time, so that nobody takes the CPU from the calls."""
 
     async def listen(self, listener: trio.SocketListener) -> None:
         try:

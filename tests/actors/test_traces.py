@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
@@ -56,11 +57,12 @@ def timed(reply_id: str, at: float, latency: int | None = None, endpointing: int
 def test_a_turn_is_endpointing_thinking_and_speaking_one_after_the_other() -> None:
     (turn,) = turns_of((10.0, ReplyBegan("r", 10.0)), (12.0, timed("r", 12.0, latency=900, endpointing=500)))
     assert (turn.name, turn.began, turn.ended) == ("turn", pytest.approx(9.1), 12.0)
-    assert [(each.name, each.began, each.ended) for each in turn.children] == [
+    expected: list[Any] = [
         ("endpointing", pytest.approx(9.1), pytest.approx(9.6)),
         ("thinking", pytest.approx(9.6), 10.0),
         ("speaking", 10.0, 12.0),
     ]
+    assert [(each.name, each.began, each.ended) for each in turn.children] == expected
     assert turn.attributes["voice_agent.turn_latency_ms"] == 900
     assert turn.attributes["voice_agent.outcome"] == "played"
 
