@@ -1,0 +1,1 @@
+"""`python runner.py serve`: a worker that LiveKit gives rooms to."""
