@@ -26,6 +26,7 @@ from structlog.testing import capture_logs
 
 from channels import private_files
 from channels.bounded import Receiver
+from channels.child import tied
 from channels.errors import SettingsError
 from channels.happenings import (
     Happening,
@@ -39,7 +40,6 @@ from channels.happenings import (
 from channels.streams import Addition, Streams
 from channels.taps import Taps
 from examples.webhook import Spool, Webhook
-from playground.child import tied
 from playground.http import Request, Response, serve_http
 
 ROOT = Path(__file__).parents[2]
@@ -217,7 +217,7 @@ from pathlib import Path
 from channels.happenings import PersonSaid
 from channels.taps import Taps
 from examples.webhook import Spool, Webhook
-from playground.child import tied
+from channels.child import tied
 from playground.http import Request, Response, serve_http
 
 async def main():
