@@ -7,8 +7,7 @@ an exception.
 What the server (livekit-server 1.13.5, read and tried) does with what we send:
 
 - `register` is answered at once with a worker's id. Dispatch may need up to two seconds to find a new worker.
-  The answer asks for no pings; the `ping_interval` that we send is not used, and neither is `namespace` once
-  an agent name is given.
+  The answer asks for no pings, and the `ping_interval` that we send is not used.
 - `availability` counts within 10 s of the offer. After "no" the next worker is asked; after silence, nobody.
 - `update_worker`: status and load decide who is asked (at random, weighted by 1 - load). `job_count` and
   `draining` are for other servers, so a worker that drains also says that it is full.
