@@ -126,7 +126,7 @@ class OfferLapsed:
 
 @attrs.frozen
 class JobTerminated:
-    """The server wants the job to end: its dispatch was deleted, its room closed, or its agent left."""
+    """The server has ended the job: its dispatch was deleted, its room closed, or its agent left the room."""
 
     job_id: str
 
@@ -171,6 +171,8 @@ class Decline:
     """Leave an offered job to other workers."""
 
     job_id: str
+    for_all: bool = False
+    """Nobody is to have it: ask no other worker either."""
 
 
 class JobOutcome(enum.Enum):

@@ -22,7 +22,7 @@ from commands.agent_room import find_room
 from commands.agents_here import LiveKitRoom, agents_here
 from commands.check.accounts import NoAnswer, ask_livekit
 
-__all__ = ["cancel_dispatch", "create_dispatch", "dispatch", "list_dispatches"]
+__all__ = ["cancel_dispatch", "create_dispatch", "dispatch", "is_open", "list_dispatches"]
 
 _SERVICE = "AgentDispatchService"
 
@@ -93,6 +93,17 @@ async def list_dispatches(account: LiveKitAccount, room_name: str) -> list[Agent
     content = {"room": room_name}
     listed = await _ask(account, "ListDispatch", room_name, content, ListAgentDispatchResponse())
     return list(listed.agent_dispatches)
+
+
+async def is_open(account: LiveKitAccount, room_name: str, dispatch_id: str) -> bool:
+    """Whether nobody has taken this dispatch back.
+
+    Raises:
+        NoAnswer, NoDispatch: as `create_dispatch`; also, the room is not open.
+    """
+    content = {"room": room_name, "dispatch_id": dispatch_id}
+    listed = await _ask(account, "ListDispatch", room_name, content, ListAgentDispatchResponse())
+    return any(each.id == dispatch_id and not each.state.deleted_at for each in listed.agent_dispatches)
 
 
 async def cancel_dispatch(account: LiveKitAccount, room_name: str, dispatch_id: str) -> None:

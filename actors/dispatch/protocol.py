@@ -8,7 +8,8 @@ What the server (livekit-server 1.13.5, read and tried) does with what we send:
 
 - `register` is answered at once with a worker's id. Dispatch may need up to two seconds to find a new worker.
   The answer asks for no pings, and the `ping_interval` that we send is not used.
-- `availability` counts within 10 s of the offer. After "no" the next worker is asked; after silence, nobody.
+- `availability` counts within 10 s of the offer. After "no" the next worker is asked; after silence, or a
+  "no" with `terminate`, nobody.
 - `update_worker`: status and load decide who is asked (at random, weighted by 1 - load). `job_count` and
   `draining` are for other servers, so a worker that drains also says that it is full.
 - `update_job` is the server's own note. A job that is not running for it any more is passed over.
@@ -271,7 +272,7 @@ def write(order: WorkerOrder) -> bytes:
             )
             return _bytes(agent.WorkerMessage(availability=answer))
         case Decline():
-            answer = agent.AvailabilityResponse(job_id=order.job_id, available=False)
+            answer = agent.AvailabilityResponse(job_id=order.job_id, available=False, terminate=order.for_all)
             return _bytes(agent.WorkerMessage(availability=answer))
         case JobStatus():
             told = agent.UpdateJobStatus(

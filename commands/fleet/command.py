@@ -16,6 +16,7 @@ from channels.errors import VoiceAgentError, reason_of
 from channels.jobs import JobAssigned, WorkerEvent, WorkerOrder
 from channels.named_paths import NamedPath
 from channels.settings import Accounts, Settings, WorkerSettings
+from commands.dispatch import is_open
 from commands.fleet.rooms import JobRooms
 from commands.serve import RoomEnded, RoomSpec
 from commands.serve.held import LoopWatch
@@ -95,8 +96,16 @@ async def serve_jobs(
         Full.FAIL,
         "its reader takes them at once; offers are bounded",
     )
+
+    async def is_wanted(assigned: JobAssigned) -> bool:
+        account = attrs.evolve(rooms.accounts.livekit, url=assigned.url)
+        try:
+            return await is_open(account, assigned.job.room_name, assigned.job.dispatch_id)
+        except VoiceAgentError:
+            return False
+
     dispatch = DispatchActor(rooms.accounts.livekit, worker, orders.receiver(), events.sender())
-    owner = JobRooms(most, rooms.room_of, events.receiver(), orders.sender(), log, watch)
+    owner = JobRooms(most, rooms.room_of, is_wanted, events.receiver(), orders.sender(), log, watch)
     failures: list[VoiceAgentError] = []
     farewell = trio.CancelScope(shield=True)
 

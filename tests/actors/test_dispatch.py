@@ -220,11 +220,22 @@ async def test_a_declined_job_is_left_to_others(autojump_clock: MockClock) -> No
         await it.next(JobOffered)
         it.orders.send_nowait(Decline("AJ_1"))
         told = await dispatch.is_told("availability")
-        assert (told.job_id, told.available) == ("AJ_1", False)
+        assert (told.job_id, told.available, told.terminate) == ("AJ_1", False, False)
         # Too late: it is somebody else's.
         it.orders.send_nowait(Accept("AJ_1", "agent"))
         await trio.sleep(1)
         assert len(dispatch.said("availability")) == 1
+
+
+async def test_a_job_that_nobody_is_to_have_is_ended(autojump_clock: MockClock) -> None:
+    dispatch = Dispatch()
+    async with worker(dispatch) as it:
+        await it.next(Registered)
+        await dispatch.say(offer("AJ_1"))
+        await it.next(JobOffered)
+        it.orders.send_nowait(Decline("AJ_1", for_all=True))
+        told = await dispatch.is_told("availability")
+        assert (told.available, told.terminate) == (False, True)
 
 
 async def test_an_offer_that_is_answered_too_late_was_given_up(autojump_clock: MockClock) -> None:

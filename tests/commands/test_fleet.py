@@ -46,7 +46,16 @@ class Owner:
     specs: dict[str, RoomSpec] = attrs.field(factory=dict)
     """The rooms that run, by name."""
     ends: dict[str, tuple[trio.Event, list[Exception | None]]] = attrs.field(factory=dict)
+    wanted: set[str] = attrs.field(factory=set)
+    """Jobs that are still asked for."""
+    silent: bool = False
+    """Whether nobody can be asked."""
     over: trio.Event = attrs.field(factory=trio.Event)
+
+    async def is_wanted(self, assigned: JobAssigned) -> bool:
+        if self.silent:
+            await trio.sleep_forever()
+        return assigned.job.job_id in self.wanted
 
     async def serve(self, rooms: Sequence[RoomSpec], log: Any, *, watch: object) -> list[RoomEnded]:
         (spec,) = rooms
@@ -86,7 +95,13 @@ async def owner(most: int = 2) -> AsyncIterator[Owner]:
     it = Owner(events.sender(), orders.receiver())
     maker = JobRoomMaker(Settings("the settings' own"), NOBODYS, lambda *given: given)  # type: ignore[arg-type]
     rooms = JobRooms(
-        most, maker.room_of, events.receiver(), orders.sender(), structlog.get_logger(), serve=it.serve
+        most,
+        maker.room_of,
+        it.is_wanted,
+        events.receiver(),
+        orders.sender(),
+        structlog.get_logger(),
+        serve=it.serve,
     )
 
     async def run() -> None:
@@ -132,6 +147,23 @@ async def test_places_are_taken_from_the_answer_on_and_given_back(autojump_clock
         assert it.said(WorkerStatus)[-1] == WorkerStatus(0.5, 0)
 
 
+async def test_a_room_that_has_its_agent_gets_no_second_one_unless_somebody_asks_for_it(
+    autojump_clock: MockClock,
+) -> None:
+    async with owner(most=4) as it:
+        first = Job("AJ_1", "tea")
+        await it.hears(JobOffered(first), JobOffered(Job("AJ_2", "tea")))
+        await it.hears(JobAssigned(first, "ws://there", Secret("t")), JobOffered(Job("AJ_3", "tea")))
+        await it.hears(JobOffered(Job("AJ_4", "tea", agent_name="waiter")), JobOffered(Job("AJ_5", "lounge")))
+        assert it.said(Accept, Decline) == [
+            Accept("AJ_1", "voice-agent-AJ_1"),
+            Decline("AJ_2", for_all=True),
+            Decline("AJ_3", for_all=True),
+            Accept("AJ_4", "voice-agent-AJ_4", "waiter"),
+            Accept("AJ_5", "voice-agent-AJ_5"),
+        ]
+
+
 async def test_how_a_job_ended_is_told(autojump_clock: MockClock) -> None:
     async with owner() as it:
         await it.runs("tea", "lounge")
@@ -156,6 +188,25 @@ async def test_a_terminated_job_ends_and_its_neighbour_does_not(autojump_clock: 
         await it.runs("tea", "lounge")
         await it.hears(JobTerminated("AJ_tea"), JobTerminated("AJ_unknown"))
         assert set(it.specs) == {"lounge"}
+
+
+async def test_an_agent_that_only_lost_its_room_comes_back_to_it(autojump_clock: MockClock) -> None:
+    async with owner() as it:
+        await it.runs("tea")
+        it.wanted = {"AJ_tea"}
+        await it.hears(JobTerminated("AJ_tea"))
+        assert set(it.specs) == {"tea"}
+        await it.end("tea")
+        assert it.said(JobStatus)[-1] == JobStatus("AJ_tea", JobOutcome.SUCCESS)
+
+
+async def test_a_termination_is_obeyed_if_nobody_can_say_why(autojump_clock: MockClock) -> None:
+    async with owner() as it:
+        await it.runs("tea")
+        it.silent = True
+        await it.hears(JobTerminated("AJ_tea"))
+        await trio.sleep(6)
+        assert not it.specs
 
 
 async def test_a_termination_right_behind_the_assignment_is_not_missed(autojump_clock: MockClock) -> None:

@@ -25,7 +25,7 @@ from channels.secret import Secret
 from channels.settings import Accounts, ApiAccount, LiveKitAccount, Settings, WorkerSettings
 from channels.texts import OPERATE_METHOD
 from commands.check.accounts import ask_livekit
-from commands.dispatch import cancel_dispatch, create_dispatch, list_dispatches
+from commands.dispatch import cancel_dispatch, create_dispatch, is_open, list_dispatches
 from commands.fleet import JobRoomMaker, serve_jobs
 from playground.livekit_build.binary import find_or_build
 from playground.livekit_server import LiveKitServer, ServerConfig, run_server
@@ -290,14 +290,16 @@ async def test_a_wrong_secret_is_told_once_with_its_fix(livekit: LiveKitServer, 
             await create_dispatch(fleet.account, "sent for", "waiter")
 
 
+@pytest.mark.parametrize("name", ["waiter", None])
 async def test_a_server_that_was_killed_has_its_worker_back_and_the_call_goes_on(
-    lines: list[Any], tmp_path: Path
+    lines: list[Any], tmp_path: Path, name: str | None
 ) -> None:
     config = ServerConfig.choose(await find_or_build(progress=print), tmp_path / "server.log")
     async with fleet_at(config.server, lines) as fleet:
         async with run_server(config) as running:
-            await fleet.start(WorkerSettings("waiter"))
-            await create_dispatch(fleet.account, "outlives", "waiter")
+            await fleet.start(WorkerSettings(name))
+            if name:
+                await create_dispatch(fleet.account, "outlives", name)
             async with join_as_guest(config.server, "outlives", "alice") as alice:
                 await alice.hear_sound(within_s=20)
                 (agent,) = agents_heard_by(alice)
@@ -309,10 +311,22 @@ async def test_a_server_that_was_killed_has_its_worker_back_and_the_call_goes_on
             async with join_as_guest(config.server, "outlives", "bob") as bob:
                 await fleet.until(lambda: agents_heard_by(bob) == [agent], within_s=60)
                 await bob.hear_sound(within_s=30)
+                assert agents_heard_by(bob) == [agent]
             # The worker is there for new rooms, too.
-            await create_dispatch(fleet.account, "after", "waiter")
-            await fleet.until(lambda: fleet.told("room_joined", room="after"))
+            if name:
+                await create_dispatch(fleet.account, "after", name)
+            async with join_as_guest(config.server, "after", "carol") as carol:
+                await carol.hear_sound(within_s=30)
             fleet.nursery.cancel_scope.cancel()
+
+
+async def test_a_dispatch_is_open_until_it_is_taken_back(livekit: LiveKitServer, lines: list[Any]) -> None:
+    async with fleet_at(livekit, lines) as fleet:
+        made = await create_dispatch(fleet.account, "open", "nobody")
+        assert await is_open(fleet.account, "open", made.id)
+        assert not await is_open(fleet.account, "open", "AD_none")
+        await cancel_dispatch(fleet.account, "open", made.id)
+        assert not await is_open(fleet.account, "open", made.id)
 
 
 async def test_on_the_command_line_a_worker_serves_what_is_sent_for_until_ctrl_c(
