@@ -31,8 +31,12 @@ class Declined(StrEnum):
     """Its CPU has no room for another voice."""
     DRAINING = "draining"
     """It is about to end, and takes nothing new."""
-    MALFORMED = "malformed"
-    """The job asks for something that it cannot have."""
+    SERVICE = "service"
+    """The Voice Agent API has no place for one more session."""
+    METADATA = "metadata"
+    """The job's metadata cannot be read."""
+    SERVED = "served"
+    """The room has its agent."""
     OTHER = "other"
 
 

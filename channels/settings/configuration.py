@@ -18,7 +18,7 @@ import attrs
 
 from channels.errors import SettingsError
 from channels.settings.accounts import Accounts, LiveKitAccount
-from channels.settings.catalogue import CATALOGUE, VARIABLES, Setting, build
+from channels.settings.catalogue import CATALOGUE, VARIABLES, WORKER, Setting, build
 from channels.settings.consistency import inconsistencies
 from channels.settings.health import HealthSettings
 from channels.settings.profiles import OUR_FOLDER, Profile, files_of, read_profiles, wire_updates
@@ -36,6 +36,7 @@ from channels.settings.sources import (
     raise_all,
 )
 from channels.settings.voices import VoiceMatrix, read_voices
+from channels.settings.worker import WorkerSettings
 
 __all__ = ["ACCOUNT", "LIVEKIT_ACCOUNT", "Configuration", "Writings", "gather", "read_configuration"]
 
@@ -100,6 +101,10 @@ class Configuration:
     def health(self) -> HealthSettings:
         """Where the process tells of its health."""
         return build(HealthSettings, self._plain(), "health.")
+
+    def worker(self) -> WorkerSettings:
+        """For which jobs of LiveKit's dispatch a worker is there."""
+        return build(WorkerSettings, self._plain(), WORKER)
 
     def settings(self) -> Settings:
         """All that a room needs besides the accounts."""

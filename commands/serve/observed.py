@@ -13,7 +13,8 @@ import attrs
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from channels.errors import SettingsError
+from channels.errors import HealthUnavailable, SettingsError
+from channels.settings.health import WORKER_LISTEN, HealthSettings
 from commands.serve.health import health_server
 from commands.serve.held import LoopWatch
 
@@ -36,10 +37,15 @@ class Observed:
     """Where health and metrics are told; "": nowhere."""
     metrics: Metrics | None = None
     traces: Traces | None = None
+    must_listen: bool = True
+    """Whether it is an error if the address cannot be listened at."""
 
     @asynccontextmanager
     async def shown(
-        self, log: FilteringBoundLogger, watch: LoopWatch, ready: Callable[[], str | None] | None = None
+        self,
+        log: FilteringBoundLogger,
+        watch: LoopWatch | None = None,
+        ready: Callable[[], str | None] | None = None,
     ) -> AsyncIterator[None]:
         """Shows it for the time of the block.
 
@@ -49,7 +55,7 @@ class Observed:
             ready: as for `health_server`; None: ready as soon as a room is connected.
 
         Raises:
-            HealthUnavailable: the address cannot be listened at.
+            HealthUnavailable: the address cannot be listened at, and `must_listen`.
         """
         async with AsyncExitStack() as stack:
             if self.traces is not None:
@@ -63,7 +69,7 @@ class Observed:
         self,
         metrics: Metrics,
         log: FilteringBoundLogger,
-        watch: LoopWatch,
+        watch: LoopWatch | None,
         ready: Callable[[], str | None] | None,
     ) -> AsyncIterator[None]:
         from actors.metrics.exposition import exposition
@@ -75,8 +81,15 @@ class Observed:
             if self.listen:
                 asked = connected if ready is None else ready
                 told = functools.partial(exposition, metrics.series)
-                await stack.enter_async_context(health_server(self.listen, log, ready=asked, exposition=told))
-            stack.enter_context(watch.telling(metrics.loop_held))
+                server = health_server(self.listen, log, ready=asked, exposition=told)
+                try:
+                    await stack.enter_async_context(server)
+                except HealthUnavailable as unavailable:
+                    if self.must_listen:
+                        raise
+                    log.warning("health_unavailable", why=unavailable.what, fix=unavailable.fix)
+            if watch is not None:
+                stack.enter_context(watch.telling(metrics.loop_held))
             nursery = await stack.enter_async_context(trio.open_nursery())
             nursery.start_soon(_sample, metrics, log)
             yield
@@ -87,20 +100,29 @@ UNOBSERVED = Observed()
 
 
 def observe(
-    listen: str, log: FilteringBoundLogger, environ: Mapping[str, str] = os.environ, *, metrics: bool = False
+    settings: HealthSettings,
+    log: FilteringBoundLogger,
+    environ: Mapping[str, str] = os.environ,
+    *,
+    is_worker: bool = False,
+    metrics: bool = False,
 ) -> Observed:
     """Gets ready what was asked for.
 
     Args:
-        listen: where to tell of health and metrics, as the rule of `health.listen` reads it; "": nowhere.
+        settings: where to tell of health and metrics.
         log: is told when traces are not sent.
         environ: says whether to send traces, in OpenTelemetry's own variables.
+        is_worker: to tell them at the usual place if nothing is said, unless another worker does.
         metrics: to count even if they are told elsewhere, as by the parent of several processes.
 
     Raises:
         SettingsError: traces are wanted and cannot be sent, or the folder for the metrics of several
             processes is not there.
     """
+    listen = settings.listen
+    if listen is None:
+        listen = WORKER_LISTEN if is_worker else ""
     counted = None
     if listen or metrics:
         folder = environ.get(_FOLDER, "").strip()
@@ -111,7 +133,7 @@ def observe(
         from actors.metrics.process import Metrics
 
         counted = Metrics()
-    return Observed(listen, counted, _traces(environ, log))
+    return Observed(listen, counted, _traces(environ, log), must_listen=settings.listen is not None)
 
 
 def _traces(environ: Mapping[str, str], log: FilteringBoundLogger) -> Traces | None:

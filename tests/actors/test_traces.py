@@ -37,6 +37,7 @@ from channels.happenings import (
     VoiceHeld,
     VoiceResumed,
 )
+from channels.settings.health import HealthSettings
 from channels.taps import Taps
 from commands.serve.observed import observe
 
@@ -259,7 +260,7 @@ async def send_a_turn(monkeypatch: pytest.MonkeyPatch, endpoint: str, turns: int
     }
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    traces = observe("", structlog.get_logger(), variables).traces
+    traces = observe(HealthSettings(), structlog.get_logger(), variables).traces
     assert traces is not None
     async with traces.sending():
         began = time.monotonic()
@@ -321,13 +322,13 @@ async def test_a_header_that_cannot_be_read_is_not_quoted(
 )
 def test_what_cannot_be_sent_to_is_named(variables: dict[str, str], says: str) -> None:
     with pytest.raises(SettingsError, match=says):
-        observe("", structlog.get_logger(), variables)
+        observe(HealthSettings(), structlog.get_logger(), variables)
 
 
 @pytest.mark.parametrize("off", [{"OTEL_SDK_DISABLED": "true"}, {"OTEL_TRACES_EXPORTER": "none"}])
 def test_opentelemetrys_own_switches_turn_it_off(off: dict[str, str]) -> None:
     variables = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://localhost:4318", **off}
-    assert observe("", structlog.get_logger(), variables).traces is None
+    assert observe(HealthSettings(), structlog.get_logger(), variables).traces is None
 
 
 def test_headers_that_cross_a_network_unencrypted_are_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -336,7 +337,7 @@ def test_headers_that_cross_a_network_unencrypted_are_warned_of(monkeypatch: pyt
         "OTEL_EXPORTER_OTLP_HEADERS": f"x-key={KEY}",
     }
     with capture_logs() as lines:
-        observe("", structlog.get_logger(), variables)
+        observe(HealthSettings(), structlog.get_logger(), variables)
     assert [line["event"] for line in lines] == ["traces_unencrypted", "traces"]
     assert KEY not in str(lines)
 
@@ -345,7 +346,8 @@ def test_packages_that_are_missing_are_named_with_how_to_get_them() -> None:
     code = (
         "import sys; sys.modules['opentelemetry'] = None\n"
         "import structlog; from commands.serve.observed import observe\n"
-        "observe('', structlog.get_logger(), {'OTEL_EXPORTER_OTLP_ENDPOINT': 'http://localhost:4318'})"
+        "from channels.settings.health import HealthSettings\n"
+        "observe(HealthSettings(), structlog.get_logger(), {'OTEL_EXPORTER_OTLP_ENDPOINT': 'http://localhost:4318'})"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
+import attrs
 import pytest
 import structlog
 import trio
@@ -145,7 +146,7 @@ async def test_an_address_that_others_can_reach_is_warned_of() -> None:
 
 
 async def test_a_process_is_ready_as_soon_as_a_room_of_it_is_connected() -> None:
-    observed = observe(HERE, structlog.get_logger(), {})
+    observed = observe(HealthSettings(HERE), structlog.get_logger(), {})
     assert observed.metrics is not None
     with capture_logs() as lines:
         async with observed.shown(structlog.get_logger(), LoopWatch()):
@@ -158,14 +159,35 @@ async def test_a_process_is_ready_as_soon_as_a_room_of_it_is_connected() -> None
             assert value(read_samples((await get(url, "/metrics")).body), "voice_agent_processes") == 1
 
 
+async def test_a_second_worker_on_a_machine_runs_although_the_first_tells_of_health() -> None:
+    async with served() as url:
+        second = attrs.evolve(
+            observe(HealthSettings(), structlog.get_logger(), {}, is_worker=True),
+            listen=url.removeprefix("http://"),
+        )
+        with capture_logs() as lines:
+            async with second.shown(structlog.get_logger()):
+                assert second.metrics is not None
+    assert [line["event"] for line in lines] == ["health_unavailable"]
+
+
+def test_a_worker_tells_of_its_health_on_this_machine_unless_it_is_told_otherwise() -> None:
+    log = structlog.get_logger()
+    assert observe(HealthSettings(), log, {}, is_worker=True).listen == "127.0.0.1:8081"
+    assert observe(HealthSettings(""), log, {}, is_worker=True) == UNOBSERVED
+    assert observe(HealthSettings("0.0.0.0:1"), log, {}, is_worker=True).listen == "0.0.0.0:1"
+
+
 def test_nothing_is_told_unless_it_is_asked_for() -> None:
-    assert observe("", structlog.get_logger(), {}) == UNOBSERVED
+    assert observe(HealthSettings(), structlog.get_logger(), {}) == attrs.evolve(
+        UNOBSERVED, must_listen=False
+    )
 
 
 def test_a_folder_for_several_processes_that_is_not_there_is_named(tmp_path: Path) -> None:
     missing = {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path / "missing")}
     with pytest.raises(SettingsError, match=r"PROMETHEUS_MULTIPROC_DIR names no folder; .* unset it"):
-        observe(HERE, structlog.get_logger(), missing)
+        observe(HealthSettings(HERE), structlog.get_logger(), missing)
 
 
 @pytest.mark.parametrize(
