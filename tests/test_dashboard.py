@@ -40,6 +40,12 @@ def exported() -> Mapping[str, frozenset[str]]:
 
 
 EXPORTED = exported()
+BOUNDS = {
+    f"{each._name}_bucket": {str(bound) for bound in each._upper_bounds}
+    for each in vars(Series()).values()
+    if hasattr(each, "_upper_bounds")
+}
+"""Of the buckets of a histogram without labels, by its name."""
 WORDS: Mapping[str, set[str]] = {
     "outcome": {outcome.value for outcome in ReplyOutcome},
     "reason": {reason.value for reason in Declined},
@@ -62,6 +68,8 @@ def wrong_with(query: str) -> list[str]:
     wrong += [
         f"the label {label}" for label in [*grouped, *(label for label, _ in matched)] if label not in known
     ]
+    bounds = set[str]().union(*(BOUNDS.get(name, set()) for name in names))
+    wrong += [f'le="{bound}"' for label, bound in matched if label == "le" and bound not in bounds]
     wrong += [
         f'{label}="{word}"'
         for label, value in matched
@@ -143,6 +151,7 @@ def test_panels_have_titles_descriptions_and_places_of_their_own() -> None:
         ('sum(rate(voice_agent_turns_total{instance=~"$instance"}[5m]))', ["voice_agent_turns_total"]),
         ("sum by (room) (voice_agent_rooms)", ["the label room"]),
         ('voice_agent_replies_total{outcome="lost"}', ['outcome="lost"']),
+        ('voice_agent_turn_latency_seconds_bucket{le="1.4"}', ['le="1.4"']),
         ("up == 0", ["it names no metric"]),
     ],
 )

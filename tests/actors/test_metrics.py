@@ -321,6 +321,16 @@ def test_several_processes_are_one_in_the_metrics_and_a_dead_one_leaves_only_its
         assert value(samples, "voice_agent_jobs_accepted_total") == 2
         assert value(samples, "voice_agent_turn_latency_seconds_count") == 2
         assert not [each for each in samples if "pid" in each.labels]
+        assert not list(tmp_path.glob(f"*_{workers[1].pid}.db")), "no file for each process that ever was"
+        workers[0].kill()
+        workers[0].wait()
+        forget_process(workers[0].pid, tmp_path)
+        forget_process(workers[0].pid, tmp_path)  # twice is once
+        samples = read_samples(exposition_of_all(tmp_path))
+        assert value(samples, "voice_agent_rooms") == 0
+        assert value(samples, "voice_agent_jobs_accepted_total") == 2
+        assert value(samples, "voice_agent_turn_latency_seconds_bucket", le="1.0") == 2
+        assert value(samples, "voice_agent_turn_latency_seconds_sum") == pytest.approx(1.8)
     finally:
         for worker in workers:
             worker.kill()
