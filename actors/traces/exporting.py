@@ -2,7 +2,8 @@
 
 `send` puts spans into a bounded queue (`OTEL_BSP_MAX_QUEUE_SIZE`, 2048; what does not fit is dropped), and
 never waits. The thread posts them in batches over HTTP, each with a deadline (`OTEL_EXPORTER_OTLP_TIMEOUT`,
-10 s). It follows no redirects, which would take the headers elsewhere.
+10 s). It takes the same proxy and the same certificates as a call, and follows no redirects, which would take
+the headers elsewhere.
 
 OpenTelemetry's own log lines quote addresses, and headers that it cannot read: they are never shown. One line
 a minute at most says that traces are not sent, and the status that the collector answered.
@@ -29,12 +30,17 @@ from structlog.typing import FilteringBoundLogger
 
 from actors.traces.turns import Span
 from channels.errors import SettingsError
-from channels.net.proxies import is_loopback
+from channels.net.proxies import is_loopback, proxy_for
 
 __all__ = ["Traces", "open_traces"]
 
 ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 HEADERS = ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS")
+CERTIFICATES = (
+    "OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE",
+    "OTEL_EXPORTER_OTLP_CERTIFICATE",
+    "SSL_CERT_FILE",
+)
 PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
 
 LAST_BATCH_S = 2.0
@@ -51,7 +57,7 @@ def open_traces(environ: Mapping[str, str], log: FilteringBoundLogger) -> Traces
         log: is told when traces are not sent.
 
     Raises:
-        SettingsError: a variable has a value with which they cannot be sent.
+        SettingsError: a variable has a value with which they cannot be sent, that of the proxy included.
     """
     endpoint, variable = _first(environ, ENDPOINTS)
     try:
@@ -71,10 +77,10 @@ def open_traces(environ: Mapping[str, str], log: FilteringBoundLogger) -> Traces
     if headers and parts.scheme == "http" and not is_loopback(parts.hostname or ""):
         log.warning("traces_unencrypted", why=f"{of_headers} goes to another machine over http://")
     _hush(log)
-    session = requests.Session()
-    session.max_redirects = 0
+    session = _session(endpoint, environ)
+    certificates, _ = _first(environ, CERTIFICATES)
     try:
-        exporter = OTLPSpanExporter(session=session)
+        exporter = OTLPSpanExporter(session=session, certificate_file=certificates or None)
         # Its end is ours to bound.
         provider = TracerProvider(
             resource=Resource.create({"service.name": environ.get("OTEL_SERVICE_NAME") or "voice-agent"}),
@@ -158,6 +164,17 @@ class _Hushed(logging.Handler):
             why=f"the collector answered {status[0]}" if status else "the collector cannot be reached",
             fix="check OTEL_EXPORTER_OTLP_ENDPOINT and OTEL_EXPORTER_OTLP_HEADERS, or unset the endpoint",
         )
+
+
+def _session(endpoint: str, environ: Mapping[str, str]) -> requests.Session:
+    """Takes the routes of all other traffic, and nothing else from the environment: no `.netrc`, say."""
+    session = requests.Session()
+    session.max_redirects = 0
+    session.trust_env = False
+    proxy = proxy_for(endpoint, environ)
+    if proxy is not None:
+        session.proxies = {"http": proxy.url.reveal(), "https": proxy.url.reveal()}
+    return session
 
 
 def _hush(log: FilteringBoundLogger) -> None:

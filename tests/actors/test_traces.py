@@ -249,7 +249,9 @@ def their_log_as_before() -> Iterator[None]:
     theirs.propagate, theirs.handlers = before
 
 
-async def send_a_turn(monkeypatch: pytest.MonkeyPatch, endpoint: str, turns: int = 1) -> tuple[float, float]:
+async def send_a_turn(
+    monkeypatch: pytest.MonkeyPatch, endpoint: str, turns: int = 1, proxy: str = ""
+) -> tuple[float, float]:
     """Sends turns; gives how long handing them on took, and the end of it, in seconds."""
     variables = {
         "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
@@ -257,6 +259,7 @@ async def send_a_turn(monkeypatch: pytest.MonkeyPatch, endpoint: str, turns: int
         "OTEL_BSP_SCHEDULE_DELAY": "50",
         "OTEL_EXPORTER_OTLP_TIMEOUT": "1",
         "OTEL_BSP_MAX_QUEUE_SIZE": "600",
+        "HTTP_PROXY": proxy,
     }
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
@@ -277,6 +280,15 @@ async def test_turns_arrive_with_the_owners_headers(
 ) -> None:
     await send_a_turn(monkeypatch, collector.url)
     assert collector.asked == [KEY]
+
+
+async def test_a_collector_elsewhere_is_reached_through_the_proxy_and_one_on_this_machine_is_not(
+    monkeypatch: pytest.MonkeyPatch, collector: Collector
+) -> None:
+    await send_a_turn(monkeypatch, "http://collector.example:4318", proxy=collector.url)
+    assert collector.asked == [KEY]
+    await send_a_turn(monkeypatch, collector.url, proxy="http://127.0.0.1:9")
+    assert collector.asked == [KEY, KEY]
 
 
 @pytest.mark.parametrize("collector", [{"status": 401}, {"status": 307}], indirect=True)
