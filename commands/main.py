@@ -28,13 +28,13 @@ from commands.arguments import parse
 from commands.check import check
 from commands.config import gather_from, print_configuration
 from commands.dispatch import dispatch
-from commands.fleet import JobRoomMaker, serve_jobs
+from commands.fleet import JobRoomMaker, serve_in_processes, serve_jobs, tell_parent
 from commands.graph import draw, show_graph
 from commands.operate import operate
 from commands.replay import replay
 from commands.serve import RoomEnded, RoomSpec, serve, supervise
 from commands.serve.held import LoopWatch
-from commands.serve.observed import observe
+from commands.serve.observed import UNOBSERVED, observe
 from commands.services import services_for_calls, services_for_jobs, services_of
 from commands.token import print_token
 from commands.tools import read_tools, with_tools
@@ -109,12 +109,17 @@ def _run(wire: Wiring, options: argparse.Namespace, log: FilteringBoundLogger) -
     live = options.log == "text" and options.command is None and sys.stderr.isatty()
     terminal = Console(stderr=True) if live else None
 
-    observed = observe(configuration.health(), log, is_worker=options.command == "serve")
+    is_worker = options.command == "serve"
+    is_parent = is_worker and options.processes > 1 and not options.reports
+    observed = UNOBSERVED
+    if not is_parent:
+        has_parent = is_worker and options.reports
+        observed = observe(configuration.health(), log, is_worker=is_worker, has_parent=has_parent)
 
     def wire_it(settings: Settings, accounts: Accounts, edge: LiveKitEdge, seat: Seat = OWN_ROOM) -> Wired:
         # On your own machine, everybody in the room is the agent's owner.
         return wire(
-            with_tools(settings, tools),
+            settings,
             accounts,
             edge,
             configurable=not has_account,
@@ -125,16 +130,30 @@ def _run(wire: Wiring, options: argparse.Namespace, log: FilteringBoundLogger) -
             traces=observed.traces,
         )
 
-    settings = configuration.settings()
     if options.command == "serve":
+        services = services_for_jobs(configuration, has_account, log)
+        draining = trio.Event()
 
         def serve_all(accounts: Accounts, watch: LoopWatch) -> Awaitable[Sequence[RoomEnded]]:
-            rooms = JobRoomMaker(settings, accounts, wire_it, options.record, options.record_audio)
+            if is_parent:
+                return serve_in_processes(options, accounts, draining, log, configuration.health())
+            rooms = JobRoomMaker(
+                writings, tools, accounts, wire_it, log.warning, options.record, options.record_audio
+            )
             return serve_jobs(
-                rooms, configuration.worker(), options.rooms, log, watch=watch, observed=observed
+                rooms,
+                configuration.worker(),
+                log,
+                most_rooms=options.rooms,
+                draining=draining,
+                watch=watch,
+                reported=tell_parent if options.reports else None,
+                observed=observed,
             )
 
-        return trio.run(serve, services_for_jobs(configuration, has_account, log), log, serve_all)
+        return trio.run(functools.partial(serve, services, log, serve_all, draining=draining))
+
+    settings = with_tools(configuration.settings(), tools)
 
     async def serve_one(accounts: Accounts, watch: LoopWatch) -> Sequence[RoomEnded]:
         room = RoomSpec(settings, accounts, wire_it, options.record, options.record_audio)

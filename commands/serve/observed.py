@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 import os
+import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from actors.metrics.process import Metrics
     from actors.traces.exporting import Traces
 
-__all__ = ["UNOBSERVED", "Observed", "observe"]
+__all__ = ["UNOBSERVED", "Counts", "Observed", "all_shown", "observe"]
 
 
 _FOLDER = "PROMETHEUS_MULTIPROC_DIR"
@@ -82,12 +83,7 @@ class Observed:
                 asked = connected if ready is None else ready
                 told = functools.partial(exposition, metrics.series)
                 server = health_server(self.listen, log, ready=asked, exposition=told)
-                try:
-                    await stack.enter_async_context(server)
-                except HealthUnavailable as unavailable:
-                    if self.must_listen:
-                        raise
-                    log.warning("health_unavailable", why=unavailable.what, fix=unavailable.fix)
+                await _enter(stack, server, log, must=self.must_listen)
             if watch is not None:
                 stack.enter_context(watch.telling(metrics.loop_held))
             nursery = await stack.enter_async_context(trio.open_nursery())
@@ -105,7 +101,7 @@ def observe(
     environ: Mapping[str, str] = os.environ,
     *,
     is_worker: bool = False,
-    metrics: bool = False,
+    has_parent: bool = False,
 ) -> Observed:
     """Gets ready what was asked for.
 
@@ -114,19 +110,17 @@ def observe(
         log: is told when traces are not sent.
         environ: says whether to send traces, in OpenTelemetry's own variables.
         is_worker: to tell them at the usual place if nothing is said, unless another worker does.
-        metrics: to count even if they are told elsewhere, as by the parent of several processes.
+        has_parent: to tell nothing, and to count if the parent of several processes tells of it.
 
     Raises:
         SettingsError: traces are wanted and cannot be sent, or the folder for the metrics of several
             processes is not there.
     """
-    listen = settings.listen
-    if listen is None:
-        listen = WORKER_LISTEN if is_worker else ""
+    listen = "" if has_parent else _listen(settings, is_worker=is_worker)
     counted = None
-    if listen or metrics:
-        folder = environ.get(_FOLDER, "").strip()
-        if folder and not Path(folder).is_dir():
+    folder = environ.get(_FOLDER, "").strip()
+    if listen or (has_parent and folder):
+        if _FOLDER in environ and not (folder and Path(folder).is_dir()):
             raise SettingsError(
                 f"{_FOLDER} names no folder", "a worker sets it for its own processes: unset it"
             )
@@ -134,6 +128,71 @@ def observe(
 
         counted = Metrics()
     return Observed(listen, counted, _traces(environ, log), must_listen=settings.listen is not None)
+
+
+@attrs.frozen
+class Counts:
+    """Where several processes count."""
+
+    folder: Path | None = None
+    """None: nobody wants to know."""
+
+    @property
+    def environ(self) -> Mapping[str, str]:
+        """For each of the processes."""
+        return {} if self.folder is None else {_FOLDER: str(self.folder)}
+
+    def forget(self, pid: int) -> None:
+        """A process has ended."""
+        if self.folder is not None:
+            from actors.metrics.exposition import forget_process
+
+            forget_process(pid, self.folder)
+
+
+@asynccontextmanager
+async def all_shown(
+    settings: HealthSettings, log: FilteringBoundLogger, ready: Callable[[], str | None]
+) -> AsyncIterator[Counts]:
+    """Shows the processes of a worker as one, for the time of the block.
+
+    Args:
+        settings: where to tell of health and metrics; if nothing is said, at the usual place of a worker.
+        log: is told the address.
+        ready: as for `health_server`.
+
+    Raises:
+        HealthUnavailable: the address was asked for, and cannot be listened at.
+    """
+    listen = _listen(settings, is_worker=True)
+    if not listen:
+        yield Counts()
+        return
+    from actors.metrics.exposition import exposition_of_all
+
+    async with AsyncExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="voice-agent-metrics-")))
+        told = functools.partial(exposition_of_all, folder)
+        server = health_server(listen, log, ready=ready, exposition=told)
+        await _enter(stack, server, log, must=settings.listen is not None)
+        yield Counts(folder)
+
+
+async def _enter(
+    stack: AsyncExitStack, server: AbstractAsyncContextManager[str], log: FilteringBoundLogger, *, must: bool
+) -> None:
+    try:
+        await stack.enter_async_context(server)
+    except HealthUnavailable as unavailable:
+        if must:
+            raise
+        log.warning("health_unavailable", why=unavailable.what, fix=unavailable.fix)
+
+
+def _listen(settings: HealthSettings, *, is_worker: bool) -> str:
+    if settings.listen is None:
+        return WORKER_LISTEN if is_worker else ""
+    return settings.listen
 
 
 def _traces(environ: Mapping[str, str], log: FilteringBoundLogger) -> Traces | None:

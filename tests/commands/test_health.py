@@ -185,9 +185,10 @@ def test_nothing_is_told_unless_it_is_asked_for() -> None:
 
 
 def test_a_folder_for_several_processes_that_is_not_there_is_named(tmp_path: Path) -> None:
-    missing = {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path / "missing")}
-    with pytest.raises(SettingsError, match=r"PROMETHEUS_MULTIPROC_DIR names no folder; .* unset it"):
-        observe(HealthSettings(HERE), structlog.get_logger(), missing)
+    for folder in (str(tmp_path / "missing"), ""):
+        missing = {"PROMETHEUS_MULTIPROC_DIR": folder}
+        with pytest.raises(SettingsError, match=r"PROMETHEUS_MULTIPROC_DIR names no folder; .* unset it"):
+            observe(HealthSettings(HERE), structlog.get_logger(), missing)
 
 
 @pytest.mark.parametrize(

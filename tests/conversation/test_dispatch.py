@@ -23,7 +23,7 @@ from actors.room.livekit_edge import line_to_agent
 from bench.guest import Guest, join_as_guest
 from channels.errors import NoDispatch, VoiceAgentError, WorkerRefused
 from channels.secret import Secret
-from channels.settings import Accounts, ApiAccount, LiveKitAccount, Settings, WorkerSettings
+from channels.settings import Accounts, ApiAccount, LiveKitAccount, ToolSettings, WorkerSettings, gather
 from channels.texts import OPERATE_METHOD
 from commands.check.accounts import ask_livekit
 from commands.dispatch import cancel_dispatch, create_dispatch, is_open, list_dispatches
@@ -55,15 +55,19 @@ class Fleet:
         """Runs a worker until its scope is cancelled; returns when it is registered."""
         scope = trio.CancelScope()
         maker = JobRoomMaker(
-            Settings(),
+            gather(None, {}, Path("there-is-none"), {}, print),
+            ToolSettings(),
             self.accounts,
             lambda settings, accounts, edge, seat: wire(settings, accounts, edge, seat=seat),
+            print,
         )
+        # On a machine that runs tests, the load says nothing.
+        busy = attrs.evolve(worker, most_load=1.0)
 
         async def run() -> None:
             with scope:
                 try:
-                    await serve_jobs(maker, worker, rooms, structlog.get_logger())
+                    await serve_jobs(maker, busy, structlog.get_logger(), most_rooms=rooms)
                 except VoiceAgentError as error:
                     self.failures.append(error)
 
@@ -338,7 +342,10 @@ async def test_on_the_command_line_a_worker_serves_what_is_sent_for_until_ctrl_c
     async with voice_agent_server(options) as service:
         settings = settings_for(livekit, service.url, "not this one")
         health = {"VOICE_AGENT_HEALTH_LISTEN": "127.0.0.1:0"}
-        async with run_agent({**settings, **health}, "serve", "--agent", "waiter", "--rooms", "2") as agent:
+        async with run_agent(
+            {**settings, **health},
+            *("--set", "worker.most_load=1", "serve", "--agent", "waiter", "--rooms", "2"),
+        ) as agent:
             await agent.prints("worker_registered", within_s=20)
             url = re.search(r"http://127\.0\.0\.1:\d+", agent.printed.partition(" health")[2])
             assert url is not None

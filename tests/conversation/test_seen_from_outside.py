@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +16,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from bench.guest import join_as_guest
 from bench.speech import spoken
 from channels.net.serving import Request, Response, serve_few, serve_http
+from commands.serve.health import FRESH_S
 from playground.dialogue import Dialogue
 from playground.livekit_server import LiveKitServer
 from playground.voice_agent_api import ServerOptions, voice_agent_server
@@ -103,6 +107,55 @@ async def test_a_turn_is_seen_in_the_metrics_and_in_a_trace_without_words_and_na
     assert ROOM not in told_text
     assert set(keys) == {COLLECTORS_KEY}
     assert COLLECTORS_KEY not in printed
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="finds the processes in /proc")
+async def test_several_processes_are_one_worker_to_whoever_looks_and_one_that_dies_is_forgotten(
+    livekit: LiveKitServer,
+) -> None:
+    settings = {
+        **settings_for(livekit, "ws://127.0.0.1:9/v1/ws", "not this one"),
+        "VOICE_AGENT_WORKER_MOST_LOAD": "1",
+        "VOICE_AGENT_HEALTH_LISTEN": "127.0.0.1:0",
+    }
+    arguments = ("serve", "--agent", "many", "--processes", "2")
+    async with run_agent(settings, *arguments) as agent:
+        with trio.fail_after(60):
+            while agent.printed.count("worker_registered") < 2:
+                await trio.sleep(0.05)
+        (url,) = set(re.findall(r"http://127\.0\.0\.1:\d+", agent.printed))
+
+        async def counted(name: str, **labels: str) -> float:
+            return value(read_samples((await get(url, "/metrics")).body), name, **labels)
+
+        async def until(name: str, expected: float) -> None:
+            with trio.fail_after(60):
+                while await counted(name) != expected:
+                    await trio.sleep(0.2)
+
+        await until("voice_agent_processes", 2)
+        with trio.fail_after(20):
+            while (await get(url, "/readyz")).status != 200:
+                await trio.sleep(0.1)
+        before = await counted("voice_agent_loop_lag_seconds_count")
+        (victim, _) = children_of(agent.process.pid)
+        os.kill(victim, signal.SIGKILL)
+        await agent.prints("process_died", within_s=20)
+        with trio.fail_after(60):
+            while agent.printed.count("worker_registered") < 3:
+                await trio.sleep(0.05)
+        assert victim not in children_of(agent.process.pid)
+        await trio.sleep(FRESH_S)
+        await until("voice_agent_processes", 2)
+        assert await counted("voice_agent_loop_lag_seconds_count") > before, "counts are kept"
+        await agent.leave()
+        assert agent.process.returncode == 0
+    assert "Traceback" not in agent.printed
+
+
+def children_of(pid: int) -> list[int]:
+    """The processes that this one has started."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii").split()]
 
 
 def latency(span: Span) -> int:
