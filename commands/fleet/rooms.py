@@ -52,14 +52,13 @@ __all__ = ["JobRooms", "identity_for"]
 _AGENT_NAME = "lk.agent_name"
 """The attribute by which LiveKit's front ends and its dispatch call an agent."""
 
-
 WANTED_WITHIN_S = 5.0
 """LiveKit takes three to find that a room is not open."""
 
 
 def identity_for(job: Job) -> str:
     """The agent's identity in the room of a job, which may have several agents."""
-    return f"{AGENT_IDENTITY}-{job.job_id}"[:256]
+    return f"{AGENT_IDENTITY}-{job.job_id}"
 
 
 @frozen
@@ -111,6 +110,7 @@ class JobRooms:
                         self._promised.pop(job.job_id, None)
                         room = self._running[job.job_id] = _JobRoom(event)
                         nursery.start_soon(self._serve, room, name=f"job {job.job_id}")
+                        self._tell_status()
                     case JobTerminated(job_id=job_id):
                         if job_id in self._running:
                             nursery.start_soon(self._terminate, self._running[job_id])
@@ -141,7 +141,7 @@ class JobRooms:
         with trio.move_on_after(WANTED_WITHIN_S):
             wanted = await self.is_wanted(room.assigned)
         if wanted:
-            self.log.warning(
+            self.log.info(
                 "job_goes_on",
                 job=room.assigned.job.job_id,
                 why="LiveKit saw its agent leave, and its dispatch is there",

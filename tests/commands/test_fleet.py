@@ -143,6 +143,7 @@ async def test_places_are_taken_from_the_answer_on_and_given_back(autojump_clock
         await it.hears(JobOffered(jobs[3]))
         assert it.said(Accept)
         await it.hears(JobAssigned(jobs[3], "ws://there", Secret("t")))
+        assert it.said(WorkerStatus)[-1] == WorkerStatus(1.0, 1, full=True)
         await it.end("room 3")
         assert it.said(WorkerStatus)[-1] == WorkerStatus(0.5, 0)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -197,6 +198,14 @@ async def test_a_worker_without_a_place_declines_and_another_takes_the_job(
         await fleet.start(WorkerSettings("full"), rooms=1)
         await create_dispatch(fleet.account, "second", "full")
         await fleet.until(lambda: fleet.told("room_joined", room="second"))
+
+
+async def test_a_worker_gets_a_job_for_each_of_its_places(livekit: LiveKitServer, lines: list[Any]) -> None:
+    async with fleet_at(livekit, lines) as fleet:
+        await fleet.start(WorkerSettings("places"), rooms=4)
+        for number in range(4):
+            await create_dispatch(fleet.account, f"place {number}", "places")
+            await fleet.until(functools.partial(fleet.told, "room_joined", room=f"place {number}"))
 
 
 async def test_two_agents_in_one_room_do_not_throw_each_other_out(
