@@ -362,12 +362,14 @@ def wire(
         ),
     ]
     if judges_sounds:
-        understood = LANGUAGES.intersection(settings.short_words.languages)
         bystanders.append(
             ShortSoundJudge(
                 words=settings.short_words,
-                load=load_recogniser if short_sounds == "words" and understood else None,
+                languages=settings.api.session.input.language_codes,
+                load=load_recogniser if short_sounds == "words" else None,
+                understood=LANGUAGES,
                 windows=c.windows.receiver(),
+                happenings=taps.tap("short sounds"),
                 sounds=c.sounds.sender(),
                 taps=taps,
             )

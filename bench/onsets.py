@@ -103,7 +103,7 @@ RULES: Mapping[str, Callable[[], Rule]] = {
     "rises by 10 dB, or held (the voice is lowered)": RiseRule,
     f"{AGENT[0]} for {AGENT[1]} window (the voice is held)": partial(VoiceRule, *AGENT),
     "0.5 for 2 windows (Silero's default)": partial(VoiceRule, 0.5, 2),
-    "0.5 for 1 window": partial(VoiceRule, 0.5, 1),
+    "0.4 for 1 window": partial(VoiceRule, 0.4, 1),
     "0.3 for 1 window": partial(VoiceRule, 0.3, 1),
 }
 

@@ -22,7 +22,7 @@ from channels.settings.profiles import OUR_FOLDER, Profile, files_of, read_profi
 from channels.settings.prompts import Template, read_template
 from channels.settings.room import FrontEndSettings, Settings, ToolSettings
 from channels.settings.rules import Malformed, nearest, shown
-from channels.settings.short_words import ShortWords, words_of
+from channels.settings.short_words import ShortWords
 from channels.settings.short_words_file import read_short_words
 from channels.settings.sources import (
     Origin,
@@ -103,8 +103,7 @@ class Configuration:
         """All that a room needs besides the accounts."""
         front_end = FrontEndSettings(self.matrix.served, self.profile.name, wire_updates(self.profiles))
         plain = self._plain()
-        short_words = words_of(self.short_words, plain.get("session.input.language_codes"))
-        return build(Settings, {**plain, "front_end": front_end, "short_words": short_words})
+        return build(Settings, {**plain, "front_end": front_end, "short_words": self.short_words})
 
     def _plain(self) -> dict[str, Any]:
         return {path: value.value for path, value in self.values.items()}

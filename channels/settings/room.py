@@ -216,5 +216,5 @@ class Settings:
     listen: ListenSettings = attrs.field(factory=ListenSettings)
     typing: TypingSettings = attrs.field(factory=TypingSettings)
     log: LogSettings = LogSettings()
-    short_words: ShortWords = attrs.field(factory=ShortWords)
-    """Of the session's languages."""
+    short_words: Mapping[str, ShortWords] = attrs.field(factory=dict)
+    """By language."""

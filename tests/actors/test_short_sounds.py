@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Sequence
 from random import Random
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,7 +30,6 @@ from channels.happenings import SoundJudged
 from channels.messages import ApiEvent, Cut, Hold, MicrophoneFrame, Playing, Resume, SpeakerCommand
 from channels.seen import Seen
 from channels.settings import BargeInSettings
-from channels.settings.short_words import words_of
 from channels.settings.short_words_file import read_short_words
 from channels.taps import Taps
 from channels.wire.events import (
@@ -37,15 +37,16 @@ from channels.wire.events import (
     ReplyDone,
     ReplyStarted,
     SessionReady,
+    SessionUpdated,
     SpeechStarted,
     SpeechStopped,
 )
 from sound.pcm import bytes_of_ms
-from sound.recogniser import Recogniser
+from sound.recogniser import LANGUAGES, Recogniser
 from sound.vad import WINDOW_MS, Vad
 
 RECOGNISER = Recogniser()
-WORDS = words_of(read_short_words(()), None)
+WORDS = read_short_words(())
 LEAD_S = 0.5
 """Silence before the person's sound."""
 
@@ -119,7 +120,15 @@ async def over_the_voice(
         windows=c.windows.sender(),
     )
     judge = ShortSoundJudge(
-        c.windows.receiver(), c.sounds.sender(), taps, WORDS, load_recogniser, thread=thread
+        c.windows.receiver(),
+        taps.tap("short sounds"),
+        c.sounds.sender(),
+        taps,
+        WORDS,
+        None,
+        load_recogniser,
+        LANGUAGES,
+        thread,
     )
     frames, reports = c.onset.sender(), c.reports.sender()
     started = trio.current_time()
@@ -199,6 +208,18 @@ async def test_who_says_that_they_listen_is_not_waited_for(mock_clock: MockClock
     assert came.whys == ["back-channel"]
     (back,) = came.voice_is_back
     assert back <= len(at_once(spoken(text))) / 48 + 350
+
+
+async def test_words_count_in_the_languages_that_the_session_has_now(mock_clock: MockClock) -> None:
+    said = at_once(spoken("Okay.")) + silence(1500) + at_once(spoken("Okay."))
+    german: dict[str, Any] = {"input": {"language_codes": ["de", 7]}}
+    odd: dict[str, Any] = {"input": {"language_codes": "en"}}
+    service = [(1.5, SessionUpdated(german)), (1.6, SessionUpdated(odd))]
+    came = await over_the_voice(mock_clock, said, service=service)
+    assert came.whys == ["back-channel"], "German is not understood here: the voice waits for the service"
+    back = [(1.5, SessionUpdated({"input": {"language_codes": ["en-GB"]}}))]
+    came = await over_the_voice(mock_clock, said, service=[(-1.5, SessionUpdated(german)), *back])
+    assert came.whys == ["back-channel"], "the second one, which the session understands again"
 
 
 async def test_a_hum_is_not_waited_for(mock_clock: MockClock) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 import attrs
@@ -65,11 +65,13 @@ class Call:
 
 
 @asynccontextmanager
-async def call(livekit: LiveKitServer, room_name: str, pacing: Pacing) -> AsyncIterator[Call]:
+async def call(
+    livekit: LiveKitServer, room_name: str, pacing: Pacing, settings: Mapping[str, str] | None = None
+) -> AsyncIterator[Call]:
     options = ServerOptions(pacing=pacing, endpointing_ms=None)
     async with (
         voice_agent_server(options) as service,
-        run_agent(settings_for(livekit, service.url, room_name)) as agent,
+        run_agent({**settings_for(livekit, service.url, room_name), **(settings or {})}) as agent,
         join_as_guest(livekit, room_name) as guest,
         trio.open_nursery() as nursery,
     ):
@@ -134,6 +136,35 @@ async def test_a_person_is_answered_by_voice_and_talks_over_the_answer(
             assert talk.guest.last_audible_at() < spoken_to_the_end_at, "silent before the person is"
             await talk.agent.prints("outcome=cut", within_s=20)
             nursery.cancel_scope.cancel()
+
+
+async def test_who_is_not_listened_to_does_not_hold_the_agents_voice(livekit: LiveKitServer) -> None:
+    async with (
+        call(livekit, "bystander", RealTime(), {"VOICE_AGENT_LISTEN": "first"}) as talk,
+        join_as_guest(livekit, "bystander", "bob") as bob,
+    ):
+        await talk.agent.prints("identity=bob", within_s=20)
+
+        async def talks_over_an_answer(talker: Guest) -> bool:
+            """Whether the voice was held for it."""
+            await talk.guest.say(spoken(LONG_SENTENCE))
+            asked = time.monotonic()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(talk.guest.hush, 30)
+                await talk.guest.hear_sound(within_s=20, since=asked)
+                nursery.cancel_scope.cancel()
+            ended, held = (talk.agent.printed.count(what) for what in ("reply_ended", "voice_held"))
+            await talker.say(spoken("I think that we could go to the cinema tonight."))
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(talk.guest.hush, 60)
+                with trio.fail_after(60):
+                    while talk.agent.printed.count("reply_ended") == ended:
+                        await trio.sleep(0.05)
+                nursery.cancel_scope.cancel()
+            return talk.agent.printed.count("voice_held") > held
+
+        assert not await talks_over_an_answer(bob)
+        assert await talks_over_an_answer(talk.guest)
 
 
 async def test_a_dropped_websocket_gives_the_conversation_back(livekit: LiveKitServer) -> None:

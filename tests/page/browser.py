@@ -56,6 +56,10 @@ class _Refused(Exception):
     """Chromium refused a command."""
 
 
+_OF_ONE_WHO_LEFT = "Tried to add a track for a participant, that's not present."
+"""What LiveKit's client says when a track arrives just after its owner has left: no fault of the page's."""
+
+
 @attrs.define
 class _Wire:
     """Commands there, answers and events back."""
@@ -113,7 +117,8 @@ class Tab:
                 )
             case "Runtime.consoleAPICalled" if params["type"] in {"error", "assert"}:
                 told = " ".join(str(a.get("value", a.get("description", ""))) for a in params["args"])
-                self.complaints.append(f"console: {told}")
+                if not told.startswith(_OF_ONE_WHO_LEFT):
+                    self.complaints.append(f"console: {told}")
             case "Log.entryAdded" if params["entry"]["level"] == "error":
                 entry = params["entry"]
                 self.complaints.append(f"{entry['source']}: {entry['text']} {entry.get('url', '')}")
