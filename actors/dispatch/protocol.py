@@ -8,10 +8,10 @@ What the server (livekit-server 1.13.5, read and tried) does with what we send:
 
 - `register` is answered at once with a worker's id. Dispatch may need up to two seconds to find a new worker.
   The answer asks for no pings, and the `ping_interval` that we send is not used.
-- `availability` counts within 10 s of the offer. After "no" the next worker is asked; after silence, or a "no"
-  with `terminate`, nobody.
-- `update_worker`: status and load decide who is asked (at random, weighted by 1 - load). From a load of 0.7 on
-  (`agents.target_load` of the server) a worker is not asked at all, whatever its status. `job_count` and
+- `availability` counts within 10 s of the offer. After "no" the next worker is asked; after silence, or a
+  "no" with `terminate`, nobody.
+- `update_worker`: status and load decide who is asked (at random, weighted by 1 - load). From a load of 0.7
+  on (`agents.target_load` of the server) a worker is not asked at all, whatever its status. `job_count` and
   `draining` are for other servers, so a worker that drains also says that it is full.
 - `update_job` is the server's own note. A job that is not running for it any more is passed over.
 - `migrate_job` names the jobs that still run after registering again. This server passes it over, too; those
