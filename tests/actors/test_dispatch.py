@@ -112,6 +112,19 @@ async def test_a_gateway_that_refuses_for_a_moment_does_not_end_it(autojump_cloc
         await it.next_of(Registered)
 
 
+async def test_refusals_count_only_while_nothing_else_is_answered(autojump_clock: MockClock) -> None:
+    dispatch = Dispatch()
+    async with worker(dispatch) as it:
+        await it.next(Registered)
+        await dispatch.hang_up()
+        for status in (404, 0) * 5:
+            dispatch.answers = {ACCOUNT.url: status}
+            await trio.sleep(50)
+        assert not it.over.is_set()
+        dispatch.answers = {}
+        await it.next_of(Registered)
+
+
 async def test_a_server_that_is_away_is_tried_until_it_is_back_and_never_hammered(
     autojump_clock: MockClock,
 ) -> None:
