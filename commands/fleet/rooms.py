@@ -116,7 +116,7 @@ class JobRooms:
                             nursery.start_soon(self._terminate, self._running[job_id])
                     case Registered(worker_id=worker_id, url=url):
                         self.log.info(
-                            "worker_registered", worker=worker_id, livekit=url, running=len(self._running)
+                            "worker_registered", worker=worker_id, livekit=url, running=self.running
                         )
                     case WorkerLost():
                         self.log.warning(
@@ -171,17 +171,22 @@ class JobRooms:
             self._say(_outcome(job, failure))
             self._tell_status()
 
+    @property
+    def running(self) -> int:
+        """How many rooms it serves now."""
+        return len(self._running)
+
     def _room_names(self) -> set[str]:
         jobs = [*self._promised.values(), *(room.assigned.job for room in self._running.values())]
         return {job.room_name for job in jobs}
 
     @property
     def _taken(self) -> int:
-        return len(self._promised) + len(self._running)
+        return len(self._promised) + self.running
 
     def _tell_status(self) -> None:
         taken = self._taken
-        self._say(WorkerStatus(taken / self.most, len(self._running), full=taken >= self.most))
+        self._say(WorkerStatus(taken / self.most, self.running, full=taken >= self.most))
 
     def _say(self, order: WorkerOrder) -> None:
         with contextlib.suppress(trio.BrokenResourceError):  # the dispatch has ended

@@ -167,6 +167,12 @@ async def test_a_server_that_goes_away_is_left_for_another(autojump_clock: MockC
         assert (await it.next(Registered)).url == SECOND
 
 
+async def test_what_hangs_up_on_a_worker_is_not_said_to_be_away(autojump_clock: MockClock) -> None:
+    dispatch = Dispatch({ACCOUNT.url: -1})
+    async with worker(dispatch) as it:
+        assert "opens no websocket" in (await it.next(WorkerLost)).why
+
+
 async def test_a_server_that_never_answers_the_registration_is_given_up(autojump_clock: MockClock) -> None:
     dispatch = Dispatch(registers=False)
     async with worker(dispatch) as it:
