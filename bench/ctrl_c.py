@@ -30,8 +30,8 @@ import trio
 
 from bench.guest import join_as_guest
 from bench.programs import AGENT, environment
+from channels.child import ended, start_child
 from channels.ending import end_with
-from playground.child import ended, start_child
 from playground.livekit_server import LiveKitServer, livekit_server
 from playground.voice_agent_api import (
     RealTime,

@@ -19,8 +19,8 @@ from typing import TypeVar
 
 import trio
 
+from channels.child import ended, start_child, stop_child, stream_of
 from channels.errors import VoiceAgentError, reason_of
-from playground.child import ended, start_child, stop_child, stream_of
 from playground.livekit_server import LiveKitServer
 
 __all__ = [

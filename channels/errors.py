@@ -18,6 +18,8 @@ __all__ = [
     "AgentSilent",
     "ChannelOverflow",
     "EdgeFault",
+    "HealthUnavailable",
+    "NoDispatch",
     "NoWayToRoom",
     "NotAllowedInRoom",
     "PartMissing",
@@ -26,6 +28,8 @@ __all__ = [
     "RoomUnreachable",
     "SettingsError",
     "VoiceAgentError",
+    "WorkerProcessDied",
+    "WorkerRefused",
     "cause_of",
     "found_channels_broken",
     "reason_of",
@@ -54,6 +58,10 @@ class SettingsError(VoiceAgentError):
     """A setting is missing or malformed. The text names it and never quotes a secret."""
 
 
+class WorkerProcessDied(VoiceAgentError):
+    """One of several processes that serve rooms ended, and not in good order."""
+
+
 class ChannelOverflow(VoiceAgentError):
     """A channel with the rule `fail` was full, which must not happen."""
 
@@ -74,6 +82,14 @@ class RoomClosed(VoiceAgentError):
     """The room was closed, or the agent was removed from it, while it was serving."""
 
 
+class WorkerRefused(VoiceAgentError):
+    """The LiveKit server answered, and does not let the worker register."""
+
+
+class NoDispatch(VoiceAgentError):
+    """What answers at LiveKit's address dispatches no agents, or refuses a dispatch."""
+
+
 class AgentSilent(VoiceAgentError):
     """No agent in the room answers."""
 
@@ -88,6 +104,10 @@ class ActorFailed(VoiceAgentError):
 
 class PartMissing(VoiceAgentError):
     """A file of the installation is not where it should be."""
+
+
+class HealthUnavailable(VoiceAgentError):
+    """The address of the health endpoints cannot be listened at."""
 
 
 class PlaygroundFault(VoiceAgentError):

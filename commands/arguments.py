@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,32 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     _add_configuration(token, again=True)
     check = commands.add_parser("check", help="check that everything a call needs is there")
     check.add_argument("--json", action="store_true", help="print one JSON array")
+    serve = commands.add_parser(
+        "serve", help="serve the rooms that LiveKit's agent dispatch assigns, until Ctrl-C"
+    )
+    serve.add_argument(
+        "--rooms",
+        type=_read_by(Whole(1, 1000, "rooms")),
+        metavar="N",
+        help="rooms at a time, at most (default: as many as the load allows, see worker.most_load)",
+    )
+    serve.add_argument(
+        "--processes",
+        type=_processes,
+        default=1,
+        metavar="N",
+        help="serve in so many processes; `auto` is one for each processor (default: %(default)s)",
+    )
+    serve.add_argument("--reports", action="store_true", help=argparse.SUPPRESS)  # of such a process
+    _add_agent(serve, "for whom a dispatch asks (default: worker.agent_name; none: every new room)")
+    dispatch = commands.add_parser("dispatch", help="ask LiveKit to send an agent into a room")
+    dispatch.add_argument("room", metavar="ROOM", help="the room; it is opened if need be")
+    _add_agent(dispatch, "as its workers registered it (default: worker.agent_name)")
+    dispatch.add_argument("--metadata", metavar="JSON", help="what the agent is told about its job")
+    other = dispatch.add_mutually_exclusive_group()
+    other.add_argument("--list", action="store_true", help="list what was asked for in this room instead")
+    other.add_argument("--cancel", metavar="ID", help="take a dispatch back instead; its agent leaves")
+    dispatch.add_argument("--json", action="store_true", help="print JSON")
     graph = commands.add_parser("graph", help="draw a room's actors and channels, as Mermaid")
     graph.add_argument("--svg", type=Path, metavar="FILE", help="write an SVG image instead")
     _add_live(graph)
@@ -74,10 +101,21 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     _add_replay(
         commands.add_parser("replay", help="replay a record: where would the agent decide differently?")
     )
+    parser.set_defaults(agent=None)
     options = parser.parse_args(arguments)
     if options.record_audio and options.record is None:
         parser.error("--record-audio needs --record FILE")
+    if options.command == "serve" and options.record is not None:
+        lacks = [name for name in ("{room}", "{time}") if name not in str(options.record)]
+        if lacks:
+            parser.error(
+                f"--record with serve needs {' and '.join(lacks)} in its name: each call has its own"
+            )
     return options
+
+
+def _add_agent(parser: argparse.ArgumentParser, what: str) -> None:
+    parser.add_argument("--agent", metavar="NAME", help=f"the agent's name, {what}")
 
 
 def _add_live(parser: argparse.ArgumentParser) -> None:
@@ -125,6 +163,13 @@ def _add_replay(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="the picture to write, .html or .svg (default: FILE.html)",
     )
+
+
+def _processes(written: str) -> int:
+    if written.strip() == "auto":
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    processes: int = _read_by(Whole(1, 64, "processes", fix="or write `auto`"))(written)
+    return processes
 
 
 def _read_by(rule: Rule) -> Callable[[str], Any]:

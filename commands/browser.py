@@ -14,7 +14,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from playground.child import start_child, stop_child
+from channels.child import start_child, stop_child
 
 __all__ = ["has_desktop", "shown_in_browser"]
 

@@ -29,9 +29,9 @@ from pathlib import Path
 import attrs
 import trio
 
+from channels.child import ended, start_child, stop_child
 from channels.errors import PlaygroundFault, SettingsError, VoiceAgentError
 from channels.secret import Secret
-from playground.child import ended, start_child, stop_child
 from playground.livekit_build.binary import find_or_build
 from playground.livekit_build.step import Progress
 

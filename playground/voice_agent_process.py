@@ -3,7 +3,7 @@
 In the agent's own process it would take time from the agent whenever it recognises or speaks, and be told
 to end by the same Ctrl-C: the agent could not end its session any more. Of secrets the process gets only a
 key that is made for it, by its environment, which nobody else on this machine can read. It keeps a log of its
-own, and dies with its owner on Linux (`playground.child`).
+own, and dies with its owner on Linux (`channels.child`).
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from pathlib import Path
 import attrs
 import trio
 
+from channels.child import ended, start_child, stop_child
 from channels.errors import PlaygroundFault
 from channels.secret import Secret
-from playground.child import ended, start_child, stop_child
 
 __all__ = ["VoiceAgentProcess", "voice_agent_process"]
 

@@ -14,8 +14,8 @@ from pathlib import Path
 import attrs
 import trio
 
+from channels.child import ended, start_child, stop_child, stream_of
 from channels.settings.catalogue import CATALOGUE
-from playground.child import ended, start_child, stop_child, stream_of
 from playground.livekit_server import LiveKitServer
 
 __all__ = ["AgentProcess", "run_agent", "settings_for"]

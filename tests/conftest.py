@@ -11,8 +11,8 @@ from collections.abc import Iterator
 import hypothesis
 import pytest
 
+from channels.child import start_child
 from channels.secret import Secret
-from playground.child import start_child
 from playground.livekit_server import LiveKitServer
 from tests.wire_schema import Witness
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from playground.child import tied
+from channels.child import tied
 from tests.mutations.catalogue import MUTATIONS, Mutation
 
 ROOT = Path(__file__).parents[1]

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from actors.barge_in.table import TABLE, Order, ReplyPhase, ReplySignal
-from playground.child import tied
+from channels.child import tied
 from tests import simulate
 from tests.simulation.call import take_place
 from tests.simulation.chance import Chance

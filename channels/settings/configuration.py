@@ -1,7 +1,9 @@
 """All settings together: which value is in force, where it comes from, and what is wrong.
 
 In rising order of precedence: the default, the profile, the template, the configuration file, `.env`, the
-environment, flags. A field of its own overrides the profile, wherever the profile was named.
+environment, flags, a dispatched job (`channels.settings.job`). A field of its own overrides the profile,
+wherever the profile was named.
+
 Reading is all or nothing: everything that is missing or wrong is reported in one go, each in one line that
 names it, says what was found (never a secret) and what to do.
 """
@@ -16,8 +18,9 @@ import attrs
 
 from channels.errors import SettingsError
 from channels.settings.accounts import Accounts, LiveKitAccount
-from channels.settings.catalogue import CATALOGUE, VARIABLES, Setting, build
+from channels.settings.catalogue import CATALOGUE, VARIABLES, WORKER, Setting, build
 from channels.settings.consistency import inconsistencies
+from channels.settings.health import HealthSettings
 from channels.settings.profiles import OUR_FOLDER, Profile, files_of, read_profiles, wire_updates
 from channels.settings.prompts import Template, read_template
 from channels.settings.room import FrontEndSettings, Settings, ToolSettings
@@ -33,6 +36,7 @@ from channels.settings.sources import (
     raise_all,
 )
 from channels.settings.voices import VoiceMatrix, read_voices
+from channels.settings.worker import WorkerSettings
 
 __all__ = ["ACCOUNT", "LIVEKIT_ACCOUNT", "Configuration", "Writings", "gather", "read_configuration"]
 
@@ -93,6 +97,14 @@ class Configuration:
     def tools(self) -> ToolSettings:
         """Which tools there are to be loaded."""
         return build(ToolSettings, self._plain(), "tools.")
+
+    def health(self) -> HealthSettings:
+        """Where the process tells of its health."""
+        return build(HealthSettings, self._plain(), "health.")
+
+    def worker(self) -> WorkerSettings:
+        """For which jobs of LiveKit's dispatch a worker is there."""
+        return build(WorkerSettings, self._plain(), WORKER)
 
     def settings(self) -> Settings:
         """All that a room needs besides the accounts."""

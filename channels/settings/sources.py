@@ -1,4 +1,4 @@
-"""What people wrote, and where: a file, `.env`, the environment, flags. Each wins over the one before it.
+"""What people wrote, and where: a file, `.env`, the environment, flags, a job. Each wins over those before.
 
 Nothing is checked here but where a value stands: that there is such a setting, and that no secret stands
 in a file that is meant to be shared.
@@ -58,6 +58,7 @@ class Source(enum.Enum):
     DOTENV = ".env"
     ENVIRONMENT = "environment"
     FLAG = "flag"
+    JOB = "job"
 
 
 @attrs.frozen
@@ -69,7 +70,7 @@ class Origin:
 
     def __str__(self) -> str:
         match self.source:
-            case Source.FILE | Source.FLAG:
+            case Source.FILE | Source.FLAG | Source.JOB:
                 return self.name
             case Source.DEFAULT:
                 return "default"
@@ -101,7 +102,7 @@ class Value:
     @property
     def is_text(self) -> bool:
         """Whether it was written where there is only text."""
-        return self.origin.source in {Source.DOTENV, Source.ENVIRONMENT, Source.FLAG}
+        return self.origin.source in {Source.DOTENV, Source.ENVIRONMENT, Source.FLAG, Source.JOB}
 
 
 def from_file(path: Path) -> tuple[dict[str, Value], list[SettingsError]]:

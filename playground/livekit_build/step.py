@@ -20,8 +20,8 @@ from typing import TypeAlias
 import attrs
 import trio
 
+from channels.child import ended, start_child, stream_of
 from channels.errors import PlaygroundFault
-from playground.child import ended, start_child, stream_of
 
 __all__ = ["BuildFailed", "Progress", "Step"]
 

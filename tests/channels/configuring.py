@@ -12,6 +12,7 @@ import pytest
 
 from channels.errors import SettingsError
 from channels.settings import ACCOUNT, Configuration, SessionSettings, from_flags, gather, read_configuration
+from channels.settings.job import read_job
 
 ACCOUNTS = {
     "LIVEKIT_URL": "wss://x.livekit.cloud",
@@ -41,9 +42,13 @@ class Person:
         env: Mapping[str, str] | None = None,
         dotenv: str = "",
         flags: Mapping[str, str] | None = None,
+        job: str | Mapping[str, Any] | None = None,
         required: tuple[str, ...] = (),
     ) -> Configuration:
-        """Configures with a file (TOML, or a table that is written as JSON), variables and `--set` flags."""
+        """Configures with a file (TOML, or a table that is written as JSON), variables and `--set` flags.
+
+        A job is its metadata, or a table that is written as JSON.
+        """
         self.warnings.clear()
         path = None
         if isinstance(file, str):
@@ -52,6 +57,8 @@ class Person:
             path = self.write("agent.json", json.dumps(file))
         written = from_flags([], [f"{name}={value}" for name, value in (flags or {}).items()])
         writings = gather(path, env or {}, self.write(".env", dotenv), written, self.warnings.append)
+        if job is not None:
+            writings = read_job(job if isinstance(job, str) else json.dumps(job)).over(writings, "its-room")
         return read_configuration(writings, self.warnings.append, required=required)
 
     def session(self, *args: Any, **keywords: Any) -> SessionSettings:

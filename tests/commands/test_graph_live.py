@@ -18,13 +18,13 @@ from rich.console import Console
 
 import runner
 from bench.guest import join_as_guest
+from channels.child import ended, start_child, stream_of
 from channels.errors import AgentSilent, NotAllowedInRoom, SettingsError
 from channels.secret import Secret
 from commands.arguments import parse
 from commands.graph import draw, show_graph
 from commands.graph.counters import Reading, flows, read_counters
 from commands.graph.live import as_table
-from playground.child import ended, start_child, stream_of
 from playground.livekit_server import LiveKitServer
 from playground.voice_agent_api import ServerOptions, voice_agent_server
 from tests.agent_process import ROOT, run_agent, settings_for

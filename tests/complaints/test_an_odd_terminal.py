@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from playground.child import tied
+from channels.child import tied
 from tests.agent_process import ROOT
 
 RUNNER = str(ROOT / "runner.py")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from playground.child import start_child
+from channels.child import start_child
 from tests.agent_process import ROOT
 from tests.page.browser import executable
 
@@ -22,7 +22,7 @@ OWNER = """
 import os, sys
 from pathlib import Path
 import trio
-from playground.child import start_child
+from channels.child import start_child
 from playground.voice_agent_process import voice_agent_process
 from tests.page.browser import chromium
 

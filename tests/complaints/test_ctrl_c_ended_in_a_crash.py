@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from playground.child import tied
+from channels.child import tied
 from tests.agent_process import ROOT
 
 # Each thread that waits for Python when it is taken apart is ended in the middle of Rust, which crashes.

@@ -24,6 +24,7 @@ from structlog.typing import FilteringBoundLogger
 from actors.log import EventLog
 from bench.guest import join_as_guest
 from channels.bounded import Channel, Full
+from channels.child import ended, start_child
 from channels.happenings import (
     Happening,
     ParticipantJoined,
@@ -37,7 +38,6 @@ from channels.happenings import (
 from channels.log import open_log
 from channels.settings.catalogue import CATALOGUE
 from channels.standard_streams import Unwaiting, standard_streams
-from playground.child import ended, start_child
 from playground.livekit_server import LiveKitServer
 from playground.voice_agent_api import ServerOptions, ToneSpeech, voice_agent_server
 from tests.agent_process import ROOT, settings_for

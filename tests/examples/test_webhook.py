@@ -26,6 +26,7 @@ from structlog.testing import capture_logs
 
 from channels import private_files
 from channels.bounded import Receiver
+from channels.child import tied
 from channels.errors import SettingsError
 from channels.happenings import (
     Happening,
@@ -36,11 +37,10 @@ from channels.happenings import (
     ToolAnswered,
     TurnTimed,
 )
+from channels.net.serving import Request, Response, serve_http
 from channels.streams import Addition, Streams
 from channels.taps import Taps
 from examples.webhook import Spool, Webhook
-from playground.child import tied
-from playground.http import Request, Response, serve_http
 
 ROOT = Path(__file__).parents[2]
 KEY = "whsec_" + base64.b64encode(b"a key of the tests, 32 bytes long").decode()
@@ -217,8 +217,8 @@ from pathlib import Path
 from channels.happenings import PersonSaid
 from channels.taps import Taps
 from examples.webhook import Spool, Webhook
-from playground.child import tied
-from playground.http import Request, Response, serve_http
+from channels.child import tied
+from channels.net.serving import Request, Response, serve_http
 
 async def main():
     taps = Taps()

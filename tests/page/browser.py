@@ -23,7 +23,7 @@ import attrs
 import trio
 import trio_websocket
 
-from playground.child import start_child
+from channels.child import start_child
 
 __all__ = ["ABSENT", "REFUSED", "Browser", "Tab", "chromium", "executable"]
 

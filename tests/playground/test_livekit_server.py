@@ -18,8 +18,8 @@ import pytest
 import trio
 from livekit import api, rtc
 
+from channels.child import tied
 from channels.secret import Secret
-from playground.child import tied
 from playground.livekit_build.binary import find_or_build
 from playground.livekit_build.step import BuildFailed
 from playground.livekit_server import (

@@ -19,7 +19,7 @@ import trio
 from trio_websocket import open_websocket_url
 
 from actors.api.token import token_url
-from playground.child import tied
+from channels.child import tied
 from playground.voice_agent.flags import add_behaviour, behaviour
 from playground.voice_agent_api import (
     QUICK,

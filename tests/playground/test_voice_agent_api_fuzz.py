@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from trio_websocket import ConnectionClosed, WebSocketConnection, open_websocket_url
 
-from playground.child import tied
+from channels.child import tied
 from playground.voice_agent.connection import MAX_FRAME_BYTES
 from playground.voice_agent_api import ServerOptions, ToneSpeech, VoiceAgentServer, voice_agent_server
 from tests.wire_schema import CLIENT_TYPES, payload

@@ -1,7 +1,7 @@
-"""A child process of the playground, which never outlives the process that started it.
+"""A child process that never outlives the process that started it.
 
-It leads its own process session, so that Ctrl-C in a terminal reaches only the agent, which can then leave
-its room and end its session before the services stop. On Linux it dies with its owner, however that ends:
+It leads its own process session, so that Ctrl-C in a terminal reaches only its owner, which can then leave
+its rooms and end its sessions before it stops the child. On Linux it dies with its owner, however that ends:
 killed with -9, or by a crash in native code. Elsewhere (macOS) the kernel offers nothing like that: an owner
 that ends normally ends it too (also after Ctrl-C, an error, or SIGTERM), but an owner that is killed leaves
 it behind.
