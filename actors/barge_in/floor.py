@@ -147,6 +147,7 @@ FLOOR_TABLE: Mapping[Floor, Mapping[FloorSignal, Floor]] = {
     ),
     Floor.SPEAKING: _row(
         Floor.SPEAKING,
+        DISMISSED=Floor.EXCUSED,
         STOPPED=Floor.DECIDING,
         TOO_SOON=Floor.SOUNDING,
         # No DECIDED: it cuts the reply, and the next one waits for the person, who is still speaking.
@@ -239,6 +240,10 @@ class FloorState:
         """When the state times out; infinity: never by itself."""
         return min(self.since + self._lasts_s(), self._bound())
 
+    def _waits_for(self, began_at: float) -> bool:
+        """Whether the voice waits for a sound that began then, and not for one before it."""
+        return self.waiting_since is not None and began_at <= self.waiting_since
+
     def _bound(self) -> float:
         if self.waiting_since is None:
             return math.inf
@@ -287,7 +292,9 @@ class FloorState:
         """After `DISMISSED` or `MEANT`.
 
         A voice that was given back is held again only for a sound that goes on: one sound, one pause. What
-        was dismissed too late, when the next sound has begun, says nothing about that one.
+        was dismissed too late, when the next sound has begun, says nothing about that one. Where the service
+        has named somebody, only the sound that the voice waits for gives it back, whoever was sooner: a cough
+        behind a sentence takes nothing back.
 
         Args:
             signal: which of the two.
@@ -297,6 +304,8 @@ class FloorState:
             believed: whether replies may be interrupted; whether the hints have earned trust is known here.
         """
         if signal is FloorSignal.DISMISSED and began_at < self.began_at:
+            return self
+        if signal is FloorSignal.DISMISSED and self.floor is Floor.SPEAKING and not self._waits_for(began_at):
             return self
         heard = self.floor is Floor.EXCUSED and self.sounding and not self.noisy
         goes_on = signal is FloorSignal.MEANT and heard and believed and self.believes

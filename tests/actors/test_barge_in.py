@@ -136,7 +136,7 @@ WAYS: Mapping[Floor, Sequence[str]] = {
     Floor.AWAITING: ["sound, meant", "sound, meant, silence"],
     Floor.SPEAKING: ["sound, speech", "sound, silence, speech"],
     Floor.DECIDING: ["sound, speech, silence, stopped"],
-    Floor.EXCUSED: ["sound, dismissed", "sound, silence, dismissed"],
+    Floor.EXCUSED: ["sound, dismissed", "sound, silence, dismissed", "sound, speech, dismissed"],
 }
 """Where the floor can get to while the agent speaks, and how."""
 
@@ -567,12 +567,16 @@ class AConversation(RuleBasedStateMachine):
         self.tell(SoundStopped(self.now))
         self.speaker_obeys()
 
-    @rule(why=st.sampled_from(["no voice", "hummed", "back-channel"]))
-    def a_short_sound_is_dismissed(self, why: str = "no voice") -> None:
+    @rule(why=st.sampled_from(["no voice", "hummed", "back-channel"]), another=st.booleans())
+    def a_short_sound_is_dismissed(self, why: str = "no voice", another: bool = False) -> None:
         """It may be over, and was no word: a voice that waits for it goes on. Perhaps it is told late."""
         before, voice = self.conversation.floor, self.conversation.has_voice()
-        self.tell(SoundJudged(self.now, keeps=False, why=why))
-        if voice and before.floor in (Floor.SOUNDING, Floor.FADING):
+        at = self.now if another or before.began_at == -math.inf else before.began_at
+        self.tell(SoundJudged(at, keeps=False, why=why))
+        for_it = before.waiting_since is not None and at <= before.waiting_since
+        if voice and (
+            before.floor in (Floor.SOUNDING, Floor.FADING) or (before.floor is Floor.SPEAKING and for_it)
+        ):
             assert not self.conversation.floor.holds, "the voice is given back at once"
             self.sounds_since = None
         else:

@@ -485,6 +485,30 @@ def test_the_agents_own_echo_is_not_believed_for_ever_whatever_it_is_taken_for(w
     assert orders_after(talking(), *echo).count(HOLD) < 15
 
 
+@pytest.mark.parametrize("named_at", [1.2, 1.5])
+def test_the_two_ears_may_hear_a_back_channel_in_either_order(named_at: float) -> None:
+    yeah: Times = [
+        (SoundStarted(1.0), 1.05),
+        (SpeechStarted(), named_at),
+        (SoundJudged(1.0, keeps=False, why="back-channel"), 1.4),
+    ]
+    ended: Times = [(SoundStopped(1.3), 1.6), (SpeechStopped(), 3.0)]
+    assert orders_after(talking(), *sorted(yeah, key=lambda told: told[1])) == [HOLD, GOES_ON]
+    assert orders_after(talking(), *sorted(yeah, key=lambda told: told[1]), *ended) == [HOLD, GOES_ON]
+
+
+def test_a_cough_behind_a_sentence_takes_nothing_back() -> None:
+    said: Times = [
+        (SoundStarted(1.0), 1.05),
+        (SpeechStarted(), 2.2),
+        (SoundStopped(3.4), 3.7),
+        (SoundStarted(3.9), 3.95),
+        (SoundJudged(3.9, keeps=False, why="no voice"), 4.3),
+        (SoundStopped(4.1), 4.5),
+    ]
+    assert orders_after(talking(), *said) == [HOLD]
+
+
 def test_a_sound_that_is_dismissed_too_late_does_not_take_back_what_the_next_one_holds() -> None:
     """ "Yeah", and while the recogniser is still busy with it: "stop"."""
     late: Times = [
