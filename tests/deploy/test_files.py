@@ -20,6 +20,7 @@ from yamllint import linter
 from yamllint.config import YamlLintConfig
 
 from channels.settings.catalogue import CATALOGUE
+from commands.fleet.descriptors import A_PROCESS, A_ROOM
 from playground.livekit_build.binary import find_or_build
 from sound.models import wheel_file
 from tests.agent_process import ROOT
@@ -216,6 +217,8 @@ def test_settings_that_are_named_exist_and_the_drain_is_as_long_as_is_said() -> 
     known = {setting.env for setting in CATALOGUE.values()}
     for path in (path for path in DEPLOY.rglob("*") if path.is_file() and path.name != ".env"):
         assert set(re.findall(r"VOICE_AGENT_[A-Z_]+", path.read_text())) <= known, path.name
+    page = (ROOT / "docs/deploying.md").read_text("utf-8")
+    assert set(re.findall(r"VOICE_AGENT_[A-Z_]+", page)) <= known
     assert CATALOGUE["worker.drain_s"].default == DRAIN_S
 
 
@@ -243,6 +246,19 @@ async def test_livekit_takes_its_file(livekit: object, tmp_path: Path) -> None:
     assert "redis" in told
     assert "could not parse config" not in told
     assert "could not parse config" in await complaint(ours.replace("udp_port", "udp_prot"))
+
+
+def test_the_page_names_files_that_are_there_and_figures_that_hold() -> None:
+    page = (ROOT / "docs/deploying.md").read_text("utf-8")
+    paths = set(re.findall(r"\bdeploy/[\w./-]+\w", page)) - {"deploy/.env"}
+    assert len(paths) >= 6
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+    table = page.partition("| Manifest |")[2].partition("\n\n")[0]
+    assert {f"{name}.yaml" for name in re.findall(r"^\| `(\w+)\.yaml`", table, re.MULTILINE)} <= set(
+        MANIFESTS
+    )
+    assert f"| {A_PROCESS}, and {A_ROOM} for each room." in page
+    assert f"Kubernetes {VERSIONS[0]} or newer" in page
 
 
 def test_what_is_installed_in_the_image_is_what_is_tested() -> None:
