@@ -48,6 +48,7 @@ from actors.operator import Operator
 from actors.request_gate import AT_ONCE, RequestGate
 from actors.room.actor import RoomActor
 from actors.room.livekit_edge import LiveKitEdge
+from actors.room.seat import OWN_ROOM, Seat
 from actors.short_sounds import ShortSoundJudge, Transcribe
 from actors.speaker import SpeakerPump
 from actors.timers import TurnTimer
@@ -196,6 +197,7 @@ def wire(
     configurable: bool = False,
     terminal: Console | None = None,
     additions: Sequence[Addition] = (),
+    seat: Seat = OWN_ROOM,
 ) -> Graph:
     """Makes the actors of one room and connects them.
 
@@ -210,6 +212,7 @@ def wire(
         configurable: whether people in the room may change the session.
         terminal: where to draw a live line.
         additions: the user's own actors.
+        seat: as whom the agent joins.
 
     Raises:
         SettingsError: an addition cannot be made.
@@ -226,6 +229,7 @@ def wire(
             room_name=settings.room_name,
             listen=settings.listen,
             typing=settings.typing,
+            seat=seat,
             room=edge.room,
             departures=c.departures.receiver(),
             happenings=taps.tap("room"),

@@ -18,6 +18,7 @@ __all__ = [
     "AgentSilent",
     "ChannelOverflow",
     "EdgeFault",
+    "NoDispatch",
     "NoWayToRoom",
     "NotAllowedInRoom",
     "PartMissing",
@@ -26,6 +27,7 @@ __all__ = [
     "RoomUnreachable",
     "SettingsError",
     "VoiceAgentError",
+    "WorkerRefused",
     "cause_of",
     "found_channels_broken",
     "reason_of",
@@ -72,6 +74,14 @@ class NotAllowedInRoom(VoiceAgentError):
 
 class RoomClosed(VoiceAgentError):
     """The room was closed, or the agent was removed from it, while it was serving."""
+
+
+class WorkerRefused(VoiceAgentError):
+    """The LiveKit server answered, and does not let the worker register."""
+
+
+class NoDispatch(VoiceAgentError):
+    """What answers at LiveKit's address dispatches no agents, or refuses a dispatch."""
 
 
 class AgentSilent(VoiceAgentError):

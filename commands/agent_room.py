@@ -25,7 +25,7 @@ from channels.secret import Secret
 from channels.settings.dotenv import unquoted
 from commands.agents_here import AgentHere, LiveKitRoom, agents_here
 
-__all__ = ["TOKEN_VARIABLE", "AgentRoom", "cancel_on_ctrl_c", "room_of_agent"]
+__all__ = ["TOKEN_VARIABLE", "AgentRoom", "cancel_on_ctrl_c", "find_room", "room_of_agent"]
 
 TOKEN_VARIABLE = "LIVEKIT_TOKEN"
 """Of the environment: the token that belongs to `--url`."""
@@ -76,16 +76,26 @@ def room_of_agent(
     if options.url:
         token = _read_token(environ)
         return AgentRoom(options.url, lambda: token)
-    room = _find_room(configured, options.room, agents_here(environ))
+    room = find_room(configured, options.room, agents_here(environ))
     identity = f"{name}-{secrets.token_hex(4)}"
     return AgentRoom(
         room.account.url, lambda: mint_watcher_token(room.account, room.room_name, identity, _TOKEN_LIFE)
     )
 
 
-def _find_room(
+def find_room(
     configured: Callable[[], LiveKitRoom], room_name: str | None, here: Sequence[AgentHere]
 ) -> LiveKitRoom:
+    """The room of the settings, or that of an agent here.
+
+    Args:
+        configured: gives the room of the settings.
+        room_name: the one that is wanted, if there are several.
+        here: agents that run on this machine.
+
+    Raises:
+        SettingsError: several agents run here, or none does and a setting is missing.
+    """
     try:
         own_room = configured()
     except SettingsError:

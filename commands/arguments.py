@@ -59,6 +59,25 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     _add_configuration(token, again=True)
     check = commands.add_parser("check", help="check that everything a call needs is there")
     check.add_argument("--json", action="store_true", help="print one JSON array")
+    serve = commands.add_parser(
+        "serve", help="serve the rooms that LiveKit's agent dispatch assigns, until Ctrl-C"
+    )
+    serve.add_argument(
+        "--rooms",
+        type=_read_by(Whole(1, 200, "rooms")),
+        default=10,
+        metavar="N",
+        help="rooms at a time (default: %(default)s)",
+    )
+    _add_agent(serve, "for whom a dispatch asks (default: worker.agent_name; none: every new room)")
+    dispatch = commands.add_parser("dispatch", help="ask LiveKit to send an agent into a room")
+    dispatch.add_argument("room", metavar="ROOM", help="the room; it is opened if need be")
+    _add_agent(dispatch, "as its workers registered it (default: worker.agent_name)")
+    dispatch.add_argument("--metadata", metavar="JSON", help="what the agent is told about its job")
+    other = dispatch.add_mutually_exclusive_group()
+    other.add_argument("--list", action="store_true", help="list what was asked for in this room instead")
+    other.add_argument("--cancel", metavar="ID", help="take a dispatch back instead; its agent leaves")
+    dispatch.add_argument("--json", action="store_true", help="print JSON")
     graph = commands.add_parser("graph", help="draw a room's actors and channels, as Mermaid")
     graph.add_argument("--svg", type=Path, metavar="FILE", help="write an SVG image instead")
     _add_live(graph)
@@ -74,10 +93,21 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     _add_replay(
         commands.add_parser("replay", help="replay a record: where would the agent decide differently?")
     )
+    parser.set_defaults(agent=None)
     options = parser.parse_args(arguments)
     if options.record_audio and options.record is None:
         parser.error("--record-audio needs --record FILE")
+    if options.command == "serve" and options.record is not None:
+        lacks = [name for name in ("{room}", "{time}") if name not in str(options.record)]
+        if lacks:
+            parser.error(
+                f"--record with serve needs {' and '.join(lacks)} in its name: each call has its own"
+            )
     return options
+
+
+def _add_agent(parser: argparse.ArgumentParser, what: str) -> None:
+    parser.add_argument("--agent", metavar="NAME", help=f"the agent's name, {what}")
 
 
 def _add_live(parser: argparse.ArgumentParser) -> None:

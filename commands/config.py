@@ -34,6 +34,7 @@ def gather_from(options: argparse.Namespace, warn: Callable[[str], None]) -> Wri
         ("--template", "template", options.template),
         ("--voice", "session.output.voice", options.voice),
         ("--listen", "listen.to", options.listen),
+        ("--agent", "worker.agent_name", options.agent),
         ("--tools", "tools.modules", json.dumps(options.tools) if options.tools else None),
     ]
     flags = [(flag, path, value) for flag, path, value in named if value is not None]

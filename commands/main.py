@@ -7,7 +7,7 @@ import functools
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 
 import trio
 from rich.console import Console
@@ -15,6 +15,7 @@ from structlog.typing import FilteringBoundLogger
 
 from actors.record import check_free
 from actors.room.livekit_edge import LiveKitEdge
+from actors.room.seat import OWN_ROOM, Seat
 from channels.errors import SettingsError, cause_of, was_interrupted
 from channels.log import open_log
 from channels.named_paths import PathNames
@@ -26,11 +27,15 @@ from commands.agents_here import LiveKitRoom
 from commands.arguments import parse
 from commands.check import check
 from commands.config import gather_from, print_configuration
+from commands.dispatch import dispatch
+from commands.fleet import JobRoomMaker, serve_jobs
+from commands.fleet.descriptors import allow_descriptors
 from commands.graph import draw, show_graph
 from commands.operate import operate
 from commands.replay import replay
-from commands.serve import RoomSpec, serve
-from commands.services import services_for_calls, services_of
+from commands.serve import RoomEnded, RoomSpec, serve, supervise
+from commands.serve.held import LoopWatch
+from commands.services import services_for_calls, services_for_jobs, services_of
 from commands.token import print_token
 from commands.tools import read_tools, with_tools
 from commands.wired import Wired, Wiring
@@ -83,6 +88,9 @@ def _run(wire: Wiring, options: argparse.Namespace, log: FilteringBoundLogger) -
             return show_graph(options, drawing, configured)
         case "operate":
             return operate(options, configured)
+        case "dispatch":
+            worker = read_configuration(writings, log.warning).worker()
+            return dispatch(options, worker, configured)
         case "config":
             return print_configuration(read_configuration(writings, log.warning), as_json=options.json)
         case "token":
@@ -92,15 +100,16 @@ def _run(wire: Wiring, options: argparse.Namespace, log: FilteringBoundLogger) -
     if options.command == "check":
         services = services_of(configuration, has_account)
         return trio.run(check, services, configuration.settings(), has_account, options.json)
-    if options.record is not None:
+    if options.record is not None and options.command != "serve":
         check_free(PathNames(configuration.room_name).path(options.record), with_sound=options.record_audio)
     if additions:
         # Report impossible subscriptions before anything starts.
         draw(functools.partial(wire, additions=additions))
     tools = read_tools(configuration.tools(), log.warning)
-    terminal = Console(stderr=True) if options.log == "text" and sys.stderr.isatty() else None
+    live = options.log == "text" and options.command is None and sys.stderr.isatty()
+    terminal = Console(stderr=True) if live else None
 
-    def wire_it(settings: Settings, accounts: Accounts, edge: LiveKitEdge) -> Wired:
+    def wire_it(settings: Settings, accounts: Accounts, edge: LiveKitEdge, seat: Seat = OWN_ROOM) -> Wired:
         # On your own machine, everybody in the room is the agent's owner.
         return wire(
             with_tools(settings, tools),
@@ -109,9 +118,21 @@ def _run(wire: Wiring, options: argparse.Namespace, log: FilteringBoundLogger) -
             configurable=not has_account,
             terminal=terminal,
             additions=additions,
+            seat=seat,
         )
 
-    def rooms(accounts: Accounts) -> Sequence[RoomSpec]:
-        return [RoomSpec(configuration.settings(), accounts, wire_it, options.record, options.record_audio)]
+    settings = configuration.settings()
+    if options.command == "serve":
+        allow_descriptors(options.rooms, log)
 
-    return trio.run(serve, services_for_calls(configuration, has_account, log), log, rooms)
+        def serve_all(accounts: Accounts, watch: LoopWatch) -> Awaitable[Sequence[RoomEnded]]:
+            rooms = JobRoomMaker(settings, accounts, wire_it, options.record, options.record_audio)
+            return serve_jobs(rooms, configuration.worker(), options.rooms, log, watch=watch)
+
+        return trio.run(serve, services_for_jobs(configuration, has_account, log), log, serve_all)
+
+    def serve_one(accounts: Accounts, watch: LoopWatch) -> Awaitable[Sequence[RoomEnded]]:
+        room = RoomSpec(settings, accounts, wire_it, options.record, options.record_audio)
+        return supervise([room], log, watch=watch)
+
+    return trio.run(serve, services_for_calls(configuration, has_account, log), log, serve_one)

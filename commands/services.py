@@ -11,7 +11,7 @@ from structlog.typing import FilteringBoundLogger
 from channels.settings import Accounts, Configuration
 from commands.agents_here import LiveKitRoom, announced
 
-__all__ = ["Preparation", "services_for_calls", "services_of"]
+__all__ = ["Preparation", "services_for_calls", "services_for_jobs", "services_of"]
 
 Preparation: TypeAlias = Callable[[], AbstractAsyncContextManager[Accounts]]
 """Runs the services, for as long as it is open."""
@@ -30,6 +30,13 @@ def services_for_calls(
     from commands.here import on_this_machine
 
     return lambda: _announced(lambda: on_this_machine(room_name, log), room_name, with_keys=True)
+
+
+def services_for_jobs(
+    configuration: Configuration, has_account: bool, log: FilteringBoundLogger
+) -> Preparation:
+    """As `services_for_calls`, for an agent that has no room of its own."""
+    return services_of(configuration, True) if has_account else services_for_calls(configuration, False, log)
 
 
 @asynccontextmanager

@@ -6,19 +6,18 @@ the sans-IO codec. A peer that falls silent is found out by pings. Nothing here 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import cast
 from urllib.parse import quote, urlsplit
 
 import trio
 from attrs import define, evolve, field
-from trio_websocket import ConnectionClosed, ConnectionRejected, WebSocketConnection, wrap_client_stream
+from trio_websocket import ConnectionClosed, ConnectionRejected, WebSocketConnection
 
 from actors.api.dialling import Dialer, dial, peer_of, unreachable
 from actors.api.in_flight import InFlight
 from actors.api.token import fetch_temporary_token
-from channels.net.http import host_header
+from channels.net.websocket import WebSocketReader, shake_hands
 from channels.secret import Secret
 from channels.settings import ApiAccount
 from channels.wire.codec import EventReader, write_message
@@ -165,7 +164,7 @@ async def open_connection(
             f"this is not an API key: it is empty, or has characters that no key has ({len(key)} characters)",
             KEY_FIX,
         )
-    reader = _Reader(nursery)
+    reader = WebSocketReader(nursery)
     stream: trio.abc.Stream | None = None
     websocket: WebSocketConnection | None = None
     connection: ServiceConnection | None = None
@@ -174,7 +173,7 @@ async def open_connection(
             if temporary_token:
                 secrets.append(await fetch_temporary_token(account.url, account.api_key, dialer))
             stream = await _dial(account.url, dialer)
-            websocket = await _shake_hands(account.url, secrets[-1], temporary_token, stream, reader)
+            websocket = await _open(account.url, secrets[-1], temporary_token, stream, reader)
         if websocket is None:
             raise _refusal(account.url, reader.failure)
         address = None if stream is None else peer_of(stream)
@@ -191,32 +190,6 @@ async def open_connection(
                 await trio.aclose_forcefully(stream)
 
 
-@define
-class _Reader:
-    """A nursery for the one task of a websocket: its reader.
-
-    The reader outlives the cancellation of its users, until `alive` is cancelled. If it ends before the
-    websocket is open (the peer hung up, or refused), opening fails instead of waiting for ever.
-    """
-
-    _nursery: trio.Nursery
-    opening: trio.CancelScope = field(factory=trio.CancelScope, init=False)
-    alive: trio.CancelScope = field(factory=lambda: trio.CancelScope(shield=True), init=False)
-    failure: Exception | None = field(default=None, init=False)
-
-    def start_soon(self, task: Callable[[], Awaitable[None]]) -> None:
-        self._nursery.start_soon(self._run, task)
-
-    async def _run(self, task: Callable[[], Awaitable[None]]) -> None:
-        try:
-            with self.alive:
-                await task()
-        except Exception as failure:  # every use of the websocket raises the same again
-            self.failure = failure
-        finally:
-            self.opening.cancel()
-
-
 async def _dial(url: str, dialer: Dialer) -> trio.abc.Stream:
     try:
         return await dialer(url)
@@ -224,8 +197,8 @@ async def _dial(url: str, dialer: Dialer) -> trio.abc.Stream:
         raise unreachable(url, error) from error
 
 
-async def _shake_hands(
-    url: str, credential: Secret, temporary_token: bool, stream: trio.abc.Stream, reader: _Reader
+async def _open(
+    url: str, credential: Secret, temporary_token: bool, stream: trio.abc.Stream, reader: WebSocketReader
 ) -> WebSocketConnection:
     path = urlsplit(url).path or "/"
     by_key: list[tuple[bytes, bytes]] = []
@@ -233,15 +206,7 @@ async def _shake_hands(
         path += f"?token={quote(credential.reveal(), safe='')}"
     else:
         by_key = [(b"Authorization", b"Bearer " + credential.reveal().encode())]
-    return await wrap_client_stream(
-        # It takes any byte stream, and whatever starts its reader; its annotations are narrower.
-        cast(trio.Nursery, reader),
-        cast(trio.SocketStream, stream),
-        host_header(url),
-        path,
-        extra_headers=by_key,
-        max_message_size=LARGEST_FRAME,
-    )
+    return await shake_hands(stream, reader, url, path, by_key, largest=LARGEST_FRAME)
 
 
 def _refusal(url: str, failure: Exception | None) -> ServiceError:

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Awaitable, Callable
-from typing import TypeAlias
 
 import trio
 
-from channels.net.dialling import obstacle_to, open_stream
+from channels.net.dialling import Dialer, obstacle_to, open_stream
 from channels.net.proxies import proxy_for
 from channels.wire.failures import NoWayToService, ServiceError, ServiceUnreachable
 
 __all__ = ["Dialer", "dial", "dial_again", "peer_of", "unreachable"]
-
-Dialer: TypeAlias = Callable[[str], Awaitable[trio.abc.Stream]]
-"""Opens a byte stream to the host of a ws:// or wss:// URL."""
 
 SAME_ADDRESS_WITHIN_S = 3.0
 """How long the previous address is tried: the session waits 30 s, and other hosts may know it as well."""

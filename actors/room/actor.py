@@ -5,9 +5,11 @@ tracks (to the microphone pump), the people to talk with who come and go (to the
 begins a session), whether anybody can hear the agent (to the controller), what people typed, and what happens
 in the room (to the taps). `company` decides whom the agent talks with and how much they may type.
 
-It mints a short-lived token for this room for each join. If the server goes away for good, it rejoins, with
+It mints a short-lived token for this room for each join; an agent of a job joins first with the one that came
+with the job. If the server goes away for good, it rejoins, with
 backoff, for as long as a person would wait. A room that the server closed because nobody was in it is
-reopened. If the agent is thrown out, it ends with one line. Told to leave, or cancelled, it leaves the room
+reopened, unless the agent is there for a job, which ends with its room. If the agent is thrown out, it ends
+with one line. Told to leave, or cancelled, it leaves the room
 cleanly; everything that depends on it ends when its channels do.
 """
 
@@ -24,6 +26,7 @@ from attrs import define, field
 from livekit import api
 
 from actors.room.company import Company
+from actors.room.seat import AGENT_IDENTITY, OWN_ROOM, Seat
 from channels.backoff import Backoff
 from channels.bounded import Receiver, Sender
 from channels.errors import RoomClosed, RoomUnreachable, SettingsError
@@ -70,8 +73,6 @@ __all__ = [
     "mint_watcher_token",
 ]
 
-AGENT_IDENTITY = "voice-agent"
-
 _TOKEN_LIFE = timedelta(minutes=10)
 """A token is needed at the moment of joining; the server renews it on the open connection."""
 
@@ -89,10 +90,17 @@ _ENDED = {
     WhyLeft.CLOSED: ("the room was closed", "start the agent again to reopen it"),
     WhyLeft.REMOVED: ("the agent was removed from the room", "start it again if that was a mistake"),
     WhyLeft.REPLACED: (
-        f"another participant with the identity {AGENT_IDENTITY!r} took the agent's place",
+        "another participant with the identity {identity!r} took the agent's place",
         "run one agent per room; ROOM_NAME gives each its own room",
     ),
 }
+
+_OVER = {
+    WhyLeft.EMPTY: "nobody was left in the room",
+    WhyLeft.CLOSED: "the room was closed",
+    WhyLeft.REMOVED: "the agent was removed from the room",
+}
+"""How a job ends in good order."""
 
 _FIXES = {
     Unheard.MUTED: "unmute it; if the server refuses, revoke its permission to publish and grant it again",
@@ -132,11 +140,15 @@ def mint_watcher_token(account: LiveKitAccount, room_name: str, identity: str, l
     return Secret(token.with_kind("egress").to_jwt())
 
 
-def mint_agent_token(account: LiveKitAccount, room_name: str) -> Secret:
+def mint_agent_token(account: LiveKitAccount, room_name: str, seat: Seat = OWN_ROOM) -> Secret:
     """The agent's own token, for one joining of this room."""
     # The attributes and the kind are how LiveKit's front ends find an agent and its state.
-    token = _token(account, room_name, AGENT_IDENTITY, _TOKEN_LIFE)
-    return Secret(token.with_kind("agent").to_jwt())
+    token = _token(account, room_name, seat.identity, _TOKEN_LIFE).with_kind("agent")
+    if seat.name:
+        token.with_name(seat.name)
+    if seat.attributes:
+        token.with_attributes(dict(seat.attributes))
+    return Secret(token.to_jwt())
 
 
 def _token(
@@ -179,6 +191,7 @@ class RoomActor:
         listen: whom the agent listens to.
         typing: how much people may type.
         happenings: tell who is listened to; None: nobody is, so everybody may type.
+        seat: as whom the agent joins.
 
     Raises (from `run`):
         RoomUnreachable, NotAllowedInRoom: the room cannot be joined, or not again.
@@ -198,6 +211,7 @@ class RoomActor:
     listen: ListenSettings = field(factory=ListenSettings)
     typing: TypingSettings = field(factory=TypingSettings)
     happenings: Receiver[Happening] | None = None
+    seat: Seat = OWN_ROOM
     _company: Company = field(init=False)
     _lost: bool = field(default=False, init=False)
     _unheard: Unheard | None = field(default=None, init=False)
@@ -220,7 +234,7 @@ class RoomActor:
             self.departures,
             trio.open_nursery() as nursery,
         ):
-            nursery.start_soon(self._stay_on)
+            nursery.start_soon(self._stay_until_over, nursery.cancel_scope)
             if self.happenings is not None:
                 nursery.start_soon(self._follow, self.happenings)
             async for order in self.departures:
@@ -233,16 +247,23 @@ class RoomActor:
                 if isinstance(happening, HeardBy):
                     self._company.hear(happening)
 
-    async def _stay_on(self) -> None:
+    async def _stay_until_over(self, leaving: trio.CancelScope) -> None:
+        self.taps.publish(Leaving(await self._stay_on()))
+        leaving.cancel()
+
+    async def _stay_on(self) -> str:
+        """Returns why the call is over, if it ends with its room."""
         lost = Backoff(self.random, _REJOIN_FOR_S)
         # A server that closes empty rooms at once is healthy, and people who come later need the agent too.
         emptied = Backoff(self.random, math.inf, longest_s=_EMPTY_ROOM_WAITS_S)
-        await self._stay(rejoined=False)
+        why: WhyLeft | None = await self._stay(rejoined=False)
         lost.next_s(trio.current_time(), at_once=True)
         while True:
+            if why in _OVER and self.seat.ends_with_room:
+                return _OVER[why]
             joining_at = trio.current_time()
             unreachable: RoomUnreachable | None = None
-            why: WhyLeft | None = None
+            why = None
             try:
                 why = await self._stay(rejoined=True)
             except RoomUnreachable as error:
@@ -267,13 +288,16 @@ class RoomActor:
 
     async def _stay(self, *, rejoined: bool) -> WhyLeft:
         """Returns when the agent is out and may rejoin: the connection is lost, or the room was empty."""
-        token = mint_agent_token(self.account, self.room_name)
+        token = None if rejoined else self.seat.token
+        if token is None:
+            token = mint_agent_token(self.account, self.room_name, self.seat)
         async with self.room.join(self.account.url, token) as events:
             self.taps.publish(RoomJoined(self.room_name, rejoined))
             self._note_lost(lost=False)
             left = await self._attend(events)
-        if left.why in _ENDED:
-            raise RoomClosed(*_ENDED[left.why])
+        if left.why in _ENDED and not (left.why in _OVER and self.seat.ends_with_room):
+            what, fix = _ENDED[left.why]
+            raise RoomClosed(what.format(identity=self.seat.identity), fix)
         self._note_lost(lost=True)
         if self._tells_reach:
             self._unheard = Unheard.ALONE  # until it is told otherwise, in the next room

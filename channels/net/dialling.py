@@ -10,8 +10,10 @@ from __future__ import annotations
 import functools
 import os
 import ssl
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from pathlib import Path
+from typing import TypeAlias
 from urllib.parse import urlsplit
 
 import attrs
@@ -20,7 +22,10 @@ import trio
 
 from channels.net.proxies import Proxy, is_secure, port_of, proxy_for
 
-__all__ = ["Obstacle", "ProxyRefused", "fix_for_certificates", "obstacle_to", "open_stream"]
+__all__ = ["Dialer", "Obstacle", "ProxyRefused", "fix_for_certificates", "obstacle_to", "open_stream"]
+
+Dialer: TypeAlias = Callable[[str], Awaitable[trio.abc.Stream]]
+"""Opens a byte stream to the host of a URL, as `open_stream`."""
 
 _LARGEST_HEAD = 16 * 2**10
 """Bytes of a proxy's answer."""

@@ -37,6 +37,7 @@ from channels.settings.session import (
     TurnSettings,
 )
 from channels.settings.sources import from_flags
+from channels.settings.worker import WorkerSettings
 
 __all__ = [
     "ACCOUNT",
@@ -66,6 +67,7 @@ __all__ = [
     "TurnSettings",
     "TypingSettings",
     "Webhook",
+    "WorkerSettings",
     "Writings",
     "from_flags",
     "gather",

@@ -14,11 +14,15 @@ import attrs
 from channels.settings.accounts import Accounts
 from channels.settings.room import Settings
 from channels.settings.rules import OneLine, Rule
+from channels.settings.worker import WorkerSettings
 
-__all__ = ["CATALOGUE", "VARIABLES", "Setting", "build", "rules_of"]
+__all__ = ["CATALOGUE", "VARIABLES", "WORKER", "Setting", "build", "rules_of"]
 
 VARIABLES = "variables"
 """Where the values of a template's variables stand; their names are the template's."""
+
+WORKER = "worker."
+"""What the paths of a worker's settings begin with."""
 
 LONGEST_SHOWN = 60
 
@@ -112,6 +116,7 @@ def _fields(kind: type[Any], prefix: str) -> Iterator[tuple[attrs.Attribute[Any]
 def _all_settings() -> Iterator[Setting]:
     """Those of all classes, with the settings of one table of a file side by side."""
     settings = [setting for kind in (Chosen, Accounts, Settings) for setting in settings_of(kind)]
+    settings += settings_of(WorkerSettings, WORKER)
     tables = list(dict.fromkeys(_table(setting) for setting in settings))
     yield from sorted(settings, key=lambda setting: tables.index(_table(setting)))
 

@@ -18,7 +18,7 @@ import attrs
 
 from channels.errors import SettingsError
 from channels.settings.accounts import Accounts, LiveKitAccount
-from channels.settings.catalogue import CATALOGUE, VARIABLES, Setting, build
+from channels.settings.catalogue import CATALOGUE, VARIABLES, WORKER, Setting, build
 from channels.settings.consistency import inconsistencies
 from channels.settings.profiles import OUR_FOLDER, Profile, files_of, read_profiles, wire_updates
 from channels.settings.prompts import Template, read_template
@@ -35,6 +35,7 @@ from channels.settings.sources import (
     raise_all,
 )
 from channels.settings.voices import VoiceMatrix, read_voices
+from channels.settings.worker import WorkerSettings
 
 __all__ = ["ACCOUNT", "LIVEKIT_ACCOUNT", "Configuration", "Writings", "gather", "read_configuration"]
 
@@ -95,6 +96,10 @@ class Configuration:
     def tools(self) -> ToolSettings:
         """Which tools there are to be loaded."""
         return build(ToolSettings, self._plain(), "tools.")
+
+    def worker(self) -> WorkerSettings:
+        """For which jobs of LiveKit's dispatch a worker is there."""
+        return build(WorkerSettings, self._plain(), WORKER)
 
     def settings(self) -> Settings:
         """All that a room needs besides the accounts."""

@@ -94,16 +94,21 @@ def _skew(date: str, clock: float, took: float) -> float | None:
 
 
 async def ask_livekit(
-    account: LiveKitAccount, method: str, grants: api.VideoGrants, content: Mapping[str, Any]
+    account: LiveKitAccount,
+    method: str,
+    grants: api.VideoGrants,
+    content: Mapping[str, Any],
+    *,
+    service: str = "RoomService",
 ) -> TimedAnswer:
-    """One request to LiveKit's room service, with a token that has these grants.
+    """One request to one of LiveKit's services, with a token that has these grants.
 
     Raises:
         NoAnswer: nothing answers, or not in HTTP.
     """
     token = api.AccessToken(account.api_key, account.api_secret.reveal()).with_ttl(_TOKEN_LIFE)
     parts = urlsplit(account.url)
-    path = f"{parts.path.rstrip('/')}/twirp/livekit.RoomService/{method}"
+    path = f"{parts.path.rstrip('/')}/twirp/livekit.{service}/{method}"
     scheme = {"ws": "http", "wss": "https"}.get(parts.scheme, parts.scheme)
     url = parts._replace(scheme=scheme, path=path, query="").geturl()
     return await ask(url, Secret(token.with_grants(grants).to_jwt()), body=json.dumps(content).encode())

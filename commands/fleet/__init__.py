@@ -1,1 +1,5 @@
-"""`python runner.py serve`: a worker that LiveKit gives rooms to."""
+"""Serving the rooms that LiveKit's agent dispatch assigns: `python runner.py serve`."""
+
+from commands.fleet.command import JobRoomMaker, serve_jobs
+
+__all__ = ["JobRoomMaker", "serve_jobs"]

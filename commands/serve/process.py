@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import trio
 from structlog.typing import FilteringBoundLogger
@@ -12,8 +12,7 @@ from structlog.typing import FilteringBoundLogger
 from channels.errors import VoiceAgentError, reason_of
 from channels.settings import Accounts
 from commands.serve.held import LoopWatch
-from commands.serve.room import RoomSpec
-from commands.serve.supervisor import supervise
+from commands.serve.room import RoomEnded
 from commands.services import Preparation
 
 __all__ = ["serve"]
@@ -22,14 +21,14 @@ __all__ = ["serve"]
 async def serve(
     prepare: Preparation,
     log: FilteringBoundLogger,
-    rooms: Callable[[Accounts], Sequence[RoomSpec]],
+    run: Callable[[Accounts, LoopWatch], Awaitable[Sequence[RoomEnded]]],
 ) -> int:
     """Serves until a signal comes or no room can be served any more; returns the exit code.
 
     Args:
         prepare: starts the services.
         log: is told what happens.
-        rooms: makes the rooms to serve with these accounts.
+        run: serves rooms with these accounts; gives how each ended.
     """
     failed = False
     async with trio.open_nursery() as signals:
@@ -39,7 +38,7 @@ async def serve(
             with stopping:
                 async with prepare() as accounts:
                     with LoopWatch().watching() as watch:
-                        ended = await supervise(rooms(accounts), log, watch=watch)
+                        ended = await run(accounts, watch)
                 failed = any(room.failure is not None for room in ended)
         except (VoiceAgentError, BaseExceptionGroup) as error:
             reason = reason_of(error)

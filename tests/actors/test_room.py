@@ -16,6 +16,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from actors.room.actor import AGENT_IDENTITY, RoomActor, mint_client_token
+from actors.room.seat import OWN_ROOM, Seat
 from channels.bounded import Channel, Full, Receiver, Sender
 from channels.errors import NotAllowedInRoom, RoomClosed, RoomUnreachable, VoiceAgentError, reason_of
 from channels.happenings import (
@@ -154,6 +155,7 @@ async def visit(
     seed: int = 1,
     listen: str = "first",
     typing: TypingSettings | None = None,
+    seat: Seat = OWN_ROOM,
 ) -> AsyncIterator[Visit]:
     tracks = Channel[TrackEvent](
         "tracks", capacity=256, unit="tracks", full=Full.FAIL, because="as in the wiring"
@@ -199,6 +201,7 @@ async def visit(
         ListenSettings(listen),
         typing or TypingSettings(),
         happenings.receiver(),
+        seat,
     )
 
     async def run() -> None:
@@ -506,3 +509,33 @@ async def test_neither_the_secret_nor_a_token_is_to_be_read_anywhere(autojump_cl
         for text in texts:
             assert SECRET not in text
             assert all(token.reveal() not in text for token in at_work.room.tokens)
+
+
+JOB = Seat("voice-agent-AJ_1", "Waiter", {"lk.agent_name": "waiter"}, Secret("the-jobs.own.token"), True)
+
+
+async def test_a_jobs_agent_joins_with_the_jobs_token_and_comes_back_with_its_own_as_the_same(
+    autojump_clock: MockClock,
+) -> None:
+    async with visit([60.0, LOST], seat=JOB) as at_work:
+        await trio.sleep(100)
+        first, second = at_work.room.tokens
+        assert first is JOB.token
+        read = claims(second)
+        assert (read["sub"], read["name"], read["kind"]) == ("voice-agent-AJ_1", "Waiter", "agent")
+        assert read["attributes"] == {"lk.agent_name": "waiter"}
+
+
+@pytest.mark.parametrize("why", [WhyLeft.EMPTY, WhyLeft.CLOSED, WhyLeft.REMOVED])
+async def test_a_job_ends_with_its_room_and_in_good_order(autojump_clock: MockClock, why: WhyLeft) -> None:
+    async with visit([60.0, LOST], [60.0, RoomLeft(why, "")], seat=JOB) as at_work:
+        with trio.fail_after(1000):
+            await at_work.over.wait()
+        assert at_work.failure is None
+        assert len(at_work.room.tokens) == 2
+        assert isinstance(at_work.happened()[-1], Leaving)
+
+
+async def test_somebody_who_takes_a_jobs_seat_is_named(autojump_clock: MockClock) -> None:
+    async with visit([1.0, RoomLeft(WhyLeft.REPLACED, "")], seat=JOB) as at_work:
+        assert "'voice-agent-AJ_1'" in (await at_work.end()).what

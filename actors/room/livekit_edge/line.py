@@ -51,7 +51,7 @@ class _LiveKitLine:
 
     async def call(self, method: str, payload: str) -> str:
         silence = "start the agent, and make sure it is in this room"
-        agent = self._room.remote_participants.get(self._identity)
+        agent = self._room.remote_participants.get(self._identity) or self._of_a_job()
         if agent is None:
             raise AgentSilent(f"there is no agent in the room {self._room.name!r}", silence)
         # Nothing may be sent to a guest who took the name. The kind comes from the token that let them in.
@@ -63,7 +63,7 @@ class _LiveKitLine:
         perform = trio_asyncio.aio_as_trio(self._room.local_participant.perform_rpc)
         try:
             answer: str = await perform(
-                destination_identity=self._identity,
+                destination_identity=agent.identity,
                 method=method,
                 payload=payload,
                 response_timeout=_ANSWER_WITHIN_S,
@@ -73,3 +73,22 @@ class _LiveKitLine:
                 f"the agent in the room {self._room.name!r} does not answer (LiveKit: {error.code})", silence
             ) from None  # its text may quote what was sent
         return answer
+
+    def _of_a_job(self) -> rtc.RemoteParticipant | None:
+        """The agent that LiveKit's dispatch sent: its identity begins with the agent's.
+
+        Raises:
+            AgentSilent: several were sent.
+        """
+        found = [
+            each
+            for each in self._room.remote_participants.values()
+            if each.identity.startswith(f"{self._identity}-")
+            and each.kind == rtc.ParticipantKind.PARTICIPANT_KIND_AGENT
+        ]
+        if len(found) > 1:
+            raise AgentSilent(
+                f"{len(found)} agents are in the room {self._room.name!r}",
+                "call the one that you mean by LiveKit's RPC, with its identity",
+            )
+        return found[0] if found else None

@@ -1,0 +1,40 @@
+"""What a worker of LiveKit's agent dispatch tells the server: which jobs it is there for.
+
+This is not in a room's `Settings`: it decides which rooms there are.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import attrs
+
+from channels.settings.addresses import Address
+from channels.settings.rules import Choice, OneLine, Texts
+
+__all__ = ["WorkerSettings"]
+
+
+@attrs.frozen
+class WorkerSettings:
+    """Which jobs LiveKit gives this worker.
+
+    `agent_name` is for whom a dispatch asks. Without one, LiveKit sends the agent to every new room by
+    itself. `kind` is what a job is made for: each `room`, each `publisher` in a room (at their first track),
+    or each `participant`. `namespace` keeps workers apart; LiveKit calls it outdated, so leave it out for
+    new ones.
+
+    `urls` are further nodes of the same LiveKit, which take turns with LIVEKIT_URL when one does not answer.
+    The key is the same for all.
+    """
+
+    agent_name: Annotated[
+        str | None, OneLine(128, fix="leave it out to be sent to every new room without being asked for")
+    ] = None
+    kind: Annotated[str, Choice(("room", "publisher", "participant"))] = "room"
+    namespace: Annotated[str | None, OneLine(128, fix="leave it out unless your other workers have one")] = (
+        None
+    )
+    urls: Annotated[
+        tuple[str, ...], Texts(8, Address(web_too=True), fix="write wss://…, with commas between")
+    ] = ()

@@ -1,0 +1,235 @@
+"""The owner of the rooms of a worker's jobs: what it takes, what it runs, and what it says of it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import attrs
+import pytest
+import structlog
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from channels.bounded import Channel, Full, Receiver, Sender
+from channels.errors import EdgeFault
+from channels.jobs import (
+    Accept,
+    Decline,
+    Job,
+    JobAssigned,
+    JobOffered,
+    JobOutcome,
+    JobStatus,
+    JobTerminated,
+    OfferLapsed,
+    WorkerEvent,
+    WorkerOrder,
+    WorkerStatus,
+)
+from channels.secret import Secret
+from channels.settings import Settings
+from commands.arguments import parse
+from commands.fleet.command import JobRoomMaker
+from commands.fleet.rooms import JobRooms
+from commands.serve import RoomEnded, RoomSpec
+from commands.wired import NOBODYS
+
+
+@attrs.define
+class Owner:
+    """A `JobRooms` at work, with rooms that do nothing until they are told to end."""
+
+    events: Sender[WorkerEvent]
+    orders: Receiver[WorkerOrder]
+    specs: dict[str, RoomSpec] = attrs.field(factory=dict)
+    """The rooms that run, by name."""
+    ends: dict[str, tuple[trio.Event, list[Exception | None]]] = attrs.field(factory=dict)
+    wanted: set[str] = attrs.field(factory=set)
+    """Jobs that are still asked for."""
+    silent: bool = False
+    """Whether nobody can be asked."""
+    over: trio.Event = attrs.field(factory=trio.Event)
+
+    async def is_wanted(self, assigned: JobAssigned) -> bool:
+        if self.silent:
+            await trio.sleep_forever()
+        return assigned.job.job_id in self.wanted
+
+    async def serve(self, rooms: Sequence[RoomSpec], log: Any, *, watch: object) -> list[RoomEnded]:
+        (spec,) = rooms
+        name = spec.room_name
+        self.specs[name] = spec
+        self.ends[name] = trio.Event(), []
+        try:
+            await self.ends[name][0].wait()
+            return [RoomEnded(name, 1.0, self.ends[name][1][0])]
+        finally:
+            del self.specs[name]
+
+    async def end(self, room: str, failure: Exception | None = None) -> None:
+        self.ends[room][1].append(failure)
+        self.ends[room][0].set()
+        await wait_all_tasks_blocked()
+
+    async def hears(self, *events: WorkerEvent) -> None:
+        for event in events:
+            self.events.send_nowait(event)
+        await wait_all_tasks_blocked()
+
+    def said(self, *kinds: type[Any]) -> list[WorkerOrder]:
+        """What it said of these kinds since the last time."""
+        return [order for order in self.orders.receive_waiting() if isinstance(order, kinds)]
+
+    async def runs(self, *names: str) -> None:
+        for name in names:
+            job = Job(f"AJ_{name}", name, agent_name="waiter")
+            await self.hears(JobOffered(job), JobAssigned(job, "ws://there", Secret("the-jobs.own.token")))
+
+
+@asynccontextmanager
+async def owner(most: int = 2) -> AsyncIterator[Owner]:
+    events = Channel[WorkerEvent]("events", 64, "events", Full.FAIL, "of a test")
+    orders = Channel[WorkerOrder]("orders", 64, "orders", Full.FAIL, "of a test")
+    it = Owner(events.sender(), orders.receiver())
+    maker = JobRoomMaker(Settings("the settings' own"), NOBODYS, lambda *given: given)  # type: ignore[arg-type]
+    rooms = JobRooms(
+        most,
+        maker.room_of,
+        it.is_wanted,
+        events.receiver(),
+        orders.sender(),
+        structlog.get_logger(),
+        serve=it.serve,
+    )
+
+    async def run() -> None:
+        await rooms.run()
+        it.over.set()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run)
+        await wait_all_tasks_blocked()
+        yield it
+        nursery.cancel_scope.cancel()
+
+
+async def test_each_job_has_its_own_room_seat_and_server(autojump_clock: MockClock) -> None:
+    async with owner() as it:
+        await it.runs("tea", "lounge")
+        assert set(it.specs) == {"tea", "lounge"}
+        spec = it.specs["tea"]
+        assert spec.accounts.livekit.url == "ws://there"
+        wired: Any = spec.wire(spec.settings, spec.accounts, None)  # type: ignore[arg-type]
+        seat = wired[3]
+        assert seat.token == Secret("the-jobs.own.token")
+        assert seat.ends_with_room
+        assert seat.identity == "voice-agent-AJ_tea"
+        accepted = [order for order in it.said(Accept) if isinstance(order, Accept)]
+        assert [order.identity for order in accepted] == ["voice-agent-AJ_tea", "voice-agent-AJ_lounge"]
+        # A room that failed begins again, perhaps hours later: the same agent, with a token of our own.
+        again: Any = spec.wire(spec.settings, spec.accounts, None)  # type: ignore[arg-type]
+        assert again[3] == attrs.evolve(seat, token=None)
+
+
+async def test_places_are_taken_from_the_answer_on_and_given_back(autojump_clock: MockClock) -> None:
+    async with owner(most=2) as it:
+        jobs = [Job(f"AJ_{number}", f"room {number}") for number in range(4)]
+        await it.hears(*(JobOffered(job) for job in jobs[:3]))
+        assert [type(order) for order in it.said(Accept, Decline)] == [Accept, Accept, Decline]
+        await it.hears(OfferLapsed("AJ_0", "given up"))
+        assert it.said(WorkerStatus)[-1] == WorkerStatus(0.5, 0)
+        await it.hears(JobOffered(jobs[3]))
+        assert it.said(Accept)
+        await it.hears(JobAssigned(jobs[3], "ws://there", Secret("t")))
+        await it.end("room 3")
+        assert it.said(WorkerStatus)[-1] == WorkerStatus(0.5, 0)
+
+
+async def test_a_room_that_has_its_agent_gets_no_second_one_unless_somebody_asks_for_it(
+    autojump_clock: MockClock,
+) -> None:
+    async with owner(most=4) as it:
+        first = Job("AJ_1", "tea")
+        await it.hears(JobOffered(first), JobOffered(Job("AJ_2", "tea")))
+        await it.hears(JobAssigned(first, "ws://there", Secret("t")), JobOffered(Job("AJ_3", "tea")))
+        await it.hears(JobOffered(Job("AJ_4", "tea", agent_name="waiter")), JobOffered(Job("AJ_5", "lounge")))
+        assert it.said(Accept, Decline) == [
+            Accept("AJ_1", "voice-agent-AJ_1"),
+            Decline("AJ_2", for_all=True),
+            Decline("AJ_3", for_all=True),
+            Accept("AJ_4", "voice-agent-AJ_4", "waiter"),
+            Accept("AJ_5", "voice-agent-AJ_5"),
+        ]
+
+
+async def test_how_a_job_ended_is_told(autojump_clock: MockClock) -> None:
+    async with owner() as it:
+        await it.runs("tea", "lounge")
+        assert [order.status for order in it.said(JobStatus)] == [JobOutcome.RUNNING] * 2  # type: ignore[union-attr]
+        await it.end("tea")
+        await it.end("lounge", EdgeFault("the SDK failed", "start again"))
+        assert it.said(JobStatus) == [
+            JobStatus("AJ_tea", JobOutcome.SUCCESS),
+            JobStatus("AJ_lounge", JobOutcome.FAILED, "the SDK failed"),
+        ]
+
+
+async def test_a_fault_of_the_program_is_told_without_what_it_says(autojump_clock: MockClock) -> None:
+    async with owner() as it:
+        await it.runs("tea")
+        await it.end("tea", ValueError("with a person's words"))
+        assert it.said(JobStatus)[-1] == JobStatus("AJ_tea", JobOutcome.FAILED, "ValueError")
+
+
+async def test_a_terminated_job_ends_and_its_neighbour_does_not(autojump_clock: MockClock) -> None:
+    async with owner() as it:
+        await it.runs("tea", "lounge")
+        await it.hears(JobTerminated("AJ_tea"), JobTerminated("AJ_unknown"))
+        assert set(it.specs) == {"lounge"}
+
+
+async def test_an_agent_that_only_lost_its_room_comes_back_to_it(autojump_clock: MockClock) -> None:
+    async with owner() as it:
+        await it.runs("tea")
+        it.wanted = {"AJ_tea"}
+        await it.hears(JobTerminated("AJ_tea"))
+        assert set(it.specs) == {"tea"}
+        await it.end("tea")
+        assert it.said(JobStatus)[-1] == JobStatus("AJ_tea", JobOutcome.SUCCESS)
+
+
+async def test_a_termination_is_obeyed_if_nobody_can_say_why(autojump_clock: MockClock) -> None:
+    async with owner() as it:
+        await it.runs("tea")
+        it.silent = True
+        await it.hears(JobTerminated("AJ_tea"))
+        await trio.sleep(6)
+        assert not it.specs
+
+
+async def test_a_termination_right_behind_the_assignment_is_not_missed(autojump_clock: MockClock) -> None:
+    async with owner() as it:
+        job = Job("AJ_tea", "tea")
+        await it.hears(JobOffered(job), JobAssigned(job, "ws://there", Secret("t")), JobTerminated("AJ_tea"))
+        assert not it.specs
+        assert it.said(JobStatus)[-1] == JobStatus("AJ_tea", JobOutcome.SUCCESS)
+
+
+async def test_when_the_dispatch_ends_calls_go_on_to_their_ends(autojump_clock: MockClock) -> None:
+    async with owner() as it:
+        await it.runs("tea")
+        it.events.close()
+        it.orders.close()
+        await trio.sleep(1000)
+        assert not it.over.is_set()
+        await it.end("tea")
+        assert it.over.is_set()
+
+
+def test_calls_of_many_rooms_are_not_recorded_into_one_file(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse(["--record", "calls/{room}.jsonl", "serve"])
+    assert "{time}" in capsys.readouterr().err
+    assert parse(["--record", "calls/{room}-{time}.jsonl", "serve", "--rooms", "3"]).rooms == 3
