@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -141,6 +143,14 @@ def test_the_autoscaler_acts_before_the_workers_refuse_and_alone_decides_how_man
     assert int(target.removesuffix("m")) / 1000 < most_load
     rule = read(KUBERNETES / "prometheus/adapter-values.yaml")["rules"]["custom"][0]
     assert rule["seriesQuery"].startswith(metric["pods"]["metric"]["name"])
+
+
+@pytest.mark.skipif(find_spec("actors.metrics") is None, reason="this version has no metrics")
+def test_the_metric_that_the_autoscaler_asks_for_is_told_by_a_worker() -> None:
+    series = importlib.import_module("actors.metrics.series").Series()
+    told = {family.name for family in series.registry.collect()}
+    (metric,) = BY_KIND["HorizontalPodAutoscaler"]["spec"]["metrics"]
+    assert metric["pods"]["metric"]["name"] in told
 
 
 def test_pods_may_reach_no_metadata_service() -> None:
