@@ -7,27 +7,44 @@ at before a worker takes a room.
 from __future__ import annotations
 
 import contextlib
+import socket
 import sys
+from pathlib import Path
 
 from structlog.typing import FilteringBoundLogger
 
 if sys.platform != "win32":  # which has no such limit
     import resource
 
-__all__ = ["A_PROCESS", "A_ROOM", "allow_descriptors", "descriptors_for"]
-
-A_ROOM = 64
-"""34 on a machine with two network interfaces, nearly all of them LiveKit's sockets; more interfaces, more of
-them. A tool or a record has some, too."""
+__all__ = ["A_NETWORK", "A_PROCESS", "A_ROOM", "allow_descriptors", "descriptors_for"]
 
 A_PROCESS = 100
 """What a process has without a room: 10 for itself, some for its models and its health, and connections that
 begin and end."""
 
+A_ROOM = 16
+"""What a room has whatever the network: 3, and some for a tool or a record."""
+
+A_NETWORK = 32
+"""What a room has for each network interface that is up: LiveKit's SDK opens 16 sockets for each of its
+addresses, of which it has an IPv4 and an IPv6 one."""
+
 
 def descriptors_for(rooms: int) -> int:
-    """How many a process with so many rooms may need."""
-    return A_PROCESS + rooms * A_ROOM
+    """How many a process with so many rooms may need on this machine."""
+    return A_PROCESS + rooms * _of_a_room()
+
+
+def _of_a_room() -> int:
+    networks = [name for _, name in socket.if_nameindex() if not name.startswith("lo") and not _is_down(name)]
+    return A_ROOM + max(1, len(networks)) * A_NETWORK
+
+
+def _is_down(network: str) -> bool:
+    try:
+        return Path("/sys/class/net", network, "operstate").read_text().strip() == "down"
+    except OSError:  # only Linux tells
+        return False
 
 
 def allow_descriptors(rooms: int, log: FilteringBoundLogger) -> bool:
@@ -57,7 +74,7 @@ def allow_descriptors(rooms: int, log: FilteringBoundLogger) -> bool:
     log.warning(
         "few_descriptors",
         why=f"this process may open {soft} files and sockets, which is enough for "
-        f"{max(0, (soft - A_PROCESS) // A_ROOM)} rooms of the {rooms} that it may take",
+        f"{max(0, (soft - A_PROCESS) // _of_a_room())} rooms of the {rooms} that it may take",
         fix=f"raise the limit to {needed} (a shell: ulimit -Hn {needed}; Docker: --ulimit nofile={needed}; "
         f"systemd: LimitNOFILE={needed}), or take fewer rooms",
     )

@@ -22,7 +22,7 @@ from yamllint import linter
 from yamllint.config import YamlLintConfig
 
 from channels.settings.catalogue import CATALOGUE
-from commands.fleet.descriptors import A_PROCESS, A_ROOM
+from commands.fleet.descriptors import A_NETWORK, A_PROCESS, A_ROOM
 from playground.livekit_build.binary import find_or_build
 from sound.models import wheel_file
 from tests.agent_process import ROOT
@@ -267,7 +267,7 @@ def test_the_page_names_files_that_are_there_and_figures_that_hold() -> None:
     assert {f"{name}.yaml" for name in re.findall(r"^\| `(\w+)\.yaml`", table, re.MULTILINE)} <= set(
         MANIFESTS
     )
-    assert f"| {A_PROCESS}, and {A_ROOM} for each room." in page
+    assert f"| {A_PROCESS}, and {A_ROOM + A_NETWORK} for each room; {A_NETWORK} more for each" in page
     assert f"Kubernetes {VERSIONS[0]} or newer" in page
 
 
