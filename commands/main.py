@@ -35,7 +35,7 @@ from commands.operate import operate
 from commands.replay import replay
 from commands.serve import RoomEnded, RoomSpec, serve, supervise
 from commands.serve.held import LoopWatch
-from commands.services import services_for_calls, services_for_jobs, services_of
+from commands.services import can_run_here, services_for_calls, services_for_jobs, services_of
 from commands.token import print_token
 from commands.tools import read_tools, with_tools
 from commands.wired import Wired, Wiring
@@ -95,7 +95,7 @@ def _run(wire: Wiring, options: argparse.Namespace, log: FilteringBoundLogger) -
             return print_configuration(read_configuration(writings, log.warning), as_json=options.json)
         case "token":
             return print_token(configured(), options.identity, operator=options.operator)
-    has_account = writings.name_an_account
+    has_account = writings.name_an_account or not can_run_here()
     configuration = read_configuration(writings, log.warning, required=ACCOUNT if has_account else ())
     if options.command == "check":
         services = services_of(configuration, has_account)

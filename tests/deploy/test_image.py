@@ -57,6 +57,16 @@ def test_its_models_load_and_what_the_playground_needs_is_not_there(image: Image
     assert ran(image, "python", "-c", script) == "[]\n"
 
 
+@pytest.mark.parametrize("command", ["serve", "check"])
+async def test_without_an_account_it_says_what_is_missing(image: Image, command: str) -> None:
+    async with image.run(command, settings={}) as container:
+        with trio.fail_after(30):
+            assert await container.ended() == 2
+        for name in ("LIVEKIT_URL", "LIVEKIT_API_KEY", "LIVEKIT_API_SECRET", "ASSEMBLYAI_API_KEY"):
+            await container.prints(f"{name} is not set", within_s=5)
+    assert "Traceback" not in container.printed
+
+
 @pytest.mark.server
 async def test_all_that_a_call_needs_is_found_in_it(image: Image, livekit: LiveKitServer) -> None:
     async with (
