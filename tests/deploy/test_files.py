@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import ipaddress
 import json
 import re
 import shutil
@@ -155,9 +156,20 @@ def test_the_metric_that_the_autoscaler_asks_for_is_told_by_a_worker() -> None:
 
 def test_pods_may_reach_no_metadata_service() -> None:
     rules = BY_KIND["NetworkPolicy"]["spec"]["egress"]
-    everywhere = [peer["ipBlock"] for rule in rules for peer in rule["to"] if "ipBlock" in peer]
-    assert any("169.254.0.0/16" in block["except"] for block in everywhere)
-    assert all("except" in block for block in everywhere)
+    blocks = [peer["ipBlock"] for rule in rules for peer in rule["to"] if "ipBlock" in peer]
+
+    def lets_out(address: str) -> bool:
+        def within(network: str) -> bool:
+            return ipaddress.ip_address(address) in ipaddress.ip_network(network)
+
+        return any(
+            within(block["cidr"]) and not any(map(within, block.get("except", []))) for block in blocks
+        )
+
+    assert lets_out("203.0.113.7")
+    assert lets_out("2001:db8::7")
+    # Those of the large clouds.
+    assert not any(map(lets_out, ("169.254.169.254", "169.254.170.2", "fd00:ec2::254", "fe80::1")))
 
 
 def test_compose_is_right_by_its_schema() -> None:
