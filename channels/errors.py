@@ -27,6 +27,7 @@ __all__ = [
     "RoomUnreachable",
     "SettingsError",
     "VoiceAgentError",
+    "WorkerProcessDied",
     "WorkerRefused",
     "cause_of",
     "found_channels_broken",
@@ -54,6 +55,10 @@ class VoiceAgentError(Exception):
 
 class SettingsError(VoiceAgentError):
     """A setting is missing or malformed. The text names it and never quotes a secret."""
+
+
+class WorkerProcessDied(VoiceAgentError):
+    """One of several processes that serve rooms ended, and not in good order."""
 
 
 class ChannelOverflow(VoiceAgentError):

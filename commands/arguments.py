@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -64,11 +65,18 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     serve.add_argument(
         "--rooms",
-        type=_read_by(Whole(1, 200, "rooms")),
-        default=10,
+        type=_read_by(Whole(1, 1000, "rooms")),
         metavar="N",
-        help="rooms at a time (default: %(default)s)",
+        help="rooms at a time, at most (default: as many as the load allows, see worker.most_load)",
     )
+    serve.add_argument(
+        "--processes",
+        type=_processes,
+        default=1,
+        metavar="N",
+        help="serve in so many processes; `auto` is one for each processor (default: %(default)s)",
+    )
+    serve.add_argument("--reports", action="store_true", help=argparse.SUPPRESS)  # of such a process
     _add_agent(serve, "for whom a dispatch asks (default: worker.agent_name; none: every new room)")
     dispatch = commands.add_parser("dispatch", help="ask LiveKit to send an agent into a room")
     dispatch.add_argument("room", metavar="ROOM", help="the room; it is opened if need be")
@@ -155,6 +163,13 @@ def _add_replay(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="the picture to write, .html or .svg (default: FILE.html)",
     )
+
+
+def _processes(written: str) -> int:
+    if written.strip() == "auto":
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    processes: int = _read_by(Whole(1, 64, "processes", fix="or write `auto`"))(written)
+    return processes
 
 
 def _read_by(rule: Rule) -> Callable[[str], Any]:

@@ -28,7 +28,7 @@ from commands.arguments import parse
 from commands.check import check
 from commands.config import gather_from, print_configuration
 from commands.dispatch import dispatch
-from commands.fleet import JobRoomMaker, serve_jobs
+from commands.fleet import JobRoomMaker, serve_in_processes, serve_jobs, tell_parent
 from commands.fleet.descriptors import allow_descriptors
 from commands.graph import draw, show_graph
 from commands.operate import operate
@@ -112,7 +112,7 @@ def _run(wire: Wiring, options: argparse.Namespace, log: FilteringBoundLogger) -
     def wire_it(settings: Settings, accounts: Accounts, edge: LiveKitEdge, seat: Seat = OWN_ROOM) -> Wired:
         # On your own machine, everybody in the room is the agent's owner.
         return wire(
-            with_tools(settings, tools),
+            settings,
             accounts,
             edge,
             configurable=not has_account,
@@ -121,15 +121,30 @@ def _run(wire: Wiring, options: argparse.Namespace, log: FilteringBoundLogger) -
             seat=seat,
         )
 
-    settings = configuration.settings()
     if options.command == "serve":
-        allow_descriptors(options.rooms, log)
+        services = services_for_jobs(configuration, has_account, log)
+        draining = trio.Event()
 
         def serve_all(accounts: Accounts, watch: LoopWatch) -> Awaitable[Sequence[RoomEnded]]:
-            rooms = JobRoomMaker(settings, accounts, wire_it, options.record, options.record_audio)
-            return serve_jobs(rooms, configuration.worker(), options.rooms, log, watch=watch)
+            if options.processes > 1 and not options.reports:
+                return serve_in_processes(options, accounts, draining, log)
+            allow_descriptors(options.rooms, log)
+            rooms = JobRoomMaker(
+                writings, tools, accounts, wire_it, log.warning, options.record, options.record_audio
+            )
+            return serve_jobs(
+                rooms,
+                configuration.worker(),
+                log,
+                most_rooms=options.rooms,
+                draining=draining,
+                watch=watch,
+                reported=tell_parent if options.reports else None,
+            )
 
-        return trio.run(serve, services_for_jobs(configuration, has_account, log), log, serve_all)
+        return trio.run(functools.partial(serve, services, log, serve_all, draining=draining))
+
+    settings = with_tools(configuration.settings(), tools)
 
     def serve_one(accounts: Accounts, watch: LoopWatch) -> Awaitable[Sequence[RoomEnded]]:
         room = RoomSpec(settings, accounts, wire_it, options.record, options.record_audio)

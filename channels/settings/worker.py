@@ -10,7 +10,7 @@ from typing import Annotated
 import attrs
 
 from channels.settings.addresses import Address
-from channels.settings.rules import Choice, OneLine, Texts
+from channels.settings.rules import Choice, Number, OneLine, Texts, Whole
 
 __all__ = ["WorkerSettings"]
 
@@ -24,6 +24,10 @@ class WorkerSettings:
     or each `participant`. `namespace` keeps workers apart; LiveKit calls it outdated, so leave it out for
     new ones.
 
+    `most_load` is the load from which on no room is taken: the share of the processors, of the loop's thread
+    or of its patience that is used, whichever is worst. At 1 it decides nothing. `drain_s` is how long
+    conversations may go on once the worker was told to leave.
+
     `urls` are further nodes of the same LiveKit, which take turns with LIVEKIT_URL when one does not answer.
     The key is the same for all.
     """
@@ -35,6 +39,8 @@ class WorkerSettings:
     namespace: Annotated[str | None, OneLine(128, fix="leave it out unless your other workers have one")] = (
         None
     )
+    most_load: Annotated[float, Number(0.1, 1)] = 0.75
+    drain_s: Annotated[int, Whole(0, 86_400, "s", fix="0 leaves all rooms at once")] = 600
     urls: Annotated[
         tuple[str, ...], Texts(8, Address(web_too=True), fix="write wss://…, with commas between")
     ] = ()

@@ -59,7 +59,7 @@ class Admission:
 
     Args:
         most_rooms: an exact cap; None: the load alone decides.
-        most_load: from this load on, no room is taken.
+        most_load: from this load on, no room is taken; 1: the load decides nothing.
     """
 
     most_rooms: int | None = None
@@ -73,6 +73,6 @@ class Admission:
             return Refusal.FULL
         if house.service_is_full:
             return Refusal.SERVICE
-        if house.expected >= self.most_load:
+        if self.most_load < 1 and house.expected >= self.most_load:
             return Refusal.BUSY
         return None

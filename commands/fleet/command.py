@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import functools
+from collections.abc import Awaitable, Callable, Sequence
 
 import attrs
 import trio
@@ -13,13 +14,25 @@ from actors.room.livekit_edge import LiveKitEdge
 from actors.room.seat import Seat
 from channels.bounded import Channel, Full
 from channels.errors import VoiceAgentError, reason_of
-from channels.jobs import JobAssigned, WorkerEvent, WorkerOrder
+from channels.jobs import Job, JobAssigned, WorkerEvent, WorkerOrder
 from channels.named_paths import NamedPath
-from channels.settings import Accounts, Settings, WorkerSettings
+from channels.settings import (
+    Accounts,
+    Settings,
+    ToolSettings,
+    WorkerSettings,
+    Writings,
+    read_configuration,
+)
+from channels.settings.job import read_job
 from commands.dispatch import is_open
-from commands.fleet.rooms import JobRooms
+from commands.fleet.admission import Admission
+from commands.fleet.load import LoadMeter
+from commands.fleet.reports import EVERY_S, Report
+from commands.fleet.rooms import JobRooms, RoomPlan
 from commands.serve import RoomEnded, RoomSpec
 from commands.serve.held import LoopWatch
+from commands.tools import chosen, with_tools
 from commands.wired import Wired
 
 __all__ = ["JobRoomMaker", "WireSeat", "serve_jobs"]
@@ -33,27 +46,40 @@ WireSeat = Callable[[Settings, Accounts, LiveKitEdge, Seat], Wired]
 
 @attrs.frozen
 class JobRoomMaker:
-    """Makes the room of a job.
+    """Makes the room of a job: the owner's, with what the job's metadata chooses.
 
     Args:
-        settings: of every room, but for its name.
+        writings: what the owner wrote.
+        tools: those of the owner, loaded.
         accounts: of every room, but for LiveKit's address.
         wire: makes the actors.
+        warn: is told what is odd in a job.
         record: where to record everything that happens.
         record_audio: whether to record both voices too.
     """
 
-    settings: Settings
+    writings: Writings
+    tools: ToolSettings
     accounts: Accounts
     wire: WireSeat
+    warn: Callable[[str], None]
     record: NamedPath | None = None
     record_audio: bool = False
 
-    def room_of(self, assigned: JobAssigned, seat: Seat) -> RoomSpec:
-        """As `JobRooms.room_of`."""
+    async def plan(self, job: Job) -> RoomPlan:
+        """As `JobRooms.plan`. Reads files, in a thread."""
+        settings = await trio.to_thread.run_sync(self._settings_of, job)
+        return functools.partial(self._room, settings)
+
+    def _settings_of(self, job: Job) -> Settings:
+        choices = read_job(job.metadata)
+        configuration = read_configuration(choices.over(self.writings, job.room_name), self.warn)
+        return with_tools(configuration.settings(), chosen(self.tools, choices.tools))
+
+    def _room(self, settings: Settings, assigned: JobAssigned, seat: Seat) -> RoomSpec:
         livekit = attrs.evolve(self.accounts.livekit, url=assigned.url)
         return RoomSpec(
-            attrs.evolve(self.settings, room_name=assigned.job.room_name),
+            settings,
             attrs.evolve(self.accounts, livekit=livekit),
             _Seated(self.wire, seat),
             self.record,
@@ -76,16 +102,28 @@ class _Seated:
 async def serve_jobs(
     rooms: JobRoomMaker,
     worker: WorkerSettings,
-    most: int,
     log: FilteringBoundLogger,
     *,
+    most_rooms: int | None = None,
+    draining: trio.Event | None = None,
     watch: LoopWatch | None = None,
+    reported: Callable[[Report], Awaitable[None]] | None = None,
 ) -> Sequence[RoomEnded]:
-    """Registers, and serves jobs until cancelled, or until LiveKit refuses and the last call is over.
+    """Registers, and serves jobs until cancelled or drained, or until LiveKit refuses and all calls are over.
+
+    Args:
+        rooms: makes them.
+        worker: which jobs it is there for.
+        log: is told.
+        most_rooms: at a time; None: the load alone decides.
+        draining: set when no more jobs are to be taken, and it is to end after those it has.
+        watch: knows what holds up this thread's loop.
+        reported: is given a report each second.
 
     Raises:
         VoiceAgentError: LiveKit refuses the worker for good.
     """
+    meter = LoadMeter()
     orders = Channel[WorkerOrder](
         "orders to the dispatch", 1024, "orders", Full.FAIL, "its reader takes them at once"
     )
@@ -105,7 +143,18 @@ async def serve_jobs(
             return False
 
     dispatch = DispatchActor(rooms.accounts.livekit, worker, orders.receiver(), events.sender())
-    owner = JobRooms(most, rooms.room_of, is_wanted, events.receiver(), orders.sender(), log, watch)
+    owner = JobRooms(
+        Admission(most_rooms, worker.most_load),
+        lambda: meter.load().value,
+        rooms.plan,
+        is_wanted,
+        events.receiver(),
+        orders.sender(),
+        log,
+        draining or trio.Event(),
+        worker.drain_s,
+        watch,
+    )
     failures: list[VoiceAgentError] = []
     farewell = trio.CancelScope(shield=True)
 
@@ -120,12 +169,21 @@ async def serve_jobs(
             log.error("worker_refused", why=reason.what, fix=reason.fix)
             failures.append(reason)
 
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(keep_registered)
-        try:
-            await owner.run()
-        finally:
-            farewell.deadline = trio.current_time() + FAREWELL_WITHIN_S
+    async def report() -> None:
+        while reported is not None:
+            await reported(owner.report())
+            await trio.sleep(EVERY_S)
+
+    async with trio.open_nursery() as background:
+        background.start_soon(meter.run)
+        background.start_soon(report)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(keep_registered)
+            try:
+                await owner.run()
+            finally:
+                farewell.deadline = trio.current_time() + FAREWELL_WITHIN_S
+        background.cancel_scope.cancel()
     if failures:
         raise failures[0]
     return []

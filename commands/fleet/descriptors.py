@@ -30,6 +30,11 @@ A_NETWORK = 32
 addresses, of which it has an IPv4 and an IPv6 one."""
 
 
+UNCAPPED = 30
+"""Rooms of a process whose load alone decides: twice as many as those that speak all the time
+(`admission.A_ROOMS_LOAD`)."""
+
+
 def descriptors_for(rooms: int) -> int:
     """How many a process with so many rooms may need on this machine."""
     return A_PROCESS + rooms * _of_a_room()
@@ -47,13 +52,13 @@ def _is_down(network: str) -> bool:
         return False
 
 
-def allow_descriptors(rooms: int, log: FilteringBoundLogger) -> bool:
+def allow_descriptors(most_rooms: int | None, log: FilteringBoundLogger) -> bool:
     """Raises this process's own limit as far as it is needed and allowed; says so if that is too little.
 
     Child processes begin with the same limit.
 
     Args:
-        rooms: how many this process may have at once.
+        most_rooms: of this process at once; None: the load alone decides.
         log: is warned.
 
     Returns:
@@ -61,6 +66,7 @@ def allow_descriptors(rooms: int, log: FilteringBoundLogger) -> bool:
     """
     if sys.platform == "win32":
         return True
+    rooms = UNCAPPED if most_rooms is None else most_rooms
     needed = descriptors_for(rooms)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY or soft >= needed:

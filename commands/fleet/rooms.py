@@ -1,8 +1,9 @@
 """JobRooms: owns the rooms of a worker's jobs.
 
-In: what the dispatch tells. Out: the answers. It accepts each offer while it has places, runs each assigned
-room until it is left or the job is not wanted any more, and tells how each ended. A place is taken from the
-answer on, so that two offers at once do not get the last one.
+In: what the dispatch tells. Out: the answers. It accepts an offer if there is room for one more
+(`admission`) and the job's metadata can be read, runs each assigned room until it is left or the job is not
+wanted any more, and tells how each ended. A place is taken from the offer on, so that two offers at once do
+not get the last one.
 
 Without a name, the agent is sent to every new room. A LiveKit that was restarted takes the rooms to which
 people and agents return for new ones; such a job is declined for everybody, as its room has its agent.
@@ -11,13 +12,15 @@ The server terminates a job for two reasons and does not say which: somebody too
 leave the room. An agent whose connection broke is about to join again, and people wait for it. So it is asked
 whether the job's dispatch is still there; if it is, the room goes on, and its own end decides.
 
-Cancelled, it leaves all rooms. When the dispatch ends, it serves those it has to their ends.
+Told to drain, it takes no more jobs, and ends after the last of those it has, or leaves what goes on for too
+long. Cancelled, it leaves all rooms. When the dispatch ends, it serves those it has to their ends.
 """
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeAlias
 
 import trio
 from attrs import define, field, frozen
@@ -25,7 +28,7 @@ from structlog.typing import FilteringBoundLogger
 
 from actors.room.seat import AGENT_IDENTITY, Seat
 from channels.bounded import Receiver, Sender
-from channels.errors import VoiceAgentError
+from channels.errors import SettingsError, VoiceAgentError
 from channels.jobs import (
     Accept,
     Decline,
@@ -43,11 +46,16 @@ from channels.jobs import (
     WorkerOrder,
     WorkerStatus,
 )
+from commands.fleet.admission import SHOWN_AFTER_S, Admission, House, Refusal
+from commands.fleet.reports import Report, RunningRoom, Standing
 from commands.serve.held import LoopWatch
 from commands.serve.room import RoomEnded, RoomSpec
 from commands.serve.supervisor import supervise
 
-__all__ = ["JobRooms", "identity_for"]
+__all__ = ["JobRooms", "RoomPlan", "identity_for"]
+
+RoomPlan: TypeAlias = Callable[[JobAssigned, Seat], RoomSpec]
+"""Makes the room of a job whose metadata was read. It is begun again in the same seat if it fails."""
 
 _AGENT_NAME = "lk.agent_name"
 """The attribute by which LiveKit's front ends and its dispatch call an agent."""
@@ -56,15 +64,30 @@ _AGENT_NAME = "lk.agent_name"
 WANTED_WITHIN_S = 5.0
 """LiveKit takes three to find that a room is not open."""
 
+_ASKED_BELOW = 0.99
+
+STATUS_EVERY_S = 2.0
+"""How often LiveKit is told of the load: it looks at it only when it has a job to give."""
+
 
 def identity_for(job: Job) -> str:
     """The agent's identity in the room of a job, which may have several agents."""
     return f"{AGENT_IDENTITY}-{job.job_id}"[:256]
 
 
+@define
+class _Promise:
+    """A job that was offered, and is not assigned yet."""
+
+    job: Job
+    at: float
+    plan: RoomPlan | None = None
+
+
 @frozen
 class _JobRoom:
     assigned: JobAssigned
+    at: float
     served: trio.CancelScope = field(factory=trio.CancelScope)
 
 
@@ -73,68 +96,147 @@ class JobRooms:
     """Runs the room of each job.
 
     Args:
-        most: rooms at a time.
-        room_of: makes the room of a job; it is begun again in the same seat if it fails.
+        admission: whether there is room for one more.
+        load: of this process and its machine, between 0 and 1.
+        plan: reads a job, and says how its room is made; raises SettingsError where that cannot be.
         is_wanted: whether a job that was terminated is still asked for.
         events: of the dispatch.
         orders: to the dispatch.
         log: is told, with the job and the room on each line.
+        draining: set when no more jobs are to be taken.
+        drain_s: so long conversations may go on after that.
         watch: knows what holds up this thread's loop.
         serve: runs rooms.
     """
 
-    most: int
-    room_of: Callable[[JobAssigned, Seat], RoomSpec]
+    admission: Admission
+    load: Callable[[], float]
+    plan: Callable[[Job], Awaitable[RoomPlan]]
     is_wanted: Callable[[JobAssigned], Awaitable[bool]]
     events: Receiver[WorkerEvent]
     orders: Sender[WorkerOrder]
     log: FilteringBoundLogger
+    draining: trio.Event = field(factory=trio.Event)
+    drain_s: float = 600.0
     watch: LoopWatch | None = None
     serve: Callable[..., Awaitable[Sequence[RoomEnded]]] = supervise
-    _promised: dict[str, Job] = field(factory=dict, init=False)
-    """Jobs that were accepted and are not assigned yet."""
+    _promised: dict[str, _Promise] = field(factory=dict, init=False)
     _running: dict[str, _JobRoom] = field(factory=dict, init=False)
+    _registered: bool = field(default=False, init=False)
+    _told: WorkerStatus | None = field(default=None, init=False)
+    _fewer: trio.Event = field(factory=trio.Event, init=False)
+    """There is a room, or a promise, less."""
+
+    def report(self) -> Report:
+        """How things stand."""
+        if self.draining.is_set():
+            standing = Standing.DRAINING
+        elif not self._registered:
+            standing = Standing.STARTING
+        else:
+            standing = Standing.READY if self._refusal() is None else Standing.FULL
+        jobs = [room.assigned.job for room in self._running.values()]
+        rooms = [RunningRoom(each.job_id, each.room_name, each.agent_name, each.metadata) for each in jobs]
+        return Report(standing, self.load(), tuple(rooms))
 
     async def run(self) -> None:
-        """Serves jobs until the dispatch has ended and the last room is left."""
-        async with self.orders, self.events, trio.open_nursery() as nursery:
-            self._tell_status()
-            async for event in self.events:
-                match event:
-                    case JobOffered(job=job):
-                        self._answer(job)
-                    case OfferLapsed(job_id=job_id, why=why):
-                        self._promised.pop(job_id, None)
-                        self._tell_status()
-                        self.log.warning("offer_lapsed", job=job_id, why=why)
-                    case JobAssigned(job=job):
-                        self._promised.pop(job.job_id, None)
-                        room = self._running[job.job_id] = _JobRoom(event)
-                        nursery.start_soon(self._serve, room, name=f"job {job.job_id}")
-                    case JobTerminated(job_id=job_id):
-                        if job_id in self._running:
-                            nursery.start_soon(self._terminate, self._running[job_id])
-                    case Registered(worker_id=worker_id, url=url):
-                        self.log.info(
-                            "worker_registered", worker=worker_id, livekit=url, running=len(self._running)
-                        )
-                    case WorkerLost():
-                        self.log.warning(
-                            "worker_lost", why=event.why, fix=event.fix, again_in_s=round(event.again_in_s, 1)
-                        )
+        """Serves jobs until the dispatch has ended, or it was told to drain, and the last room is left."""
+        async with self.orders, self.events, trio.open_nursery() as background:
+            background.start_soon(self._keep_status)
+            background.start_soon(self._drain, background.cancel_scope)
+            async with trio.open_nursery() as rooms:
+                await self._take_events(rooms)
+            background.cancel_scope.cancel()
 
-    def _answer(self, job: Job) -> None:
+    async def _take_events(self, nursery: trio.Nursery) -> None:
+        async for event in self.events:
+            match event:
+                case JobOffered(job=job):
+                    self._consider(job, nursery)
+                case OfferLapsed(job_id=job_id, why=why):
+                    self._forget(job_id)
+                    self.log.warning("offer_lapsed", job=job_id, why=why)
+                case JobAssigned(job=job):
+                    promise = self._promised.pop(job.job_id, None)
+                    if promise is None or promise.plan is None:
+                        continue  # nobody accepted it
+                    room = self._running[job.job_id] = _JobRoom(event, trio.current_time())
+                    nursery.start_soon(self._serve, room, promise.plan, name=f"job {job.job_id}")
+                    self._tell_status()
+                case JobTerminated(job_id=job_id):
+                    if job_id in self._running:
+                        nursery.start_soon(self._terminate, self._running[job_id])
+                case Registered(worker_id=worker_id, url=url):
+                    self._registered = True
+                    self.log.info(
+                        "worker_registered", worker=worker_id, livekit=url, running=len(self._running)
+                    )
+                case WorkerLost():
+                    self._registered = False
+                    self.log.warning(
+                        "worker_lost", why=event.why, fix=event.fix, again_in_s=round(event.again_in_s, 1)
+                    )
+
+    def _consider(self, job: Job, nursery: trio.Nursery) -> None:
         if not job.agent_name and job.kind is JobKind.ROOM and job.room_name in self._room_names():
-            self.log.info("job_declined", job=job.job_id, room=job.room_name, why="the room has its agent")
-            self._say(Decline(job.job_id, for_all=True))
+            self._decline(job, "the room has its agent", for_all=True)
             return
-        if self._taken >= self.most:
-            self.log.info("job_declined", job=job.job_id, room=job.room_name, why="every place is taken")
-            self._say(Decline(job.job_id))
+        refusal = self._refusal()
+        if refusal is not None:
+            self._decline(job, refusal.value)
             return
-        self._promised[job.job_id] = job
-        self._say(Accept(job.job_id, identity_for(job), job.agent_name))
+        promise = self._promised[job.job_id] = _Promise(job, trio.current_time())
+        nursery.start_soon(self._read, promise, name=f"metadata of {job.job_id}")
+
+    async def _read(self, promise: _Promise) -> None:
+        job = promise.job
+        try:
+            promise.plan = await self.plan(job)
+        except SettingsError as error:
+            self._forget(job.job_id)
+            # Another worker would find the same.
+            self._decline(job, f"{Refusal.METADATA.value}: {error.what}", for_all=True, fix=error.fix)
+            return
+        except Exception as error:
+            # A fault of this process or its disk is no reason to lose the rooms that it has.
+            self._forget(job.job_id)
+            self._decline(job, f"{type(error).__name__}: {error}")
+            return
+        if job.job_id in self._promised:
+            self._say(Accept(job.job_id, identity_for(job), job.agent_name))
+            self._tell_status()
+
+    def _decline(self, job: Job, why: str, *, for_all: bool = False, **more: str) -> None:
+        self.log.info("job_declined", job=job.job_id, room=job.room_name, why=why, **more)
+        self._say(Decline(job.job_id, for_all=for_all))
+
+    def _forget(self, job_id: str) -> None:
+        self._promised.pop(job_id, None)
         self._tell_status()
+        self._fewer.set()
+
+    async def _drain(self, everything: trio.CancelScope) -> None:
+        await self.draining.wait()
+        self.log.info("draining", rooms=len(self._running), within_s=round(self.drain_s))
+        self._tell_status()
+        with trio.move_on_after(self.drain_s):
+            await self._until_empty()
+        if self._running:
+            self.log.warning("drained_too_long", rooms=len(self._running))
+            for room in self._running.values():
+                room.served.cancel()
+        await self._until_empty()
+        everything.cancel()
+
+    async def _until_empty(self) -> None:
+        while self._running or self._promised:
+            self._fewer = trio.Event()
+            await self._fewer.wait()
+
+    async def _keep_status(self) -> None:
+        while True:
+            self._tell_status()
+            await trio.sleep(STATUS_EVERY_S)
 
     async def _terminate(self, room: _JobRoom) -> None:
         wanted = False
@@ -150,7 +252,7 @@ class JobRooms:
         self.log.info("job_terminated", job=room.assigned.job.job_id)
         room.served.cancel()
 
-    async def _serve(self, room: _JobRoom) -> None:
+    async def _serve(self, room: _JobRoom, plan: RoomPlan) -> None:
         job = room.assigned.job
         log = self.log.bind(job=job.job_id)
         seat = Seat(
@@ -164,24 +266,40 @@ class JobRooms:
         failure: Exception | None = None
         try:
             with room.served:
-                ended = await self.serve([self.room_of(room.assigned, seat)], log, watch=self.watch)
+                ended = await self.serve([plan(room.assigned, seat)], log, watch=self.watch)
                 failure = next((each.failure for each in ended if each.failure is not None), None)
         finally:
             del self._running[job.job_id]
             self._say(_outcome(job, failure))
             self._tell_status()
+            self._fewer.set()
 
     def _room_names(self) -> set[str]:
-        jobs = [*self._promised.values(), *(room.assigned.job for room in self._running.values())]
+        promised = [promise.job for promise in self._promised.values()]
+        jobs = [*promised, *(room.assigned.job for room in self._running.values())]
         return {job.room_name for job in jobs}
 
-    @property
-    def _taken(self) -> int:
-        return len(self._promised) + len(self._running)
+    def _refusal(self) -> Refusal | None:
+        now = trio.current_time()
+        came = [promise.at for promise in self._promised.values()]
+        came += [room.at for room in self._running.values()]
+        house = House(
+            self.load(),
+            len(came),
+            fresh=sum(now - at < SHOWN_AFTER_S for at in came),
+            draining=self.draining.is_set(),
+        )
+        return self.admission.refusal(house)
 
     def _tell_status(self) -> None:
-        taken = self._taken
-        self._say(WorkerStatus(taken / self.most, len(self._running), full=taken >= self.most))
+        draining = self.draining.is_set()
+        full = self._refusal() is not None
+        # A worker with a load of 1 is not asked, even if it may take rooms.
+        load = self.load() if full else min(self.load(), _ASKED_BELOW)
+        status = WorkerStatus(round(load, 2), len(self._running), full=full, draining=draining)
+        if status != self._told:
+            self._told = status
+            self._say(status)
 
     def _say(self, order: WorkerOrder) -> None:
         with contextlib.suppress(trio.BrokenResourceError):  # the dispatch has ended

@@ -30,6 +30,9 @@ SILENT_S = 20.0
 """A process that says nothing for so long hangs. Its rooms have been silent for as long, and nothing in it
 can be trusted to say goodbye. A tool that blocks its loop for less is told in its own log."""
 
+LEAVES_WITHIN_S = 10.0
+"""For leaving all rooms and ending all sessions."""
+
 _FIRST_WAIT_S = 0.5
 _LONGEST_WAIT_S = 30.0
 _HEALTHY_S = 60.0
@@ -50,8 +53,8 @@ class Shards:
 
     Args:
         count: how many.
-        command: starts one; it writes reports on its standard output.
-        environ: the environment of number N.
+        command: starts number N; it writes reports on its standard output.
+        environ: their environment.
         log: is told who starts, dies and hangs.
         another_agent: asks LiveKit for one in a room whose process has died.
         random: for jitter.
@@ -59,8 +62,8 @@ class Shards:
     """
 
     count: int
-    command: Sequence[str]
-    environ: Callable[[int], Mapping[str, str]]
+    command: Callable[[int], Sequence[str]]
+    environ: Mapping[str, str]
     log: FilteringBoundLogger
     another_agent: Callable[[RunningRoom], Awaitable[None]]
     random: Random = field(factory=Random)
@@ -122,7 +125,7 @@ class Shards:
                 return False
 
     async def _live(self, number: int) -> int:
-        process = start_child(self.command, environ=self.environ(number), stdout=subprocess.PIPE, stderr=None)
+        process = start_child(self.command(number), environ=self.environ, stdout=subprocess.PIPE, stderr=None)
         self._processes[number] = process
         try:
             async with stream_of(process.stdout) as lines:
@@ -134,7 +137,9 @@ class Shards:
                     process.kill()
                 return await ended(process)
         finally:
-            await stop_child(process, ((signal.SIGKILL, 5.0),))
+            # The first one asks it to let conversations end, the second to leave at once.
+            at_once = ((signal.SIGTERM, 0.2), (signal.SIGTERM, LEAVES_WITHIN_S), (signal.SIGKILL, 5.0))
+            await stop_child(process, at_once)
             del self._processes[number]
 
     async def _read(self, number: int, lines: trio.lowlevel.FdStream, patience: trio.CancelScope) -> None:

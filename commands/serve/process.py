@@ -22,6 +22,8 @@ async def serve(
     prepare: Preparation,
     log: FilteringBoundLogger,
     run: Callable[[Accounts, LoopWatch], Awaitable[Sequence[RoomEnded]]],
+    *,
+    draining: trio.Event | None = None,
 ) -> int:
     """Serves until a signal comes or no room can be served any more; returns the exit code.
 
@@ -29,11 +31,13 @@ async def serve(
         prepare: starts the services.
         log: is told what happens.
         run: serves rooms with these accounts; gives how each ended.
+        draining: set by the first signal, so that conversations can end by themselves; only a second one ends
+            them. None: the first one does.
     """
     failed = False
     async with trio.open_nursery() as signals:
         stopping = trio.CancelScope()
-        signals.start_soon(_cancel_on_signal, stopping)
+        signals.start_soon(_end_on_signal, stopping, draining)
         try:
             with stopping:
                 async with prepare() as accounts:
@@ -50,10 +54,13 @@ async def serve(
     return 1 if failed else 0
 
 
-async def _cancel_on_signal(scope: trio.CancelScope) -> None:
+async def _end_on_signal(scope: trio.CancelScope, draining: trio.Event | None) -> None:
     with trio.open_signal_receiver(*_endings()) as signals:
         async for _ in signals:
-            scope.cancel()
+            if draining is None or draining.is_set():
+                scope.cancel()
+            else:
+                draining.set()
 
 
 def _endings() -> list[signal.Signals]:

@@ -12,7 +12,7 @@ houses = st.integers(0, 50).flatmap(
         House, st.floats(0, 1), st.just(rooms), st.integers(0, rooms), st.booleans(), st.booleans()
     )
 )
-admissions = st.builds(Admission, st.none() | st.integers(0, 40), st.floats(0.1, 1))
+admissions = st.builds(Admission, st.none() | st.integers(0, 40), st.floats(0.1, 0.99))
 
 
 @pytest.mark.parametrize(
@@ -55,3 +55,9 @@ def test_what_makes_things_worse_never_opens_the_door(house: House, admission: A
 def test_an_exact_cap_is_never_passed(house: House) -> None:
     if house.rooms >= 3:
         assert Admission(most_rooms=3, most_load=1.1).refusal(house) is not None
+
+
+def test_a_load_that_decides_nothing_leaves_it_to_the_cap() -> None:
+    admission = Admission(most_rooms=3, most_load=1.0)
+    assert admission.refusal(House(1.0, 2, fresh=2)) is None
+    assert admission.refusal(House(1.0, 3)) is Refusal.FULL

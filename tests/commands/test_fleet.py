@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+import functools
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -24,15 +26,18 @@ from channels.jobs import (
     JobStatus,
     JobTerminated,
     OfferLapsed,
+    Registered,
     WorkerEvent,
     WorkerOrder,
     WorkerStatus,
 )
 from channels.secret import Secret
-from channels.settings import Settings
+from channels.settings import ToolSettings, gather
 from commands.arguments import parse
+from commands.fleet.admission import Admission
 from commands.fleet.command import JobRoomMaker
-from commands.fleet.rooms import JobRooms
+from commands.fleet.reports import Standing
+from commands.fleet.rooms import JobRooms, RoomPlan
 from commands.serve import RoomEnded, RoomSpec
 from commands.wired import NOBODYS
 
@@ -41,6 +46,7 @@ from commands.wired import NOBODYS
 class Owner:
     """A `JobRooms` at work, with rooms that do nothing until they are told to end."""
 
+    rooms: JobRooms = attrs.field(init=False)
     events: Sender[WorkerEvent]
     orders: Receiver[WorkerOrder]
     specs: dict[str, RoomSpec] = attrs.field(factory=dict)
@@ -51,6 +57,10 @@ class Owner:
     silent: bool = False
     """Whether nobody can be asked."""
     over: trio.Event = attrs.field(factory=trio.Event)
+    draining: trio.Event = attrs.field(factory=trio.Event)
+    load: float = 0.0
+    reads: Callable[[Job], None] = lambda job: None
+    """What reading a job does, besides."""
 
     async def is_wanted(self, assigned: JobAssigned) -> bool:
         if self.silent:
@@ -76,7 +86,7 @@ class Owner:
     async def hears(self, *events: WorkerEvent) -> None:
         for event in events:
             self.events.send_nowait(event)
-        await wait_all_tasks_blocked()
+            await wait_all_tasks_blocked()
 
     def said(self, *kinds: type[Any]) -> list[WorkerOrder]:
         """What it said of these kinds since the last time."""
@@ -89,18 +99,28 @@ class Owner:
 
 
 @asynccontextmanager
-async def owner(most: int = 2) -> AsyncIterator[Owner]:
+async def owner(most: int = 2, drain_s: float = 600) -> AsyncIterator[Owner]:
     events = Channel[WorkerEvent]("events", 64, "events", Full.FAIL, "of a test")
     orders = Channel[WorkerOrder]("orders", 64, "orders", Full.FAIL, "of a test")
     it = Owner(events.sender(), orders.receiver())
-    maker = JobRoomMaker(Settings("the settings' own"), NOBODYS, lambda *given: given)  # type: ignore[arg-type]
-    rooms = JobRooms(
-        most,
-        maker.room_of,
+    owned = gather(None, {}, Path("there-is-none"), {}, print)
+    maker = JobRoomMaker(owned, ToolSettings(), NOBODYS, lambda *given: given, print)  # type: ignore[arg-type]
+
+    async def plan(job: Job) -> RoomPlan:
+        it.reads(job)
+        # Not in a thread, which comes back when the machine likes.
+        return functools.partial(maker._room, maker._settings_of(job))
+
+    rooms = it.rooms = JobRooms(
+        Admission(most),
+        lambda: it.load,
+        plan,
         it.is_wanted,
         events.receiver(),
         orders.sender(),
         structlog.get_logger(),
+        it.draining,
+        drain_s,
         serve=it.serve,
     )
 
@@ -139,12 +159,13 @@ async def test_places_are_taken_from_the_answer_on_and_given_back(autojump_clock
         await it.hears(*(JobOffered(job) for job in jobs[:3]))
         assert [type(order) for order in it.said(Accept, Decline)] == [Accept, Accept, Decline]
         await it.hears(OfferLapsed("AJ_0", "given up"))
-        assert it.said(WorkerStatus)[-1] == WorkerStatus(0.5, 0)
+        assert it.said(WorkerStatus)[-1] == WorkerStatus(0.0, 0)
         await it.hears(JobOffered(jobs[3]))
         assert it.said(Accept)
         await it.hears(JobAssigned(jobs[3], "ws://there", Secret("t")))
+        assert it.said(WorkerStatus)[-1] == WorkerStatus(0.0, 1, full=True)
         await it.end("room 3")
-        assert it.said(WorkerStatus)[-1] == WorkerStatus(0.5, 0)
+        assert it.said(WorkerStatus)[-1] == WorkerStatus(0.0, 0)
 
 
 async def test_a_room_that_has_its_agent_gets_no_second_one_unless_somebody_asks_for_it(
@@ -226,6 +247,109 @@ async def test_when_the_dispatch_ends_calls_go_on_to_their_ends(autojump_clock: 
         assert not it.over.is_set()
         await it.end("tea")
         assert it.over.is_set()
+
+
+async def test_a_worker_that_drains_takes_no_jobs_and_ends_after_its_last_call(
+    autojump_clock: MockClock,
+) -> None:
+    async with owner() as it:
+        await it.runs("tea")
+        it.said()
+        it.draining.set()
+        await it.hears(JobOffered(Job("AJ_2", "lounge")))
+        assert it.said(WorkerStatus) == [WorkerStatus(0.0, 1, full=True, draining=True)]
+        assert it.rooms.report().standing is Standing.DRAINING
+        await trio.sleep(500)
+        assert set(it.specs) == {"tea"}
+        assert not it.over.is_set()
+        await it.end("tea")
+        assert it.over.is_set()
+
+
+async def test_a_job_that_was_accepted_before_the_draining_is_served(autojump_clock: MockClock) -> None:
+    async with owner() as it:
+        job = Job("AJ_1", "tea")
+        await it.hears(JobOffered(job))
+        it.draining.set()
+        await it.hears(JobAssigned(job, "ws://there", Secret("t")))
+        assert set(it.specs) == {"tea"}
+        await it.end("tea")
+        assert it.over.is_set()
+
+
+async def test_what_goes_on_for_too_long_is_left(autojump_clock: MockClock) -> None:
+    async with owner(drain_s=30) as it:
+        await it.runs("tea", "lounge")
+        it.draining.set()
+        await trio.sleep(29)
+        assert set(it.specs) == {"tea", "lounge"}
+        await trio.sleep(2)
+        assert it.over.is_set()
+        assert set(it.said(JobStatus)[-2:]) == {
+            JobStatus("AJ_tea", JobOutcome.SUCCESS),
+            JobStatus("AJ_lounge", JobOutcome.SUCCESS),
+        }
+
+
+async def test_a_busy_worker_leaves_jobs_to_others_and_is_ready_again_when_it_is_not(
+    autojump_clock: MockClock,
+) -> None:
+    async with owner(most=10) as it:
+        it.load = 0.8
+        await it.hears(JobOffered(Job("AJ_1", "tea")))
+        await trio.sleep(3)
+        assert it.said(Accept, Decline) == [Decline("AJ_1")]
+        assert it.rooms.report().standing is Standing.STARTING, "LiveKit does not know it yet"
+        await it.hears(Registered("AW_1", "ws://there"))
+        assert it.rooms.report().standing is Standing.FULL
+        it.load = 0.2
+        await trio.sleep(3)
+        assert it.said(WorkerStatus)[-1] == WorkerStatus(0.2, 0)
+        await it.hears(JobOffered(Job("AJ_2", "tea")))
+        assert it.said(Accept)
+        assert it.rooms.report().standing is Standing.READY
+
+
+async def test_a_burst_is_declined_before_its_load_is_felt(autojump_clock: MockClock) -> None:
+    async with owner(most=1000) as it:
+        await it.hears(*(JobOffered(Job(f"AJ_{number}", f"room {number}")) for number in range(50)))
+        answers = [type(order) for order in it.said(Accept, Decline)]
+        assert Decline in answers
+        assert answers[:5] == [Accept] * 5
+
+
+async def test_a_job_chooses_for_its_room_and_a_bad_one_is_declined_for_everybody(
+    autojump_clock: MockClock,
+) -> None:
+    async with owner(most=5) as it:
+        good = Job("AJ_1", "tea", metadata='{"profile": "deliberate"}')
+        await it.hears(JobOffered(good), JobAssigned(good, "ws://there", Secret("t")))
+        assert it.specs["tea"].settings.front_end.profile == "deliberate"
+        await it.hears(JobOffered(Job("AJ_2", "lounge", metadata='{"profile": "../secrets"}')))
+        await it.hears(JobOffered(Job("AJ_3", "lounge", metadata='{"tools": ["delete_all"]}')))
+        assert it.said(Accept, Decline)[1:] == [Decline("AJ_2", for_all=True), Decline("AJ_3", for_all=True)]
+        assert len(it.rooms.report().rooms) == 1
+
+
+async def test_a_fault_while_a_job_is_read_takes_no_other_room_with_it(autojump_clock: MockClock) -> None:
+    async with owner(most=5) as it:
+        await it.runs("tea")
+
+        def fails(job: Job) -> None:
+            raise OSError("the disk is gone")
+
+        it.reads = fails
+        await it.hears(JobOffered(Job("AJ_2", "lounge")))
+        assert it.said(Decline) == [Decline("AJ_2")]
+        assert set(it.specs) == {"tea"}
+
+
+async def test_a_report_says_what_it_takes_to_ask_again(autojump_clock: MockClock) -> None:
+    async with owner() as it:
+        job = Job("AJ_1", "tea", agent_name="waiter", metadata='{"voice": "anna"}')
+        await it.hears(JobOffered(job), JobAssigned(job, "ws://there", Secret("t")))
+        (room,) = it.rooms.report().rooms
+        assert (room.room, room.agent_name, room.metadata) == ("tea", "waiter", '{"voice": "anna"}')
 
 
 def test_calls_of_many_rooms_are_not_recorded_into_one_file(capsys: pytest.CaptureFixture[str]) -> None:

@@ -73,8 +73,8 @@ async def parent(
 
     shards = Shards(
         count,
-        [sys.executable, "-I", "-c", code, str(lives), "x", report],
-        lambda number: dict(os.environ),
+        lambda number: [sys.executable, "-I", "-c", code, str(lives), "x", report],
+        dict(os.environ),
         open_log("text"),
         another_agent,
         silent_s=silent_s,

@@ -22,7 +22,7 @@ from actors.room.livekit_edge import line_to_agent
 from bench.guest import Guest, join_as_guest
 from channels.errors import NoDispatch, VoiceAgentError, WorkerRefused
 from channels.secret import Secret
-from channels.settings import Accounts, ApiAccount, LiveKitAccount, Settings, WorkerSettings
+from channels.settings import Accounts, ApiAccount, LiveKitAccount, ToolSettings, WorkerSettings, gather
 from channels.texts import OPERATE_METHOD
 from commands.check.accounts import ask_livekit
 from commands.dispatch import cancel_dispatch, create_dispatch, is_open, list_dispatches
@@ -53,15 +53,19 @@ class Fleet:
         """Runs a worker until its scope is cancelled; returns when it is registered."""
         scope = trio.CancelScope()
         maker = JobRoomMaker(
-            Settings(),
+            gather(None, {}, Path("there-is-none"), {}, print),
+            ToolSettings(),
             self.accounts,
             lambda settings, accounts, edge, seat: wire(settings, accounts, edge, seat=seat),
+            print,
         )
+        # On a machine that runs tests, the load says nothing.
+        busy = attrs.evolve(worker, most_load=1.0)
 
         async def run() -> None:
             with scope:
                 try:
-                    await serve_jobs(maker, worker, rooms, structlog.get_logger())
+                    await serve_jobs(maker, busy, structlog.get_logger(), most_rooms=rooms)
                 except VoiceAgentError as error:
                     self.failures.append(error)
 
@@ -335,7 +339,9 @@ async def test_on_the_command_line_a_worker_serves_what_is_sent_for_until_ctrl_c
     options = ServerOptions(speech=ToneSpeech, endpointing_ms=None)
     async with voice_agent_server(options) as service:
         settings = settings_for(livekit, service.url, "not this one")
-        async with run_agent(settings, "serve", "--agent", "waiter", "--rooms", "2") as agent:
+        async with run_agent(
+            settings, "serve", "--agent", "waiter", "--rooms", "2", "--set", "worker.most_load=1"
+        ) as agent:
             await agent.prints("worker_registered", within_s=20)
             await trio.sleep(SEEN_WITHIN_S)
 

@@ -1,0 +1,81 @@
+"""`python runner.py serve --processes N`: the parent of the processes, and what each tells it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+
+import trio
+from structlog.typing import FilteringBoundLogger
+
+from channels.errors import WorkerProcessDied
+from channels.settings import Accounts
+from commands.dispatch import create_dispatch
+from commands.fleet.reports import Report, RunningRoom, write_report
+from commands.fleet.shards import Shards
+from commands.serve import RoomEnded
+
+__all__ = ["serve_in_processes", "tell_parent"]
+
+
+async def tell_parent(report: Report) -> None:
+    """In a process of a worker: writes the report to its parent, who reads at once."""
+    sys.stdout.buffer.write(write_report(report))
+    sys.stdout.buffer.flush()
+
+
+async def serve_in_processes(
+    options: argparse.Namespace, accounts: Accounts, draining: trio.Event, log: FilteringBoundLogger
+) -> Sequence[RoomEnded]:
+    """Serves jobs in several processes until they were told to leave, and have left.
+
+    Raises:
+        WorkerProcessDied: one of them ended with an error when it was told to leave.
+    """
+
+    async def another_agent(room: RunningRoom) -> None:
+        await create_dispatch(accounts.livekit, room.room, room.agent_name, room.metadata)
+
+    def command(number: int) -> Sequence[str]:
+        """The same as ours, with its share of the rooms."""
+        own = [sys.executable, *sys.orig_argv[1:], "--reports"]
+        if options.rooms is None:
+            return own
+        return [*own, "--rooms", str(max(1, (options.rooms + number) // options.processes))]
+
+    shards = Shards(
+        options.processes,
+        command,
+        {**os.environ, **_environ_of(accounts)},
+        log,
+        another_agent,
+    )
+
+    async def hand_on() -> None:
+        await draining.wait()
+        log.info("draining", processes=options.processes)
+        shards.stop(signal.SIGTERM)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(hand_on)
+        well = await shards.run()
+        nursery.cancel_scope.cancel()
+    if not well:
+        raise WorkerProcessDied(
+            "a process of this worker did not end in good order", "its own last line says why"
+        )
+    return []
+
+
+def _environ_of(accounts: Accounts) -> Mapping[str, str]:
+    """Where the services of this machine are, which only the parent runs."""
+    return {
+        "LIVEKIT_URL": accounts.livekit.url,
+        "LIVEKIT_API_KEY": accounts.livekit.api_key,
+        "LIVEKIT_API_SECRET": accounts.livekit.api_secret.reveal(),
+        "VOICE_AGENT_URL": accounts.api.url,
+        "ASSEMBLYAI_API_KEY": accounts.api.api_key.reveal(),
+    }
