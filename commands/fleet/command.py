@@ -151,7 +151,7 @@ async def serve_jobs(
         events.receiver(),
         orders.sender(),
         log,
-        draining or trio.Event(),
+        trio.Event() if draining is None else draining,
         worker.drain_s,
         watch,
     )

@@ -19,9 +19,17 @@ from channels.settings.catalogue import CATALOGUE
 from playground.livekit_server import LiveKitServer
 from playground.voice_agent_api import ServerOptions, ToneSpeech, voice_agent_server
 from tests.agent_process import ROOT, settings_for
-from tests.deploy.image import Image, build, needs_namespaces, of_the_last_stage, reaches_the_builder, stages
+from tests.deploy.image import (
+    DESCRIPTORS,
+    Image,
+    build,
+    needs_namespaces,
+    of_the_last_stage,
+    reaches_the_builder,
+    stages,
+)
 
-WRONG = ("Traceback", "Errno", "failed", "Read-only", "Permission", "few_descriptors")
+WRONG = ("Traceback", "Errno", "failed", "Read-only", "Permission")
 """What the log of a call in which all went well has not."""
 
 
@@ -109,6 +117,7 @@ async def test_its_worker_serves_the_room_that_it_is_sent_to_and_ends_when_it_is
         settings = {
             **settings_for(livekit, service.url, "unused"),
             "VOICE_AGENT_WORKER_AGENT_NAME": "waiter",
+            "VOICE_AGENT_WORKER_MOST_LOAD": "1",  # a busy machine is no reason here
         }
         async with image.run(settings=settings) as worker:
             await worker.prints('"worker_registered"', within_s=30)
@@ -123,11 +132,10 @@ async def test_its_worker_serves_the_room_that_it_is_sent_to_and_ends_when_it_is
                 assert await worker.ended() == 0
     for wrong in WRONG:
         assert wrong not in worker.printed
+    assert f"this process may open {DESCRIPTORS} files and sockets" in worker.printed
 
 
-@pytest.mark.skipif(
-    not {"worker.drain_s", "health.listen"} <= set(CATALOGUE), reason="this version's worker has no health"
-)
+@pytest.mark.skipif("health.listen" not in CATALOGUE, reason="this version's worker has no health")
 @pytest.mark.server
 async def test_its_health_is_told(image: Image, livekit: LiveKitServer) -> None:
     port = free_port()
