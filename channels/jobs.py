@@ -18,6 +18,7 @@ from attrs.validators import max_len
 from channels.secret import Secret
 
 __all__ = [
+    "LONGEST_ID",
     "LONGEST_METADATA",
     "LONGEST_NAME",
     "LONGEST_REASON",
@@ -41,7 +42,9 @@ __all__ = [
 ]
 
 LONGEST_NAME = 256
-"""Characters of a room's name, an identity, an id."""
+"""Characters of a room's name, or of an identity."""
+LONGEST_ID = 128
+"""Characters of a job's id, from which its agent's identity is made. LiveKit's have 15."""
 LONGEST_METADATA = 64_000
 """Characters: LiveKit's own limit, in bytes, for metadata and for all attributes together."""
 MOST_ATTRIBUTES = 256
@@ -79,7 +82,7 @@ class JobKind(enum.Enum):
 class Job:
     """A room to serve, as the server describes it."""
 
-    job_id: str = attrs.field(validator=_name)
+    job_id: str = attrs.field(validator=max_len(LONGEST_ID))
     room_name: str = attrs.field(validator=_name)
     kind: JobKind = JobKind.ROOM
     participant: str = attrs.field(default="", validator=_name)
@@ -198,7 +201,7 @@ class WorkerStatus:
     """How much this worker has to do. It is told again after each time that it registers."""
 
     load: float = attrs.field(converter=_share)
-    """0 to 1: of two workers, the less loaded one is likelier to be asked; one with 1 is not asked."""
+    """0 to 1, of what it can carry: the less loaded of two is likelier to be asked; one with 1 is not."""
     jobs: int = attrs.field(converter=_count)
     full: bool = False
     """Give it no jobs for now."""

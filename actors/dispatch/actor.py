@@ -147,7 +147,9 @@ class DispatchActor:
                 backoff.well()
             if not steady or isinstance(failure, _GoesAway):
                 urls.append(urls.pop(0))
-            if isinstance(failure, LASTING):
+            if not isinstance(failure, LASTING):
+                refusals.pop(url, None)
+            else:
                 refusals.setdefault(url, now)
                 for_good = REFUSED_FOR_S if self._was_registered else 0.0
                 if len(refusals) == len(urls) and now - max(refusals.values()) >= for_good:

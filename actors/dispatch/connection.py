@@ -134,7 +134,7 @@ async def open_connection(
             path = f"{urlsplit(url).path.rstrip('/')}/agent"
             websocket = await shake_hands(stream, reader, url, path, [bearer], largest=LARGEST_MESSAGE)
         if websocket is None:
-            raise _refusal(account, url, reader.failure)
+            raise _unreachable(url) if stream is None else _refusal(account, url, reader.failure)
         connection = WorkerConnection(url, websocket)
         yield connection
     finally:
@@ -156,7 +156,10 @@ def _unreachable(url: str, error: BaseException | None = None) -> VoiceAgentErro
 
 def _refusal(account: LiveKitAccount, url: str, failure: Exception | None) -> VoiceAgentError:
     if not isinstance(failure, ConnectionRejected):
-        return _unreachable(url)
+        return RoomUnreachable(
+            f"{url} answers, and opens no websocket for a worker",
+            "check that LIVEKIT_URL is the address of a LiveKit server",
+        )
     status = failure.status_code
     if status in (401, 403):
         return WorkerRefused(

@@ -10,7 +10,8 @@ What the server (livekit-server 1.13.5, read and tried) does with what we send:
   The answer asks for no pings, and the `ping_interval` that we send is not used.
 - `availability` counts within 10 s of the offer. After "no" the next worker is asked; after silence, or a
   "no" with `terminate`, nobody.
-- `update_worker`: status and load decide who is asked (at random, weighted by 1 - load). `job_count` and
+- `update_worker`: status and load decide who is asked (at random, weighted by 1 - load). From a load of 0.7
+  on (`agents.target_load` of the server) a worker is not asked at all, whatever its status. `job_count` and
   `draining` are for other servers, so a worker that drains also says that it is full.
 - `update_job` is the server's own note. A job that is not running for it any more is passed over.
 - `migrate_job` names the jobs that still run after registering again. This server passes it over, too; those
@@ -27,6 +28,7 @@ from google.protobuf.message import DecodeError, Message
 from livekit.protocol import agent, models
 
 from channels.jobs import (
+    LONGEST_ID,
     LONGEST_METADATA,
     LONGEST_NAME,
     LONGEST_REASON,
@@ -49,6 +51,7 @@ from channels.wire.failures import one_line
 
 __all__ = [
     "LARGEST_MESSAGE",
+    "TARGET_LOAD",
     "Assignment",
     "GoingAway",
     "Nothing",
@@ -63,6 +66,9 @@ __all__ = [
     "write",
     "write_registration",
 ]
+
+TARGET_LOAD = 0.7
+"""What we call full: a worker that said 0.75, with three of four places taken, was never asked again."""
 
 LARGEST_MESSAGE = 2**20
 """Bytes. A job has a room and a person, each with metadata and attributes of up to 64,000 bytes."""
@@ -155,13 +161,13 @@ def read(frame: bytes | str) -> ServerSaid:
     except DecodeError:
         return Unreadable("it is no protobuf message")
     match message.WhichOneof("message"):
-        case "register" if _is_name(message.register.worker_id):
+        case "register" if _is_id(message.register.worker_id):
             return Registration(message.register.worker_id)
-        case "availability" if _is_name(message.availability.job.id):
+        case "availability" if _is_id(message.availability.job.id):
             return _offer(message.availability)
-        case "assignment" if _is_name(message.assignment.job.id):
+        case "assignment" if _is_id(message.assignment.job.id):
             return _assignment(message.assignment)
-        case "termination" if _is_name(message.termination.job_id):
+        case "termination" if _is_id(message.termination.job_id):
             return Termination(message.termination.job_id)
         case "go_away":
             return GoingAway(one_line(message.go_away.reason, LONGEST_REASON))
@@ -212,8 +218,8 @@ def _assignment(given: agent.JobAssignment) -> Assignment | UnusableJob:
     return Assignment(given.job.id, url, Secret(token))
 
 
-def _is_name(text: str) -> bool:
-    return 0 < len(text) <= LONGEST_NAME
+def _is_id(text: str) -> bool:
+    return 0 < len(text) <= LONGEST_ID
 
 
 def _name(text: str, of: str) -> str:
@@ -283,7 +289,7 @@ def write(order: WorkerOrder) -> bytes:
             full = order.full or order.draining
             status = agent.UpdateWorkerStatus(
                 status=agent.WS_FULL if full else agent.WS_AVAILABLE,
-                load=order.load,
+                load=1.0 if full else order.load * TARGET_LOAD,
                 job_count=order.jobs,
                 draining=order.draining,
             )

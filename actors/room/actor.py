@@ -83,8 +83,7 @@ _STEADY_AFTER_S = 10.0
 """A room that keeps the agent for less than this has not really come back; rejoining at once helps nobody."""
 
 _EMPTY_ROOM_WAITS_S = 30.0
-"""The longest wait before reopening a room that the server closes as soon as it is empty (`empty_timeout`).
-The longest wait before reopening a room that the server closes as soon as it is empty (`empty_timeout`)."""
+"""The longest wait before reopening a room that the server closes whenever it is empty (`empty_timeout`)."""
 
 _ENDED = {
     WhyLeft.CLOSED: ("the room was closed", "start the agent again to reopen it"),

@@ -166,8 +166,9 @@ async def serve_jobs(
             reason = reason_of(error)
             if reason is None:
                 raise
-            log.error("worker_refused", why=reason.what, fix=reason.fix)
             failures.append(reason)
+            if owner.running:
+                log.error("worker_refused", why=reason.what, fix=reason.fix, running=owner.running)
 
     async def report() -> None:
         while reported is not None:

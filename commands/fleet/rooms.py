@@ -60,11 +60,10 @@ RoomPlan: TypeAlias = Callable[[JobAssigned, Seat], RoomSpec]
 _AGENT_NAME = "lk.agent_name"
 """The attribute by which LiveKit's front ends and its dispatch call an agent."""
 
-
 WANTED_WITHIN_S = 5.0
 """LiveKit takes three to find that a room is not open."""
 
-_ASKED_BELOW = 0.99
+_ALMOST_ALL = 0.95
 
 STATUS_EVERY_S = 2.0
 """How often LiveKit is told of the load: it looks at it only when it has a job to give."""
@@ -72,7 +71,7 @@ STATUS_EVERY_S = 2.0
 
 def identity_for(job: Job) -> str:
     """The agent's identity in the room of a job, which may have several agents."""
-    return f"{AGENT_IDENTITY}-{job.job_id}"[:256]
+    return f"{AGENT_IDENTITY}-{job.job_id}"
 
 
 @define
@@ -243,7 +242,7 @@ class JobRooms:
         with trio.move_on_after(WANTED_WITHIN_S):
             wanted = await self.is_wanted(room.assigned)
         if wanted:
-            self.log.warning(
+            self.log.info(
                 "job_goes_on",
                 job=room.assigned.job.job_id,
                 why="LiveKit saw its agent leave, and its dispatch is there",
@@ -274,6 +273,11 @@ class JobRooms:
             self._tell_status()
             self._fewer.set()
 
+    @property
+    def running(self) -> int:
+        """How many rooms it serves now."""
+        return len(self._running)
+
     def _room_names(self) -> set[str]:
         promised = [promise.job for promise in self._promised.values()]
         jobs = [*promised, *(room.assigned.job for room in self._running.values())]
@@ -294,9 +298,9 @@ class JobRooms:
     def _tell_status(self) -> None:
         draining = self.draining.is_set()
         full = self._refusal() is not None
-        # A worker with a load of 1 is not asked, even if it may take rooms.
-        load = self.load() if full else min(self.load(), _ASKED_BELOW)
-        status = WorkerStatus(round(load, 2), len(self._running), full=full, draining=draining)
+        # A worker that says that it has no share left is not asked.
+        share = 1.0 if full else min(_ALMOST_ALL, self.load() / self.admission.most_load)
+        status = WorkerStatus(round(share, 2), len(self._running), full=full, draining=draining)
         if status != self._told:
             self._told = status
             self._say(status)

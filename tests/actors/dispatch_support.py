@@ -51,7 +51,7 @@ class Dispatch:
     """A server at every address that a worker dials."""
 
     answers: Mapping[str, int] = attrs.field(factory=dict)
-    """Addresses that refuse, with their HTTP status; 0: nobody answers there."""
+    """Addresses that refuse, with their HTTP status; 0: nobody answers there; -1: it hangs up."""
     registers: bool = True
     heard: list[agent.WorkerMessage] = attrs.field(factory=list)
     dialled: list[tuple[float, str]] = attrs.field(factory=list)
@@ -69,6 +69,9 @@ class Dispatch:
         if self.answers.get(url) == 0:
             raise ConnectionRefusedError(111, "refused")
         ours, theirs = memory_stream_pair()
+        if self.answers.get(url) == -1:
+            await theirs.aclose()
+            return ours
         self.nursery.start_soon(self._serve, theirs, url)
         self.lines.append(Line(ours))
         return self.lines[-1]

@@ -112,6 +112,19 @@ async def test_a_gateway_that_refuses_for_a_moment_does_not_end_it(autojump_cloc
         await it.next_of(Registered)
 
 
+async def test_refusals_count_only_while_nothing_else_is_answered(autojump_clock: MockClock) -> None:
+    dispatch = Dispatch()
+    async with worker(dispatch) as it:
+        await it.next(Registered)
+        await dispatch.hang_up()
+        for status in (404, 0) * 5:
+            dispatch.answers = {ACCOUNT.url: status}
+            await trio.sleep(50)
+        assert not it.over.is_set()
+        dispatch.answers = {}
+        await it.next_of(Registered)
+
+
 async def test_a_server_that_is_away_is_tried_until_it_is_back_and_never_hammered(
     autojump_clock: MockClock,
 ) -> None:
@@ -152,6 +165,12 @@ async def test_a_server_that_goes_away_is_left_for_another(autojump_clock: MockC
         assert "going away" in lost.why
         assert "\x1b" not in lost.why
         assert (await it.next(Registered)).url == SECOND
+
+
+async def test_what_hangs_up_on_a_worker_is_not_said_to_be_away(autojump_clock: MockClock) -> None:
+    dispatch = Dispatch({ACCOUNT.url: -1})
+    async with worker(dispatch) as it:
+        assert "opens no websocket" in (await it.next(WorkerLost)).why
 
 
 async def test_a_server_that_never_answers_the_registration_is_given_up(autojump_clock: MockClock) -> None:
@@ -322,7 +341,8 @@ async def test_after_a_break_it_says_which_jobs_run_and_how_busy_it_is(autojump_
         await run_a_job(dispatch, it, "AJ_2")
         it.orders.send_nowait(WorkerStatus(0.5, 2))
         told = await dispatch.is_told("update_worker")
-        assert (told.status, told.load, told.job_count) == (agent.WS_AVAILABLE, 0.5, 2)
+        assert (told.status, told.job_count) == (agent.WS_AVAILABLE, 2)
+        assert told.load == pytest.approx(0.35)
         assert not dispatch.said("migrate_job")
         await dispatch.hang_up()
         await it.next(WorkerLost)
@@ -332,7 +352,7 @@ async def test_after_a_break_it_says_which_jobs_run_and_how_busy_it_is(autojump_
         assert list((await dispatch.is_told("migrate_job")).job_ids) == ["AJ_2"]
         told = await dispatch.is_told("update_worker", 2)
         # The server itself knows nothing of draining.
-        assert (told.status, told.load, told.draining) == (agent.WS_FULL, 0.25, True)
+        assert (told.status, told.load, told.draining) == (agent.WS_FULL, 1.0, True)
 
 
 async def test_when_the_orders_end_the_last_words_still_go_out(autojump_clock: MockClock) -> None:
@@ -384,7 +404,7 @@ def test_any_message_is_read_or_passed_over(frame: bytes | str) -> None:
 def test_any_job_is_whole_or_unusable(job: agent.Job) -> None:
     said = read(agent.ServerMessage(availability={"job": job}).SerializeToString())
     if isinstance(said, Unreadable):
-        assert not 0 < len(job.id) <= 256
+        assert not 0 < len(job.id) <= 128
     elif not isinstance(said, UnusableJob):
         assert said.job.room_name == job.room.name != ""  # type: ignore[union-attr]
         assert said.job.kind is JobKind.ROOM or said.job.participant  # type: ignore[union-attr]

@@ -123,6 +123,12 @@ def test_the_table_of_the_page_has_the_right_variables_flags_and_names() -> None
     assert f"`{CATALOGUE['profile'].default}` (the default)" in page
 
 
+def test_the_table_of_a_workers_settings_has_each_of_them() -> None:
+    page = (OUR_FOLDER / "docs" / "fleet.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"(?m)^\| `(worker\.\w+)` \| `(\w+)` \|", page))
+    assert rows == {path: each.env for path, each in CATALOGUE.items() if path.startswith("worker.")}
+
+
 def test_the_help_names_the_default_of_whom_to_listen_to(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         parse(["--help"])

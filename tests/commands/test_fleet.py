@@ -163,7 +163,7 @@ async def test_places_are_taken_from_the_answer_on_and_given_back(autojump_clock
         await it.hears(JobOffered(jobs[3]))
         assert it.said(Accept)
         await it.hears(JobAssigned(jobs[3], "ws://there", Secret("t")))
-        assert it.said(WorkerStatus)[-1] == WorkerStatus(0.0, 1, full=True)
+        assert it.said(WorkerStatus)[-1] == WorkerStatus(1.0, 1, full=True)
         await it.end("room 3")
         assert it.said(WorkerStatus)[-1] == WorkerStatus(0.0, 0)
 
@@ -257,7 +257,7 @@ async def test_a_worker_that_drains_takes_no_jobs_and_ends_after_its_last_call(
         it.said()
         it.draining.set()
         await it.hears(JobOffered(Job("AJ_2", "lounge")))
-        assert it.said(WorkerStatus) == [WorkerStatus(0.0, 1, full=True, draining=True)]
+        assert it.said(WorkerStatus) == [WorkerStatus(1.0, 1, full=True, draining=True)]
         assert it.rooms.report().standing is Standing.DRAINING
         await trio.sleep(500)
         assert set(it.specs) == {"tea"}
@@ -304,7 +304,7 @@ async def test_a_busy_worker_leaves_jobs_to_others_and_is_ready_again_when_it_is
         assert it.rooms.report().standing is Standing.FULL
         it.load = 0.2
         await trio.sleep(3)
-        assert it.said(WorkerStatus)[-1] == WorkerStatus(0.2, 0)
+        assert it.said(WorkerStatus)[-1] == WorkerStatus(0.27, 0)
         await it.hears(JobOffered(Job("AJ_2", "tea")))
         assert it.said(Accept)
         assert it.rooms.report().standing is Standing.READY
