@@ -29,6 +29,9 @@ from tests.deploy.image import (
     stages,
 )
 
+SEEN_WITHIN_S = 3.0
+"""LiveKit does not ask a worker that has come this moment, and a job that nobody takes comes to nothing."""
+
 WRONG = ("Traceback", "Errno", "failed", "Read-only", "Permission")
 """What the log of a call in which all went well has not."""
 
@@ -121,6 +124,7 @@ async def test_its_worker_serves_the_room_that_it_is_sent_to_and_ends_when_it_is
         }
         async with image.run(settings=settings) as worker:
             await worker.prints('"worker_registered"', within_s=30)
+            await trio.sleep(SEEN_WITHIN_S)
             async with image.run("dispatch", "image-job", "--agent", "waiter", settings=settings) as asking:
                 with trio.fail_after(30):
                     assert await asking.ended() == 0
