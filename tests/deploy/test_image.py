@@ -113,7 +113,7 @@ async def test_all_that_a_call_needs_is_found_in_it(image: Image, livekit: LiveK
 
 @pytest.mark.server
 @pytest.mark.slow
-async def test_its_worker_serves_the_room_that_it_is_sent_to_and_ends_when_it_is_told_to(
+async def test_its_worker_serves_the_room_that_it_is_sent_to_and_told_to_end_lets_the_call_go_on(
     image: Image, livekit: LiveKitServer
 ) -> None:
     async with voice_agent_server(ServerOptions(speech=ToneSpeech)) as service:
@@ -130,9 +130,12 @@ async def test_its_worker_serves_the_room_that_it_is_sent_to_and_ends_when_it_is
                     assert await asking.ended() == 0
             async with join_as_guest(livekit, "image-job") as guest:
                 await guest.hear_sound(within_s=60)
-            worker.stop()
-            # A call that has nobody any more ends by itself, some ten seconds later.
-            with trio.fail_after(60):
+                worker.stop()
+                await worker.prints('"draining"', within_s=10)
+                await trio.sleep(2)
+                assert '"left"' not in worker.printed
+            # A call that has nobody any more is over soon.
+            with trio.fail_after(90):
                 assert await worker.ended() == 0
     for wrong in WRONG:
         assert wrong not in worker.printed
