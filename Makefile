@@ -13,7 +13,7 @@ PIP := $(BIN)/python $(INSTALL)
 UV_COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header --no-annotate
 
-.PHONY: help run test dev lint format types audit sbom lock clean livekit-server page
+.PHONY: help run test dev traces lint format types audit sbom lock clean livekit-server page
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
@@ -21,6 +21,7 @@ help:
 	@echo 'make run     the agent in a room on this machine; no key, no account'
 	@echo 'make test    all tests (ARGS="-k name" for some)'
 	@echo 'make dev     what tests, benches and simulations need'
+	@echo 'make traces  what sends traces to OpenTelemetry (docs/observing.md)'
 	@echo 'make lint    style; make format fixes what can be fixed'
 	@echo 'make types   static types'
 	@echo 'make audit   known vulnerabilities of what the lock files name; make sbom: its bill of materials'
@@ -35,6 +36,10 @@ test: $(DEV) livekit-server page
 	@$(BIN)/python -m tests $(ARGS)
 
 dev: $(DEV)
+
+traces: $(RUNTIME)
+	@echo '== packages of requirements-traces.lock'
+	@$(PIP) -r requirements-traces.lock
 
 lint: $(DEV)
 	@echo '== style'
@@ -75,10 +80,11 @@ $(RUNTIME): requirements.lock
 	@touch $@
 
 # Until it is complete, the environment counts as not made at all.
-$(DEV): $(RUNTIME) requirements-dev.lock
-	@echo '== packages of requirements-dev.lock'
+$(DEV): $(RUNTIME) requirements-dev.lock requirements-traces.lock
+	@echo '== packages of requirements-dev.lock and requirements-traces.lock'
 	@mv $(RUNTIME) $(RUNTIME).waiting
 	@$(PIP) -r requirements-dev.lock
+	@$(PIP) -r requirements-traces.lock
 	@mv $(RUNTIME).waiting $(RUNTIME)
 	@touch $@
 
@@ -94,6 +100,7 @@ lock:
 	$(UV_COMPILE) pyproject.toml -o requirements-serve.lock
 	$(UV_COMPILE) pyproject.toml --group playground -o requirements.lock
 	$(UV_COMPILE) pyproject.toml --group playground --group dev -o requirements-dev.lock
+	$(UV_COMPILE) --no-config -c requirements-dev.lock --group pyproject.toml:traces -o requirements-traces.lock
 	$(UV_COMPILE) playground/livekit_build/toolchain.in -o playground/livekit_build/toolchain.lock
 	$(UV_COMPILE) playground/page_build/toolchain.in -o playground/page_build/toolchain.lock
 	$(UV_COMPILE) --no-config .ci/audit.in -o .ci/audit.lock

@@ -26,7 +26,7 @@ if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_
 import functools
 from collections.abc import Awaitable, Callable, Sequence
 from random import Random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import trio
 from attrs import frozen
@@ -42,6 +42,7 @@ from actors.filler import Filler, tone
 from actors.front_end import FrontEnd
 from actors.keypad import Keypad
 from actors.live_line import LiveLine
+from actors.metrics.actor import MetricsActor
 from actors.mic import MicPump
 from actors.onset import Judge, OnsetDetector
 from actors.operator import Operator
@@ -53,6 +54,8 @@ from actors.short_sounds import ShortSoundJudge, Transcribe
 from actors.speaker import SpeakerPump
 from actors.timers import TurnTimer
 from actors.tools import ToolRunner
+from actors.traces.actor import TraceActor
+from actors.traces.turns import TurnSpans
 from channels.bounded import Channel, ChannelStatistics, Full, Receiver, Sender, Watched
 from channels.ending import end_with
 from channels.happenings import Happening, SoundJudged, SoundRose, SoundStarted, SoundStopped
@@ -84,6 +87,10 @@ from channels.wire.messages import ClientMessage
 from commands.main import main
 from sound.recogniser import LANGUAGES, Recogniser
 from sound.vad import WINDOW_MS, Vad
+
+if TYPE_CHECKING:
+    from actors.metrics.process import Metrics
+    from actors.traces.exporting import Traces
 
 FAIL, WAIT, DROP_OLDEST = Full.FAIL, Full.WAIT, Full.DROP_OLDEST
 
@@ -198,6 +205,8 @@ def wire(
     terminal: Console | None = None,
     additions: Sequence[Addition] = (),
     seat: Seat = OWN_ROOM,
+    metrics: Metrics | None = None,
+    traces: Traces | None = None,
 ) -> Graph:
     """Makes the actors of one room and connects them.
 
@@ -213,6 +222,8 @@ def wire(
         terminal: where to draw a live line.
         additions: the user's own actors.
         seat: as whom the agent joins.
+        metrics: of the process, which count what happens here.
+        traces: of the process, which send the turns.
 
     Raises:
         SettingsError: an addition cannot be made.
@@ -372,6 +383,25 @@ def wire(
                 happenings=taps.tap("short sounds"),
                 sounds=c.sounds.sender(),
                 taps=taps,
+            )
+        )
+    tool_names = frozenset(tool.name for tool in settings.tools.functions)
+    if traces is not None:
+        bystanders.append(
+            TraceActor(
+                turns=TurnSpans(tool_names),
+                send=traces.send,
+                room_name=settings.room_name,
+                happenings=taps.tap("traces"),
+            )
+        )
+    if metrics is not None:
+        bystanders.append(
+            MetricsActor(
+                metrics=metrics,
+                tools=tool_names,
+                statistics=lambda: [*c.statistics(), *taps.statistics()],
+                happenings=taps.tap("metrics"),
             )
         )
     if terminal is not None:

@@ -19,6 +19,7 @@ HERE = Path(__file__).resolve().parent
 ALLOWED = HERE / "audit-allowed.toml"
 LOCKS = (
     "requirements-dev.lock",  # with all that is in requirements.lock
+    "requirements-traces.lock",
     "playground/livekit_build/toolchain.lock",
     "playground/page_build/toolchain.lock",
     ".ci/audit.lock",

@@ -18,6 +18,7 @@ __all__ = [
     "AgentSilent",
     "ChannelOverflow",
     "EdgeFault",
+    "HealthUnavailable",
     "NoDispatch",
     "NoWayToRoom",
     "NotAllowedInRoom",
@@ -103,6 +104,10 @@ class ActorFailed(VoiceAgentError):
 
 class PartMissing(VoiceAgentError):
     """A file of the installation is not where it should be."""
+
+
+class HealthUnavailable(VoiceAgentError):
+    """The address of the health endpoints cannot be listened at."""
 
 
 class PlaygroundFault(VoiceAgentError):

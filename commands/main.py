@@ -35,6 +35,7 @@ from commands.operate import operate
 from commands.replay import replay
 from commands.serve import RoomEnded, RoomSpec, serve, supervise
 from commands.serve.held import LoopWatch
+from commands.serve.observed import UNOBSERVED, observe
 from commands.services import can_run_here, services_for_calls, services_for_jobs, services_of
 from commands.token import print_token
 from commands.tools import read_tools, with_tools
@@ -109,6 +110,13 @@ def _run(wire: Wiring, options: argparse.Namespace, log: FilteringBoundLogger) -
     live = options.log == "text" and options.command is None and sys.stderr.isatty()
     terminal = Console(stderr=True) if live else None
 
+    is_worker = options.command == "serve"
+    is_parent = is_worker and options.processes > 1 and not options.reports
+    observed = UNOBSERVED
+    if not is_parent:
+        has_parent = is_worker and options.reports
+        observed = observe(configuration.health(), log, is_worker=is_worker, has_parent=has_parent)
+
     def wire_it(settings: Settings, accounts: Accounts, edge: LiveKitEdge, seat: Seat = OWN_ROOM) -> Wired:
         # On your own machine, everybody in the room is the agent's owner.
         return wire(
@@ -119,6 +127,8 @@ def _run(wire: Wiring, options: argparse.Namespace, log: FilteringBoundLogger) -
             terminal=terminal,
             additions=additions,
             seat=seat,
+            metrics=observed.metrics,
+            traces=observed.traces,
         )
 
     if options.command == "serve":
@@ -126,8 +136,8 @@ def _run(wire: Wiring, options: argparse.Namespace, log: FilteringBoundLogger) -
         draining = trio.Event()
 
         def serve_all(accounts: Accounts, watch: LoopWatch) -> Awaitable[Sequence[RoomEnded]]:
-            if options.processes > 1 and not options.reports:
-                return serve_in_processes(options, accounts, draining, log)
+            if is_parent:
+                return serve_in_processes(options, accounts, draining, log, configuration.health())
             allow_descriptors(options.rooms, log)
             rooms = JobRoomMaker(
                 writings, tools, accounts, wire_it, log.warning, options.record, options.record_audio
@@ -140,14 +150,16 @@ def _run(wire: Wiring, options: argparse.Namespace, log: FilteringBoundLogger) -
                 draining=draining,
                 watch=watch,
                 reported=tell_parent if options.reports else None,
+                observed=observed,
             )
 
         return trio.run(functools.partial(serve, services, log, serve_all, draining=draining))
 
     settings = with_tools(configuration.settings(), tools)
 
-    def serve_one(accounts: Accounts, watch: LoopWatch) -> Awaitable[Sequence[RoomEnded]]:
+    async def serve_one(accounts: Accounts, watch: LoopWatch) -> Sequence[RoomEnded]:
         room = RoomSpec(settings, accounts, wire_it, options.record, options.record_audio)
-        return supervise([room], log, watch=watch)
+        async with observed.shown(log, watch):
+            return await supervise([room], log, watch=watch)
 
     return trio.run(serve, services_for_calls(configuration, has_account, log), log, serve_one)

@@ -16,6 +16,7 @@ Cancelled, it closes its port and all connections at once.
 from __future__ import annotations
 
 import errno
+import functools
 import hashlib
 import re
 import secrets
@@ -28,8 +29,8 @@ import attrs
 import trio
 
 from channels.errors import PlaygroundFault, VoiceAgentError
+from channels.net.serving import Request, Response, json_response, plain_response, serve_few, serve_http
 from channels.secret import Secret
-from playground.http import Request, Response, json_response, serve_http
 from playground.page_build.client import find_or_install
 
 __all__ = ["DEFAULT_PORT", "Joining", "PageUnavailable", "page_server"]
@@ -106,7 +107,8 @@ async def page_server(
         policy=_policy(livekit_url),
     )
     async with listener, trio.open_nursery() as nursery:
-        nursery.start_soon(_serve, listener, site)
+        serve = functools.partial(serve_http, handle=site.answer)
+        nursery.start_soon(functools.partial(serve_few, listener, serve, most=_MAX_CONNECTIONS))
         yield f"http://{_HOST}:{own_port}"
         nursery.cancel_scope.cancel()
 
@@ -129,24 +131,6 @@ async def _listen(port: int | None, progress: Callable[[str], None]) -> trio.Soc
     raise PageUnavailable(
         f"the page has no port: {told} taken by other programs", "stop one of them, or choose another port"
     )
-
-
-async def _serve(listener: trio.SocketListener, site: _Site) -> None:
-    connections = 0
-
-    async def serve_one(stream: trio.SocketStream) -> None:
-        nonlocal connections
-        connections += 1
-        try:
-            # Beyond that it is no browser. It is let go without a word, which costs us nothing.
-            if connections > _MAX_CONNECTIONS:
-                await trio.aclose_forcefully(stream)
-            else:
-                await serve_http(stream, site.answer)
-        finally:
-            connections -= 1
-
-    await trio.serve_listeners(serve_one, [listener])
 
 
 @attrs.frozen
@@ -245,12 +229,7 @@ def _policy(livekit_url: str) -> str:
 
 
 def _plain(status: int, text: str, **headers: str) -> Response:
-    body = f"{text}\n".encode()
-    return Response(
-        status,
-        body,
-        {**_ALWAYS, "Content-Type": "text/plain; charset=utf-8", "Cache-Control": "no-store", **headers},
-    )
+    return plain_response(status, text, **_ALWAYS, **{"Cache-Control": "no-store"}, **headers)
 
 
 def _json(status: int, content: dict[str, str]) -> Response:

@@ -14,7 +14,7 @@ import attrs
 import pytest
 import trio
 
-from playground.http import Request, Response, Upgrade, serve_http
+from channels.net.serving import Request, Response, Upgrade, serve_http
 
 __all__ = ["ConnectProxy", "PrivateCA", "connect_proxy", "private_ca", "relay", "serving_tls"]
 

@@ -72,10 +72,10 @@ def test_what_is_allowed_has_a_reason() -> None:
 
 
 def test_every_lock_file_is_looked_up() -> None:
-    # All that is run is among what tests need.
+    # All that `make run` installs is among what tests need.
     there = {path.relative_to(ROOT).as_posix() for path in ROOT.glob("playground/**/*.lock")}
     there |= {path.relative_to(ROOT).as_posix() for path in (ROOT / ".ci").glob("*.lock")}
-    assert set(audit.LOCKS) == there | {"requirements-dev.lock"}
+    assert set(audit.LOCKS) == there | {"requirements-dev.lock", "requirements-traces.lock"}
 
 
 def test_the_bill_of_materials_names_all_that_is_locked_once() -> None:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 import attrs
 
 from channels.settings.accounts import Accounts
+from channels.settings.health import HealthSettings
 from channels.settings.room import Settings
 from channels.settings.rules import OneLine, Rule
 from channels.settings.worker import WorkerSettings
@@ -116,6 +117,7 @@ def _fields(kind: type[Any], prefix: str) -> Iterator[tuple[attrs.Attribute[Any]
 def _all_settings() -> Iterator[Setting]:
     """Those of all classes, with the settings of one table of a file side by side."""
     settings = [setting for kind in (Chosen, Accounts, Settings) for setting in settings_of(kind)]
+    settings += settings_of(HealthSettings, "health.")
     settings += settings_of(WorkerSettings, WORKER)
     tables = list(dict.fromkeys(_table(setting) for setting in settings))
     yield from sorted(settings, key=lambda setting: tables.index(_table(setting)))

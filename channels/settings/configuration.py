@@ -20,6 +20,7 @@ from channels.errors import SettingsError
 from channels.settings.accounts import Accounts, LiveKitAccount
 from channels.settings.catalogue import CATALOGUE, VARIABLES, WORKER, Setting, build
 from channels.settings.consistency import inconsistencies
+from channels.settings.health import HealthSettings
 from channels.settings.profiles import OUR_FOLDER, Profile, files_of, read_profiles, wire_updates
 from channels.settings.prompts import Template, read_template
 from channels.settings.room import FrontEndSettings, Settings, ToolSettings
@@ -96,6 +97,10 @@ class Configuration:
     def tools(self) -> ToolSettings:
         """Which tools there are to be loaded."""
         return build(ToolSettings, self._plain(), "tools.")
+
+    def health(self) -> HealthSettings:
+        """Where the process tells of its health."""
+        return build(HealthSettings, self._plain(), "health.")
 
     def worker(self) -> WorkerSettings:
         """For which jobs of LiveKit's dispatch a worker is there."""

@@ -32,6 +32,7 @@ from commands.fleet.reports import EVERY_S, Report
 from commands.fleet.rooms import JobRooms, RoomPlan
 from commands.serve import RoomEnded, RoomSpec
 from commands.serve.held import LoopWatch
+from commands.serve.observed import UNOBSERVED, Observed
 from commands.tools import chosen, with_tools
 from commands.wired import Wired
 
@@ -108,6 +109,7 @@ async def serve_jobs(
     draining: trio.Event | None = None,
     watch: LoopWatch | None = None,
     reported: Callable[[Report], Awaitable[None]] | None = None,
+    observed: Observed = UNOBSERVED,
 ) -> Sequence[RoomEnded]:
     """Registers, and serves jobs until cancelled or drained, or until LiveKit refuses and all calls are over.
 
@@ -119,6 +121,7 @@ async def serve_jobs(
         draining: set when no more jobs are to be taken, and it is to end after those it has.
         watch: knows what holds up this thread's loop.
         reported: is given a report each second.
+        observed: how the process is seen from outside.
 
     Raises:
         VoiceAgentError: LiveKit refuses the worker for good.
@@ -154,6 +157,7 @@ async def serve_jobs(
         trio.Event() if draining is None else draining,
         worker.drain_s,
         watch,
+        metrics=observed.metrics,
     )
     failures: list[VoiceAgentError] = []
     farewell = trio.CancelScope(shield=True)
@@ -170,13 +174,19 @@ async def serve_jobs(
             if owner.running:
                 log.error("worker_refused", why=reason.what, fix=reason.fix, running=owner.running)
 
+    async def tell_load() -> None:
+        while observed.metrics is not None:
+            observed.metrics.cpu_share(max(meter.load().processors, meter.load().thread))
+            await trio.sleep(EVERY_S)
+
     async def report() -> None:
         while reported is not None:
             await reported(owner.report())
             await trio.sleep(EVERY_S)
 
-    async with trio.open_nursery() as background:
+    async with observed.shown(log, watch, owner.not_ready), trio.open_nursery() as background:
         background.start_soon(meter.run)
+        background.start_soon(tell_load)
         background.start_soon(report)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(keep_registered)

@@ -13,10 +13,12 @@ from structlog.typing import FilteringBoundLogger
 
 from channels.errors import WorkerProcessDied
 from channels.settings import Accounts
+from channels.settings.health import HealthSettings
 from commands.dispatch import create_dispatch
-from commands.fleet.reports import Report, RunningRoom, write_report
+from commands.fleet.reports import Report, RunningRoom, Standing, write_report
 from commands.fleet.shards import Shards
 from commands.serve import RoomEnded
+from commands.serve.observed import all_shown
 
 __all__ = ["serve_in_processes", "tell_parent"]
 
@@ -28,7 +30,11 @@ async def tell_parent(report: Report) -> None:
 
 
 async def serve_in_processes(
-    options: argparse.Namespace, accounts: Accounts, draining: trio.Event, log: FilteringBoundLogger
+    options: argparse.Namespace,
+    accounts: Accounts,
+    draining: trio.Event,
+    log: FilteringBoundLogger,
+    health: HealthSettings,
 ) -> Sequence[RoomEnded]:
     """Serves jobs in several processes until they were told to leave, and have left.
 
@@ -46,20 +52,24 @@ async def serve_in_processes(
             return own
         return [*own, "--rooms", str(max(1, (options.rooms + number) // options.processes))]
 
-    shards = Shards(
-        options.processes,
-        command,
-        {**os.environ, **_environ_of(accounts)},
-        log,
-        another_agent,
-    )
-
     async def hand_on() -> None:
         await draining.wait()
         log.info("draining", processes=options.processes)
         shards.stop(signal.SIGTERM)
 
-    async with trio.open_nursery() as nursery:
+    def not_ready() -> str | None:
+        standing = Standing.DRAINING if draining.is_set() else shards.standing()
+        return None if standing is Standing.READY else f"this worker is {standing.value}"
+
+    async with all_shown(health, log, not_ready) as counts, trio.open_nursery() as nursery:
+        shards = Shards(
+            options.processes,
+            command,
+            {**os.environ, **_environ_of(accounts), **counts.environ},
+            log,
+            another_agent,
+            forget=counts.forget,
+        )
         nursery.start_soon(hand_on)
         well = await shards.run()
         nursery.cancel_scope.cancel()

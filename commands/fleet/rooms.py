@@ -20,12 +20,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import trio
 from attrs import define, field, frozen
 from structlog.typing import FilteringBoundLogger
 
+from actors.metrics.labels import Declined
 from actors.room.seat import AGENT_IDENTITY, Seat
 from channels.bounded import Receiver, Sender
 from channels.errors import SettingsError, VoiceAgentError
@@ -52,6 +53,9 @@ from commands.serve.held import LoopWatch
 from commands.serve.room import RoomEnded, RoomSpec
 from commands.serve.supervisor import supervise
 
+if TYPE_CHECKING:
+    from actors.metrics.process import Metrics
+
 __all__ = ["JobRooms", "RoomPlan", "identity_for"]
 
 RoomPlan: TypeAlias = Callable[[JobAssigned, Seat], RoomSpec]
@@ -64,6 +68,14 @@ WANTED_WITHIN_S = 5.0
 """LiveKit takes three to find that a room is not open."""
 
 _ALMOST_ALL = 0.95
+
+_LABELS = {
+    Refusal.DRAINING: Declined.DRAINING,
+    Refusal.FULL: Declined.FULL,
+    Refusal.BUSY: Declined.BUSY,
+    Refusal.SERVICE: Declined.SERVICE,
+    Refusal.METADATA: Declined.METADATA,
+}
 
 STATUS_EVERY_S = 2.0
 """How often LiveKit is told of the load: it looks at it only when it has a job to give."""
@@ -106,6 +118,7 @@ class JobRooms:
         drain_s: so long conversations may go on after that.
         watch: knows what holds up this thread's loop.
         serve: runs rooms.
+        metrics: of the process, which count the jobs.
     """
 
     admission: Admission
@@ -119,12 +132,20 @@ class JobRooms:
     drain_s: float = 600.0
     watch: LoopWatch | None = None
     serve: Callable[..., Awaitable[Sequence[RoomEnded]]] = supervise
+    metrics: Metrics | None = None
     _promised: dict[str, _Promise] = field(factory=dict, init=False)
     _running: dict[str, _JobRoom] = field(factory=dict, init=False)
     _registered: bool = field(default=False, init=False)
     _told: WorkerStatus | None = field(default=None, init=False)
     _fewer: trio.Event = field(factory=trio.Event, init=False)
     """There is a room, or a promise, less."""
+
+    def not_ready(self) -> str | None:
+        """Why no further job should come here; None: it may."""
+        if self.draining.is_set() or self._registered:
+            refusal = self._refusal()
+            return None if refusal is None else refusal.value
+        return "this worker is not registered with LiveKit"
 
     def report(self) -> Report:
         """How things stand."""
@@ -178,11 +199,11 @@ class JobRooms:
 
     def _consider(self, job: Job, nursery: trio.Nursery) -> None:
         if not job.agent_name and job.kind is JobKind.ROOM and job.room_name in self._room_names():
-            self._decline(job, "the room has its agent", for_all=True)
+            self._decline(job, Declined.SERVED, "the room has its agent", for_all=True)
             return
         refusal = self._refusal()
         if refusal is not None:
-            self._decline(job, refusal.value)
+            self._decline(job, _LABELS[refusal], refusal.value)
             return
         promise = self._promised[job.job_id] = _Promise(job, trio.current_time())
         nursery.start_soon(self._read, promise, name=f"metadata of {job.job_id}")
@@ -194,19 +215,24 @@ class JobRooms:
         except SettingsError as error:
             self._forget(job.job_id)
             # Another worker would find the same.
-            self._decline(job, f"{Refusal.METADATA.value}: {error.what}", for_all=True, fix=error.fix)
+            why = f"{Refusal.METADATA.value}: {error.what}"
+            self._decline(job, Declined.METADATA, why, for_all=True, fix=error.fix)
             return
         except Exception as error:
             # A fault of this process or its disk is no reason to lose the rooms that it has.
             self._forget(job.job_id)
-            self._decline(job, f"{type(error).__name__}: {error}")
+            self._decline(job, Declined.OTHER, f"{type(error).__name__}: {error}")
             return
         if job.job_id in self._promised:
             self._say(Accept(job.job_id, identity_for(job), job.agent_name))
+            if self.metrics is not None:
+                self.metrics.job_accepted()
             self._tell_status()
 
-    def _decline(self, job: Job, why: str, *, for_all: bool = False, **more: str) -> None:
+    def _decline(self, job: Job, reason: Declined, why: str, *, for_all: bool = False, **more: str) -> None:
         self.log.info("job_declined", job=job.job_id, room=job.room_name, why=why, **more)
+        if self.metrics is not None:
+            self.metrics.job_declined(reason)
         self._say(Decline(job.job_id, for_all=for_all))
 
     def _forget(self, job_id: str) -> None:

@@ -59,6 +59,7 @@ class Shards:
         another_agent: asks LiveKit for one in a room whose process has died.
         random: for jitter.
         silent_s: after so long without a report, a process is killed.
+        forget: is told the id of each process that has ended.
     """
 
     count: int
@@ -68,6 +69,7 @@ class Shards:
     another_agent: Callable[[RunningRoom], Awaitable[None]]
     random: Random = field(factory=Random)
     silent_s: float = SILENT_S
+    forget: Callable[[int], None] = lambda pid: None
     _reports: dict[int, Report] = field(factory=dict, init=False)
     _processes: dict[int, subprocess.Popen[bytes]] = field(factory=dict, init=False)
     _stopping: trio.Event = field(factory=trio.Event, init=False)
@@ -141,6 +143,7 @@ class Shards:
             at_once = ((signal.SIGTERM, 0.2), (signal.SIGTERM, LEAVES_WITHIN_S), (signal.SIGKILL, 5.0))
             await stop_child(process, at_once)
             del self._processes[number]
+            self.forget(process.pid)
 
     async def _read(self, number: int, lines: trio.lowlevel.FdStream, patience: trio.CancelScope) -> None:
         rest = b""

@@ -12,8 +12,8 @@ from typing import Any
 
 import attrs
 
+from channels.net.serving import Response
 from channels.secret import Secret
-from playground.http import Response
 from playground.voice_agent.front_door import Caller, answer
 from playground.voice_agent.options import ServerOptions
 

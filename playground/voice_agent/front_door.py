@@ -9,8 +9,8 @@ from urllib.parse import parse_qs, urlsplit
 import attrs
 import trio
 
+from channels.net.serving import Request, Response, json_response
 from channels.secret import Secret
-from playground.http import Request, Response, json_response
 
 __all__ = ["Caller", "ReplayStream", "answer", "read_caller"]
 

@@ -17,10 +17,10 @@ import trio
 from trio_websocket import ConnectionClosed, wrap_server_stream
 
 from channels.errors import PlaygroundFault
+from channels.net.serving import Request, Response, Upgrade, serve_http
 from channels.wire.events import ServerEvent, SessionFailed
 from channels.wire.messages import ClientMessage
 from playground.ears import HearingEvent, SpeechOnset
-from playground.http import Request, Response, Upgrade, serve_http
 from playground.voice_agent.accounts import Accounts, Admission
 from playground.voice_agent.connection import MAX_FRAME_BYTES, ClientConnection, ConnectionGone, Goodbye
 from playground.voice_agent.front_door import Caller, ReplayStream, answer, read_caller

@@ -14,8 +14,10 @@ import structlog
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from actors.metrics.exposition import exposition
+from actors.metrics.process import Metrics
 from channels.bounded import Channel, Full, Receiver, Sender
-from channels.errors import EdgeFault
+from channels.errors import EdgeFault, SettingsError
 from channels.jobs import (
     Accept,
     Decline,
@@ -28,6 +30,7 @@ from channels.jobs import (
     OfferLapsed,
     Registered,
     WorkerEvent,
+    WorkerLost,
     WorkerOrder,
     WorkerStatus,
 )
@@ -40,6 +43,7 @@ from commands.fleet.reports import Standing
 from commands.fleet.rooms import JobRooms, RoomPlan
 from commands.serve import RoomEnded, RoomSpec
 from commands.wired import NOBODYS
+from tests.commands.scraping import read_samples, value
 
 
 @attrs.define
@@ -99,7 +103,7 @@ class Owner:
 
 
 @asynccontextmanager
-async def owner(most: int = 2, drain_s: float = 600) -> AsyncIterator[Owner]:
+async def owner(most: int = 2, drain_s: float = 600, metrics: Metrics | None = None) -> AsyncIterator[Owner]:
     events = Channel[WorkerEvent]("events", 64, "events", Full.FAIL, "of a test")
     orders = Channel[WorkerOrder]("orders", 64, "orders", Full.FAIL, "of a test")
     it = Owner(events.sender(), orders.receiver())
@@ -122,6 +126,7 @@ async def owner(most: int = 2, drain_s: float = 600) -> AsyncIterator[Owner]:
         it.draining,
         drain_s,
         serve=it.serve,
+        metrics=metrics,
     )
 
     async def run() -> None:
@@ -133,6 +138,31 @@ async def owner(most: int = 2, drain_s: float = 600) -> AsyncIterator[Owner]:
         await wait_all_tasks_blocked()
         yield it
         nursery.cancel_scope.cancel()
+
+
+async def test_jobs_are_counted_and_the_worker_says_why_none_should_come(autojump_clock: MockClock) -> None:
+    def wrong(job: Job) -> None:
+        raise SettingsError("the job's metadata is not JSON", "write an object")
+
+    metrics = Metrics()
+    async with owner(most=1, metrics=metrics) as it:
+        assert it.rooms.not_ready() == "this worker is not registered with LiveKit"
+        await it.hears(Registered("AW_1", "ws://there"))
+        assert it.rooms.not_ready() is None
+        await it.runs("tea")
+        assert it.rooms.not_ready() == "it has as many rooms as it may have"
+        await it.hears(JobOffered(Job("AJ_more", "lounge", agent_name="waiter")))
+        await it.end("tea")
+        it.reads = wrong
+        await it.hears(JobOffered(Job("AJ_odd", "lounge", agent_name="waiter")))
+        await it.hears(WorkerLost("it went away", "wait", 1.0))
+        assert it.rooms.not_ready() == "this worker is not registered with LiveKit"
+        it.draining.set()
+        assert it.rooms.not_ready() == "this worker is leaving"
+    samples = read_samples(exposition(metrics.series))
+    assert value(samples, "voice_agent_jobs_accepted_total") == 1
+    assert value(samples, "voice_agent_jobs_declined_total", reason="full") == 1
+    assert value(samples, "voice_agent_jobs_declined_total", reason="metadata") == 1
 
 
 async def test_each_job_has_its_own_room_seat_and_server(autojump_clock: MockClock) -> None:

@@ -16,11 +16,11 @@ from actors.api.connection import dial
 from actors.api.token import fetch_temporary_token, token_url
 from actors.room.livekit_edge.room import connect
 from channels.errors import NotAllowedInRoom, RoomUnreachable
+from channels.net.serving import Request, Response, serve_http
 from channels.secret import Secret
 from channels.settings import ApiAccount, LiveKitAccount
 from commands.check.accounts import check_api_key, check_livekit_key
 from commands.check.finding import Colour
-from playground.http import Request, Response, serve_http
 
 KEY = Secret("0123456789abcdef0123456789abcdef")
 

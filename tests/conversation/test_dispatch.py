@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -33,6 +34,7 @@ from playground.livekit_server import LiveKitServer, ServerConfig, run_server
 from playground.voice_agent_api import ServerOptions, ToneSpeech, voice_agent_server
 from runner import wire
 from tests.agent_process import run_agent, settings_for
+from tests.commands.scraping import get, read_samples, value
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 
@@ -348,10 +350,15 @@ async def test_on_the_command_line_a_worker_serves_what_is_sent_for_until_ctrl_c
     options = ServerOptions(speech=ToneSpeech, endpointing_ms=None)
     async with voice_agent_server(options) as service:
         settings = settings_for(livekit, service.url, "not this one")
+        health = {"VOICE_AGENT_HEALTH_LISTEN": "127.0.0.1:0"}
         async with run_agent(
-            settings, "serve", "--agent", "waiter", "--rooms", "2", "--set", "worker.most_load=1"
+            {**settings, **health},
+            *("--set", "worker.most_load=1", "serve", "--agent", "waiter", "--rooms", "2"),
         ) as agent:
             await agent.prints("worker_registered", within_s=20)
+            url = re.search(r"http://127\.0\.0\.1:\d+", agent.printed.partition(" health")[2])
+            assert url is not None
+            assert (await get(url[0], "/readyz")).status == 200
             await trio.sleep(SEEN_WITHIN_S)
 
             async def command(*arguments: str) -> tuple[int, str]:
@@ -365,6 +372,9 @@ async def test_on_the_command_line_a_worker_serves_what_is_sent_for_until_ctrl_c
             dispatch_id = said.split()[-1]
             async with join_as_guest(livekit, "command line", "alice") as alice:
                 await alice.hear_sound(within_s=20)
+                samples = read_samples((await get(url[0], "/metrics")).body)
+                assert value(samples, "voice_agent_jobs_accepted_total") == 1
+                assert value(samples, "voice_agent_rooms_connected") == 1
                 await trio.sleep(6)  # until the server lists its jobs
                 code, said = await command("--list")
                 assert f"{dispatch_id}: agent 'waiter', AJ_" in said

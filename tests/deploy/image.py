@@ -33,6 +33,7 @@ from tests.agent_process import ROOT, AgentProcess
 
 DOCKERFILE = ROOT / "deploy/Dockerfile"
 IGNORED = ROOT / "deploy/Dockerfile.dockerignore"
+LOCKS = ("requirements-serve.lock", "requirements-traces.lock")
 USER = "65532"
 DESCRIPTORS = 1024
 
@@ -215,12 +216,12 @@ def _link_packages(environment: Path, removed: Sequence[str]) -> None:
 def _locked() -> Iterator[tuple[str, str]]:
     from packaging.requirements import Requirement
 
-    for line in (ROOT / "requirements-serve.lock").read_text().splitlines():
-        if line[:1].isalnum():
-            requirement = Requirement(line.removesuffix("\\").strip())
-            if requirement.marker is None or requirement.marker.evaluate():
-                (pinned,) = requirement.specifier
-                yield requirement.name, pinned.version
+    lines = [line for lock in LOCKS for line in (ROOT / lock).read_text().splitlines() if line[:1].isalnum()]
+    for line in dict.fromkeys(lines):
+        requirement = Requirement(line.removesuffix("\\").strip())
+        if requirement.marker is None or requirement.marker.evaluate():
+            (pinned,) = requirement.specifier
+            yield requirement.name, pinned.version
 
 
 def needs_namespaces() -> None:

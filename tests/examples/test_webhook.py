@@ -37,10 +37,10 @@ from channels.happenings import (
     ToolAnswered,
     TurnTimed,
 )
+from channels.net.serving import Request, Response, serve_http
 from channels.streams import Addition, Streams
 from channels.taps import Taps
 from examples.webhook import Spool, Webhook
-from playground.http import Request, Response, serve_http
 
 ROOT = Path(__file__).parents[2]
 KEY = "whsec_" + base64.b64encode(b"a key of the tests, 32 bytes long").decode()
@@ -218,7 +218,7 @@ from channels.happenings import PersonSaid
 from channels.taps import Taps
 from examples.webhook import Spool, Webhook
 from channels.child import tied
-from playground.http import Request, Response, serve_http
+from channels.net.serving import Request, Response, serve_http
 
 async def main():
     taps = Taps()

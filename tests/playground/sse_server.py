@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 import trio
 
-from playground.http import Request, Upgrade, serve_http
+from channels.net.serving import Request, Upgrade, serve_http
 
 __all__ = ["Asked", "FakeEndpoint", "chunk", "fake_endpoint", "speaking", "sse"]
 

@@ -9,6 +9,8 @@ caller.
 
 Cancelled, the stream is closed at once, in the middle of an answer too.
 
+`serve_few` does that for each connection of a listener, up to a bound.
+
 It is no ASGI server, for those that run on Trio take sockets only, so no virtual time; they bound neither a
 body nor the time for an answer; what they send is shielded, so that a client that takes nothing keeps Ctrl-C
 waiting; and they do not hand a WebSocket on to another library.
@@ -26,7 +28,16 @@ import attrs
 import h11
 import trio
 
-__all__ = ["Handler", "Request", "Response", "Upgrade", "json_response", "serve_http"]
+__all__ = [
+    "Handler",
+    "Request",
+    "Response",
+    "Upgrade",
+    "json_response",
+    "plain_response",
+    "serve_few",
+    "serve_http",
+]
 
 _MAX_HEAD_BYTES = 16 * 2**10
 _MAX_BODY_BYTES = 16 * 2**10
@@ -76,6 +87,40 @@ class _Refused(Exception):
 def json_response(status: int, content: Mapping[str, Any], **headers: str) -> Response:
     """An answer in JSON."""
     return Response(status, json.dumps(content).encode(), {"Content-Type": "application/json", **headers})
+
+
+def plain_response(status: int, text: str, **headers: str) -> Response:
+    """An answer in one line of text."""
+    kind = {"Content-Type": "text/plain; charset=utf-8", "X-Content-Type-Options": "nosniff"}
+    return Response(status, f"{text}\n".encode(), {**kind, **headers})
+
+
+async def serve_few(
+    listener: trio.SocketListener, serve: Callable[[trio.SocketStream], Awaitable[None]], *, most: int
+) -> None:
+    """Serves each connection until cancelled.
+
+    Args:
+        listener: lets them in.
+        serve: the life of one connection.
+        most: so many at a time. One more takes the place of the oldest, which is closed without a word: who
+            opens connections and leaves them open keeps nobody out.
+    """
+    living: dict[trio.SocketStream, trio.CancelScope] = {}
+
+    async def serve_one(stream: trio.SocketStream) -> None:
+        if len(living) == most:
+            oldest = next(iter(living))
+            living.pop(oldest).cancel()
+        with trio.CancelScope() as scope:
+            living[stream] = scope
+            try:
+                await serve(stream)
+            finally:
+                living.pop(stream, None)
+                await trio.aclose_forcefully(stream)
+
+    await trio.serve_listeners(serve_one, [listener])
 
 
 async def serve_http(stream: trio.abc.Stream, handle: Handler) -> None:

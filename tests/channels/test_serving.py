@@ -7,7 +7,7 @@ import trio.testing
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from playground.http import Handler, Request, Response, Upgrade, serve_http
+from channels.net.serving import Handler, Request, Response, Upgrade, serve_http
 
 GET = b"GET /page HTTP/1.1\r\nHost: here\r\n\r\n"
 
