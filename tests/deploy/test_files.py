@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import ipaddress
 import json
 import re
@@ -10,7 +9,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +20,7 @@ import yaml
 from yamllint import linter
 from yamllint.config import YamlLintConfig
 
+from actors.metrics.series import Series
 from channels.settings.catalogue import CATALOGUE
 from commands.fleet.descriptors import A_NETWORK, A_PROCESS, A_ROOM
 from playground.livekit_build.binary import find_or_build
@@ -145,10 +144,8 @@ def test_the_autoscaler_acts_before_the_workers_refuse_and_alone_decides_how_man
     assert rule["seriesQuery"].startswith(metric["pods"]["metric"]["name"])
 
 
-@pytest.mark.skipif(find_spec("actors.metrics") is None, reason="this version has no metrics")
 def test_the_metric_that_the_autoscaler_asks_for_is_told_by_a_worker() -> None:
-    series = importlib.import_module("actors.metrics.series").Series()
-    told = {family.name for family in series.registry.collect()}
+    told = {family.name for family in Series().registry.collect()}
     (metric,) = BY_KIND["HorizontalPodAutoscaler"]["spec"]["metrics"]
     assert metric["pods"]["metric"]["name"] in told
 
@@ -233,7 +230,6 @@ def test_no_key_stands_in_a_file() -> None:
     assert {"secretRef": {"name": "voice-agent"}} in WORKER["envFrom"]
 
 
-@pytest.mark.skipif("health.listen" not in CATALOGUE, reason="this version's worker has no health")
 def test_settings_that_are_named_exist() -> None:
     known = {setting.env for setting in CATALOGUE.values()}
     for path in (path for path in DEPLOY.rglob("*") if path.is_file() and path.name != ".env"):

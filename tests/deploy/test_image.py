@@ -15,7 +15,6 @@ import pytest
 import trio
 
 from bench.guest import join_as_guest
-from channels.settings.catalogue import CATALOGUE
 from playground.livekit_server import LiveKitServer
 from playground.voice_agent_api import ServerOptions, ToneSpeech, voice_agent_server
 from tests.agent_process import ROOT, settings_for
@@ -142,7 +141,6 @@ async def test_its_worker_serves_the_room_that_it_is_sent_to_and_told_to_end_let
     assert f"this process may open {DESCRIPTORS} files and sockets" in worker.printed
 
 
-@pytest.mark.skipif("health.listen" not in CATALOGUE, reason="this version's worker has no health")
 @pytest.mark.server
 async def test_its_health_is_told(image: Image, livekit: LiveKitServer) -> None:
     port = free_port()
