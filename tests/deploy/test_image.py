@@ -142,13 +142,16 @@ async def test_its_worker_serves_the_room_that_it_is_sent_to_and_told_to_end_let
 
 
 @pytest.mark.server
-async def test_its_health_is_told(image: Image, livekit: LiveKitServer) -> None:
+@pytest.mark.parametrize("command", [[], ["serve", "--processes", "2"]], ids=["as it is", "two processes"])
+async def test_its_health_is_told(image: Image, livekit: LiveKitServer, command: list[str]) -> None:
     port = free_port()
     async with voice_agent_server(ServerOptions(speech=ToneSpeech)) as service:
-        settings = settings_for(livekit, service.url, "unused")
-        async with image.run(
-            settings={**settings, "VOICE_AGENT_HEALTH_LISTEN": f"127.0.0.1:{port}"}
-        ) as worker:
+        settings = {
+            **settings_for(livekit, service.url, "unused"),
+            "VOICE_AGENT_HEALTH_LISTEN": f"127.0.0.1:{port}",
+            "VOICE_AGENT_WORKER_MOST_LOAD": "1",
+        }
+        async with image.run(*command, settings=settings) as worker:
             with trio.fail_after(60):
                 while not await answers(port, "/readyz"):
                     await trio.sleep(0.2)
