@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import re
+import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -144,12 +145,12 @@ async def test_an_agent_that_was_sent_for_talks_and_its_room_shows_whose_it_is(
 ) -> None:
     async with fleet_at(livekit, lines) as fleet:
         await fleet.start(WorkerSettings("waiter"))
-        made = await create_dispatch(fleet.account, "sent for", "waiter", '{"table": 4}')
+        made = await create_dispatch(fleet.account, "sent for", "waiter", '{"listen": "mix"}')
         async with join_as_guest(livekit, "sent for", "alice") as alice:
             await alice.hear_sound(within_s=20)
             (agent,) = agents_heard_by(alice)
             job = await fleet.job_of(made.id, "sent for")
-            assert (job.state.participant_identity, job.metadata) == (agent, '{"table": 4}')
+            assert (job.state.participant_identity, job.metadata) == (agent, '{"listen": "mix"}')
             assert job.id in agent
             known = (await fleet.in_room("sent for"))[agent]
             assert known.kind == api.ParticipantInfo.Kind.AGENT
@@ -367,7 +368,7 @@ async def test_on_the_command_line_a_worker_serves_what_is_sent_for_until_ctrl_c
                     await trio.sleep(0.1)
                     return code, asked.printed
 
-            code, said = await command("--agent", "waiter", "--metadata", '{"table": 4}')
+            code, said = await command("--agent", "waiter", "--metadata", '{"listen": "mix"}')
             assert (code, "'waiter'" in said, "'command line'" in said) == (0, True, True)
             dispatch_id = said.split()[-1]
             async with join_as_guest(livekit, "command line", "alice") as alice:
@@ -392,6 +393,11 @@ async def test_on_the_command_line_a_worker_serves_what_is_sent_for_until_ctrl_c
                 assert (code, "--metadata is not JSON" in said) == (2, True)
                 code, said = await command("--agent", "waiter")
                 await alice.hear_sound(within_s=20)
+                agent.process.send_signal(signal.SIGINT)
+                await agent.prints("draining", within_s=5)
+                assert (await get(url[0], "/readyz")).status == 503
+                await trio.sleep(1)
+                assert agents_heard_by(alice), "the call goes on"
                 assert await agent.leave() < 10
             assert agent.process.returncode == 0
         assert "Traceback" not in agent.printed
