@@ -101,8 +101,9 @@ $(AUDIT): $(RUNTIME) .ci/audit.lock
 
 lock:
 	@command -v uv >/dev/null || { echo 'make lock needs uv: python3 -m pip install uv'; exit 1; }
-	$(UV_COMPILE) pyproject.toml -o requirements.lock
-	$(UV_COMPILE) pyproject.toml --group dev -o requirements-dev.lock
+	$(UV_COMPILE) pyproject.toml -o requirements-serve.lock
+	$(UV_COMPILE) pyproject.toml --group playground -o requirements.lock
+	$(UV_COMPILE) pyproject.toml --group playground --group dev -o requirements-dev.lock
 	$(UV_COMPILE) --no-config -c requirements-dev.lock --group pyproject.toml:traces -o requirements-traces.lock
 	$(UV_COMPILE) playground/livekit_build/toolchain.in -o playground/livekit_build/toolchain.lock
 	$(UV_COMPILE) playground/page_build/toolchain.in -o playground/page_build/toolchain.lock

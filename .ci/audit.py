@@ -18,7 +18,7 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 ALLOWED = HERE / "audit-allowed.toml"
 LOCKS = (
-    "requirements-dev.lock",  # with all that is in requirements.lock
+    "requirements-dev.lock",  # with all that is in requirements.lock and requirements-serve.lock
     "requirements-traces.lock",
     "playground/livekit_build/toolchain.lock",
     "playground/page_build/toolchain.lock",

@@ -122,11 +122,19 @@ def _read(path: Path) -> AgentHere | None:
 
 
 def _folder(environ: Mapping[str, str]) -> Path:
+    """Where the files are.
+
+    Raises:
+        OSError: this user has no place for them.
+    """
     folder = Path(environ.get("XDG_RUNTIME_DIR", ""))
     if folder.is_absolute():
         return folder / "voice-agent"
     cache = Path(environ.get("XDG_CACHE_HOME", ""))
     # The XDG specification has relative paths ignored.
     if not cache.is_absolute():
-        cache = Path(environ.get("HOME") or Path.home()) / ".cache"
+        try:
+            cache = Path(environ.get("HOME") or Path.home()) / ".cache"
+        except RuntimeError:  # a container's user is often a number that has no name and no home
+            raise FileNotFoundError("this user has no home folder") from None
     return cache / "voice-agent" / "running"

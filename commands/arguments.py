@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 from channels.settings.catalogue import CATALOGUE
 from channels.settings.listening import LISTEN_CHOICES
 from channels.settings.rules import Malformed, Rule, Whole
+from commands.fleet.load import usable_processors
 
 __all__ = ["parse"]
 
@@ -167,7 +167,7 @@ def _add_replay(parser: argparse.ArgumentParser) -> None:
 
 def _processes(written: str) -> int:
     if written.strip() == "auto":
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return usable_processors()
     processes: int = _read_by(Whole(1, 64, "processes", fix="or write `auto`"))(written)
     return processes
 

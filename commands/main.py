@@ -29,13 +29,14 @@ from commands.check import check
 from commands.config import gather_from, print_configuration
 from commands.dispatch import dispatch
 from commands.fleet import JobRoomMaker, serve_in_processes, serve_jobs, tell_parent
+from commands.fleet.descriptors import allow_descriptors
 from commands.graph import draw, show_graph
 from commands.operate import operate
 from commands.replay import replay
 from commands.serve import RoomEnded, RoomSpec, serve, supervise
 from commands.serve.held import LoopWatch
 from commands.serve.observed import UNOBSERVED, observe
-from commands.services import services_for_calls, services_for_jobs, services_of
+from commands.services import can_run_here, services_for_calls, services_for_jobs, services_of
 from commands.token import print_token
 from commands.tools import read_tools, with_tools
 from commands.wired import Wired, Wiring
@@ -95,7 +96,7 @@ def _run(wire: Wiring, options: argparse.Namespace, log: FilteringBoundLogger) -
             return print_configuration(read_configuration(writings, log.warning), as_json=options.json)
         case "token":
             return print_token(configured(), options.identity, operator=options.operator)
-    has_account = writings.name_an_account
+    has_account = writings.name_an_account or not can_run_here()
     configuration = read_configuration(writings, log.warning, required=ACCOUNT if has_account else ())
     if options.command == "check":
         services = services_of(configuration, has_account)
@@ -137,6 +138,7 @@ def _run(wire: Wiring, options: argparse.Namespace, log: FilteringBoundLogger) -
         def serve_all(accounts: Accounts, watch: LoopWatch) -> Awaitable[Sequence[RoomEnded]]:
             if is_parent:
                 return serve_in_processes(options, accounts, draining, log, configuration.health())
+            allow_descriptors(options.rooms, log)
             rooms = JobRoomMaker(
                 writings, tools, accounts, wire_it, log.warning, options.record, options.record_audio
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from importlib.util import find_spec
 from typing import TypeAlias
 
 from structlog.typing import FilteringBoundLogger
@@ -11,10 +12,15 @@ from structlog.typing import FilteringBoundLogger
 from channels.settings import Accounts, Configuration
 from commands.agents_here import LiveKitRoom, announced
 
-__all__ = ["Preparation", "services_for_calls", "services_for_jobs", "services_of"]
+__all__ = ["Preparation", "can_run_here", "services_for_calls", "services_for_jobs", "services_of"]
 
 Preparation: TypeAlias = Callable[[], AbstractAsyncContextManager[Accounts]]
 """Runs the services, for as long as it is open."""
+
+
+def can_run_here() -> bool:
+    """Whether this machine can do without an account. A container image has no playground."""
+    return find_spec("playground") is not None
 
 
 def services_for_calls(

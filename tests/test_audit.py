@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -25,6 +26,8 @@ def script(name: str) -> ModuleType:
 
 
 audit = script("audit")
+
+LOCKS = [*ROOT.glob("*.lock"), *ROOT.glob("playground/*/*.lock"), *ROOT.glob(".ci/*.lock")]
 
 
 def package(name: str, *ids: str) -> dict[str, Any]:
@@ -92,3 +95,12 @@ def test_the_bill_of_materials_names_all_that_is_locked_once() -> None:
     models = [each for each in bill["components"] if each["type"] == "machine-learning-model"]
     found = {each["name"]: each["version"] for each in models}
     assert found == {"silero-vad": "6.2.3", "smart-turn": "3.2"}
+
+
+@pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.name)
+def test_everything_that_is_installed_has_a_hash(lock: Path) -> None:
+    entries = re.findall(r"^[\w.-]+==(?:.*\\\n)*.*", lock.read_text("utf-8"), re.MULTILINE)
+    assert entries
+    assert [entry for entry in entries if "--hash=sha256:" not in entry] == []
+    assert "--require-hashes" in (ROOT / "Makefile").read_text("utf-8")
+    assert "--require-hashes" in (ROOT / "deploy/Dockerfile").read_text("utf-8")

@@ -12,6 +12,7 @@ three things are measured, and the worst of them is the load:
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections import deque
 from collections.abc import Callable
@@ -20,7 +21,7 @@ from pathlib import Path
 import trio
 from attrs import define, field, frozen
 
-__all__ = ["LATE_MS", "Load", "LoadMeter", "Processors"]
+__all__ = ["LATE_MS", "Load", "LoadMeter", "Processors", "usable_processors"]
 
 LATE_MS = 20.0
 """A p99 of the loop's lag that is too much: one frame of the speaker, so that no queue runs dry of it."""
@@ -92,6 +93,20 @@ class Processors:
         if len(ticks) < 5:
             return None
         return float(sum(ticks) - ticks[3] - ticks[4]), float(sum(ticks))
+
+
+def usable_processors(group: Path = Path("/sys/fs/cgroup")) -> int:
+    """How many whole processors this process may use, a container's limit included; at least one.
+
+    Args:
+        group: the folder of the control group (cgroup v2).
+    """
+    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = (group / "cpu.max").read_text().split()
+        return max(1, min(there, int(quota) // int(period)))
+    except (OSError, ValueError, ZeroDivisionError):
+        return there
 
 
 @define

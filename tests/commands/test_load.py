@@ -6,7 +6,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from commands.fleet.load import LATE_MS, Load, LoadMeter, Processors
+from commands.fleet.load import LATE_MS, Load, LoadMeter, Processors, usable_processors
 
 
 def test_the_worst_of_the_three_is_the_load() -> None:
@@ -87,3 +87,20 @@ async def test_it_measures_this_machine_too(autojump_clock: MockClock) -> None:
         await trio.sleep(3)
         nursery.cancel_scope.cancel()
     assert 0.0 <= meter.load().value <= 1.0
+
+
+@pytest.mark.parametrize(
+    ("limit", "usable"),
+    [
+        ("100000 100000", 1),
+        ("50000 100000", 1),
+        ("199999 100000", 1),
+        ("max 100000", None),
+        ("nonsense", None),
+    ],
+)
+def test_a_containers_limit_counts_where_there_is_one(tmp_path: Path, limit: str, usable: int | None) -> None:
+    (tmp_path / "cpu.max").write_text(limit)
+    there = usable_processors(tmp_path / "no such folder")
+    assert there >= 1
+    assert usable_processors(tmp_path) == (usable or there)
