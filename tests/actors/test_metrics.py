@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import subprocess
 import sys
@@ -207,10 +208,16 @@ def test_no_word_of_anybody_else_becomes_a_label_or_a_new_series(word: str) -> N
 
 def test_every_judgement_of_short_sounds_has_a_label() -> None:
     folder = Path(__file__).resolve().parents[2] / "actors" / "short_sounds"
-    code = " ".join(path.read_text(encoding="utf-8") for path in folder.glob("*.py"))
-    for judgement in JUDGEMENTS:
-        assert f'why="{judgement}"' in code
-    assert code.count('why="') == sum(code.count(f'why="{judgement}"') for judgement in JUDGEMENTS)
+    told = [
+        keyword.value
+        for path in folder.glob("*.py")
+        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "SoundJudged"
+        for keyword in call.keywords
+        if keyword.arg == "why"
+    ]
+    whys = {each.value for why in told for each in ast.walk(why) if isinstance(each, ast.Constant)}
+    assert whys == set(JUDGEMENTS)
 
 
 async def test_what_channels_carry_is_sampled_over_all_rooms(
