@@ -130,7 +130,7 @@ class Told:
 
 
 WAYS: Mapping[Floor, Sequence[str]] = {
-    Floor.FREE: ["uninterruptible, sound, a while"],
+    Floor.FREE: ["uninterruptible, sound, a while", "completed, a while"],
     Floor.SOUNDING: ["sound"],
     Floor.FADING: ["sound, silence"],
     Floor.AWAITING: ["sound, meant", "sound, meant, silence"],
@@ -373,6 +373,8 @@ class AConversation(RuleBasedStateMachine):
                     self.service_hears_speech()
                 case "stopped":
                     self.service_hears_the_end(words=False)
+                case "completed":
+                    self.reply_completes(reply_id)
                 case "uninterruptible":
                     self.session_is_configured(False)
                 case "a while":
