@@ -88,6 +88,11 @@ class Program:
         """Of its process."""
         return self._process.pid
 
+    @property
+    def printed(self) -> str:
+        """Its log so far."""
+        return self._log.read_text(errors="replace")
+
     async def watch(self) -> None:
         """Waits for what must not happen.
 
