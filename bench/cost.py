@@ -46,7 +46,7 @@ from channels.wire.events import ReplyDone
 from playground.livekit_server import LiveKitServer, livekit_server
 from playground.voice_agent_api import VoiceAgentServer
 
-__all__ = ["main"]
+__all__ = ["cpu_s", "hush", "main", "memory_mb", "talk"]
 
 _CHUNK_MS = 10
 _AHEAD_MS = 150
@@ -108,13 +108,15 @@ async def _measured(contender: Contender, phase: str, pid: int, seconds: float) 
     return Cost(contender.name, phase, cpu, memory_mb(pid))
 
 
-async def _talk(guest: Guest) -> None:
+async def talk(guest: Guest) -> None:
+    """Somebody who never stops."""
     sentence = spoken("Once upon a time there was a little robot who lived in a house by the sea.")
     while True:
         await guest.say(sentence)
 
 
-async def _hush(guest: Guest) -> None:
+async def hush(guest: Guest) -> None:
+    """Somebody whose microphone is open, and who says nothing."""
     while True:
         await guest.hush(1.0)
 
@@ -152,12 +154,12 @@ async def _phases(
 ) -> list[Cost]:
     costs = []
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(_talk, guest)
+        nursery.start_soon(talk, guest)
         await _ready(service, program)
         costs.append(await _measured(contender, "listening", program.pid, seconds))
         nursery.cancel_scope.cancel()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(_hush, guest)
+        nursery.start_soon(hush, guest)
         nursery.start_soon(_speak, service, 20.0)
         await guest.hear_sound(within_s=10)
         costs.append(await _measured(contender, "speaking", program.pid, seconds))

@@ -30,18 +30,15 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import attrs
 import trio
-from prometheus_client.parser import text_string_to_metric_families
 
-from bench.cost import cpu_s, memory_mb
-from bench.guest import Guest, join_as_guest
+from bench.cost import cpu_s, hush, memory_mb, talk
+from bench.guest import join_as_guest
 from bench.programs import AGENT, Program, environment, run_program, until_signal
 from bench.report import Machine, percentile
-from bench.speech import spoken
-from channels.net.http import ask
+from bench.scraping import get, read_samples
 from channels.settings import LiveKitAccount
 from commands.dispatch import create_dispatch
 from playground.livekit_server import LiveKitServer, livekit_server
@@ -98,12 +95,7 @@ def _sum(pid: int, of: Any) -> float:
 
 async def lags(url: str) -> dict[float, float]:
     """How many measurements of the loop's lag were at most so many seconds, so far."""
-    parts = urlsplit(url)
-    with trio.fail_after(10):
-        stream = await trio.open_tcp_stream(parts.hostname or "", parts.port or 80)
-        answer = await ask(stream, f"{url}/metrics", {}, largest=5_000_000)
-    families = text_string_to_metric_families(answer.body.decode())
-    samples = [sample for family in families for sample in family.samples]
+    samples = read_samples((await get(url, "/metrics")).body)
     counts: dict[float, float] = {}
     for sample in samples:
         if sample.name == "voice_agent_loop_lag_seconds_bucket":
@@ -134,20 +126,9 @@ async def in_room(
                 await trio.sleep(0.005)
         came_ms = (time.monotonic() - asked) * 1000
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(_hush if template else _talk, guest)
+            nursery.start_soon(hush if template else talk, guest)
             yield came_ms
             nursery.cancel_scope.cancel()
-
-
-async def _talk(guest: Guest) -> None:
-    sentence = spoken("Once upon a time there was a little robot who lived in a house by the sea.")
-    while True:
-        await guest.say(sentence)
-
-
-async def _hush(guest: Guest) -> None:
-    while True:
-        await guest.hush(1.0)
 
 
 async def _coming(livekit: LiveKitServer, account: LiveKitAccount) -> tuple[list[float], list[float]]:

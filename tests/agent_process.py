@@ -7,9 +7,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import attrs
 import trio
@@ -18,7 +19,7 @@ from channels.child import ended, start_child, stop_child, stream_of
 from channels.settings.catalogue import CATALOGUE
 from playground.livekit_server import LiveKitServer
 
-__all__ = ["AgentProcess", "run_agent", "settings_for"]
+__all__ = ["AgentProcess", "listened_to", "run_agent", "settings_for"]
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -62,6 +63,9 @@ class AgentProcess:
         return time.monotonic() - started
 
 
+Running = TypeVar("Running", bound=AgentProcess)
+
+
 @asynccontextmanager
 async def run_agent(
     settings: Mapping[str, str], *arguments: str, folder: Path = ROOT
@@ -76,10 +80,18 @@ async def run_agent(
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )
-    agent = AgentProcess(process)
+    async with listened_to(AgentProcess(process), ((signal.SIGINT, 5.0), (signal.SIGKILL, 5.0))) as agent:
+        yield agent
+
+
+@asynccontextmanager
+async def listened_to(
+    agent: Running, stopped_by: Sequence[tuple[signal.Signals, float]]
+) -> AsyncIterator[Running]:
+    """Takes down what it prints until the block ends, stops it then, and shows what it printed."""
 
     async def read() -> None:
-        async with stream_of(process.stdout) as out:
+        async with stream_of(agent.process.stdout) as out:
             async for chunk in out:
                 agent.printed += chunk.decode(errors="replace")
 
@@ -88,6 +100,6 @@ async def run_agent(
         try:
             yield agent
         finally:
-            await stop_child(process, ((signal.SIGINT, 5.0), (signal.SIGKILL, 5.0)))
+            await stop_child(agent.process, stopped_by)
             nursery.cancel_scope.cancel()
             print(agent.printed)

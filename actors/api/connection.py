@@ -17,7 +17,7 @@ from trio_websocket import ConnectionClosed, ConnectionRejected, WebSocketConnec
 from actors.api.dialling import Dialer, dial, peer_of, unreachable
 from actors.api.in_flight import InFlight
 from actors.api.token import fetch_temporary_token
-from channels.net.websocket import WebSocketReader, shake_hands
+from channels.net.websocket import WebSocketReader, part, shake_hands
 from channels.secret import Secret
 from channels.settings import ApiAccount
 from channels.wire.codec import EventReader, write_message
@@ -180,14 +180,8 @@ async def open_connection(
         connection = ServiceConnection(websocket, tuple(secrets), address, running)
         yield connection
     finally:
-        if websocket is not None and not (connection is not None and connection.given_up):
-            with trio.move_on_after(CLOSE_WITHIN_S, shield=True):
-                await websocket.aclose()
-        reader.alive.cancel()
-        if stream is not None:
-            # When the service closes a websocket, the stream stays open.
-            with trio.CancelScope(shield=True):
-                await trio.aclose_forcefully(stream)
+        given_up = connection is not None and connection.given_up
+        await part(stream, reader, None if given_up else websocket, within_s=CLOSE_WITHIN_S)
 
 
 async def _dial(url: str, dialer: Dialer) -> trio.abc.Stream:

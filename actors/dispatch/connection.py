@@ -19,7 +19,7 @@ from trio_websocket import ConnectionClosed, ConnectionRejected, WebSocketConnec
 from actors.dispatch.protocol import LARGEST_MESSAGE
 from channels.errors import NoDispatch, NoWayToRoom, RoomUnreachable, VoiceAgentError, WorkerRefused
 from channels.net.dialling import Dialer, obstacle_to, open_stream
-from channels.net.websocket import WebSocketReader, shake_hands
+from channels.net.websocket import WebSocketReader, part, shake_hands
 from channels.secret import Secret
 from channels.settings import LiveKitAccount
 
@@ -138,13 +138,8 @@ async def open_connection(
         connection = WorkerConnection(url, websocket)
         yield connection
     finally:
-        if websocket is not None and not (connection is not None and connection.given_up):
-            with trio.move_on_after(CLOSE_WITHIN_S, shield=True):
-                await websocket.aclose()
-        reader.alive.cancel()
-        if stream is not None:
-            with trio.CancelScope(shield=True):
-                await trio.aclose_forcefully(stream)
+        given_up = connection is not None and connection.given_up
+        await part(stream, reader, None if given_up else websocket, within_s=CLOSE_WITHIN_S)
 
 
 def _unreachable(url: str, error: BaseException | None = None) -> VoiceAgentError:

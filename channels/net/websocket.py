@@ -11,7 +11,7 @@ from trio_websocket import WebSocketConnection, wrap_client_stream
 
 from channels.net.http import host_header
 
-__all__ = ["WebSocketReader", "shake_hands"]
+__all__ = ["WebSocketReader", "part", "shake_hands"]
 
 
 @define
@@ -69,3 +69,27 @@ async def shake_hands(
         extra_headers=list(headers),
         max_message_size=largest,
     )
+
+
+async def part(
+    stream: trio.abc.Stream | None,
+    reader: WebSocketReader,
+    websocket: WebSocketConnection | None,
+    *,
+    within_s: float,
+) -> None:
+    """Closes what was opened, cancelled or not; when the peer closes a websocket, the stream stays open.
+
+    Args:
+        stream: to the host, if there is one.
+        reader: is ended.
+        websocket: over the stream; None: there is none, or nobody waits for the peer's goodbye.
+        within_s: how long the goodbye may take.
+    """
+    if websocket is not None:
+        with trio.move_on_after(within_s, shield=True):
+            await websocket.aclose()
+    reader.alive.cancel()
+    if stream is not None:
+        with trio.CancelScope(shield=True):
+            await trio.aclose_forcefully(stream)

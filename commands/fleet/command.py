@@ -176,7 +176,8 @@ async def serve_jobs(
 
     async def tell_load() -> None:
         while observed.metrics is not None:
-            observed.metrics.cpu_share(max(meter.load().processors, meter.load().thread))
+            load = meter.load()
+            observed.metrics.cpu_share(max(load.processors, load.thread))
             await trio.sleep(EVERY_S)
 
     async def report() -> None:

@@ -76,12 +76,12 @@ class Processors:
     def _of_group(self, now: float) -> tuple[float, float] | None:
         """Seconds used, and seconds allowed, so far."""
         try:
-            quota, period = (self.group / "cpu.max").read_text().split()
-            if quota == "max":
+            limit = _limit_of(self.group)
+            if limit is None:
                 return None
             used = dict(line.split() for line in (self.group / "cpu.stat").read_text().splitlines())
-            return int(used["usage_usec"]) / 1e6, now * int(quota) / int(period)
-        except (OSError, ValueError, KeyError, ZeroDivisionError):
+            return int(used["usage_usec"]) / 1e6, now * limit
+        except (OSError, ValueError, KeyError):
             return None
 
     def _of_machine(self) -> tuple[float, float] | None:
@@ -102,11 +102,17 @@ def usable_processors(group: Path = Path("/sys/fs/cgroup")) -> int:
         group: the folder of the control group (cgroup v2).
     """
     there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    limit = _limit_of(group)
+    return there if limit is None else max(1, min(there, int(limit)))
+
+
+def _limit_of(group: Path) -> float | None:
+    """How many processors' time a control group may use; None: it has no limit, or is none."""
     try:
         quota, period = (group / "cpu.max").read_text().split()
-        return max(1, min(there, int(quota) // int(period)))
-    except (OSError, ValueError, ZeroDivisionError):
-        return there
+        return int(quota) / int(period)
+    except (OSError, ValueError, ZeroDivisionError):  # "max", too
+        return None
 
 
 @define

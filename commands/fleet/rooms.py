@@ -69,14 +69,6 @@ WANTED_WITHIN_S = 5.0
 
 _ALMOST_ALL = 0.95
 
-_LABELS = {
-    Refusal.DRAINING: Declined.DRAINING,
-    Refusal.FULL: Declined.FULL,
-    Refusal.BUSY: Declined.BUSY,
-    Refusal.SERVICE: Declined.SERVICE,
-    Refusal.METADATA: Declined.METADATA,
-}
-
 STATUS_EVERY_S = 2.0
 """How often LiveKit is told of the load: it looks at it only when it has a job to give."""
 
@@ -203,7 +195,7 @@ class JobRooms:
             return
         refusal = self._refusal()
         if refusal is not None:
-            self._decline(job, _LABELS[refusal], refusal.value)
+            self._decline(job, Declined[refusal.name], refusal.value)
             return
         promise = self._promised[job.job_id] = _Promise(job, trio.current_time())
         nursery.start_soon(self._read, promise, name=f"metadata of {job.job_id}")

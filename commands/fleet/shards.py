@@ -17,14 +17,14 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from random import Random
 
 import trio
-from attrs import define, field, frozen
+from attrs import define, field
 from structlog.typing import FilteringBoundLogger
 
 from channels.backoff import Backoff
 from channels.child import ended, start_child, stop_child, stream_of
 from commands.fleet.reports import LONGEST, Report, RunningRoom, Standing, read_report
 
-__all__ = ["Shard", "Shards"]
+__all__ = ["Shards"]
 
 SILENT_S = 20.0
 """A process that says nothing for so long hangs. Its rooms have been silent for as long, and nothing in it
@@ -37,14 +37,6 @@ _FIRST_WAIT_S = 0.5
 _LONGEST_WAIT_S = 30.0
 _HEALTHY_S = 60.0
 """One that dies after so long a life is started again at once."""
-
-
-@frozen
-class Shard:
-    """One of the processes, as the parent knows it."""
-
-    number: int
-    report: Report
 
 
 @define

@@ -20,6 +20,7 @@ from actors.metrics.actor import MetricsActor
 from actors.metrics.exposition import FOLDER_VARIABLE, exposition, exposition_of_all, forget_process
 from actors.metrics.labels import JUDGEMENTS, UNKNOWN, Declined
 from actors.metrics.process import LAG_ASKED_EVERY_S, SAMPLED_EVERY_S, Metrics
+from bench.scraping import read_samples, value
 from channels.bounded import Channel, ChannelStatistics, Full
 from channels.happenings import (
     AnswerMissing,
@@ -52,7 +53,6 @@ from channels.happenings import (
     VoiceUnheard,
 )
 from channels.taps import Taps
-from tests.commands.scraping import read_samples, value
 
 TOOLS = frozenset({"order_status"})
 PLAYED = ReplyEnded("r1", ReplyOutcome.PLAYED, 2000, "Hello.", 9.0, underruns=2)

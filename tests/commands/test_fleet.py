@@ -16,6 +16,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from actors.metrics.exposition import exposition
 from actors.metrics.process import Metrics
+from bench.scraping import read_samples, value
 from channels.bounded import Channel, Full, Receiver, Sender
 from channels.errors import EdgeFault, SettingsError
 from channels.jobs import (
@@ -43,7 +44,6 @@ from commands.fleet.reports import Standing
 from commands.fleet.rooms import JobRooms, RoomPlan
 from commands.serve import RoomEnded, RoomSpec
 from commands.wired import NOBODYS
-from tests.commands.scraping import read_samples, value
 
 
 @attrs.define

@@ -12,13 +12,13 @@ import structlog
 import trio
 from structlog.testing import capture_logs
 
+from bench.scraping import get, read_samples, value
 from channels.errors import HealthUnavailable, SettingsError
 from channels.settings.health import HealthSettings
 from commands.serve.health import MOST_CONNECTIONS, health_server
 from commands.serve.held import LoopWatch
 from commands.serve.observed import UNOBSERVED, observe
 from tests.channels.configuring import Person
-from tests.commands.scraping import get, read_samples, value
 
 HERE = "127.0.0.1:0"
 

@@ -23,6 +23,7 @@ from livekit.protocol.agent import Job
 from actors.room.actor import AGENT_IDENTITY, mint_watcher_token
 from actors.room.livekit_edge import line_to_agent
 from bench.guest import Guest, join_as_guest
+from bench.scraping import get, read_samples, value
 from channels.errors import NoDispatch, VoiceAgentError, WorkerRefused
 from channels.secret import Secret
 from channels.settings import Accounts, ApiAccount, LiveKitAccount, ToolSettings, WorkerSettings, gather
@@ -35,7 +36,6 @@ from playground.livekit_server import LiveKitServer, ServerConfig, run_server
 from playground.voice_agent_api import ServerOptions, ToneSpeech, voice_agent_server
 from runner import wire
 from tests.agent_process import run_agent, settings_for
-from tests.commands.scraping import get, read_samples, value
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 

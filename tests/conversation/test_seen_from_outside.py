@@ -14,6 +14,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from bench.guest import join_as_guest
+from bench.scraping import get, read_samples, value
 from bench.speech import spoken
 from channels.net.serving import Request, Response, serve_few, serve_http
 from commands.serve.health import FRESH_S
@@ -21,7 +22,6 @@ from playground.dialogue import Dialogue
 from playground.livekit_server import LiveKitServer
 from playground.voice_agent_api import ServerOptions, voice_agent_server
 from tests.agent_process import run_agent, settings_for
-from tests.commands.scraping import get, read_samples, value
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 

@@ -25,11 +25,10 @@ from pathlib import Path
 
 import attrs
 import pytest
-import trio
 from dockerfile_parse import DockerfileParser
 
-from channels.child import start_child, stop_child, stream_of
-from tests.agent_process import ROOT, AgentProcess
+from channels.child import start_child
+from tests.agent_process import ROOT, AgentProcess, listened_to
 
 DOCKERFILE = ROOT / "deploy/Dockerfile"
 IGNORED = ROOT / "deploy/Dockerfile.dockerignore"
@@ -134,21 +133,8 @@ class Image:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )
-        container = Container(process)
-
-        async def read() -> None:
-            async with stream_of(process.stdout) as out:
-                async for chunk in out:
-                    container.printed += chunk.decode(errors="replace")
-
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(read)
-            try:
-                yield container
-            finally:
-                await stop_child(process, ((signal.SIGKILL, 5.0),))
-                nursery.cancel_scope.cancel()
-                print(container.printed)
+        async with listened_to(Container(process), ((signal.SIGKILL, 5.0),)) as container:
+            yield container
 
 
 @attrs.define
