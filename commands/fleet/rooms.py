@@ -12,6 +12,8 @@ The server terminates a job for two reasons and does not say which: somebody too
 leave the room. An agent whose connection broke is about to join again, and people wait for it. So it is asked
 whether the job's dispatch is still there; if it is, the room goes on, and its own end decides.
 
+What the Voice Agent API answers to its rooms decides, too, whether it takes more of them (`service`).
+
 Told to drain, it takes no more jobs, and ends after the last of those it has, or leaves what goes on for too
 long. Cancelled, it leaves all rooms. When the dispatch ends, it serves those it has to their ends.
 """
@@ -23,13 +25,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 import trio
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 from structlog.typing import FilteringBoundLogger
 
 from actors.metrics.labels import Declined
 from actors.room.seat import AGENT_IDENTITY, Seat
 from channels.bounded import Receiver, Sender
 from channels.errors import SettingsError, VoiceAgentError
+from channels.happenings import Happening, SessionLost, SessionStarted
 from channels.jobs import (
     Accept,
     Decline,
@@ -47,8 +50,10 @@ from channels.jobs import (
     WorkerOrder,
     WorkerStatus,
 )
+from channels.wire.failures import ServiceBusy
 from commands.fleet.admission import SHOWN_AFTER_S, Admission, House, Refusal
 from commands.fleet.reports import Report, RunningRoom, Standing
+from commands.fleet.service import ServicePlaces
 from commands.serve.held import LoopWatch
 from commands.serve.room import RoomEnded, RoomSpec
 from commands.serve.supervisor import supervise
@@ -111,6 +116,7 @@ class JobRooms:
         watch: knows what holds up this thread's loop.
         serve: runs rooms.
         metrics: of the process, which count the jobs.
+        service: whether the Voice Agent API has a place for one more session.
     """
 
     admission: Admission
@@ -125,12 +131,15 @@ class JobRooms:
     watch: LoopWatch | None = None
     serve: Callable[..., Awaitable[Sequence[RoomEnded]]] = supervise
     metrics: Metrics | None = None
+    service: ServicePlaces = field(factory=ServicePlaces)
     _promised: dict[str, _Promise] = field(factory=dict, init=False)
     _running: dict[str, _JobRoom] = field(factory=dict, init=False)
     _registered: bool = field(default=False, init=False)
     _told: WorkerStatus | None = field(default=None, init=False)
     _fewer: trio.Event = field(factory=trio.Event, init=False)
     """There is a room, or a promise, less."""
+    _news: trio.Event = field(factory=trio.Event, init=False)
+    """Of the service."""
 
     def not_ready(self) -> str | None:
         """Why no further job should come here; None: it may."""
@@ -253,7 +262,26 @@ class JobRooms:
     async def _keep_status(self) -> None:
         while True:
             self._tell_status()
-            await trio.sleep(STATUS_EVERY_S)
+            with trio.move_on_after(STATUS_EVERY_S):
+                await self._news.wait()
+            self._news = trio.Event()
+
+    def _overhear(self, happening: Happening) -> None:
+        match happening:
+            case SessionStarted():
+                self.service.accepted()
+                self._news.set()
+            case SessionLost(no_place=True):
+                self._note_refusal()
+            case _:
+                pass
+
+    def _note_refusal(self) -> None:
+        now = trio.current_time()
+        if not self.service.is_full(now):
+            self.service.refused(now)
+            self.log.warning("service_full", why=Refusal.SERVICE.value, running=len(self._running))
+        self._news.set()
 
     async def _terminate(self, room: _JobRoom) -> None:
         wanted = False
@@ -283,8 +311,11 @@ class JobRooms:
         failure: Exception | None = None
         try:
             with room.served:
-                ended = await self.serve([plan(room.assigned, seat)], log, watch=self.watch)
+                spec = evolve(plan(room.assigned, seat), overhear=self._overhear)
+                ended = await self.serve([spec], log, watch=self.watch)
                 failure = next((each.failure for each in ended if each.failure is not None), None)
+            if isinstance(failure, ServiceBusy):
+                self._note_refusal()
         finally:
             del self._running[job.job_id]
             self._say(_outcome(job, failure))
@@ -310,6 +341,7 @@ class JobRooms:
             len(came),
             fresh=sum(now - at < SHOWN_AFTER_S for at in came),
             draining=self.draining.is_set(),
+            service_is_full=self.service.is_full(now),
         )
         return self.admission.refusal(house)
 

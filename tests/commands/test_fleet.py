@@ -19,6 +19,7 @@ from actors.metrics.process import Metrics
 from bench.scraping import read_samples, value
 from channels.bounded import Channel, Full, Receiver, Sender
 from channels.errors import EdgeFault, SettingsError
+from channels.happenings import SessionLost, SessionStarted
 from channels.jobs import (
     Accept,
     Decline,
@@ -37,6 +38,7 @@ from channels.jobs import (
 )
 from channels.secret import Secret
 from channels.settings import ToolSettings, gather
+from channels.wire.failures import ServiceBusy
 from commands.arguments import parse
 from commands.fleet.admission import Admission
 from commands.fleet.command import JobRoomMaker
@@ -338,6 +340,51 @@ async def test_a_busy_worker_leaves_jobs_to_others_and_is_ready_again_when_it_is
         await it.hears(JobOffered(Job("AJ_2", "tea")))
         assert it.said(Accept)
         assert it.rooms.report().standing is Standing.READY
+
+
+async def test_while_the_service_has_no_place_jobs_are_left_to_workers_with_another_account(
+    autojump_clock: MockClock,
+) -> None:
+    async with owner(most=10) as it:
+        await it.runs("tea")
+        it.said()
+        hears = it.specs["tea"].overhear
+        assert hears is not None
+        refused = SessionLost("concurrency_exceeded", 1.0, no_place=True)
+        hears(refused)
+        await wait_all_tasks_blocked()
+        assert it.said(WorkerStatus) == [WorkerStatus(1.0, 1, full=True)], "LiveKit is told at once"
+        await it.hears(JobOffered(Job("AJ_2", "lounge")))
+        assert it.said(Accept, Decline) == [Decline("AJ_2")], "others are asked"
+        for _ in range(60):
+            hears(refused)
+            await trio.sleep(1)
+        hears(SessionStarted("sess_1", resumed=False))
+        await wait_all_tasks_blocked()
+        assert it.said(WorkerStatus)[-1] == WorkerStatus(0.0, 1)
+        await it.hears(JobOffered(Job("AJ_3", "lounge")))
+        assert it.said(Accept)
+
+
+async def test_a_call_that_ends_since_the_service_is_full_shows_it_too(autojump_clock: MockClock) -> None:
+    async with owner(most=10) as it:
+        await it.runs("tea")
+        it.said()
+        await it.end("tea", ServiceBusy("the Voice Agent API says at_capacity", "wait"))
+        await it.hears(JobOffered(Job("AJ_2", "lounge")))
+        assert it.said(Accept, Decline) == [Decline("AJ_2")]
+        await trio.sleep(61)
+        assert it.said(WorkerStatus)[-1] == WorkerStatus(0.0, 0), "not for ever"
+
+
+async def test_a_session_that_is_lost_for_another_reason_keeps_nobody_out(autojump_clock: MockClock) -> None:
+    async with owner(most=10) as it:
+        await it.runs("tea")
+        hears = it.specs["tea"].overhear
+        assert hears is not None
+        hears(SessionLost("the connection broke", 0.0))
+        await it.hears(JobOffered(Job("AJ_2", "lounge")))
+        assert len(it.said(Accept)) == 2
 
 
 async def test_a_burst_is_declined_before_its_load_is_felt(autojump_clock: MockClock) -> None:
