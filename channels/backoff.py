@@ -12,7 +12,7 @@ from random import Random
 
 import attrs
 
-__all__ = ["Backoff", "Turns"]
+__all__ = ["Backoff", "Turns", "about"]
 
 APART_S = 0.04
 """Between two that would begin at once. Each new session costs this process and the service some 10 ms of
@@ -70,5 +70,10 @@ class Turns:
     def next_s(self, now: float) -> float:
         """Takes a turn: how many seconds to wait for it from `now` on; 0 if nobody has just taken one."""
         at = max(now, self._next_at)
-        self._next_at = at + self.random.uniform(0.5, 1.5) * self.apart_s
+        self._next_at = at + about(self.random, self.apart_s)
         return at - now
+
+
+def about(random: Random, every_s: float) -> float:
+    """Half of it to one and a half: how long to wait before doing again what many do every so often."""
+    return random.uniform(0.5, 1.5) * every_s

@@ -72,6 +72,8 @@ _AGENT_NAME = "lk.agent_name"
 WANTED_WITHIN_S = 5.0
 """LiveKit takes three to find that a room is not open."""
 
+RELEASED_WITHIN_S = 5.0
+
 _ALMOST_ALL = 0.95
 
 STATUS_EVERY_S = 2.0
@@ -108,6 +110,7 @@ class JobRooms:
         load: of this process and its machine, between 0 and 1.
         plan: reads a job, and says how its room is made; raises SettingsError where that cannot be.
         is_wanted: whether a job that was terminated is still asked for.
+        release: takes back the dispatch of a job that has ended on purpose.
         events: of the dispatch.
         orders: to the dispatch.
         log: is told, with the job and the room on each line.
@@ -123,6 +126,7 @@ class JobRooms:
     load: Callable[[], float]
     plan: Callable[[Job], Awaitable[RoomPlan]]
     is_wanted: Callable[[JobAssigned], Awaitable[bool]]
+    release: Callable[[JobAssigned], Awaitable[None]]
     events: Receiver[WorkerEvent]
     orders: Sender[WorkerOrder]
     log: FilteringBoundLogger
@@ -134,6 +138,9 @@ class JobRooms:
     service: ServicePlaces = field(factory=ServicePlaces)
     _promised: dict[str, _Promise] = field(factory=dict, init=False)
     _running: dict[str, _JobRoom] = field(factory=dict, init=False)
+    _forgotten: set[str] = field(factory=set, init=False)
+    """Running jobs which LiveKit does not count as ours any more."""
+    _releasing: int = field(default=0, init=False)
     _registered: bool = field(default=False, init=False)
     _told: WorkerStatus | None = field(default=None, init=False)
     _fewer: trio.Event = field(factory=trio.Event, init=False)
@@ -157,7 +164,16 @@ class JobRooms:
         else:
             standing = Standing.READY if self._refusal() is None else Standing.FULL
         jobs = [room.assigned.job for room in self._running.values()]
-        rooms = [RunningRoom(each.job_id, each.room_name, each.agent_name, each.metadata) for each in jobs]
+        rooms = [
+            RunningRoom(
+                each.job_id,
+                each.room_name,
+                each.agent_name,
+                each.metadata,
+                each.dispatch_id if each.kind is JobKind.ROOM else "",
+            )
+            for each in jobs
+        ]
         return Report(standing, self.load(), tuple(rooms))
 
     async def run(self) -> None:
@@ -194,6 +210,7 @@ class JobRooms:
                     )
                 case WorkerLost():
                     self._registered = False
+                    self._forgotten |= self._running.keys()
                     self.log.warning(
                         "worker_lost", why=event.why, fix=event.fix, again_in_s=round(event.again_in_s, 1)
                     )
@@ -255,7 +272,7 @@ class JobRooms:
         everything.cancel()
 
     async def _until_empty(self) -> None:
-        while self._running or self._promised:
+        while self._running or self._promised or self._releasing:
             self._fewer = trio.Event()
             await self._fewer.wait()
 
@@ -288,6 +305,7 @@ class JobRooms:
         with trio.move_on_after(WANTED_WITHIN_S):
             wanted = await self.is_wanted(room.assigned)
         if wanted:
+            self._forgotten |= {room.assigned.job.job_id} & self._running.keys()
             self.log.info(
                 "job_goes_on",
                 job=room.assigned.job.job_id,
@@ -318,9 +336,43 @@ class JobRooms:
                 self._note_refusal()
         finally:
             del self._running[job.job_id]
+            self._forgotten.discard(job.job_id)
             self._say(_outcome(job, failure))
             self._tell_status()
             self._fewer.set()
+        # One that was told to end is nobody's any more, or another worker's; one that found the service full
+        # may be served by a worker with another account.
+        if not room.served.cancel_called and not isinstance(failure, ServiceBusy):
+            await self._release(room.assigned)
+
+    async def _release(self, assigned: JobAssigned) -> None:
+        if assigned.job.kind is not JobKind.ROOM:
+            return  # others of its dispatch go on
+        self._releasing += 1
+        try:
+            with trio.move_on_after(RELEASED_WITHIN_S):
+                await self.release(assigned)
+        finally:
+            self._releasing -= 1
+            self._fewer.set()
+
+    def has_place(self) -> bool:
+        """Whether it would take one more job."""
+        return self._registered and self._refusal() is None
+
+    def dispatches(self) -> set[str]:
+        """Those whose jobs it has, or was offered."""
+        jobs = [promise.job for promise in self._promised.values()]
+        return {job.dispatch_id for job in (*jobs, *(room.assigned.job for room in self._running.values()))}
+
+    def forgotten(self) -> list[JobAssigned]:
+        """Running jobs that LiveKit may have forgotten, so that another worker may have them now."""
+        return [self._running[each].assigned for each in self._forgotten if each in self._running]
+
+    def give_up(self, job_id: str) -> None:
+        """Leaves the room of a job that another worker has now."""
+        if job_id in self._running:
+            self._running[job_id].served.cancel()
 
     @property
     def running(self) -> int:
@@ -332,18 +384,24 @@ class JobRooms:
         jobs = [*promised, *(room.assigned.job for room in self._running.values())]
         return {job.room_name for job in jobs}
 
+    def decides_by(self) -> float:
+        """The load, as `Admission.load` has it."""
+        return self.admission.load(self._house())
+
     def _refusal(self) -> Refusal | None:
+        return self.admission.refusal(self._house())
+
+    def _house(self) -> House:
         now = trio.current_time()
         came = [promise.at for promise in self._promised.values()]
         came += [room.at for room in self._running.values()]
-        house = House(
+        return House(
             self.load(),
             len(came),
             fresh=sum(now - at < SHOWN_AFTER_S for at in came),
             draining=self.draining.is_set(),
             service_is_full=self.service.is_full(now),
         )
-        return self.admission.refusal(house)
 
     def _tell_status(self) -> None:
         draining = self.draining.is_set()

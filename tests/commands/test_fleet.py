@@ -25,6 +25,7 @@ from channels.jobs import (
     Decline,
     Job,
     JobAssigned,
+    JobKind,
     JobOffered,
     JobOutcome,
     JobStatus,
@@ -60,6 +61,8 @@ class Owner:
     ends: dict[str, tuple[trio.Event, list[Exception | None]]] = attrs.field(factory=dict)
     wanted: set[str] = attrs.field(factory=set)
     """Jobs that are still asked for."""
+    released: list[str] = attrs.field(factory=list)
+    """Jobs that nobody is to be sent for again."""
     silent: bool = False
     """Whether nobody can be asked."""
     over: trio.Event = attrs.field(factory=trio.Event)
@@ -72,6 +75,11 @@ class Owner:
         if self.silent:
             await trio.sleep_forever()
         return assigned.job.job_id in self.wanted
+
+    async def release(self, assigned: JobAssigned) -> None:
+        if self.silent:
+            await trio.sleep_forever()
+        self.released.append(assigned.job.job_id)
 
     async def serve(self, rooms: Sequence[RoomSpec], log: Any, *, watch: object) -> list[RoomEnded]:
         (spec,) = rooms
@@ -122,6 +130,7 @@ async def owner(most: int = 2, drain_s: float = 600, metrics: Metrics | None = N
         lambda: it.load,
         plan,
         it.is_wanted,
+        it.release,
         events.receiver(),
         orders.sender(),
         structlog.get_logger(),
@@ -268,6 +277,62 @@ async def test_a_termination_right_behind_the_assignment_is_not_missed(autojump_
         await it.hears(JobOffered(job), JobAssigned(job, "ws://there", Secret("t")), JobTerminated("AJ_tea"))
         assert not it.specs
         assert it.said(JobStatus)[-1] == JobStatus("AJ_tea", JobOutcome.SUCCESS)
+
+
+async def test_a_job_that_ends_by_itself_is_not_to_be_done_again(autojump_clock: MockClock) -> None:
+    async with owner(most=5) as it:
+        await it.runs("tea", "lounge", "bar", "hall")
+        await it.end("tea")
+        await it.end("lounge", EdgeFault("the SDK failed", "start again"))
+        await it.end("bar", ServiceBusy("the Voice Agent API says concurrency_exceeded", "wait"))
+        await it.hears(JobTerminated("AJ_hall"))
+        assert it.released == ["AJ_tea", "AJ_lounge"], "another account may have a place"
+
+
+async def test_a_job_of_many_in_a_dispatch_leaves_it_to_the_others(autojump_clock: MockClock) -> None:
+    async with owner() as it:
+        job = Job("AJ_tea", "tea", JobKind.PARTICIPANT, "alice", agent_name="waiter")
+        await it.hears(JobOffered(job), JobAssigned(job, "ws://there", Secret("t")))
+        await it.end("tea")
+        assert it.released == []
+
+
+async def test_calls_that_a_worker_has_to_leave_are_left_to_other_workers(autojump_clock: MockClock) -> None:
+    async with owner(drain_s=5) as it:
+        await it.runs("tea")
+        it.draining.set()
+        await trio.sleep(6)
+        assert it.over.is_set()
+        assert it.released == []
+
+
+async def test_a_worker_that_drains_waits_until_livekit_knows_that_the_last_call_is_over(
+    autojump_clock: MockClock,
+) -> None:
+    async with owner() as it:
+        await it.runs("tea")
+        it.silent = True
+        it.draining.set()
+        await it.end("tea")
+        assert not it.over.is_set()
+        await trio.sleep(6)
+        assert it.over.is_set(), "but not for ever"
+
+
+async def test_whoever_was_cut_off_gives_up_the_rooms_that_another_worker_has_now(
+    autojump_clock: MockClock,
+) -> None:
+    async with owner() as it:
+        await it.hears(Registered("AW_1", "ws://there"))
+        await it.runs("tea", "lounge")
+        assert it.rooms.forgotten() == []
+        await it.hears(WorkerLost("it went away", "wait", 1.0), Registered("AW_2", "ws://there"))
+        assert {each.job.job_id for each in it.rooms.forgotten()} == {"AJ_tea", "AJ_lounge"}
+        it.rooms.give_up("AJ_tea")
+        await wait_all_tasks_blocked()
+        assert set(it.specs) == {"lounge"}
+        assert it.released == []
+        assert {each.job.job_id for each in it.rooms.forgotten()} == {"AJ_lounge"}
 
 
 async def test_when_the_dispatch_ends_calls_go_on_to_their_ends(autojump_clock: MockClock) -> None:

@@ -6,7 +6,7 @@ import functools
 import json
 import re
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -53,11 +53,13 @@ class Fleet:
     lines: list[Any]
     failures: list[VoiceAgentError] = attrs.field(factory=list)
 
-    async def start(self, worker: WorkerSettings, *, rooms: int = 10) -> trio.CancelScope:
+    async def start(
+        self, worker: WorkerSettings, *, rooms: int = 10, set_to: Mapping[str, str] | None = None
+    ) -> trio.CancelScope:
         """Runs a worker until its scope is cancelled; returns when it is registered."""
         scope = trio.CancelScope()
         maker = JobRoomMaker(
-            gather(None, {}, Path("there-is-none"), {}, print),
+            gather(None, set_to or {}, Path("there-is-none"), {}, print),
             ToolSettings(),
             self.accounts,
             lambda settings, accounts, edge, seat: wire(settings, accounts, edge, seat=seat),
