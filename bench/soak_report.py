@@ -117,7 +117,12 @@ class Watcher:
     _lags: Mapping[float, float] = attrs.field(factory=dict, init=False)
 
     async def look(self, *, quiet: bool = False) -> Sample:
-        """Takes a sample."""
+        """Takes a sample.
+
+        Raises:
+            OSError: it does not answer, or has ended.
+            TooSlowError: it does not answer in time.
+        """
         told = read_samples((await get(self.url, "/metrics")).body)
         now, used = time.monotonic(), cpu_s(self.pid)
         before, self._cpu = self._cpu or (now - 1, used), (now, used)
