@@ -9,11 +9,12 @@ from __future__ import annotations
 import contextlib
 import enum
 import functools
+import gc
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from random import Random
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import attrs
 import trio
@@ -143,6 +144,7 @@ class SoakRooms:
             with trio.move_on_after(_LASTS_AT_MOST_S):
                 outcome = await self._visit(f"soak-{self.random.getrandbits(48):012x}", fault)
             self.visits[outcome] += 1
+            gc.collect()  # a room that the server closed hears the SDK's events until then
             await trio.sleep(self.random.uniform(0, 0.5))
 
     def _draw(self) -> Fault:
@@ -252,16 +254,18 @@ async def _many_tracks(me: rtc.LocalParticipant) -> None:
         for each in range(_TRACKS):
             track = rtc.LocalAudioTrack.create_audio_track(f"track-{number}-{each}", source)
             published = await _in_sdk(functools.partial(me.publish_track, track, rtc.TrackPublishOptions()))
-            sids.append(published.sid)
+            if published is not None:
+                sids.append(published.sid)
         await trio.sleep(0.5)
         for sid in sids:
             await _in_sdk(functools.partial(me.unpublish_track, sid))
         await _in_sdk(source.aclose)
 
 
-async def _in_sdk(call: Callable[[], Awaitable[T]]) -> T | None:
+async def _in_sdk(call: Callable[[], Coroutine[Any, Any, T]]) -> T | None:
     """What a person does whose room may be closed under their hands."""
     with trio.move_on_after(5):
         with contextlib.suppress(Exception):  # the SDK raises bare ones
-            return await trio_asyncio.aio_as_trio(call)()
+            done: T = await trio_asyncio.aio_as_trio(call)()
+            return done
     return None
