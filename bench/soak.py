@@ -80,7 +80,8 @@ class Soaked:
         panels: list[Panel | Marks] = []
         for held in HELD:
             lines = [line("PSS" if held.name == "memory" else held.name, held.of)]
-            told = [f"{found[held.name].a_hundred:+.2f} a hundred rooms"]
+            slope = found[held.name]
+            told = [f"{slope.a_hundred:+.2f} a hundred rooms"] if slope.points > 2 else []
             panels.append(
                 Panel(
                     held.name,

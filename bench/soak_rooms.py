@@ -58,8 +58,8 @@ class Fault(enum.Enum):
     """What goes wrong."""
 
     SOCKET_RESET = "the service's socket is reset"
-    AT_CAPACITY = "the service refuses: at_capacity"
-    CONCURRENCY = "the service refuses: concurrency_exceeded"
+    AT_CAPACITY = "service: at_capacity"
+    CONCURRENCY = "service: concurrency_exceeded"
     LEAVES = "a person leaves in mid-word"
     ROOM_DELETED = "the room is deleted"
     TAKEN_BACK = "the dispatch is taken back"
