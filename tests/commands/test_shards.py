@@ -13,7 +13,6 @@ import attrs
 import hypothesis.strategies as st
 import pytest
 import trio
-import trio.lowlevel
 from hypothesis import given
 
 from channels.log import open_log
@@ -108,7 +107,7 @@ async def test_one_that_is_told_to_leave_while_it_still_starts_has_left_in_good_
         lambda number: [sys.executable, "-I", "-c", "import time; time.sleep(1000)"],
         dict(os.environ),
         open_log("text"),
-        lambda room: trio.lowlevel.checkpoint(),
+        lambda room: trio.sleep(0),
     )
     async with trio.open_nursery() as nursery:
         one = Parent(shards, tmp_path / "lives", [])
