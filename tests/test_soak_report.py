@@ -16,7 +16,7 @@ def test_a_slope_is_told_for_a_hundred_rooms_and_two_odd_moments_do_not_move_it(
 
 
 def test_a_picture_is_an_svg_with_every_panel_and_its_unit() -> None:
-    panels = [
+    panels: list[Panel | Marks] = [
         Panel("memory", "MB", [Line("PSS", [(0, 180), (1, 190)])], [(1, 190)]),
         Marks("faults", [("a & b", [0.5])]),
     ]
