@@ -6,7 +6,8 @@ One run on one machine, all on loopback, with one LiveKit server and one Voice A
 
 - this agent: `python runner.py serve`, all rooms in one process;
 - livekit-agents: its own worker, a process a job, run by an interpreter that has it
-  (`bench/livekit_agents_worker.py` says what it does, which is less); without `--livekit-agents` it is left out;
+  (`bench/livekit_agents_worker.py` says what it does, which is less); without `--livekit-agents` it is left
+  out;
 - the article's script: a process a room, started when the room wants an agent, as there is no worker.
 
 They take turns, in another order in each round. In every second room the agent speaks all the time; in the
@@ -40,7 +41,7 @@ from livekit import api
 
 from bench.cost import cpu_s, hush, memory_mb, talk
 from bench.fleet import GREETING, TEMPLATE, processes_of
-from bench.guest import join_as_guest
+from bench.guest import Guest, join_as_guest
 from bench.programs import AGENT, ARTICLE, Program, environment, run_program, until_signal
 from bench.report import Machine, percentile
 from channels.settings import LiveKitAccount
@@ -80,6 +81,8 @@ class Figures:
     one_mb: float
     full_mb: float
     cpu_s_a_room_minute: float
+    heard: float
+    """In the rooms where the agent speaks, the share of the time in which it was heard: 0 to 1."""
 
 
 class Contender(Protocol):
@@ -177,8 +180,10 @@ def _cpu(pid: int) -> float:
 
 
 @contextlib.asynccontextmanager
-async def _in_room(livekit: LiveKitServer, contender: Contender, *, speaks: bool) -> AsyncIterator[float]:
-    """A person in a room of their own to whom an agent was sent; gives how long it took (ms)."""
+async def _in_room(
+    livekit: LiveKitServer, contender: Contender, *, speaks: bool
+) -> AsyncIterator[tuple[Guest, float]]:
+    """A person in a room of their own to whom an agent was sent; gives how long it took (ms), too."""
     room = f"beside-{secrets.token_hex(4)}"
     async with join_as_guest(livekit, room) as guest:
         asked = time.monotonic()
@@ -189,7 +194,7 @@ async def _in_room(livekit: LiveKitServer, contender: Contender, *, speaks: bool
             came_ms = (time.monotonic() - asked) * 1000
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(hush if speaks else talk, guest)
-                yield came_ms
+                yield guest, came_ms
                 nursery.cancel_scope.cancel()
 
 
@@ -197,7 +202,7 @@ async def _coming(livekit: LiveKitServer, contender: Contender) -> tuple[list[fl
     alone, four = list[float](), list[float]()
 
     async def one(came: list[float]) -> None:
-        async with _in_room(livekit, contender, speaks=False) as came_ms:
+        async with _in_room(livekit, contender, speaks=False) as (_, came_ms):
             came.append(came_ms)
             await trio.sleep(1.0)
 
@@ -220,17 +225,19 @@ async def _measure(
     empty = _sum(contender, memory_mb)
     alone, four = await _coming(livekit, contender)
     async with contextlib.AsyncExitStack() as stack:
-        await stack.enter_async_context(_in_room(livekit, contender, speaks=True))
+        guests = [(await stack.enter_async_context(_in_room(livekit, contender, speaks=True)))[0]]
         await trio.sleep(_SETTLES_S)
         one = _sum(contender, memory_mb)
         for number in range(1, rooms):
-            await stack.enter_async_context(_in_room(livekit, contender, speaks=number % 2 == 0))
+            entered = _in_room(livekit, contender, speaks=number % 2 == 0)
+            guests.append((await stack.enter_async_context(entered))[0])
         await trio.sleep(_SETTLES_S)
         began, used = time.monotonic(), _sum(contender, cpu_s)
         await trio.sleep(seconds)
         cpu = (_sum(contender, cpu_s) - used) / (time.monotonic() - began) * 60 / rooms
         full = _sum(contender, memory_mb)
-    return Figures(name, alone, four, empty, one, full, cpu)
+        heard = [frame.audible for guest in guests[::2] for frame in guest.heard if frame.at >= began]
+    return Figures(name, alone, four, empty, one, full, cpu, statistics.fmean(heard or [0]))
 
 
 @contextlib.asynccontextmanager
@@ -275,9 +282,7 @@ async def _started(
             yield worker
 
 
-async def run(
-    other_python: str | None, rooms: int, rounds: int, seconds: float, seed: int
-) -> list[Figures]:
+async def run(other_python: str | None, rooms: int, rounds: int, seconds: float, seed: int) -> list[Figures]:
     """All measurements."""
     random, figures = Random(seed), list[Figures]()
     names = [OURS, BARE] if other_python is None else [OURS, OTHER, BARE]
@@ -313,18 +318,29 @@ def table(figures: Sequence[Figures], rooms: int) -> list[str]:
             1,
             lambda name: median(name, lambda one: (one.full_mb - one.one_mb) / (rooms - 1)),
         ),
+        ("speaking rooms: heard, %", 0, lambda name: median(name, lambda one: one.heard * 100)),
         (
             f"CPU s a room-minute, {rooms} rooms",
             1,
             lambda name: median(name, lambda one: one.cpu_s_a_room_minute),
         ),
-        ("comes, one at a time, p50 ms", 0, lambda name: percentile(times(name, lambda one: one.alone_ms), 50)),
-        ("comes, one at a time, p95 ms", 0, lambda name: percentile(times(name, lambda one: one.alone_ms), 95)),
+        (
+            "comes, one at a time, p50 ms",
+            0,
+            lambda name: percentile(times(name, lambda one: one.alone_ms), 50),
+        ),
+        (
+            "comes, one at a time, p95 ms",
+            0,
+            lambda name: percentile(times(name, lambda one: one.alone_ms), 95),
+        ),
         ("comes, four at once, p50 ms", 0, lambda name: percentile(times(name, lambda one: one.four_ms), 50)),
         ("comes, four at once, p95 ms", 0, lambda name: percentile(times(name, lambda one: one.four_ms), 95)),
     ]
     others = [name for name in names if name != OURS]
-    lines = [f"  {'':<34}" + "".join(f"{name:>22}" for name in names) + "".join(f"{'ours ÷':>10}" for _ in others)]
+    lines = [
+        f"  {'':<34}" + "".join(f"{name:>22}" for name in names) + "".join(f"{'ours ÷':>10}" for _ in others)
+    ]
     lines.append(" " * (36 + 22 * len(names)) + "".join(f"{name.split()[-1][-9:]:>10}" for name in others))
     for title, digits, of in values:
         line = f"  {title:<34}" + "".join(f"{of(name):>22,.{digits}f}" for name in names)
@@ -347,7 +363,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; gives the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m bench.beside",
-        description="Measures a worker beside livekit-agents' and the article's script. Takes about 6 minutes.",
+        description="Measures a worker beside livekit-agents' and the article's script. Takes 6 minutes.",
     )
     parser.add_argument(
         "--livekit-agents", metavar="PYTHON", help="an interpreter that has it (bench/README.md says how)"
