@@ -26,6 +26,7 @@ import json
 import logging
 import os
 import secrets
+import signal
 import statistics
 import sys
 import tempfile
@@ -244,14 +245,22 @@ async def _measure(
 async def _worker(
     command: Sequence[str], env: Mapping[str, str], folder: Path, account: LiveKitAccount, registered: str
 ) -> AsyncIterator[Worker]:
-    async with run_program(command, env, folder) as program:
-        with trio.move_on_after(_REGISTERS_WITHIN_S) as patience:
-            while registered not in program.printed:  # noqa: ASYNC110 - its log is a file
-                await trio.sleep(0.1)
-        if patience.cancelled_caught:
-            raise program.failure(f"it did not register within {_REGISTERS_WITHIN_S:.0f} s")
-        await trio.sleep(_SEEN_AFTER_S)
-        yield Worker(program, account)
+    group = 0
+    try:
+        async with run_program(command, env, folder) as program:
+            group = program.pid
+            with trio.move_on_after(_REGISTERS_WITHIN_S) as patience:
+                while registered not in program.printed:  # noqa: ASYNC110 - its log is a file
+                    await trio.sleep(0.1)
+            if patience.cancelled_caught:
+                raise program.failure(f"it did not register within {_REGISTERS_WITHIN_S:.0f} s")
+            await trio.sleep(_SEEN_AFTER_S)
+            yield Worker(program, account)
+    finally:
+        # One that is killed while it waits for its jobs leaves their processes behind.
+        if group:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(group, signal.SIGKILL)
 
 
 @contextlib.asynccontextmanager
