@@ -4,7 +4,7 @@
 
 One run on one machine, all on loopback: a real LiveKit server, the playground's Voice Agent API server, and
 `python runner.py serve`. Rooms are added until the p99 of the loop's lag (the worker's own, from `/metrics`)
-passes 20 ms, with `worker.most_load = 1`. In every second room the agent speaks all the time; in the others a
+passes 20 ms, and at least to ten, with `worker.most_load = 1`. In every second room the agent speaks all the time; in the others a
 person makes a noise that never stops.
 
 Both have a click in them once a second, whose way is timed from outside, without touching the worker:
@@ -18,9 +18,8 @@ A network, LiveKit and a jitter buffer are in these times, so what counts is the
 for `in` to two, as the agent speaks in the first.
 
 In the first room a person interrupts the agent, 10 times with one room and 10 times with ten: from the first
-sound of the person to silence; fewer tries are counted if the voice was not there to be interrupted, or time was up
-(90 s). At the end, a worker with the default `worker.most_load` gets rooms until it
-declines one.
+sound of the person to silence. Fewer tries are counted if there was no voice to interrupt, or their time was
+up (90 s). At the end, a worker with the default `worker.most_load` gets rooms until it declines one.
 
 To leave the processors to the worker, the people are cheap: one listens, the others only join; they speak in
 pieces of 100 ms. What they and LiveKit take is in the table.
