@@ -4,8 +4,8 @@
 
 One run on one machine, all on loopback: a real LiveKit server, the playground's Voice Agent API server, and
 `python runner.py serve`. Rooms are added until the p99 of the loop's lag (the worker's own, from `/metrics`)
-passes 20 ms, and at least to ten, with `worker.most_load = 1`. In every second room the agent speaks all the time; in the others a
-person makes a noise that never stops.
+passes 20 ms, and at least to ten, with `worker.most_load = 1`. In every second room the agent speaks all the
+time; in the others a person makes a noise that never stops.
 
 Both have a click in them once a second, whose way is timed from outside, without touching the worker:
 
