@@ -175,6 +175,8 @@ class _Room:
     speaks: bool
     connection: int
     """At the service."""
+    caller: Caller
+    """Who interrupts, in the first room."""
     clicked_at: list[float] = attrs.field(factory=list)
     """When clicks were in the microphone."""
 
@@ -226,10 +228,9 @@ class _Stage:
                 return
             if not listens:
                 guest.listen(to_it=False)
-            room = _Room(guest, speaks, _latest_connection(self.service))
+            room = _Room(guest, speaks, _latest_connection(self.service), Caller(guest))
             self.rooms.append(room)
-            if not listens:
-                nursery.start_soon(room.speak)
+            nursery.start_soon(room.caller.run if listens else room.speak)
             yield room
             nursery.cancel_scope.cancel()
 
@@ -305,21 +306,20 @@ async def _scale(stage: _Stage, seconds: float) -> Scale:
     )
 
 
-async def _interrupt(stage: _Stage, caller: Caller) -> Tries:
+async def _interrupt(stage: _Stage) -> Tries:
     silence_ms, first_ms = list[float](), list[float]()
     people = beginnings()
     with trio.move_on_after(_TRIES_WITHIN_S):
         for number in range(_TRIES):
             phrase = people[number * 7 % len(people)][: bytes_of_ms(_PHRASE_MS)]
             with contextlib.suppress(trio.TooSlowError):  # which shows in the number of tries
-                await _try(stage, caller, phrase, number % 3 * 0.3, silence_ms, first_ms)
+                await _try(stage, phrase, number % 3 * 0.3, silence_ms, first_ms)
             del stage.rooms[0].guest.heard[:-50]
     return Tries(len(stage.rooms), silence_ms, first_ms)
 
 
 async def _try(
     stage: _Stage,
-    caller: Caller,
     phrase: bytes,
     later_s: float,
     silence_ms: list[float],
@@ -329,7 +329,7 @@ async def _try(
     guest = first.guest
     await guest.hear_sound(within_s=_ANSWERS_WITHIN_S)
     await trio.sleep(1.2 + later_s)
-    began = await caller.sound(phrase)
+    began = await first.caller.sound(phrase)
     await guest.hear_silence(for_s=_QUIET_S, within_s=_ANSWERS_WITHIN_S)
     if began - guest.last_audible_at(before=began) < _GAP_S:  # else there was nothing to interrupt
         silence_ms.append((_silent_from(guest, began) - began) * 1000)
@@ -382,24 +382,19 @@ async def _worker(
 
 async def _climb(stage: _Stage, counts: Sequence[int], seconds: float) -> tuple[list[Scale], list[Tries]]:
     scales, tries = list[Scale](), list[Tries]()
-    async with trio.open_nursery() as nursery, contextlib.AsyncExitStack() as stack:
+    async with contextlib.AsyncExitStack() as stack:
         for count in counts:
             while len(stage.rooms) < count:
                 room = await stack.enter_async_context(stage.room())
                 if room is None:
                     _tell(f"no agent came to room {len(stage.rooms) + 1} within {_COMES_WITHIN_S:.0f} s")
-                    nursery.cancel_scope.cancel()
                     return scales, tries
-                if len(stage.rooms) == 1:
-                    caller = Caller(room.guest)
-                    nursery.start_soon(caller.run)
             scales.append(await _scale(stage, seconds))
             _tell(f"{count} rooms: p99 lag {scales[-1].lag_p99_ms:.0f} ms")
             if count in _TRIED_AT:
-                tries.append(await _interrupt(stage, caller))
+                tries.append(await _interrupt(stage))
             if scales[-1].lag_p99_ms > LATE_MS and count >= max(_TRIED_AT):
                 break
-        nursery.cancel_scope.cancel()
     return scales, tries
 
 
