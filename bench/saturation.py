@@ -187,7 +187,7 @@ class _Room:
         await self.guest.capture(bytes(bytes_of_ms(_AHEAD_MS)))
         start, number = time.monotonic() + secrets.randbelow(1000) / 1000, 0
         while True:
-            await trio.sleep(start + number * _PIECE_MS / 1000 - time.monotonic())
+            await trio.sleep(max(0.0, start + number * _PIECE_MS / 1000 - time.monotonic()))
             at = number * step % len(sound)
             if not at and not self.speaks:
                 self.clicked_at.append(time.monotonic() + _AHEAD_MS / 1000)
