@@ -44,7 +44,7 @@ from commands.dispatch import create_dispatch
 from playground.livekit_server import LiveKitServer, livekit_server
 from playground.voice_agent_api import ServerOptions, ToneSpeech, voice_agent_server
 
-__all__ = ["main"]
+__all__ = ["health_of", "lags", "main", "quantile_ms"]
 
 NAME = "bench"
 _SEEN_AFTER_S = 2.5
@@ -199,10 +199,10 @@ async def run(rooms: Sequence[int], processes: int, seconds: float) -> Figures:
 
 
 async def health_of(program: Program) -> str:
-    """Where a worker that has registered tells of itself.
+    """Where a worker answers, once it is registered.
 
     Raises:
-        ProgramFailed: it does not register.
+        ProgramFailed: it did not register.
     """
     with trio.move_on_after(30):
         while True:
