@@ -44,8 +44,8 @@ class UntimedLoop:
 class _RoomLoop:
     """The event loop of an `rtc.Room`: what does not concern the room does not wake it.
 
-    The SDK hands each event of the process to each room in it, frames of tracks excepted, and each wakes two
-    tasks. Most are none of the room's business: that a piece of some agent's voice was accepted, 50 times a
+    The SDK hands each event of the process to each room in it, frames of tracks excepted, and each wakes its
+    task. Most are none of the room's business: that a piece of some agent's voice was accepted, 50 times a
     second for each that speaks, and what happens in the other rooms. So rooms would cost rooms times rooms.
     """
 
