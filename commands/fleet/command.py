@@ -26,6 +26,7 @@ from channels.settings import (
     read_configuration,
 )
 from channels.settings.job import read_job
+from commands.check.accounts import NoAnswer
 from commands.dispatch import cancel_dispatch, is_open
 from commands.fleet.admission import Admission
 from commands.fleet.load import LoadMeter
@@ -144,6 +145,8 @@ async def serve_jobs(
         account = attrs.evolve(rooms.accounts.livekit, url=assigned.url)
         try:
             return await is_open(account, assigned.job.room_name, assigned.job.dispatch_id)
+        except NoAnswer:
+            return True  # who does not answer has not said no
         except VoiceAgentError:
             return False
 
