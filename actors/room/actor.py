@@ -2,21 +2,23 @@
 
 In: the `Room` port, the order to leave, and happenings, to know who is listened to. Out: people's audio
 tracks (to the microphone pump), the people to talk with who come and go (to the life of the call, which
-begins a session), whether anybody can hear the agent (to the controller), what people typed, and what happens
-in the room (to the taps). `company` decides whom the agent talks with and how much they may type.
+begins a session), whether anybody can hear the agent (to the controller), what people typed, and what
+happens in the room (to the taps). `company` decides whom the agent talks with and how much they may type.
 
-It mints a short-lived token for this room for each join; an agent of a job joins first with the one that came
-with the job. If the server goes away for good, it rejoins, with
-backoff, for as long as a person would wait. A room that the server closed because nobody was in it is
+It mints a short-lived token for this room for each join; an agent of a job joins first with the one that
+came with the job. If the server goes away for good, it rejoins, with backoff, for as long as a person would
+wait. Where LiveKit has several nodes, it rejoins at the next one each time, and does not leave it to the
+SDK for long to reach one that may be dead. A room that the server closed because nobody was in it is
 reopened, unless the agent is there for a job, which ends with its room. If the agent is thrown out, it ends
-with one line. Told to leave, or cancelled, it leaves the room
-cleanly; everything that depends on it ends when its channels do.
+with one line. Told to leave, or cancelled, it leaves the room cleanly; everything that depends on it ends
+when its channels do.
 """
 
 from __future__ import annotations
 
 import contextlib
 import math
+from collections import deque
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from random import Random
@@ -78,6 +80,10 @@ _TOKEN_LIFE = timedelta(minutes=10)
 
 _REJOIN_FOR_S = 60.0
 """On top of the SDK's own 25 s of reconnecting (measured)."""
+
+_MENDED_WITHIN_S = 3.0
+"""So long the SDK may try to reach the same node again, if there is another. It mends a broken connection in
+less than a second, and tries for 25 s to reach a node that is dead (measured)."""
 
 _STEADY_AFTER_S = 10.0
 """A room that keeps the agent for less than this has not really come back; rejoining at once helps nobody."""
@@ -212,6 +218,8 @@ class RoomActor:
     happenings: Receiver[Happening] | None = None
     seat: Seat = OWN_ROOM
     _company: Company = field(init=False)
+    _urls: deque[str] = field(init=False)
+    """The nodes' addresses, the one to join at first."""
     _lost: bool = field(default=False, init=False)
     _unheard: Unheard | None = field(default=None, init=False)
     """Why nobody hears the agent even though it is in the room."""
@@ -222,6 +230,7 @@ class RoomActor:
 
     def __attrs_post_init__(self) -> None:
         self._company = Company(self.listen, self.typing)
+        self._urls = deque(dict.fromkeys((self.account.url, *self.seat.nodes)))
 
     async def run(self) -> None:
         """Joins and stays until told to leave, cancelled or thrown out."""
@@ -255,7 +264,7 @@ class RoomActor:
         lost = Backoff(self.random, _REJOIN_FOR_S)
         # A server that closes empty rooms at once is healthy, and people who come later need the agent too.
         emptied = Backoff(self.random, math.inf, longest_s=_EMPTY_ROOM_WAITS_S)
-        why: WhyLeft | None = await self._stay(rejoined=False)
+        why: WhyLeft | None = await self._stay_first()
         lost.next_s(trio.current_time(), at_once=True)
         while True:
             if why in _OVER and self.seat.ends_with_room:
@@ -267,6 +276,7 @@ class RoomActor:
                 why = await self._stay(rejoined=True)
             except RoomUnreachable as error:
                 unreachable = error
+                self._urls.rotate(-1)
             now = trio.current_time()
             steady = why is not None and now - joining_at >= _STEADY_AFTER_S
             if steady or why is WhyLeft.EMPTY:
@@ -278,22 +288,34 @@ class RoomActor:
             wait_s = (emptied if why is WhyLeft.EMPTY else lost).next_s(now)
             if wait_s is None:
                 raise RoomUnreachable(
-                    f"LiveKit at {self.account.url} went away and did not come back",
+                    f"LiveKit at {' and '.join(sorted(self._urls))} went away and did not come back",
                     "start the agent again when LiveKit is running",
                 ) from unreachable
             if why is not WhyLeft.EMPTY:
                 self.taps.publish(RoomLost(f"cannot join yet; next try in {wait_s:.1f} s"))
             await trio.sleep(wait_s)
 
+    async def _stay_first(self) -> WhyLeft:
+        """As `_stay`; each node is tried once."""
+        for _ in range(len(self._urls) - 1):
+            try:
+                return await self._stay(rejoined=False)
+            except RoomUnreachable:
+                self._urls.rotate(-1)
+        return await self._stay(rejoined=False)
+
     async def _stay(self, *, rejoined: bool) -> WhyLeft:
         """Returns when the agent is out and may rejoin: the connection is lost, or the room was empty."""
         token = None if rejoined else self.seat.token
         if token is None:
             token = mint_agent_token(self.account, self.room_name, self.seat)
-        async with self.room.join(self.account.url, token) as events:
+        async with self.room.join(self._urls[0], token) as events:
             self.taps.publish(RoomJoined(self.room_name, rejoined))
             self._note_lost(lost=False)
-            left = await self._attend(events)
+            with trio.CancelScope() as mended:
+                left = await self._attend(events, mended)
+            if mended.cancelled_caught:
+                left = RoomLeft(WhyLeft.LOST, "another node may be there")
         if left.why in _ENDED and not (left.why in _OVER and self.seat.ends_with_room):
             what, fix = _ENDED[left.why]
             raise RoomClosed(what.format(identity=self.seat.identity), fix)
@@ -301,10 +323,12 @@ class RoomActor:
         if self._tells_reach:
             self._unheard = Unheard.ALONE  # until it is told otherwise, in the next room
         if left.why is WhyLeft.LOST:
+            self._urls.rotate(-1)
             self.taps.publish(RoomLost("joining again"))
         return left.why
 
-    async def _attend(self, events: AsyncIterator[RoomEvent]) -> RoomLeft:
+    async def _attend(self, events: AsyncIterator[RoomEvent], mended: trio.CancelScope) -> RoomLeft:
+        """Follows the events; `mended` is cancelled if the SDK does not mend a broken connection in time."""
         heard: dict[str, AudioTrackHeard] = {}
         try:
             async for event in events:
@@ -330,7 +354,10 @@ class RoomActor:
                     case RoomReconnecting():
                         self._note_lost(lost=True)
                         self.taps.publish(RoomLost("LiveKit is reconnecting"))
+                        if len(self._urls) > 1:
+                            mended.deadline = min(mended.deadline, trio.current_time() + _MENDED_WITHIN_S)
                     case RoomReconnected():
+                        mended.deadline = math.inf
                         self._note_lost(lost=False)
                         self.taps.publish(RoomRestored())
                     case Typed() | Pressed():

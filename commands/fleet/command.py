@@ -18,6 +18,7 @@ from channels.jobs import Job, JobAssigned, WorkerEvent, WorkerOrder
 from channels.named_paths import NamedPath
 from channels.settings import (
     Accounts,
+    LiveKitAccount,
     Settings,
     ToolSettings,
     WorkerSettings,
@@ -25,7 +26,7 @@ from channels.settings import (
     read_configuration,
 )
 from channels.settings.job import read_job
-from commands.dispatch import is_open
+from commands.dispatch import at_any_node, is_open
 from commands.fleet.admission import Admission
 from commands.fleet.load import LoadMeter
 from commands.fleet.reports import EVERY_S, Report
@@ -57,6 +58,7 @@ class JobRoomMaker:
         warn: is told what is odd in a job.
         record: where to record everything that happens.
         record_audio: whether to record both voices too.
+        nodes: further addresses of the same LiveKit.
     """
 
     writings: Writings
@@ -66,6 +68,7 @@ class JobRoomMaker:
     warn: Callable[[str], None]
     record: NamedPath | None = None
     record_audio: bool = False
+    nodes: Sequence[str] = ()
 
     async def plan(self, job: Job) -> RoomPlan:
         """As `JobRooms.plan`. Reads files, in a thread."""
@@ -79,6 +82,8 @@ class JobRoomMaker:
 
     def _room(self, settings: Settings, assigned: JobAssigned, seat: Seat) -> RoomSpec:
         livekit = attrs.evolve(self.accounts.livekit, url=assigned.url)
+        # The node that gave the job may be dead when its room has to be joined again.
+        seat = attrs.evolve(seat, nodes=(self.accounts.livekit.url, *self.nodes) if self.nodes else ())
         return RoomSpec(
             settings,
             attrs.evolve(self.accounts, livekit=livekit),
@@ -140,8 +145,13 @@ async def serve_jobs(
 
     async def is_wanted(assigned: JobAssigned) -> bool:
         account = attrs.evolve(rooms.accounts.livekit, url=assigned.url)
+        job = assigned.job
+
+        async def ask(account: LiveKitAccount) -> bool:
+            return await is_open(account, job.room_name, job.dispatch_id)
+
         try:
-            return await is_open(account, assigned.job.room_name, assigned.job.dispatch_id)
+            return await at_any_node(account, (rooms.accounts.livekit.url, *rooms.nodes), ask)
         except VoiceAgentError:
             return False
 

@@ -536,6 +536,60 @@ async def test_a_job_ends_with_its_room_and_in_good_order(autojump_clock: MockCl
         assert isinstance(at_work.happened()[-1], Leaving)
 
 
+OTHER = "ws://127.0.0.1:7990"
+BETWEEN_NODES = Seat(nodes=(ACCOUNT.url, OTHER))
+
+
+async def test_a_node_that_died_is_left_for_another_before_the_person_has_gone(
+    autojump_clock: MockClock,
+) -> None:
+    async with visit([60.0, RoomReconnecting()], seat=BETWEEN_NODES) as at_work:
+        await trio.sleep(100)
+        assert at_work.room.urls == [ACCOUNT.url, OTHER]
+        assert at_work.room.joined_at[1] <= 60 + 3
+        assert at_work.room.inside == 1
+        assert at_work.happened()[-1] == RoomJoined("our-room", rejoined=True)
+
+
+@pytest.mark.parametrize(
+    ("stay", "seat"),
+    [
+        ([60.0, RoomReconnecting(), 1.0, RoomReconnected()], BETWEEN_NODES),
+        ([60.0, RoomReconnecting(), 25.0, RoomReconnected()], OWN_ROOM),
+    ],
+    ids=["it is mended at once", "there is no other node"],
+)
+async def test_a_connection_that_can_be_mended_is_not_given_up(
+    stay: Stay, seat: Seat, autojump_clock: MockClock
+) -> None:
+    async with visit(stay, seat=seat) as at_work:
+        await trio.sleep(200)
+        assert at_work.room.joined_at == [0]
+        assert at_work.happened()[-1] == RoomRestored()
+
+
+async def test_nodes_take_turns_until_one_lets_the_agent_in(autojump_clock: MockClock) -> None:
+    async with visit([60.0, LOST], unreachable(), seat=BETWEEN_NODES) as at_work:
+        await trio.sleep(100)
+        assert at_work.room.urls == [ACCOUNT.url, OTHER, ACCOUNT.url]
+
+
+async def test_a_job_whose_node_died_right_after_giving_it_begins_at_another(
+    autojump_clock: MockClock,
+) -> None:
+    async with visit(unreachable(), seat=attrs.evolve(JOB, nodes=(OTHER,))) as at_work:
+        await trio.sleep(1)
+        assert at_work.room.urls == [ACCOUNT.url, OTHER]
+        assert all(token is JOB.token for token in at_work.room.tokens)
+        assert at_work.happened() == [RoomJoined("our-room", rejoined=False)]
+
+
+async def test_a_job_that_no_node_lets_in_ends_at_once(autojump_clock: MockClock) -> None:
+    async with visit(last=unreachable(), seat=BETWEEN_NODES) as at_work:
+        assert isinstance(await at_work.end(within_s=1), RoomUnreachable)
+        assert at_work.room.urls == [ACCOUNT.url, OTHER]
+
+
 async def test_somebody_who_takes_a_jobs_seat_is_named(autojump_clock: MockClock) -> None:
     async with visit([1.0, RoomLeft(WhyLeft.REPLACED, "")], seat=JOB) as at_work:
         assert "'voice-agent-AJ_1'" in (await at_work.end()).what
