@@ -8,7 +8,8 @@ happens in the room (to the taps). `company` decides whom the agent talks with a
 It mints a short-lived token for this room for each join; an agent of a job joins first with the one that
 came with the job. If the server goes away for good, it rejoins, with backoff, for as long as a person would
 wait. Where LiveKit has several nodes, it rejoins at the next one each time, and does not leave it to the
-SDK for long to reach one that may be dead. A room that the server closed because nobody was in it is
+SDK to find out that one is dead. One that answers is left alone: people may still hear each other through it
+(its Redis may be away). A room that the server closed because nobody was in it is
 reopened, unless the agent is there for a job, which ends with its room. If the agent is thrown out, it ends
 with one line. Told to leave, or cancelled, it leaves the room cleanly; everything that depends on it ends
 when its channels do.
@@ -31,7 +32,7 @@ from actors.room.company import Company
 from actors.room.seat import AGENT_IDENTITY, OWN_ROOM, Seat
 from channels.backoff import Backoff
 from channels.bounded import Receiver, Sender
-from channels.errors import RoomClosed, RoomUnreachable, SettingsError
+from channels.errors import RoomClosed, RoomUnreachable, SettingsError, VoiceAgentError
 from channels.happenings import (
     Happening,
     HeardBy,
@@ -46,6 +47,7 @@ from channels.happenings import (
     VoiceUnheard,
 )
 from channels.messages import LeaveRoom, PersonCame, PersonWent, RoomAway, RoomBack, Unheard
+from channels.net.dialling import Dialer, open_stream
 from channels.ports import (
     AudioTrackGone,
     AudioTrackHeard,
@@ -81,9 +83,12 @@ _TOKEN_LIFE = timedelta(minutes=10)
 _REJOIN_FOR_S = 60.0
 """On top of the SDK's own 25 s of reconnecting (measured)."""
 
-_MENDED_WITHIN_S = 3.0
-"""So long the SDK may try to reach the same node again, if there is another. It mends a broken connection in
-less than a second, and tries for 25 s to reach a node that is dead (measured)."""
+_LOOK_AFTER_S = 1.0
+"""The SDK mends a broken connection in less, and tries for 25 s to reach a node that is dead (measured). So
+it is looked every second whether the node is there, if there is another."""
+
+_ANSWERS_WITHIN_S = 2.0
+"""A machine that is gone refuses nobody."""
 
 _STEADY_AFTER_S = 10.0
 """A room that keeps the agent for less than this has not really come back; rejoining at once helps nobody."""
@@ -197,6 +202,7 @@ class RoomActor:
         typing: how much people may type.
         happenings: tell who is listened to; None: nobody is, so everybody may type.
         seat: as whom the agent joins.
+        dialer: looks whether a node is there.
 
     Raises (from `run`):
         RoomUnreachable, NotAllowedInRoom: the room cannot be joined, or not again.
@@ -217,9 +223,16 @@ class RoomActor:
     typing: TypingSettings = field(factory=TypingSettings)
     happenings: Receiver[Happening] | None = None
     seat: Seat = OWN_ROOM
+    dialer: Dialer = open_stream
     _company: Company = field(init=False)
     _urls: deque[str] = field(init=False)
     """The nodes' addresses, the one to join at first."""
+    _broken_since: float | None = field(default=None, init=False)
+    """The SDK tries to mend the connection."""
+    _breaks: trio.Event = field(factory=trio.Event, init=False)
+    """It began to."""
+    _staying: trio.CancelScope = field(factory=trio.CancelScope, init=False)
+    """In this room, until its node is found to be dead."""
     _lost: bool = field(default=False, init=False)
     _unheard: Unheard | None = field(default=None, init=False)
     """Why nobody hears the agent even though it is in the room."""
@@ -243,6 +256,8 @@ class RoomActor:
             trio.open_nursery() as nursery,
         ):
             nursery.start_soon(self._stay_until_over, nursery.cancel_scope)
+            if len(self._urls) > 1:
+                nursery.start_soon(self._watch_node)
             if self.happenings is not None:
                 nursery.start_soon(self._follow, self.happenings)
             async for order in self.departures:
@@ -312,10 +327,11 @@ class RoomActor:
         async with self.room.join(self._urls[0], token) as events:
             self.taps.publish(RoomJoined(self.room_name, rejoined))
             self._note_lost(lost=False)
-            with trio.CancelScope() as mended:
-                left = await self._attend(events, mended)
-            if mended.cancelled_caught:
-                left = RoomLeft(WhyLeft.LOST, "another node may be there")
+            with trio.CancelScope() as self._staying:
+                left = await self._attend(events)
+            self._broken_since = None
+            if self._staying.cancelled_caught:
+                left = RoomLeft(WhyLeft.LOST, "its node is dead")
         if left.why in _ENDED and not (left.why in _OVER and self.seat.ends_with_room):
             what, fix = _ENDED[left.why]
             raise RoomClosed(what.format(identity=self.seat.identity), fix)
@@ -327,8 +343,25 @@ class RoomActor:
             self.taps.publish(RoomLost("joining again"))
         return left.why
 
-    async def _attend(self, events: AsyncIterator[RoomEvent], mended: trio.CancelScope) -> RoomLeft:
-        """Follows the events; `mended` is cancelled if the SDK does not mend a broken connection in time."""
+    async def _watch_node(self) -> None:
+        """Leaves a node that is dead, so that another one can be joined."""
+        while True:
+            await self._breaks.wait()
+            self._breaks = trio.Event()
+            while (since := self._broken_since) is not None:
+                await trio.sleep(_LOOK_AFTER_S)
+                dead = self._broken_since == since and not await self._is_there(self._urls[0])
+                if dead and self._broken_since == since:
+                    self._staying.cancel()
+                    break
+
+    async def _is_there(self, url: str) -> bool:
+        with trio.move_on_after(_ANSWERS_WITHIN_S), contextlib.suppress(OSError, VoiceAgentError):
+            await trio.aclose_forcefully(await self.dialer(url))
+            return True
+        return False
+
+    async def _attend(self, events: AsyncIterator[RoomEvent]) -> RoomLeft:
         heard: dict[str, AudioTrackHeard] = {}
         try:
             async for event in events:
@@ -354,10 +387,11 @@ class RoomActor:
                     case RoomReconnecting():
                         self._note_lost(lost=True)
                         self.taps.publish(RoomLost("LiveKit is reconnecting"))
-                        if len(self._urls) > 1:
-                            mended.deadline = min(mended.deadline, trio.current_time() + _MENDED_WITHIN_S)
+                        if self._broken_since is None:
+                            self._broken_since = trio.current_time()
+                            self._breaks.set()
                     case RoomReconnected():
-                        mended.deadline = math.inf
+                        self._broken_since = None
                         self._note_lost(lost=False)
                         self.taps.publish(RoomRestored())
                     case Typed() | Pressed():

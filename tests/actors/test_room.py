@@ -13,7 +13,7 @@ import attrs
 import jwt
 import pytest
 import trio
-from trio.testing import MockClock, wait_all_tasks_blocked
+from trio.testing import MockClock, memory_stream_pair, wait_all_tasks_blocked
 
 from actors.room.actor import AGENT_IDENTITY, RoomActor, mint_client_token
 from actors.room.seat import OWN_ROOM, Seat
@@ -29,6 +29,7 @@ from channels.happenings import (
     RoomRestored,
 )
 from channels.messages import LeaveRoom, PersonCame, PersonWent, RoomAway, RoomBack
+from channels.net.dialling import Dialer, open_stream
 from channels.ports import (
     AudioTrackGone,
     AudioTrackHeard,
@@ -156,6 +157,7 @@ async def visit(
     listen: str = "first",
     typing: TypingSettings | None = None,
     seat: Seat = OWN_ROOM,
+    dialer: Dialer = open_stream,
 ) -> AsyncIterator[Visit]:
     tracks = Channel[TrackEvent](
         "tracks", capacity=256, unit="tracks", full=Full.FAIL, because="as in the wiring"
@@ -202,6 +204,7 @@ async def visit(
         typing or TypingSettings(),
         happenings.receiver(),
         seat,
+        dialer,
     )
 
     async def run() -> None:
@@ -540,10 +543,24 @@ OTHER = "ws://127.0.0.1:7990"
 BETWEEN_NODES = Seat(nodes=(ACCOUNT.url, OTHER))
 
 
-async def test_a_node_that_died_is_left_for_another_before_the_person_has_gone(
-    autojump_clock: MockClock,
+async def nobody_answers(url: str) -> trio.abc.Stream:
+    raise ConnectionRefusedError
+
+
+async def the_machine_is_gone(url: str) -> trio.abc.Stream:
+    await trio.sleep_forever()
+    raise AssertionError
+
+
+async def somebody_answers(url: str) -> trio.abc.Stream:
+    return memory_stream_pair()[0]
+
+
+@pytest.mark.parametrize("dialer", [nobody_answers, the_machine_is_gone])
+async def test_a_node_that_died_is_left_for_another_while_the_person_still_waits(
+    dialer: Dialer, autojump_clock: MockClock
 ) -> None:
-    async with visit([60.0, RoomReconnecting()], seat=BETWEEN_NODES) as at_work:
+    async with visit([60.0, RoomReconnecting()], seat=BETWEEN_NODES, dialer=dialer) as at_work:
         await trio.sleep(100)
         assert at_work.room.urls == [ACCOUNT.url, OTHER]
         assert at_work.room.joined_at[1] <= 60 + 3
@@ -552,17 +569,18 @@ async def test_a_node_that_died_is_left_for_another_before_the_person_has_gone(
 
 
 @pytest.mark.parametrize(
-    ("stay", "seat"),
+    ("stay", "seat", "dialer"),
     [
-        ([60.0, RoomReconnecting(), 1.0, RoomReconnected()], BETWEEN_NODES),
-        ([60.0, RoomReconnecting(), 25.0, RoomReconnected()], OWN_ROOM),
+        ([60.0, RoomReconnecting(), 0.5, RoomReconnected()], BETWEEN_NODES, nobody_answers),
+        ([60.0, RoomReconnecting(), 25.0, RoomReconnected()], BETWEEN_NODES, somebody_answers),
+        ([60.0, RoomReconnecting(), 25.0, RoomReconnected()], OWN_ROOM, nobody_answers),
     ],
-    ids=["it is mended at once", "there is no other node"],
+    ids=["it is mended at once", "the node lives", "there is no other node"],
 )
 async def test_a_connection_that_can_be_mended_is_not_given_up(
-    stay: Stay, seat: Seat, autojump_clock: MockClock
+    stay: Stay, seat: Seat, dialer: Dialer, autojump_clock: MockClock
 ) -> None:
-    async with visit(stay, seat=seat) as at_work:
+    async with visit(stay, seat=seat, dialer=dialer) as at_work:
         await trio.sleep(200)
         assert at_work.room.joined_at == [0]
         assert at_work.happened()[-1] == RoomRestored()
