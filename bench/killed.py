@@ -103,11 +103,8 @@ def broken(frames: Sequence[HeardFrame], killed_at: float, heard_until: float) -
     """
     last = next((f.at for f in reversed(frames) if f.audible and f.at <= killed_at), killed_at)
     after = [f for f in frames if f.at > killed_at]
-    sounds = [
-        f.at
-        for place, f in enumerate(after)
-        if f.audible and all(each.audible for each in after[place : place + _VOICE_FRAMES])
-    ]
+    runs = (after[place : place + _VOICE_FRAMES] for place in range(len(after) - _VOICE_FRAMES + 1))
+    sounds = [run[0].at for run in runs if all(f.audible for f in run) and run[-1].at - run[0].at < _BREAK_S]
     audible = [f.at for f in after if f.audible]
     for at in [*audible, heard_until]:
         if at - last >= _BREAK_S and last - killed_at <= _BREAKS_WITHIN_S:

@@ -95,7 +95,7 @@ async def worker(
         arguments: more of `runner.py serve`.
     """
     (folder / "prompts").mkdir(parents=True)
-    greeting = "Once upon a time there was a robot. " * 150
+    greeting = "Once upon a time there was a robot. " * 50
     (folder / f"prompts/{SPEAKS}.toml").write_text(TEMPLATE.format(greeting=greeting))
     others = [f'"{config.server.url}"' for number, config in enumerate(nodes.configs) if number != at]
     (folder / "agent.toml").write_text(CONFIGURATION.format(urls=", ".join(others)))
