@@ -52,7 +52,7 @@ from bench.programs import Program, ProgramFailed, until_signal
 from bench.report import Machine, percentile
 from channels.child import start_child, stop_child, stream_of
 from channels.ending import end_with
-from channels.errors import VoiceAgentError
+from channels.errors import VoiceAgentError, reason_of
 from commands.dispatch import create_dispatch
 
 __all__ = ["Outcome", "broken", "main"]
@@ -380,14 +380,30 @@ def _keep(kind: str, folder: Path, printed: str) -> None:
         Path(where, f"{kind}-{time.time():.0f}.log").write_text(printed)
 
 
-async def run(kinds: Sequence[str], tries: int) -> dict[str, list[Outcome]]:
-    """All tries of all kinds."""
+async def run(kinds: Sequence[str], tries: int, into: Path | None = None) -> dict[str, list[Outcome]]:
+    """All tries of all kinds; one whose parts do not start is left out, and said to be.
+
+    Args:
+        kinds: what is killed.
+        tries: of each.
+        into: where the figures go after each try.
+    """
     done: dict[str, list[Outcome]] = {kind: [] for kind in kinds}
     for number in range(tries):
         for kind in kinds:
-            with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-                done[kind].append(await _try(kind, Path(folder)))
+            try:
+                with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+                    done[kind].append(await _try(kind, Path(folder)))
+            except (VoiceAgentError, BaseExceptionGroup) as error:
+                reason = reason_of(error)
+                if reason is None:
+                    raise
+                _tell(f"{kind} {number + 1} of {tries} is left out: {reason.what}")
+                continue
             _tell(f"{kind} {number + 1} of {tries}: {_line(done[kind][-1])}")
+            if into is not None:
+                told = {each: [attrs.asdict(one) for one in ones] for each, ones in done.items()}
+                await trio.Path(into).write_text(json.dumps(told, indent=1) + "\n")
     return done
 
 
@@ -413,7 +429,7 @@ def table(done: Mapping[str, Sequence[Outcome]]) -> list[str]:
         figures = (percentile(gaps, 50), max(gaps)) if gaps else (None, None)
         cells = "".join(f"{_ms(value):>{width}}" for value, width in zip(figures, (9, 8), strict=True))
         same = sum(each.same_agent for each in tries)
-        sessions = max(each.sessions for each in tries)
+        sessions = max((each.sessions for each in tries), default=0)
         asked = "".join(
             f"{f'{sum(came is not None for came in times)} of {len(times)}':>{width}}"
             for width, times in (
@@ -462,7 +478,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not 1 <= options.tries <= 50:
         parser.error("--tries is a number from 1 to 50")
     load = os.getloadavg()[0]
-    done: Any = trio.run(until_signal, functools.partial(run, kinds, options.tries), _tell)
+    done: Any = trio.run(until_signal, functools.partial(run, kinds, options.tries, options.json), _tell)
     if isinstance(done, int):
         return done
     machine = Machine.this("1.13.5")
@@ -470,9 +486,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(f"  {machine.cores} cores, {machine.processor}")
     print(f"  load {load:.1f} before the run, {os.getloadavg()[0]:.1f} after it\n")
     print("\n".join(table(done)))
-    if options.json is not None:
-        told = {kind: [attrs.asdict(each) for each in tries] for kind, tries in done.items()}
-        options.json.write_text(json.dumps(told, indent=1) + "\n")
     return 0
 
 
