@@ -16,7 +16,7 @@ import pytest
 import trio
 
 from bench.guest import Guest, join_as_guest
-from bench.speech import at_16_khz, spoken, word_errors
+from bench.speech import spoken, word_errors
 from channels.wire.events import ReplyDone, SpeechStarted
 from channels.wire.messages import InputAudio, SessionEnd, SessionResume, SessionUpdate
 from playground.livekit_server import LiveKitServer
@@ -28,8 +28,8 @@ from playground.voice_agent_api import (
     VoiceAgentServer,
     voice_agent_server,
 )
-from sound.recogniser import Recogniser
 from tests.agent_process import AgentProcess, run_agent, settings_for
+from tests.talk import answer_to
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 
@@ -81,32 +81,13 @@ async def call(
         nursery.cancel_scope.cancel()
 
 
-async def say_and_listen(guest: Guest, pcm: bytes) -> bytes:
-    """Says something and returns what is heard until it is silent again."""
-    await guest.say(pcm)
-    ended = time.monotonic()
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(guest.hush, 60)
-        await guest.hear_sound(within_s=20, since=ended)
-        await guest.hear_silence(for_s=1.0, within_s=60)
-        nursery.cancel_scope.cancel()
-    return guest.sound_since(ended)
-
-
-async def words_in(pcm: bytes) -> str:
-    return await trio.to_thread.run_sync(lambda: Recogniser().transcribe(at_16_khz(pcm)))
-
-
 @pytest.mark.parametrize("pacing", [RealTime(), Burst()], ids=["real time", "burst"])
 async def test_a_person_is_answered_by_voice_and_talks_over_the_answer(
     livekit: LiveKitServer, pacing: Pacing
 ) -> None:
     async with call(livekit, f"talk-{type(pacing).__name__}", pacing) as talk:
         said = "The weather is very nice today."
-        answer = await words_in(await say_and_listen(talk.guest, spoken(said)))
-        assert word_errors(f"You said: {said}", answer) < 0.35, (
-            f"the answer is speech with these words: {answer}"
-        )
+        await answer_to(talk.guest, said, lambda words: word_errors(f"You said: {said}", words) < 0.35)
 
         await talk.guest.say(spoken(LONG_SENTENCE))
         asked = time.monotonic()
@@ -180,8 +161,7 @@ async def test_a_dropped_websocket_gives_the_conversation_back(livekit: LiveKitS
             await talk.guest.hear_sound(within_s=10, since=time.monotonic())  # it goes on by itself
             await talk.guest.hear_silence(for_s=0.8, within_s=90)
             nursery.cancel_scope.cancel()
-        answer = await words_in(await say_and_listen(talk.guest, spoken("Are you still there?")))
-        assert "still there" in answer.lower()
+        await answer_to(talk.guest, "Are you still there?", lambda words: "still there" in words)
         assert talk.received(SessionUpdate) == 2
         assert talk.received(SessionResume) == 1, "one try"
 
