@@ -26,7 +26,7 @@ from channels.settings import LiveKitAccount
 from playground.livekit_build.binary import find_or_build
 from playground.livekit_server import LiveKitServer, RunningServer, ServerConfig, run_server
 
-__all__ = ["Cluster", "NoRedis", "Redis", "cluster"]
+__all__ = ["Cluster", "NoRedis", "Redis", "cluster", "keep_logs"]
 
 _ANSWERS_WITHIN_S = 10.0
 _NODE_SEEN_AFTER_S = 2.5
@@ -164,3 +164,12 @@ async def cluster(folder: Path, nodes: int, progress: Callable[[str], None]) -> 
         with trio.CancelScope(shield=True):
             await running.stop()
             await redis.stop()
+
+
+def keep_logs(folder: Path, into: Path | None) -> None:
+    """Copies the logs of all parts, with the names of their folders, before `folder` is removed."""
+    if into is not None:
+        for log in folder.rglob("*.log"):
+            kept = into / log.relative_to(folder)
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(log, kept)

@@ -44,7 +44,7 @@ from typing import Any
 import attrs
 import trio
 
-from bench.cluster import Cluster, cluster
+from bench.cluster import Cluster, cluster, keep_logs
 from bench.cost import hush
 from bench.guest import Guest, HeardFrame, join_as_guest
 from bench.nodes import NAME, SEEN_AFTER_S, SPEAKS, registered, serves, worker
@@ -359,7 +359,6 @@ async def _try(kind: str, folder: Path) -> Outcome:
         agents = person.agents
         gap_ms = 0.0 if heard is None else None if heard.for_s is None else heard.for_s * 1000
         printed = "\n".join(each.printed for each in scene.workers)
-        _keep(kind, folder, printed)
         sessions = sum("session_started" in line and room in line for line in printed.splitlines())
         outcome = Outcome(
             gap_ms,
@@ -374,26 +373,26 @@ async def _try(kind: str, folder: Path) -> Outcome:
     return outcome
 
 
-def _keep(kind: str, folder: Path, printed: str) -> None:
-    where = os.environ.get("BENCH_LOGS")
-    if where:
-        Path(where, f"{kind}-{time.time():.0f}.log").write_text(printed)
-
-
-async def run(kinds: Sequence[str], tries: int, into: Path | None = None) -> dict[str, list[Outcome]]:
+async def run(
+    kinds: Sequence[str], tries: int, into: Path | None = None, logs: Path | None = None
+) -> dict[str, list[Outcome]]:
     """All tries of all kinds; one whose parts do not start is left out, and said to be.
 
     Args:
         kinds: what is killed.
         tries: of each.
         into: where the figures go after each try.
+        logs: where the logs of all parts go; None: nowhere.
     """
     done: dict[str, list[Outcome]] = {kind: [] for kind in kinds}
     for number in range(tries):
         for kind in kinds:
             try:
                 with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-                    done[kind].append(await _try(kind, Path(folder)))
+                    try:
+                        done[kind].append(await _try(kind, Path(folder)))
+                    finally:
+                        keep_logs(Path(folder), None if logs is None else logs / f"{kind}-{number + 1}")
             except (VoiceAgentError, BaseExceptionGroup) as error:
                 reason = reason_of(error)
                 if reason is None:
@@ -470,6 +469,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--only", default=",".join(KINDS), metavar="KIND,…", help="of: %(default)s")
     parser.add_argument("--tries", type=int, default=5, help="of each kind (default: %(default)s)")
+    parser.add_argument("--logs", type=Path, metavar="FOLDER", help="keep what each part logs")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to a file")
     options = parser.parse_args(arguments)
     kinds = options.only.split(",")
@@ -478,7 +478,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not 1 <= options.tries <= 50:
         parser.error("--tries is a number from 1 to 50")
     load = os.getloadavg()[0]
-    done: Any = trio.run(until_signal, functools.partial(run, kinds, options.tries, options.json), _tell)
+    done: Any = trio.run(
+        until_signal, functools.partial(run, kinds, options.tries, options.json, options.logs), _tell
+    )
     if isinstance(done, int):
         return done
     machine = Machine.this("1.13.5")

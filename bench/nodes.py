@@ -33,7 +33,7 @@ from typing import Any
 import attrs
 import trio
 
-from bench.cluster import Cluster, cluster
+from bench.cluster import Cluster, cluster, keep_logs
 from bench.cost import hush
 from bench.guest import join_as_guest
 from bench.programs import AGENT, Program, environment, run_program, until_signal
@@ -175,7 +175,7 @@ async def _wave(nodes: Cluster, workers: Sequence[Program], numbers: Sequence[in
     return done
 
 
-async def run(dispatches: int, at_once: int) -> list[Dispatch]:
+async def run(dispatches: int, at_once: int, logs: Path | None = None) -> list[Dispatch]:
     """All waves."""
     done = list[Dispatch]()
     options = ServerOptions(speech=ToneSpeech, endpointing_ms=None)
@@ -196,6 +196,7 @@ async def run(dispatches: int, at_once: int) -> list[Dispatch]:
                 done += await _wave(nodes, workers, numbers)
                 _tell(f"{len(done)} of {dispatches}")
                 await trio.sleep(_BETWEEN_S)
+            keep_logs(folder, logs)
     return done
 
 
@@ -236,12 +237,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--dispatches", type=int, default=40, help="in all (default: %(default)s)")
     parser.add_argument("--at-once", type=int, default=8, help="of them in a wave (default: %(default)s)")
+    parser.add_argument("--logs", type=Path, metavar="FOLDER", help="keep what each part logs")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to a file")
     options = parser.parse_args(arguments)
     if not (1 <= options.at_once <= 32 and 1 <= options.dispatches <= 400):
         parser.error("--dispatches is a number from 1 to 400, --at-once from 1 to 32")
     load = os.getloadavg()[0]
-    job = functools.partial(run, options.dispatches, options.at_once)
+    job = functools.partial(run, options.dispatches, options.at_once, options.logs)
     done: Any = trio.run(until_signal, job, _tell)
     if isinstance(done, int):
         return done

@@ -110,12 +110,15 @@ async def test_each_process_reports_and_a_signal_ends_all_well(tmp_path: Path) -
 
 
 async def test_one_that_is_told_to_leave_while_it_still_starts_has_left_in_good_order(tmp_path: Path) -> None:
+    async def another_agent(room: RunningRoom) -> None:
+        raise AssertionError
+
     shards = Shards(
         2,
         lambda number: [sys.executable, "-I", "-c", "import time; time.sleep(1000)"],
         dict(os.environ),
         open_log("text"),
-        lambda room: trio.sleep(0),
+        another_agent,
     )
     async with trio.open_nursery() as nursery:
         one = Parent(shards, tmp_path / "lives", [])
