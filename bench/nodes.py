@@ -8,7 +8,8 @@ knows the other one as a further address. The dispatches come in waves. In each 
 node in turn, who hears the agent; each dispatch is made at either node. Then the calls of the wave end.
 
 - Coming: from asking LiveKit for an agent to its voice's track at the person, and to its first sound there.
-- Lost: no agent came within 20 s. Twice: a second agent was in the room before the call's end.
+- Lost: no agent came within 20 s. Not heard: it came, but made no sound within these. Twice: a second agent
+  was in the room before the call's end.
 
 The people, the service, LiveKit and Redis run on the same machine and take their share of it.
 """
@@ -204,7 +205,9 @@ def table(done: Sequence[Dispatch]) -> list[str]:
     """What is printed."""
     lost = sum(each.track_ms is None for each in done)
     twice = sum(each.agents > 1 for each in done)
-    lines = [f"  {len(done)} dispatches: {lost} lost, {twice} twice", ""]
+    mute = sum(each.sound_ms is None for each in done) - lost
+    told = f"{lost} lost, {twice} twice, {mute} that came and were not heard"
+    lines = [f"  {len(done)} dispatches: {told}", ""]
     lines.append(f"  {'an agent comes, ms':<34}{'p50':>8}{'p95':>8}{'max':>8}")
     for title, times in (
         ("its track", [each.track_ms for each in done if each.track_ms is not None]),
