@@ -102,10 +102,10 @@ def broken(frames: Sequence[HeardFrame], killed_at: float, heard_until: float) -
         heard_until: the same of the last moment at which anything could be heard.
     """
     last = next((f.at for f in reversed(frames) if f.audible and f.at <= killed_at), killed_at)
-    after = [f for f in frames if f.at > killed_at]
-    runs = (after[place : place + _VOICE_FRAMES] for place in range(len(after) - _VOICE_FRAMES + 1))
-    sounds = [run[0].at for run in runs if all(f.audible for f in run) and run[-1].at - run[0].at < _BREAK_S]
-    audible = [f.at for f in after if f.audible]
+    # Only what is audible counts: the track of a dead agent goes on as silence beside the new one.
+    audible = [f.at for f in frames if f.audible and f.at > killed_at]
+    ends = audible[_VOICE_FRAMES - 1 :]
+    sounds = [at for at, end in zip(audible, ends, strict=False) if end - at < _BREAK_S]
     for at in [*audible, heard_until]:
         if at - last >= _BREAK_S and last - killed_at <= _BREAKS_WITHIN_S:
             again = next((each for each in sounds if each >= at), None)
@@ -213,18 +213,22 @@ class Person:
 
     room: str
     guests: list[Guest] = attrs.field(factory=list)
+    _staying: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
 
     async def stay(
         self, nodes: Cluster, at: int, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:
-        """Comes, and stays until cancelled; tries again for as long as LiveKit does not let them in."""
-        while True:
-            with contextlib.suppress(Exception):  # the SDK's, of many kinds
-                async with join_as_guest(nodes.node(at), self.room) as guest:
-                    self.guests.append(guest)
-                    task_status.started()
-                    await hush(guest)
-            await trio.sleep(_TRIES_AGAIN_S)
+        """Comes, trying until LiveKit lets them in; stays until cancelled, or until they come by another way."""
+        # Two clients with one identity would put each other out.
+        self._staying.cancel()
+        with trio.CancelScope() as self._staying:
+            while True:
+                with contextlib.suppress(Exception):  # the SDK's, of many kinds
+                    async with join_as_guest(nodes.node(at), self.room) as guest:
+                        self.guests.append(guest)
+                        task_status.started()
+                        await hush(guest)
+                await trio.sleep(_TRIES_AGAIN_S)
 
     @property
     def heard(self) -> list[HeardFrame]:

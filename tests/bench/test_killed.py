@@ -59,3 +59,10 @@ def test_a_voice_that_never_comes_back_is_said_to_have_broken() -> None:
     assert found is not None
     assert found.for_s is None
     assert found.after_s == pytest.approx(0.1, abs=0.03)
+
+
+def test_the_silence_of_a_dead_agent_does_not_hide_the_voice_of_its_successor() -> None:
+    both = heard((0, 5.1, VOICE), (5.1, 10, SILENCE)) + heard((7.1, 10, VOICE))
+    found = broken(sorted(both, key=lambda frame: frame.at), 5.0, 10.0)
+    assert found is not None
+    assert found.for_s == pytest.approx(2.0, abs=0.03)
