@@ -218,7 +218,7 @@ class Person:
     async def stay(
         self, nodes: Cluster, at: int, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:
-        """Comes, trying until LiveKit lets them in; stays until cancelled, or until they come by another way."""
+        """Comes, trying until LiveKit lets them in; stays until cancelled, or until they come anew."""
         # Two clients with one identity would put each other out.
         self._staying.cancel()
         with trio.CancelScope() as self._staying:
