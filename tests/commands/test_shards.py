@@ -110,7 +110,7 @@ async def test_each_process_reports_and_a_signal_ends_all_well(tmp_path: Path) -
 
 
 async def test_one_that_is_told_to_leave_while_it_still_starts_has_left_in_good_order(tmp_path: Path) -> None:
-    async def another_agent(room: RunningRoom) -> None:
+    async def nobody_is_asked(room: RunningRoom) -> None:
         raise AssertionError
 
     shards = Shards(
@@ -118,7 +118,7 @@ async def test_one_that_is_told_to_leave_while_it_still_starts_has_left_in_good_
         lambda number: [sys.executable, "-I", "-c", "import time; time.sleep(1000)"],
         dict(os.environ),
         open_log("text"),
-        another_agent,
+        nobody_is_asked,
     )
     async with trio.open_nursery() as nursery:
         one = Parent(shards, tmp_path / "lives", [])
