@@ -125,12 +125,14 @@ class Owner:
 
 
 @asynccontextmanager
-async def owner(most: int = 2, drain_s: float = 600, metrics: Metrics | None = None) -> AsyncIterator[Owner]:
+async def owner(
+    most: int = 2, drain_s: float = 600, metrics: Metrics | None = None, nodes: Sequence[str] = ()
+) -> AsyncIterator[Owner]:
     events = Channel[WorkerEvent]("events", 64, "events", Full.FAIL, "of a test")
     orders = Channel[WorkerOrder]("orders", 64, "orders", Full.FAIL, "of a test")
     it = Owner(events.sender(), orders.receiver())
     owned = gather(None, {}, Path("there-is-none"), {}, print)
-    maker = JobRoomMaker(owned, ToolSettings(), NOBODYS, lambda *given: given, print)  # type: ignore[arg-type]
+    maker = JobRoomMaker(owned, ToolSettings(), NOBODYS, lambda *given: given, print, nodes=nodes)  # type: ignore[arg-type]
 
     async def plan(job: Job) -> RoomPlan:
         it.reads(job)
@@ -204,6 +206,17 @@ async def test_each_job_has_its_own_room_seat_and_server(autojump_clock: MockClo
         # A room that failed begins again, perhaps hours later: the same agent, with a token of our own.
         again: Any = spec.wire(spec.settings, spec.accounts, None)  # type: ignore[arg-type]
         assert again[3] == attrs.evolve(seat, token=None)
+
+
+async def test_an_agent_knows_the_other_nodes_for_when_the_one_that_gave_the_job_is_dead(
+    autojump_clock: MockClock,
+) -> None:
+    async with owner(nodes=("ws://second", "ws://third")) as it:
+        await it.runs("tea")
+        spec = it.specs["tea"]
+        assert spec.accounts.livekit.url == "ws://there"
+        wired: Any = spec.wire(spec.settings, spec.accounts, None)  # type: ignore[arg-type]
+        assert list(wired[3].nodes) == [NOBODYS.livekit.url, "ws://second", "ws://third"]
 
 
 async def test_places_are_taken_from_the_answer_on_and_given_back(autojump_clock: MockClock) -> None:
