@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from random import Random
+from typing import TypeVar
 
 import msgspec
 import trio
@@ -30,10 +31,10 @@ from livekit.protocol.agent_dispatch import AgentDispatch, JobRestartPolicy
 from structlog.typing import FilteringBoundLogger
 
 from channels.backoff import about
-from channels.errors import VoiceAgentError
+from channels.errors import NoDispatch, VoiceAgentError
 from channels.jobs import LONGEST_NAME, JobAssigned
 from channels.settings import LiveKitAccount
-from commands.check.accounts import ask_livekit
+from commands.check.accounts import NoAnswer, ask_livekit
 from commands.dispatch import list_dispatches, renew_dispatch
 
 __all__ = ["ABSENT_S", "Absences", "Jobs", "Orphans", "is_lost", "is_replaced"]
@@ -74,6 +75,8 @@ class _Participant(msgspec.Struct):
 class _Participants(msgspec.Struct):
     participants: list[_Participant] = []
 
+
+T = TypeVar("T")
 
 _NOT_PEOPLE = frozenset({"AGENT", "EGRESS"})
 
@@ -184,42 +187,51 @@ class Orphans:
             if self._absences.next_at is not None:
                 wait_s = min(wait_s, max(0.5, self._absences.next_at - trio.current_time()))
             await trio.sleep(wait_s)
+            looked = False
             try:
                 with trio.move_on_after(LOOKED_WITHIN_S):
                     await self._look_after_own()
-                    if self.jobs.has_place():
+                    looked = self.jobs.has_place()
+                    if looked:
                         await self._look()
             except VoiceAgentError as error:
+                looked = False
                 self.log.debug("look_failed", why=error.what)
                 self._ask_another_node()
-            except msgspec.MsgspecError:
-                self.log.debug("look_failed", why="LiveKit's answer cannot be read")
+            if not looked:
+                # An agent may have come and gone meanwhile: what was seen before says nothing.
+                self._absences = Absences()
 
     def _ask_another_node(self) -> None:
         url, *self.nodes = *self.nodes, self.account.url
         self.account = evolve(self.account, url=url)
 
     async def _look_after_own(self) -> None:
-        for assigned in self.jobs.forgotten():
+        forgotten = self.jobs.forgotten()
+        for assigned in self.random.sample(forgotten, min(MOST_ROOMS, len(forgotten))):
             job = assigned.job
             try:
                 listed = await list_dispatches(self.account, job.room_name)
-            except VoiceAgentError:
+            except NoDispatch:  # its room is closed
                 continue
             if is_replaced(assigned, listed):
                 self.log.warning("job_replaced", job=job.job_id, room=job.room_name)
                 self.jobs.give_up(job.job_id)
 
     async def _look(self) -> None:
-        body = await self._ask("ListRooms", api.VideoGrants(room_list=True), {})
-        there = msgspec.json.decode(body, type=_Rooms).rooms
+        there = (await self._ask("ListRooms", api.VideoGrants(room_list=True), {}, _Rooms)).rooms
         inhabited = {
             each.name: each for each in there if each.num_participants and len(each.name) <= LONGEST_NAME
         }
         for name in self._absences.rooms - inhabited.keys():
             self._absences.forget(name)
         for name in self._chosen(inhabited.values()):
-            await self._look_into(name)
+            try:
+                await self._look_into(name)
+            except VoiceAgentError as error:
+                # Nothing in one room may hide the others.
+                self._absences.forget(name)
+                self.log.debug("look_failed", room=name, why=error.what)
 
     def _chosen(self, rooms: Iterable[_Room]) -> list[str]:
         again = self._absences.rooms
@@ -234,17 +246,17 @@ class Orphans:
 
     async def _look_into(self, room: str) -> None:
         grants = api.VideoGrants(room_admin=True, room=room)
-        body = await self._ask("ListParticipants", grants, {"room": room})
-        present = msgspec.json.decode(body, type=_Participants).participants
+        present = (await self._ask("ListParticipants", grants, {"room": room}, _Participants)).participants
         people = [each for each in present if each.kind not in _NOT_PEOPLE]
         if not people:
             self._absences.forget(room)
             return
         identities = {each.identity for each in present}
+        listed = await list_dispatches(self.account, room)
         own = self.jobs.dispatches()
         lost = {
             each.id: each
-            for each in await list_dispatches(self.account, room)
+            for each in listed
             if is_lost(each, self.agent_name, identities) and each.id not in own
         }
         for dispatch_id in self._absences.saw(room, lost, trio.current_time()):
@@ -262,6 +274,9 @@ class Orphans:
         if ours:
             self.log.info("another_agent_asked_for", room=lost.room, why="its worker is gone")
 
-    async def _ask(self, method: str, grants: api.VideoGrants, content: dict[str, str]) -> bytes:
+    async def _ask(self, method: str, grants: api.VideoGrants, content: dict[str, str], kind: type[T]) -> T:
         answer = await ask_livekit(self.account, method, grants, content, largest=LARGEST_LIST)
-        return answer.body if answer.status == 200 else b"{}"
+        try:
+            return msgspec.json.decode(answer.body if answer.status == 200 else b"{}", type=kind)
+        except (msgspec.MsgspecError, UnicodeError, RecursionError):
+            raise NoAnswer("gives an answer that cannot be read", "") from None

@@ -1,15 +1,33 @@
-"""Which dispatches have lost their agents, and for how long: the rules alone."""
+"""Which dispatches have lost their agents, for how long, and what becomes of what LiveKit answers."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from random import Random
+from typing import Any
+
+import attrs
 import pytest
+import structlog
+import trio
+from google.protobuf.json_format import MessageToDict
 from livekit.protocol.agent import Job, JobState, JobStatus, JobType
 from livekit.protocol.agent_dispatch import AgentDispatch, AgentDispatchState, JobRestartPolicy
+from trio.testing import MockClock
 
 from channels import jobs
 from channels.jobs import JobAssigned
+from channels.net.http import LARGEST_ANSWER
 from channels.secret import Secret
-from commands.fleet.orphans import ABSENT_S, Absences, is_lost, is_replaced
+from channels.settings import LiveKitAccount
+from commands import dispatch as dispatching
+from commands.check.accounts import NoAnswer, TimedAnswer
+from commands.fleet import orphans
+from commands.fleet.orphans import ABSENT_S, MOST_ROOMS, Absences, Jobs, Orphans, is_lost, is_replaced
+
+ACCOUNT = LiveKitAccount("ws://here:7880", "key", Secret("secret"))
 
 
 def dispatch(
@@ -87,3 +105,160 @@ def test_a_job_is_replaced_by_another_dispatch_for_its_agent_and_not_by_a_server
     assert not is_replaced(mine, [another, dispatch("agent-1")])
     assert not is_replaced(mine, [dispatch("agent-3", dispatch_id="AD_3", name="cook")])
     assert not is_replaced(mine, [])
+
+
+@attrs.define
+class FakeLiveKit:
+    """Answers as LiveKit does, in virtual time. All its rooms have lost an agent."""
+
+    rooms: dict[str, list[AgentDispatch]] = attrs.field(factory=dict)
+    instead: dict[str, bytes | Exception] = attrs.field(factory=dict)
+    """What is answered instead, by method, or by method and room."""
+    asked: list[tuple[str, str]] = attrs.field(factory=list)
+    """Method and address."""
+    before: Callable[[str], None] = lambda method: None
+    takes_s: float = 0.01
+
+    async def __call__(
+        self,
+        account: LiveKitAccount,
+        method: str,
+        grants: object,
+        content: Mapping[str, Any],
+        *,
+        service: str = "",
+        largest: int = LARGEST_ANSWER,
+    ) -> TimedAnswer:
+        room = content.get("room", "")
+        self.asked.append((method, account.url))
+        self.before(method)
+        await trio.sleep(self.takes_s)
+        instead = self.instead.get(f"{method} {room}", self.instead.get(method))
+        if isinstance(instead, Exception):
+            raise instead
+        if instead is None and method == "DeleteDispatch":
+            left = [each for each in self.rooms[room] if each.id != content["dispatch_id"]]
+            if len(left) == len(self.rooms[room]):
+                return TimedAnswer(404, b"", None, 0.0)
+            self.rooms[room] = left
+        body = json.dumps(self._answer(method, room, content)).encode() if instead is None else instead
+        if len(body) > largest:
+            raise NoAnswer("does not answer (its answer does not end)", "")
+        return TimedAnswer(200, body, None, 0.0)
+
+    def _answer(self, method: str, room: str, content: Mapping[str, Any]) -> Any:
+        match method:
+            case "ListRooms":
+                return {"rooms": [{"name": name, "num_participants": 1} for name in self.rooms]}
+            case "ListParticipants":
+                return {"participants": [{"identity": "alice"}]}
+            case "ListDispatch":
+                listed = [MessageToDict(each) for each in self.rooms[room]]
+                return {"agent_dispatches": listed}
+            case "CreateDispatch":
+                new = dispatch(dispatch_id=f"AD_new{len(self.asked)}")
+                new.metadata = content.get("metadata", "")
+                self.rooms[room].append(new)
+                return MessageToDict(new)
+        return {}
+
+    def count(self, method: str) -> int:
+        return sum(asked == method for asked, _ in self.asked)
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> FakeLiveKit:
+    it = FakeLiveKit()
+    for where in (orphans, dispatching):
+        monkeypatch.setattr(where, "ask_livekit", it)
+    return it
+
+
+@attrs.define
+class Worker:
+    has_place: bool = True
+    forgotten: list[JobAssigned] = attrs.field(factory=list)
+    given_up: list[str] = attrs.field(factory=list)
+
+
+@asynccontextmanager
+async def looking(*nodes: str) -> AsyncIterator[Worker]:
+    worker = Worker()
+    own = Jobs(lambda: worker.has_place, list, lambda: worker.forgotten, worker.given_up.append)
+    async with trio.open_nursery() as nursery:
+        log = structlog.get_logger()
+        nursery.start_soon(Orphans(ACCOUNT, "waiter", 1.0, own, log, Random(5), nodes).run)
+        yield worker
+        nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b'{"x": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", b'{"rooms": [{"name": "\xff\xfe"}]}', b"<html>"],
+    ids=["deep", "not UTF-8", "not JSON"],
+)
+async def test_an_answer_that_cannot_be_read_ends_no_worker(
+    autojump_clock: MockClock, server: FakeLiveKit, body: bytes
+) -> None:
+    server.instead["ListRooms"] = body
+    async with looking():
+        await trio.sleep(10)
+    assert server.count("ListRooms") > 2
+
+
+@pytest.mark.parametrize("answer", [b"<html>", NoAnswer("does not answer (its answer does not end)", "")])
+async def test_a_room_that_cannot_be_looked_at_hides_no_other(
+    autojump_clock: MockClock, server: FakeLiveKit, answer: bytes | Exception
+) -> None:
+    server.rooms = {"tea": [dispatch("agent-1")]}
+    for bad in range(100):
+        server.rooms[f"bad {bad}"] = []
+        server.instead[f"ListParticipants bad {bad}"] = answer
+    async with looking():
+        await trio.sleep(ABSENT_S * 6)
+    assert [each.id[:6] for each in server.rooms["tea"]] == ["AD_new"]
+
+
+async def test_an_agent_that_was_absent_before_a_worker_was_full_counts_anew(
+    autojump_clock: MockClock, server: FakeLiveKit
+) -> None:
+    server.rooms = {"tea": [dispatch("agent-1")]}
+    async with looking() as worker:
+        await trio.sleep(ABSENT_S / 2)
+        asked = server.count("ListRooms")
+        assert asked
+        worker.has_place = False
+        await trio.sleep(60)
+        assert server.count("ListRooms") == asked
+        worker.has_place = True
+        await trio.sleep(ABSENT_S / 2)
+        assert server.count("ListRooms") > asked
+        assert not server.count("DeleteDispatch")
+        await trio.sleep(ABSENT_S)
+        assert server.count("DeleteDispatch") == 1
+
+
+async def test_a_worker_with_many_rooms_that_was_cut_off_asks_a_node_that_answers(
+    autojump_clock: MockClock, server: FakeLiveKit
+) -> None:
+    def silent(method: str) -> None:
+        if server.asked[-1][1] == ACCOUNT.url:
+            server.takes_s = 10.0
+            server.instead["ListDispatch"] = NoAnswer("does not answer within 10 s", "")
+        else:
+            server.takes_s = 0.01
+            server.instead.clear()
+
+    server.before = silent
+    async with looking("ws://there:7880") as worker:
+        worker.has_place = False
+        for number in range(MOST_ROOMS * 2):
+            name = f"room {number}"
+            server.rooms[name] = [dispatch("agent-2", dispatch_id="AD_2")]
+            job = jobs.Job(f"AJ_{number}", name, dispatch_id="AD_1", agent_name="waiter")
+            worker.forgotten.append(JobAssigned(job, ACCOUNT.url, Secret("t")))
+        await trio.sleep(60)
+        assert worker.given_up
+        del server.asked[:]
+        await trio.sleep(1.0)
+        assert server.count("ListDispatch") <= 2 * MOST_ROOMS, "not all of them, each time"
