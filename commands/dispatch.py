@@ -24,7 +24,7 @@ from channels.printable import complain, tell, tell_json
 from channels.settings import LiveKitAccount, WorkerSettings
 from commands.agent_room import find_room
 from commands.agents_here import LiveKitRoom, agents_here
-from commands.check.accounts import NoAnswer, ask_livekit
+from commands.check.accounts import ANSWERS_WITHIN_S, NoAnswer, ask_livekit
 
 __all__ = [
     "at_any_node",
@@ -41,6 +41,9 @@ _SERVICE = "AgentDispatchService"
 _STATUS = {number: name.removeprefix("JS_").lower() for name, number in JobStatus.items()}
 
 _RENEWED_WITHIN_S = 10.0
+
+_LARGEST_ANSWER = 8 * 2**20
+"""Bytes. A dispatch repeats its metadata in each of its jobs, and JSON may take six bytes for one."""
 
 M = TypeVar("M", bound=Message)
 T = TypeVar("T")
@@ -151,29 +154,31 @@ async def renew_dispatch(account: LiveKitAccount, old: AgentDispatch) -> bool:
     """Puts a dispatch of its own in the place of one whose agent is gone; gives whether it was we who did.
 
     Of all who try, LiveKit lets one delete the old one, and only that one makes the new one. If it cannot, it
-    tries again: nobody else will.
+    tries again: nobody else will. So it is not cancelled between the two.
 
     Raises:
-        NoAnswer, NoDispatch: as `create_dispatch`; the old one is deleted all the same.
+        NoAnswer, NoDispatch: as `create_dispatch`; the old one may be deleted all the same.
     """
-    try:
-        await cancel_dispatch(account, old.room, old.id)
-    except NoDispatch:
-        return False
     wanted = MessageToDict(old, preserving_proto_field_name=True)
     kept = ("room", "agent_name", "metadata", "restart_policy", "deployment", "attributes")
     content = {name: wanted[name] for name in kept if name in wanted}
-    backoff = Backoff(Random(), _RENEWED_WITHIN_S)
-    while True:
+    with trio.move_on_after(ANSWERS_WITHIN_S + _RENEWED_WITHIN_S, shield=True):
         try:
-            await _ask(account, "CreateDispatch", old.room, content, AgentDispatch())
-        except VoiceAgentError:
-            wait_s = backoff.next_s(trio.current_time())
-            if wait_s is None:
-                raise
-            await trio.sleep(wait_s)
-        else:
-            return True
+            await cancel_dispatch(account, old.room, old.id)
+        except NoDispatch:
+            return False
+        backoff = Backoff(Random(), _RENEWED_WITHIN_S)
+        while True:
+            try:
+                await _ask(account, "CreateDispatch", old.room, content, AgentDispatch())
+            except VoiceAgentError:
+                wait_s = backoff.next_s(trio.current_time())
+                if wait_s is None:
+                    raise
+                await trio.sleep(wait_s)
+            else:
+                return True
+    raise NoAnswer(f"LiveKit at {account.url} made no other dispatch in time", "check that it is running")
 
 
 async def _ask(
@@ -181,7 +186,9 @@ async def _ask(
 ) -> M:
     grants = api.VideoGrants(room_admin=True, room=room_name)
     try:
-        answer = await ask_livekit(account, method, grants, content, service=_SERVICE)
+        answer = await ask_livekit(
+            account, method, grants, content, service=_SERVICE, largest=_LARGEST_ANSWER
+        )
     except NoAnswer as error:
         fix = error.fix or "check LIVEKIT_URL, and that the server is running"
         raise NoAnswer(f"LiveKit at {account.url} {error.what}", fix) from None

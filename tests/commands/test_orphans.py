@@ -262,3 +262,29 @@ async def test_a_worker_with_many_rooms_that_was_cut_off_asks_a_node_that_answer
         del server.asked[:]
         await trio.sleep(1.0)
         assert server.count("ListDispatch") <= 2 * MOST_ROOMS, "not all of them, each time"
+
+
+async def test_an_agent_whose_metadata_is_long_is_replaced_once(
+    autojump_clock: MockClock, server: FakeLiveKit
+) -> None:
+    lost = dispatch("agent-1")
+    lost.metadata = '"' * jobs.LONGEST_METADATA
+    lost.state.jobs[0].metadata = lost.metadata
+    server.rooms = {"tea": [lost]}
+    async with looking():
+        await trio.sleep(ABSENT_S * 3)
+    (new,) = server.rooms["tea"]
+    assert (new.metadata, server.count("CreateDispatch")) == (lost.metadata, 1)
+
+
+async def test_a_worker_that_ends_while_it_renews_a_dispatch_leaves_the_room_with_one(
+    autojump_clock: MockClock, server: FakeLiveKit
+) -> None:
+    server.rooms = {"tea": [dispatch("agent-1")]}
+    with trio.CancelScope() as ends:
+        server.before = lambda method: ends.cancel() if method == "CreateDispatch" else None
+        async with looking():
+            await trio.sleep(ABSENT_S * 3)
+    assert ends.cancelled_caught
+    (new,) = server.rooms["tea"]
+    assert new.id != "AD_1"
