@@ -6,7 +6,8 @@ wanted any more, and tells how each ended. A place is taken from the offer on, s
 not get the last one.
 
 Without a name, the agent is sent to every new room. A LiveKit that was restarted takes the rooms to which
-people and agents return for new ones; such a job is declined for everybody, as its room has its agent.
+people and agents return for new ones; such a job is declined for everybody, as its room has its agent. One
+that is on its way out serves a room that was closed, and opens again for somebody else.
 
 The server terminates a job for two reasons and does not say which: somebody took it back, or it saw the agent
 leave the room. An agent whose connection broke is about to join again, and people wait for it. So it is asked
@@ -33,7 +34,7 @@ from actors.metrics.labels import Declined
 from actors.room.seat import AGENT_IDENTITY, Seat
 from channels.bounded import Receiver, Sender
 from channels.errors import SettingsError, VoiceAgentError
-from channels.happenings import Happening, SessionLost, SessionStarted
+from channels.happenings import Happening, Leaving, SessionLost, SessionStarted
 from channels.jobs import (
     Accept,
     Decline,
@@ -100,6 +101,12 @@ class _JobRoom:
     assigned: JobAssigned
     at: float
     served: trio.CancelScope = field(factory=trio.CancelScope)
+    leaving: trio.Event = field(factory=trio.Event)
+
+    @property
+    def stays(self) -> bool:
+        """Whether its agent is not on its way out."""
+        return not (self.leaving.is_set() or self.served.cancel_called)
 
 
 @define
@@ -284,7 +291,7 @@ class JobRooms:
                 await self._news.wait()
             self._news = trio.Event()
 
-    async def _watch_sessions(self, happenings: Receiver[Happening]) -> None:
+    async def _watch(self, room: _JobRoom, happenings: Receiver[Happening]) -> None:
         async with happenings:
             async for happening in happenings:
                 match happening:
@@ -293,6 +300,8 @@ class JobRooms:
                         self._news.set()
                     case SessionLost(no_place=True):
                         self._note_refusal()
+                    case Leaving():
+                        room.leaving.set()
                     case _:
                         pass
 
@@ -334,7 +343,7 @@ class JobRooms:
             with room.served:
                 spec = evolve(
                     plan(room.assigned, seat),
-                    bystander=self._watch_sessions,
+                    bystander=functools.partial(self._watch, room),
                     is_wanted=functools.partial(self.is_wanted, room.assigned),
                 )
                 ended = await self.serve([spec], log, watch=self.watch)
@@ -388,7 +397,7 @@ class JobRooms:
 
     def _room_names(self) -> set[str]:
         promised = [promise.job for promise in self._promised.values()]
-        jobs = [*promised, *(room.assigned.job for room in self._running.values())]
+        jobs = [*promised, *(room.assigned.job for room in self._running.values() if room.stays)]
         return {job.room_name for job in jobs}
 
     def decides_by(self) -> float:

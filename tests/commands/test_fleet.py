@@ -19,7 +19,7 @@ from actors.metrics.process import Metrics
 from bench.scraping import read_samples, value
 from channels.bounded import Channel, Full, Receiver, Sender
 from channels.errors import EdgeFault, SettingsError
-from channels.happenings import Happening, SessionLost, SessionStarted
+from channels.happenings import Happening, Leaving, SessionLost, SessionStarted
 from channels.jobs import (
     Accept,
     Decline,
@@ -249,6 +249,21 @@ async def test_a_room_that_has_its_agent_gets_no_second_one_unless_somebody_asks
             Accept("AJ_4", "voice-agent-AJ_4", "waiter"),
             Accept("AJ_5", "voice-agent-AJ_5"),
         ]
+
+
+async def test_a_room_that_opens_again_while_its_former_agent_is_on_its_way_out_gets_another(
+    autojump_clock: MockClock,
+) -> None:
+    async with owner(most=3) as it:
+        first, second = Job("AJ_1", "tea"), Job("AJ_2", "tea")
+        await it.hears(JobOffered(first), JobAssigned(first, "ws://there", Secret("the-jobs.own.token")))
+        await it.tell("tea", Leaving("nobody was left in the room"))
+        it.said()
+        await it.hears(JobOffered(second))
+        (answer,) = it.said(Accept, Decline)
+        assert isinstance(answer, Accept)
+        await it.hears(JobOffered(Job("AJ_3", "tea")))
+        assert it.said(Accept, Decline) == [Decline("AJ_3", for_all=True)], "the new one is to come"
 
 
 async def test_how_a_job_ended_is_told(autojump_clock: MockClock) -> None:
