@@ -215,6 +215,10 @@ async def _ask(
             raise _not_open(room_name)
         case 503 if method != "CreateDispatch":  # nobody answers for a room that is not open
             raise _not_open(room_name)
+        case status if status == 429 or status >= 500:  # whoever is in trouble has not said no
+            raise NoAnswer(
+                f"{at} answered HTTP {status} to {method}", "try again; LiveKit's own log says why"
+            )
         case status:
             raise NoDispatch(
                 f"{at} answered HTTP {status} to {method}", "check that LIVEKIT_URL is a LiveKit server"

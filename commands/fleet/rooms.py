@@ -74,7 +74,8 @@ _AGENT_NAME = "lk.agent_name"
 WANTED_WITHIN_S = 5.0
 """LiveKit takes three to find that a room is not open."""
 
-RELEASED_WITHIN_S = 5.0
+RELEASED_WITHIN_S = 15.0
+"""A node that is dead is given up after ten, and then another one is asked."""
 
 _ALMOST_ALL = 0.95
 

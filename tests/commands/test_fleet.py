@@ -42,10 +42,11 @@ from channels.settings import ToolSettings, gather
 from channels.taps import Taps
 from channels.wire.failures import ServiceBusy
 from commands.arguments import parse
+from commands.check.accounts import ANSWERS_WITHIN_S
 from commands.fleet.admission import Admission
 from commands.fleet.command import JobRoomMaker
 from commands.fleet.reports import Standing
-from commands.fleet.rooms import JobRooms, RoomPlan
+from commands.fleet.rooms import RELEASED_WITHIN_S, JobRooms, RoomPlan
 from commands.serve import RoomEnded, RoomSpec
 from commands.wired import NOBODYS
 
@@ -65,6 +66,7 @@ class Owner:
     """Jobs that are still asked for."""
     released: list[str] = attrs.field(factory=list)
     """Jobs that nobody is to be sent for again."""
+    releases_s: float = 0.0
     silent: bool = False
     """Whether nobody can be asked."""
     over: trio.Event = attrs.field(factory=trio.Event)
@@ -81,6 +83,7 @@ class Owner:
     async def release(self, assigned: JobAssigned) -> None:
         if self.silent:
             await trio.sleep_forever()
+        await trio.sleep(self.releases_s)
         self.released.append(assigned.job.job_id)
 
     async def serve(self, rooms: Sequence[RoomSpec], log: Any, *, watch: object) -> list[RoomEnded]:
@@ -329,6 +332,17 @@ async def test_a_job_that_ends_by_itself_is_not_to_be_done_again(autojump_clock:
         assert it.released == ["AJ_tea", "AJ_lounge"], "another account may have a place"
 
 
+async def test_a_job_that_ended_is_not_to_be_done_again_though_a_node_is_dead(
+    autojump_clock: MockClock,
+) -> None:
+    async with owner() as it:
+        it.releases_s = ANSWERS_WITHIN_S + 1  # the dead one did not answer, and another one did
+        await it.runs("tea")
+        await it.end("tea")
+        await trio.sleep(it.releases_s + 1)
+        assert it.released == ["AJ_tea"]
+
+
 async def test_a_job_of_many_in_a_dispatch_leaves_it_to_the_others(autojump_clock: MockClock) -> None:
     async with owner() as it:
         job = Job("AJ_tea", "tea", JobKind.PARTICIPANT, "alice", agent_name="waiter")
@@ -355,7 +369,7 @@ async def test_a_worker_that_drains_waits_until_livekit_knows_that_the_last_call
         it.draining.set()
         await it.end("tea")
         assert not it.over.is_set()
-        await trio.sleep(6)
+        await trio.sleep(RELEASED_WITHIN_S + 1)
         assert it.over.is_set(), "but not for ever"
 
 

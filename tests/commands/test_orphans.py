@@ -25,6 +25,7 @@ from channels.settings import LiveKitAccount
 from commands import dispatch as dispatching
 from commands.check.accounts import NoAnswer, TimedAnswer
 from commands.fleet import orphans
+from commands.fleet.dispatches import Dispatches
 from commands.fleet.orphans import ABSENT_S, MOST_ROOMS, Absences, Jobs, Orphans, is_lost, is_replaced
 
 ACCOUNT = LiveKitAccount("ws://here:7880", "key", Secret("secret"))
@@ -112,6 +113,7 @@ class FakeLiveKit:
     """Answers as LiveKit does, in virtual time. All its rooms have lost an agent."""
 
     rooms: dict[str, list[AgentDispatch]] = attrs.field(factory=dict)
+    status: int = 200
     instead: dict[str, bytes | Exception] = attrs.field(factory=dict)
     """What is answered instead, by method, or by method and room."""
     asked: list[tuple[str, str]] = attrs.field(factory=list)
@@ -144,7 +146,7 @@ class FakeLiveKit:
         body = json.dumps(self._answer(method, room, content)).encode() if instead is None else instead
         if len(body) > largest:
             raise NoAnswer("does not answer (its answer does not end)", "")
-        return TimedAnswer(200, body, None, 0.0)
+        return TimedAnswer(self.status, body, None, 0.0)
 
     def _answer(self, method: str, room: str, content: Mapping[str, Any]) -> Any:
         match method:
@@ -288,3 +290,13 @@ async def test_a_worker_that_ends_while_it_renews_a_dispatch_leaves_the_room_wit
     assert ends.cancelled_caught
     (new,) = server.rooms["tea"]
     assert new.id != "AD_1"
+
+
+@pytest.mark.parametrize(("status", "wanted"), [(200, False), (404, False), (502, True), (429, True)])
+async def test_a_job_is_wanted_until_somebody_says_that_it_is_not(
+    autojump_clock: MockClock, server: FakeLiveKit, status: int, *, wanted: bool
+) -> None:
+    server.rooms, server.status = {"tea": []}, status
+    job = jobs.Job("AJ_1", "tea", dispatch_id="AD_1", agent_name="waiter")
+    assigned = JobAssigned(job, ACCOUNT.url, Secret("t"))
+    assert await Dispatches(ACCOUNT).is_wanted(assigned) is wanted
