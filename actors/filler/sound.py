@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import wave
 from array import array
@@ -43,8 +44,12 @@ def load_filler(written: str) -> FillerSound | None:
             return FillerSound(_read(Path(written)), None)
 
 
+@functools.cache
 def tone() -> bytes:
-    """A soft tone that swells and fades, so that it neither begins nor ends with a click."""
+    """A soft tone that swells and fades, so that it neither begins nor ends with a click.
+
+    Made once a process: it takes milliseconds, in which nobody else is heard.
+    """
     count = SAMPLE_RATE_HZ * TONE_MS // 1000
     swell = (math.sin(math.pi * at / count) ** 2 for at in range(count))
     return array(

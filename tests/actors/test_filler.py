@@ -229,3 +229,7 @@ def test_a_filler_that_is_no_sound_is_told(tmp_path: Path) -> None:
     ]:
         with pytest.raises(SettingsError, match=told):
             load_filler(str(tmp_path / name))
+
+
+def test_a_new_room_does_not_hold_up_the_others_by_making_its_tone() -> None:
+    assert tone() is tone()

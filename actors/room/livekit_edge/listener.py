@@ -114,14 +114,20 @@ class RoomListener:
 
     def stop(self) -> None:
         """Tells nothing more."""
-        if self._takes_calls:
-            # In a room that the server closed, the SDK would keep a method for ever, and with it the room,
-            # the agent's track, and a thread that carries its sound.
-            for method in _METHODS:
-                self._room.local_participant.unregister_rpc_method(method)
         self._recorded.stop()
         self._send.close()
         self._receive.close()
+        if self._takes_calls:
+            self._take_no_calls()
+
+    def _take_no_calls(self) -> None:
+        # In a room that the server closed, the SDK would keep a method for ever, and with it the room,
+        # the agent's track, and a thread that carries its sound.
+        for method in _METHODS:
+            try:
+                self._room.local_participant.unregister_rpc_method(method)
+            except Exception as error:  # its native part has dropped the participant already
+                _log.debug("the SDK does not know %s any more: %s", method, type(error).__name__)
 
     def tell(self, event: RoomEvent) -> None:
         """Puts an event on the channel; without effect once it was stopped."""
