@@ -11,7 +11,15 @@ from channels.errors import VoiceAgentError
 from channels.jobs import JobAssigned
 from channels.settings import LiveKitAccount
 from commands.check.accounts import NoAnswer
-from commands.dispatch import at_any_node, cancel_dispatch, is_open
+from commands.dispatch import (
+    at_any_node,
+    cancel_dispatch,
+    create_dispatch,
+    is_open,
+    list_dispatches,
+    renew_dispatch,
+)
+from commands.fleet.reports import RunningRoom
 
 __all__ = ["Dispatches"]
 
@@ -51,6 +59,27 @@ class Dispatches:
 
         with contextlib.suppress(VoiceAgentError):  # its room is closed, or somebody else took it back
             await at_any_node(*self._asked_for(assigned), ask)
+
+    async def send_another(self, room: RunningRoom) -> None:
+        """Asks for an agent in the place of one whose process has died.
+
+        Raises:
+            NoAnswer, NoDispatch: as `commands.dispatch.renew_dispatch`.
+        """
+
+        async def ask(account: LiveKitAccount) -> None:
+            if room.dispatch_id:
+                listed = await list_dispatches(account, room.room)
+                for each in listed:
+                    if each.id == room.dispatch_id:
+                        await renew_dispatch(account, each)
+                        return
+                # LiveKit was restarted, or another worker has asked already.
+                if any(each.agent_name == room.agent_name for each in listed):
+                    return
+            await create_dispatch(account, room.room, room.agent_name, room.metadata)
+
+        await at_any_node(self.account, self.nodes, ask)
 
     def _asked_for(self, assigned: JobAssigned) -> tuple[LiveKitAccount, Sequence[str]]:
         """The node that assigned it knows it best."""

@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from channels.errors import NoDispatch, WorkerProcessDied
-from channels.settings import Accounts, LiveKitAccount
+from channels.errors import WorkerProcessDied
+from channels.settings import Accounts
 from channels.settings.health import HealthSettings
-from commands.dispatch import at_any_node, cancel_dispatch, create_dispatch, list_dispatches
-from commands.fleet.reports import Report, RunningRoom, Standing, write_report
+from commands.fleet.dispatches import Dispatches
+from commands.fleet.reports import Report, Standing, write_report
 from commands.fleet.shards import Shards
 from commands.serve import RoomEnded
 from commands.serve.observed import all_shown
@@ -50,20 +50,7 @@ async def serve_in_processes(
     Raises:
         WorkerProcessDied: one of them ended with an error when it was told to leave.
     """
-
-    async def another_agent(room: RunningRoom) -> None:
-        async def ask(account: LiveKitAccount) -> None:
-            if room.dispatch_id:
-                try:
-                    await cancel_dispatch(account, room.room, room.dispatch_id)
-                except NoDispatch:
-                    # LiveKit was restarted, or another worker has asked already.
-                    listed = await list_dispatches(account, room.room)
-                    if any(each.agent_name == room.agent_name for each in listed):
-                        return
-            await create_dispatch(account, room.room, room.agent_name, room.metadata)
-
-        await at_any_node(accounts.livekit, nodes, ask)
+    dispatches = Dispatches(accounts.livekit, nodes)
 
     def command(number: int) -> Sequence[str]:
         """The same as ours, with its share of the rooms."""
@@ -87,7 +74,7 @@ async def serve_in_processes(
             command,
             {**os.environ, **_environ_of(accounts), **counts.environ},
             log,
-            another_agent,
+            dispatches.send_another,
             forget=counts.forget,
         )
         nursery.start_soon(hand_on)

@@ -27,6 +27,7 @@ from commands.check.accounts import NoAnswer, TimedAnswer
 from commands.fleet import orphans
 from commands.fleet.dispatches import Dispatches
 from commands.fleet.orphans import ABSENT_S, MOST_ROOMS, Absences, Jobs, Orphans, is_lost, is_replaced
+from commands.fleet.reports import RunningRoom
 
 ACCOUNT = LiveKitAccount("ws://here:7880", "key", Secret("secret"))
 
@@ -135,6 +136,8 @@ class FakeLiveKit:
         self.asked.append((method, account.url))
         self.before(method)
         await trio.sleep(self.takes_s)
+        if self.status != 200:
+            return TimedAnswer(self.status, b"", None, 0.0)
         instead = self.instead.get(f"{method} {room}", self.instead.get(method))
         if isinstance(instead, Exception):
             raise instead
@@ -146,7 +149,7 @@ class FakeLiveKit:
         body = json.dumps(self._answer(method, room, content)).encode() if instead is None else instead
         if len(body) > largest:
             raise NoAnswer("does not answer (its answer does not end)", "")
-        return TimedAnswer(self.status, body, None, 0.0)
+        return TimedAnswer(200, body, None, 0.0)
 
     def _answer(self, method: str, room: str, content: Mapping[str, Any]) -> Any:
         match method:
@@ -300,3 +303,31 @@ async def test_a_job_is_wanted_until_somebody_says_that_it_is_not(
     job = jobs.Job("AJ_1", "tea", dispatch_id="AD_1", agent_name="waiter")
     assigned = JobAssigned(job, ACCOUNT.url, Secret("t"))
     assert await Dispatches(ACCOUNT).is_wanted(assigned) is wanted
+
+
+@pytest.mark.parametrize(
+    "dispatch_id", ["AD_1", "AD_9", ""], ids=["it is there", "LiveKit is new", "of people"]
+)
+async def test_a_parent_asks_for_another_agent_until_livekit_is_well(
+    autojump_clock: MockClock, server: FakeLiveKit, dispatch_id: str
+) -> None:
+    lost = dispatch("agent-1", name="waiter" if dispatch_id == "AD_1" else "cook")
+    server.rooms = {"tea": [lost]}
+
+    def in_trouble(method: str) -> None:
+        first = method == "CreateDispatch" and server.count(method) == 1
+        server.status = 502 if first and dispatch_id == "AD_1" else 200
+
+    server.before = in_trouble
+    died = RunningRoom("AJ_1", "tea", "waiter", "{}", dispatch_id)
+    await Dispatches(ACCOUNT).send_another(died)
+    assert [each.id for each in server.rooms["tea"] if each.id.startswith("AD_new")]
+    assert server.count("DeleteDispatch") == (1 if dispatch_id == "AD_1" else 0)
+
+
+async def test_a_parent_leaves_a_room_alone_for_which_another_worker_has_asked(
+    autojump_clock: MockClock, server: FakeLiveKit
+) -> None:
+    server.rooms = {"tea": [dispatch(dispatch_id="AD_2")]}
+    await Dispatches(ACCOUNT).send_another(RunningRoom("AJ_1", "tea", "waiter", "{}", "AD_1"))
+    assert not server.count("CreateDispatch")
