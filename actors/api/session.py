@@ -252,6 +252,7 @@ class ApiSession:
             failure = await self._talk(resume)
             if failure is None:
                 return
+            await trio.lowlevel.checkpoint_if_cancelled()  # nobody wants it any more: nothing is lost
             now = trio.current_time()
             self._call.broke(now, planned=isinstance(failure, RenewalDue))
             self._tell(ConnectionBroke())

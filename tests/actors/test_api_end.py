@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Sequence
 
 import pytest
@@ -15,7 +16,7 @@ from trio_websocket import ConnectionClosed, wrap_server_stream
 from channels.happenings import PersonSaid, RequestWithheld, SessionClosed, SessionLost, SessionStarted
 from channels.messages import BeginSession, EndSession, SessionOver
 from channels.settings import SessionSettings
-from channels.wire.events import SpeechStarted, UserTranscript
+from channels.wire.events import SessionEnded, SessionReady, SpeechStarted, UserTranscript
 from channels.wire.messages import (
     ConversationMessage,
     InputAudio,
@@ -372,3 +373,20 @@ async def test_nobody_but_the_session_itself_ends_it_or_speaks_for_the_person(
         ]
         assert len(talk.sent(InputAudio)) == heard
         assert not talk.sent(SessionEnd)
+
+
+async def test_a_call_that_is_over_while_its_session_is_being_renewed_has_lost_none(
+    autojump_clock: MockClock,
+) -> None:
+    begins = Send(SessionReady("sess_1", {}, int(time.time()) + 600))
+    lives = (Expect("session.update"), begins, Wait(299))
+    ends = (Expect("session.end"), Wait(0.5), Send(SessionEnded()), Wait(60))
+    async with conversation((*lives, *ends)) as talk:
+        with trio.fail_after(600):
+            while not talk.sent(SessionEnd):
+                await trio.sleep(0.1)
+        talk.orders.send_nowait(EndSession())
+        await trio.sleep(60)
+        assert SessionOver() in talk.events
+        assert not talk.happened(SessionLost), "whoever waits for a session would wait for ever"
+        assert len(talk.network.dialled) == 1
