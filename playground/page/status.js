@@ -6,13 +6,14 @@ const SOON_S = 4;
  * Gives {name, title, detail}. `name` is what the style sheets go by: resting, connecting, listening,
  * thinking, speaking, interrupted, waiting or ended.
  *
- * known: {phase, obstacle, agentHere, agentWasHere, agentState, tools, someoneElseIsHeard, interrupted,
- * microphone, waitedS}; `tools` are the names of those that run, `microphone` is "open", "muted" or "none",
+ * known: {phase, left, obstacle, agentHere, agentWasHere, agentState, tools, someoneElseIsHeard, interrupted,
+ * microphone, waitedS}; `left` whether there was a call before, `tools` are the names of those that run, `microphone` is "open", "muted" or "none",
  * `waitedS` how long the agent has been waited for.
  */
 export function describe(known) {
   switch (known.phase) {
     case "resting":
+      if (known.left) return say("resting", "You left the call", "Your microphone is off. Talk again whenever you like.");
       return say("resting", "Say hello", "Your browser will ask for the microphone. It stays on until you leave.");
     case "joining":
       return say("connecting", "Connecting…", "");
@@ -51,6 +52,7 @@ function describeAgent({ agentState, tools = [], someoneElseIsHeard, interrupted
     return say("waiting", "It is listening to someone else", "Perhaps in another tab of yours. It is your turn when they leave.");
   }
   const ways = { open: "", muted: "You are muted. It reads what you type.", none: "It reads what you type." };
+  const listens = { open: "Listening", muted: "Muted", none: "Ready" }[microphone] ?? "Listening";
   switch (agentState) {
     case "thinking":
       if (interrupted) break; // the decision comes with the end of the sentence, and an answer right after it
@@ -61,7 +63,7 @@ function describeAgent({ agentState, tools = [], someoneElseIsHeard, interrupted
     case "listening":
     case "idle":
       if (interrupted) break;
-      return say("listening", "Listening", ways[microphone]);
+      return say("listening", listens, ways[microphone] || "Speak whenever you like.");
     default:
       return say("connecting", "Connecting…", "The agent is getting ready.");
   }
