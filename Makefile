@@ -109,8 +109,10 @@ lock:
 	$(UV_COMPILE) playground/page_build/toolchain.in -o playground/page_build/toolchain.lock
 	$(UV_COMPILE) --no-deps playground/turn_model/wheel.in -o playground/turn_model/wheel.lock
 	$(UV_COMPILE) --no-config .ci/audit.in -o .ci/audit.lock
-	cd playground/page_build && npm install --package-lock-only --ignore-scripts --omit=peer \
-		--omit-lockfile-registry-resolved --no-audit --no-fund
+	for recipe in playground/page_build tests/page/axe; do \
+		(cd $$recipe && npm install --package-lock-only --ignore-scripts --omit=peer \
+			--omit-lockfile-registry-resolved --no-audit --no-fund) || exit 1; \
+	done
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis

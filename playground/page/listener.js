@@ -16,8 +16,9 @@ const STILL_AUDIBLE_DB = -51;
 const ABOVE_NOISE_DB = 12;
 const STILL_ABOVE_NOISE_DB = 8;
 const LEAST_DB = -52;
-const NOISE_RISES_DB_S = 1;
-const QUIETEST_DB = -75;
+const NOISE_RISES_DB_S = 3;
+// A microphone that gives less is off or muted, and tells nothing of the room.
+const QUIETEST_DB = -90;
 
 // What of the agent comes back through the microphone is learned while it speaks: nine of ten of its frames are
 // softer, compared with the agent's loudest in the time that an echo takes.
@@ -41,7 +42,7 @@ const LATEST_MS = 1000;
 export class Listener {
   #agent = new Sounds(AGENT_PAUSES_S);
   #you = new Sounds(YOU_PAUSE_S);
-  #noise = QUIETEST_DB;
+  #noise = null;
   #echo = NO_ECHO_DB;
   #agentLately = []; // of the last ECHO_WITHIN_S
   #timedUntil = -Infinity;
@@ -56,7 +57,7 @@ export class Listener {
     const audible = agent > (this.#agent.goingOn ? STILL_AUDIBLE_DB : AUDIBLE_DB);
     this.#agent.take(at, audible);
     this.#you.take(at, you > this.#leastOfYou(at, agent));
-    this.#noise = Math.max(QUIETEST_DB, Math.min(you, this.#noise + NOISE_RISES_DB_S * Math.max(0, length)));
+    if (you > QUIETEST_DB) this.#noise = Math.min(you, (this.#noise ?? you) + NOISE_RISES_DB_S * Math.max(0, length));
     this.#learnEcho(audible, you);
   }
 
@@ -98,7 +99,7 @@ export class Listener {
     this.#agentLately.push({ at, agent });
     while (this.#agentLately[0].at < at - ECHO_WITHIN_S) this.#agentLately.shift();
     const above = this.#you.goingOn ? STILL_ABOVE_NOISE_DB : ABOVE_NOISE_DB;
-    return Math.max(LEAST_DB, this.#noise + above, this.#loudestOfAgent() + this.#echo + ABOVE_ECHO_DB);
+    return Math.max(LEAST_DB, (this.#noise ?? QUIETEST_DB) + above, this.#loudestOfAgent() + this.#echo + ABOVE_ECHO_DB);
   }
 
   #loudestOfAgent() {

@@ -222,7 +222,8 @@ function render() {
   label("talk", microphone.problem ? "Try the microphone again" : "Talk");
   const talkHadFocus = document.activeElement === $("talk");
   $("talk").hidden = !away && microphone.track !== null;
-  $("type-only").hidden = !away;
+  // Later, the line to type in is there already.
+  $("type-only").hidden = left;
   $("leave").hidden = away;
   $("mute").hidden = away || microphone.track === null;
   $("mute").setAttribute("aria-pressed", String(muted));
@@ -301,10 +302,9 @@ function showLive(words) {
   const shown = words !== null && ["agent", "you"].includes(words.speaker);
   $("live").hidden = !shown;
   if (!shown) return;
-  setText($("live"), words.text);
+  setText($("live").firstElementChild, words.text);
   $("live").dataset.speaker = words.speaker;
   $("live").dataset.final = words.final;
-  $("live").scrollTop = $("live").scrollHeight;
 }
 
 function label(id, text) {
