@@ -155,7 +155,7 @@ call.addEventListener("change", () => {
   const { agent, agentState } = call;
   if (agent) agentWasHere = true;
   // Its greeting comes first.
-  if (["listening", "idle"].includes(agentState)) {
+  if (call.phase === "joined" && ["listening", "idle"].includes(agentState)) {
     for (const { text, note } of unsent) send(text, note);
     unsent = [];
   }

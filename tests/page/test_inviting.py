@@ -18,7 +18,8 @@ pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.browser]
 
 ROOM = "inviting"
 IN_SIGHT = """(() => { const box = document.querySelector('%s').getBoundingClientRect();
-  return box.height >= 44 && box.top >= 0 && box.bottom <= innerHeight && box.left >= 0 && box.right <= innerWidth })()"""
+  return box.height >= 44 && box.top >= 0 && box.bottom <= innerHeight &&
+    box.left >= 0 && box.right <= innerWidth })()"""
 
 
 async def typed(agent: FakeAgent, *texts: str) -> None:
@@ -90,7 +91,7 @@ async def test_whoever_is_muted_sees_it_and_nothing_that_listens_is_red(
         for dark in (False, True):
             await tab.look(dark=dark, calm=True)
             await tab.until("document.getAnimations().length === 0")
-            red, green, blue = await tab.evaluate(f"{orb}.match(/\\d+/g).map(Number)")
+            red, _, blue = await tab.evaluate(f"{orb}.match(/\\d+/g).map(Number)")
             assert blue > red, "no lamp of a tape recorder"
         listening = await tab.evaluate(orb)
         await tab.click("#mute")

@@ -163,7 +163,7 @@ async def test_what_the_agent_does_is_shown_as_it_does_it(
         await tab.shows("Interrupted")
         await tab.until(f"{LAST_CAPTION}.querySelector('p').textContent === 'Once there was a'")
         await tab.shows("you interrupted here")
-        # There was no voice in the microphone, so this browser knows of no turn; the agent's figures are its own.
+        # No voice was in the microphone, so this browser knows of no turn: these are the agent's own figures.
         await tab.shows("in the agent: 640 ms")
         await tab.shows("in the agent: 180 ms")
         for timer in ("latency", "barge-in"):
