@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import runner
+from bench.chromium import Tab, chromium
 from bench.speech import noise
 from commands.arguments import parse
 from commands.replay import replay
@@ -14,7 +15,6 @@ from playground.livekit_server import LiveKitServer
 from tests.actors.record.scripted import record_call
 from tests.commands.test_replay import a_call
 from tests.page.axe import violations
-from tests.page.browser import Tab, chromium
 from tests.page.conftest import Microphone, PageOf
 from tests.page.fake_agent import fake_agent
 from tests.page.test_page import SETTINGS

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import trio
 
+from bench.chromium import Tab, chromium
 from bench.speech import silence, spoken
 from playground.livekit_server import LiveKitServer
 from playground.voice_agent_api import ServerOptions, voice_agent_server
 from tests.agent_process import run_agent, settings_for
-from tests.page.browser import Tab, chromium
 from tests.page.conftest import Microphone, PageOf
 
 pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.browser]

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import trio
 
+from bench.chromium import Tab, chromium
 from bench.speech import noise
 from playground.livekit_server import LiveKitServer
-from tests.page.browser import Tab, chromium
 from tests.page.conftest import Microphone, PageOf
 from tests.page.fake_agent import FakeAgent, fake_agent
 from tests.page.test_page import call

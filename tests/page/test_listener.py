@@ -10,8 +10,8 @@ from pathlib import Path
 import attrs
 import pytest
 
+from bench.chromium import Tab, chromium
 from playground.page_server import page_server
-from tests.page.browser import Tab, chromium
 from tests.page.test_page_server import join
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]

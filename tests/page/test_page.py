@@ -13,12 +13,12 @@ import pytest
 import trio
 import trio_asyncio
 
+from bench.chromium import ABSENT, REFUSED, Tab, chromium
 from bench.speech import noise
 from channels.settings import LiveKitAccount
 from commands.check.clients import check_clients
 from commands.check.finding import Colour
 from playground.livekit_server import LiveKitServer
-from tests.page.browser import ABSENT, REFUSED, Tab, chromium
 from tests.page.conftest import Microphone, PageOf
 from tests.page.fake_agent import FakeAgent, fake_agent
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from bench.chromium import Tab
 from playground.page_build.client import Wanted, find_or_install
-from tests.page.browser import Tab
 
 __all__ = ["violations"]
 
