@@ -1,7 +1,8 @@
 """Prints the bill of materials, CycloneDX 1.6 in JSON, from the lock files alone: `make sbom`.
 
 It names what the agent and its playground are made of: Python packages, the Go modules of the LiveKit server
-that is built here, the page's npm packages and its font, and two models: the font and one model lie in this repository.
+that is built here, the page's npm packages and its font, and two models: one lies in this repository, one
+is fetched.
 Tools for tests and builds are not in it. The same lock files give the same bill.
 """
 

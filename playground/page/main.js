@@ -43,7 +43,7 @@ let formerAgentState = "";
 let agentWasHere = false;
 let waitingSince = 0;
 let silentSince = 0;
-let left = false;
+let left = false; // or will have, when the call is over: it is not the first screen any more
 let unsent = []; // typed before the agent was there: {text, note}
 
 // ---- what the person does
