@@ -175,7 +175,6 @@ MUTATIONS = (
         _MACHINE,
         "self.conversation.floor.awaits_decision and not self.conversation.undecided():",
         "self.conversation.floor.awaits_decision and not self.conversation.replies:",
-        in_calls=True,
     ),
     Mutation(
         "a turn of the person is told again and again",
@@ -209,18 +208,21 @@ MUTATIONS = (
         _PUMP,
         "                if must_clear:\n                    self._empty(now)",
         "                if must_clear:\n                    self._clears += 1",
+        in_calls=True,
     ),
     Mutation(
         "a hold leaves what lies in the room's queue",
         _PUMP,
         "if self.playout.hold(now):\n                    self._empty(now)",
         "if self.playout.hold(now):\n                    self._clears += 1",
+        in_calls=True,
     ),
     Mutation(
         "a capture that was under way at a cut is not cleared once it has landed",
         _PUMP,
         "        else:\n            self.loudspeaker.clear()",
         "        else:\n            pass",
+        in_calls=True,
     ),
     Mutation(
         "a reply's end is ignored",
