@@ -1,6 +1,7 @@
 """The two timers as a browser hears them, beside the agent's own, and what the browser's jitter buffer costs.
 
     .venv/bin/python -m bench.page [--rounds N] [--seconds S] [--json FILE]
+    .venv/bin/python -m bench.page --picture docs/page.png
 
 A real Chromium opens the playground's page and talks with the offline agent: its microphone asks for a story
 and talks over it, again and again. The figures are those that the page shows (playground/page/listener.js):
@@ -13,6 +14,8 @@ Each way is a call of its own, in turn with the others:
 - as it is: the page as people get it
 - target 0: with `RTCRtpReceiver.jitterBufferTarget = 0` for the agent's sound
 - no DTX: the microphone sends its silences, too (LiveKit's client leaves them out by default)
+
+With `--picture` it measures nothing: it keeps what is seen when the story is interrupted for the third time.
 
 In a headless Chromium the microphone is a file and the loudspeaker nothing; the way between is loopback. On a
 network of yours, its time comes on top.
@@ -81,6 +84,10 @@ _STATS = """(async () => {
 })()"""
 
 
+_SEEN_AFTER_S = 1.2
+"""After an interruption: until its timer is shown."""
+
+
 @attrs.frozen
 class Call:
     """What one call gave."""
@@ -113,7 +120,7 @@ def _microphone(path: Path) -> Path:
     return path
 
 
-async def _call(way: str, seconds: float) -> Call:
+async def _call(way: str, seconds: float, picture: Path | None = None) -> Call:
     room_name = f"bench-{secrets.token_hex(4)}"
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
@@ -139,8 +146,21 @@ async def _call(way: str, seconds: float) -> Call:
                 await tab.until("document.readyState === 'complete' && 'state' in document.body.dataset")
                 await tab.click("#talk")
                 await tab.until("document.querySelector('#captions li') !== null", within_s=60)
-                await trio.sleep(seconds)
+                if picture is None:
+                    await trio.sleep(seconds)
+                else:
+                    await _interrupted_thrice(tab)
+                    await tab.screenshot(picture)
                 return await _read(way, tab)
+
+
+async def _interrupted_thrice(tab: Tab) -> None:
+    shape = {"width": 1280, "height": 860, "deviceScaleFactor": 1.25, "mobile": False}
+    await tab.call("Emulation.setDeviceMetricsOverride", **shape)
+    for _ in range(3):
+        await tab.until("document.body.dataset.state === 'speaking'", within_s=60)
+        await tab.until("document.body.dataset.state === 'interrupted'", within_s=60)
+        await trio.sleep(_SEEN_AFTER_S)
 
 
 async def _read(way: str, tab: Tab) -> Call:
@@ -220,8 +240,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=1, help="calls of each way (default: 1)")
     parser.add_argument("--seconds", type=float, default=120, help="of each call (default: 120)")
     parser.add_argument("--way", choices=[*_WAYS], action="append", help="only this one; may be repeated")
+    parser.add_argument("--picture", type=Path, help="only keep a picture, a PNG file")
     parser.add_argument("--json", type=Path, help="write everything to this file")
     options = parser.parse_args(arguments)
+    if options.picture is not None:
+        picture = options.picture
+        shown = trio.run(until_signal, lambda: _call("as it is", 0, picture), _tell)
+        return shown if isinstance(shown, int) else 0
     before = os.getloadavg()[0]
     ways = options.way or [*_WAYS]
     outcome = trio.run(until_signal, lambda: _run(options.rounds, options.seconds, ways), _tell)

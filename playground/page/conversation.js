@@ -25,10 +25,11 @@ export class Conversation {
     this.#say = say;
     this.#view.addEventListener("scroll", () => this.#onScroll());
     this.#toLatest.addEventListener("click", () => this.#scrollToLatest());
-    new ResizeObserver(() => {
+    const fit = new ResizeObserver(() => {
       this.#height = this.#view.clientHeight;
-      if (this.#following) this.#scrollToLatest();
-    }).observe(this.#view);
+      this.#follow();
+    });
+    for (const element of [this.#view, this.#list]) fit.observe(element);
   }
 
   /** Takes the words of a caption as they are now. */
