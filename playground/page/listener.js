@@ -32,6 +32,7 @@ const ECHO_LEARNS_DB = 0.06;
 const CLICK_S = 0.03;
 const AGENT_PAUSES_S = 0.2;
 const YOU_PAUSE_S = 0.3;
+const BREATH_S = 0.8;
 
 const KEPT = 60;
 
@@ -61,15 +62,25 @@ export class Listener {
     this.#learnEcho(audible, you);
   }
 
-  /** The two figures of a turn as they were here; `turn` has the agent's. To be asked once for each turn, after it. */
-  timersOf({ turn_latency_ms: latency, barge_in_ms: bargeIn }) {
-    const replies = this.#agent.all.filter((sound) => sound !== this.#agent.open && sound.began > this.#timedUntil);
+  /** What the clock of the frames says, in s. */
+  get now() {
+    return this.#last ?? 0;
+  }
+
+  /**
+   * The two figures of a turn as they were here; `turn` has the agent's, and ended at `until`. To be asked once for
+   * each turn, and a little later, since its last sound is still on its way when the agent tells of it.
+   */
+  timersOf({ turn_latency_ms: latency, barge_in_ms: bargeIn }, until) {
+    const replies = this.#agent.all.filter(
+      (sound) => sound !== this.#agent.open && sound.began > this.#timedUntil && sound.began <= until,
+    );
     const timers = {
       latency: isNumber(latency) ? this.#firstThatFits(latency, replies, (reply) => this.#answer(reply)) : null,
       bargeIn: isNumber(bargeIn) ? this.#firstThatFits(bargeIn, replies.toReversed(), (reply) => this.#silence(reply)) : null,
     };
     // What belongs to this turn is nothing of the next.
-    this.#timedUntil = replies.at(-1)?.began ?? this.#timedUntil;
+    this.#timedUntil = Math.max(until, this.#timedUntil);
     return timers;
   }
 
@@ -91,7 +102,10 @@ export class Listener {
 
   /** How long it took from the person's first sound over this sound of the agent to its end, if there was one. */
   #silence(reply) {
-    const over = this.#you.all.find((sound) => sound.began > reply.began && sound.began < reply.ended && sound.ended > reply.began);
+    const before = this.#agent.all.findLast((sound) => sound.began < reply.began);
+    // It may have drawn breath when the person began.
+    const spokeSince = reply.began - (before?.ended ?? -Infinity) < BREATH_S ? before.began : reply.began;
+    const over = this.#you.all.find((sound) => sound.began > spokeSince && sound.began < reply.ended && sound.ended > reply.began);
     return over ? inMs(reply.ended - over.began) : null;
   }
 

@@ -176,15 +176,16 @@ call.addEventListener("words", ({ detail }) => {
 call.addEventListener("session", ({ detail }) => tellSession(detail));
 call.addEventListener("turn", ({ detail }) => {
   conversation.settle(detail);
-  setTimeout(() => showTimers(detail), HEARD_AFTER_MS);
+  const until = levels.listener.now;
+  setTimeout(() => showTimers(detail, until), HEARD_AFTER_MS);
   if (!detail.interrupted) return;
   tape.mark();
   interruptedUntil = Date.now() + INTERRUPTED_FOR_MS;
   render();
 });
 
-async function showTimers(turn) {
-  const here = levels.listener.timersOf(turn);
+async function showTimers(turn, until) {
+  const here = levels.listener.timersOf(turn, until);
   chart.add(turn, here);
   conversation.settle(turn, here.latency);
   const kept = await reserve.read(call.agentReceiver);

@@ -26,11 +26,12 @@ Voice = Callable[[float], float]
 
 @attrs.frozen
 class Turn:
-    """What the agent tells of a turn, and when (s)."""
+    """What the agent tells of a turn, and when (s); the page looks back `looks_s` later."""
 
     at: float
     latency_ms: int | None = None
     barge_in_ms: int | None = None
+    looks_s: float = 0.8
 
 
 def voice(*spans: tuple[float, float], room_db: float = ROOM_DB) -> Voice:
@@ -57,18 +58,18 @@ async def tab(tmp_path: Path) -> AsyncIterator[Tab]:
 async def timers(tab: Tab, agent: Voice, you: Voice, *turns: Turn) -> list[Mapping[str, int | None]]:
     """The timers that the page shows for each turn."""
     steps: list[dict[str, float | None]] = []
-    for number in range(round((turns[-1].at + 0.02) / FRAME_S)):
+    for number in range(round((turns[-1].at + turns[-1].looks_s + 0.02) / FRAME_S)):
         at = number * FRAME_S
         steps.append({"at": at, "agent": agent(at), "you": you(at)})
         steps += [
-            {"turn_latency_ms": turn.latency_ms, "barge_in_ms": turn.barge_in_ms}
+            {"turn_latency_ms": turn.latency_ms, "barge_in_ms": turn.barge_in_ms, "until": turn.at}
             for turn in turns
-            if abs(turn.at - at) < FRAME_S / 2
+            if abs(turn.at + turn.looks_s - at) < FRAME_S / 2
         ]
     told: list[Mapping[str, int | None]] = await tab.evaluate(
         "import('/listener.js').then(({ Listener }) => { const listener = new Listener();"
         f"return {json.dumps(steps)}.flatMap((step) =>"
-        "'at' in step ? (listener.take(step), []) : [listener.timersOf(step)]) })"
+        "'at' in step ? (listener.take(step), []) : [listener.timersOf(step, step.until)]) })"
     )
     return told
 
@@ -86,6 +87,21 @@ async def test_it_is_measured_from_the_persons_last_sound_and_from_their_first(t
     assert near(cut["bargeIn"], 450)
     assert near(played["latency"], 800)
     assert played["bargeIn"] is None
+
+
+async def test_a_short_answer_right_behind_an_interruption_is_the_next_turns(tab: Tab) -> None:
+    agent, you = voice((3.8, 9.4), (11.0, 11.4)), voice((1, 3), (9, 10.2))
+    cut, answer = await timers(
+        tab, agent, you, Turn(10.8, latency_ms=600, barge_in_ms=140), Turn(11.5, latency_ms=600)
+    )
+    assert near(cut["bargeIn"], 400)
+    assert near(answer["latency"], 800)
+
+
+async def test_whoever_begins_while_the_agent_draws_breath_is_timed_too(tab: Tab) -> None:
+    agent, you = voice((3.8, 8.8), (9.1, 9.3)), voice((1, 3), (9, 10.2))
+    (turn,) = await timers(tab, agent, you, Turn(10.4, latency_ms=600, barge_in_ms=140))
+    assert near(turn["bargeIn"], 300)
 
 
 async def test_the_agents_echo_in_the_microphone_is_not_the_person(tab: Tab) -> None:
