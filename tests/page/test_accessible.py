@@ -94,4 +94,5 @@ async def test_axe_finds_nothing_on_a_replay_and_a_phone_shows_it_without_scroll
         scrolled = "[...document.querySelectorAll('main *')].filter((each) => each.clientWidth > 0 &&"
         scrolled += " each.scrollWidth > each.clientWidth + 1 && !each.closest('svg')).length"
         assert await tab.evaluate(scrolled) == 0, "nothing inside of it scrolls, either"
-        assert await tab.evaluate("document.querySelector('.narrow').clientHeight") > 0
+        shown = "[...document.querySelectorAll('.rows')].filter((each) => each.clientHeight > 0)"
+        assert await tab.evaluate(f"{shown}.map((each) => each.className)") == ["rows narrow"]

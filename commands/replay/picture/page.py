@@ -38,7 +38,8 @@ ol.differences li{margin:.2rem 0}ol.differences{padding-left:2rem}
 
 # On a phone: rows of their own instead of the zoom, and a turn is a card with the names in it.
 _PHONE = """
-@media(max-width:45rem){body .rows.rows{display:none}body .rows.narrow{display:block}.zoom,thead{display:none}
+@media(max-width:45rem){body:has(#zoom-10) .rows.rows{display:none}
+body:has(#zoom-10) .rows.narrow{display:block}.zoom,thead{display:none}
 table,tbody,tr,td{display:block}tr{padding:.4rem 0;border-bottom:1px solid var(--line)}
 td,td.number{display:flex;justify-content:space-between;gap:1rem;padding:.1rem 0;border:0;text-align:right;
 white-space:normal}td::before{content:attr(data-name);flex:none;color:var(--faint);text-align:left}}
