@@ -36,8 +36,10 @@ const BREATH_S = 0.8;
 
 const KEPT = 60;
 
-// Our figure less the agent's: its clock may have noticed a sound so much earlier; a way takes no longer.
-const SOONEST_MS = -60;
+// Our figure less the agent's. Of an answer, the two may take another sound for the last one. Of a silence, a frame of
+// 20 ms each way is the least: the voice that stops sooner has just come to the end of a sentence. A way takes no longer.
+const SOONEST_ANSWER_MS = -60;
+const SOONEST_SILENCE_MS = 40;
 const LATEST_MS = 1000;
 
 export class Listener {
@@ -76,20 +78,16 @@ export class Listener {
       (sound) => sound !== this.#agent.open && sound.began > this.#timedUntil && sound.began <= until,
     );
     const timers = {
-      latency: isNumber(latency) ? this.#firstThatFits(latency, replies, (reply) => this.#answer(reply)) : null,
-      bargeIn: isNumber(bargeIn) ? this.#firstThatFits(bargeIn, replies.toReversed(), (reply) => this.#silence(reply)) : null,
+      latency: isNumber(latency)
+        ? firstThatFits(replies, [latency + SOONEST_ANSWER_MS, latency + LATEST_MS], (reply) => this.#answer(reply))
+        : null,
+      bargeIn: isNumber(bargeIn)
+        ? firstThatFits(replies.toReversed(), [bargeIn + SOONEST_SILENCE_MS, bargeIn + LATEST_MS], (reply) => this.#silence(reply))
+        : null,
     };
     // What belongs to this turn is nothing of the next.
     this.#timedUntil = Math.max(until, this.#timedUntil);
     return timers;
-  }
-
-  #firstThatFits(agents, replies, measure) {
-    for (const reply of replies) {
-      const ms = measure(reply);
-      if (ms !== null && ms >= agents + SOONEST_MS && ms <= agents + LATEST_MS) return ms;
-    }
-    return null;
   }
 
   /** How long it took from the person's last sound to the beginning of this sound of the agent, if it is an answer. */
@@ -177,6 +175,10 @@ class Sounds {
   get all() {
     return this.#sounds;
   }
+}
+
+function firstThatFits(replies, [soonest, latest], measure) {
+  return replies.map(measure).find((ms) => ms !== null && ms >= soonest && ms <= latest) ?? null;
 }
 
 function inMs(s) {

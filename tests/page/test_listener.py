@@ -140,6 +140,9 @@ async def test_where_no_sound_fits_what_the_agent_tells_nothing_is_shown(tab: Ta
     for you in (silent, voice((1, 3), (3.5, 3.7)), voice((1, 4.2))):
         (turn,) = await timers(tab, agent, you, Turn(6.8, latency_ms=600, barge_in_ms=140))
         assert turn == {"latency": None, "bargeIn": None}
+    # It had come to the end of a sentence anyway.
+    (turn,) = await timers(tab, voice((3.8, 9.05)), voice((1, 3), (9, 10.2)), Turn(10.4, barge_in_ms=40))
+    assert turn["bargeIn"] is None
     # No figure of the agent, so no sound is meant; and what was before a turn is not the next one's.
     typed, later = await timers(
         tab, agent, voice((1, 3)), Turn(6.8), Turn(8, latency_ms=600, barge_in_ms=140)
