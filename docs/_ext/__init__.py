@@ -2,7 +2,7 @@
 
 - `contents` takes the order of the site from the lists of `docs/index.md`.
 - `generated` puts what is read off the code in the place of a block ```` ```{generated} NAME ````.
-- `pictures` draws the Mermaid blocks, without a browser and without the network.
+- `pictures` draws the blocks of Mermaid and SVG, without a browser and without the network.
 - `source` shows each file that a page links to.
 - `llms` writes `llms.txt`, `llms-full.txt` and the Markdown of each page.
 """
@@ -24,7 +24,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("source-read", llms.keep, priority=900)
     app.connect("source-read", contents.add_contents, priority=950)
     app.add_transform(source.LinkToSource)
-    app.add_transform(pictures.DrawMermaid)
+    app.add_transform(pictures.DrawPictures)
     app.connect("html-collect-pages", source.pages)
     app.connect("build-finished", llms.write)
     return {"parallel_read_safe": False, "parallel_write_safe": False}

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 
 from sphinx.application import Sphinx
 
-from docs._ext import checks, command_line, drawings, errors, messages, metrics, settings
+from docs._ext import checks, command_line, drawings, errors, flows, messages, metrics, settings
 
 __all__ = ["GENERATED", "replace_blocks"]
 
@@ -35,6 +35,10 @@ GENERATED: Mapping[str, Callable[[], str]] = {
     "floor table": drawings.floor_table,
     "life of a reply": drawings.life,
     "life of a call": drawings.call_life,
+    "flow of a reply": flows.a_reply,
+    "flow of an mm-hm": flows.an_mm_hm,
+    "flow of an interruption": flows.an_interruption,
+    "timers": flows.timers,
 }
 """What writes the Markdown of each block, by the block's name."""
 

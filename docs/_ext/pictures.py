@@ -1,4 +1,4 @@
-"""Mermaid blocks as pictures: drawn while the site is built, in a file each, so that no script is needed."""
+"""Mermaid and SVG blocks as pictures: drawn while the site is built, in a file each."""
 
 from __future__ import annotations
 
@@ -13,26 +13,27 @@ from docutils import nodes
 from sphinx.transforms import SphinxTransform
 from sphinx.util.osutil import relative_uri
 
-__all__ = ["DrawMermaid"]
+__all__ = ["DrawPictures"]
 
 _FOLDER = "_images"
 _SMALLEST = 0.62
 """A picture is not shown smaller than this share of its own size, 14 points: rather, it can be scrolled."""
 
 
-class DrawMermaid(SphinxTransform):
-    """Replaces each block of Mermaid by its picture, which opens in full size."""
+class DrawPictures(SphinxTransform):
+    """Replaces each block of Mermaid or SVG by its picture, which opens in full size."""
 
     default_priority = 6
 
     def apply(self, **kwargs: Any) -> None:
         """Called by Sphinx for each page."""
         for block in list(self.document.findall(nodes.literal_block)):
-            if block.get("language") == "mermaid":
+            if block.get("language") in ("mermaid", "svg"):
                 block.replace_self(nodes.raw("", self._picture(block), format="html"))
 
     def _picture(self, block: nodes.literal_block) -> str:
-        drawn = _in_our_fonts(mmdr.render(block.astext()).svg())
+        written = block.astext()
+        drawn = written if block["language"] == "svg" else _in_our_style(mmdr.render(written).svg())
         name = f"{_FOLDER}/{hashlib.sha256(drawn.encode()).hexdigest()[:16]}.svg"
         path = Path(self.app.outdir, name)
         path.parent.mkdir(exist_ok=True)
@@ -50,7 +51,13 @@ class DrawMermaid(SphinxTransform):
         )
 
 
-def _in_our_fonts(svg: str) -> str:
-    return svg.replace('"Recursive Variable",arial', "system-ui,arial").replace(
-        "&quot;Recursive Variable&quot;,arial", "system-ui,arial"
-    )
+def _in_our_style(svg: str) -> str:
+    """With the page's font, and with labels on white."""
+    for theirs, ours in (
+        ('"Recursive Variable",arial', "system-ui,arial"),
+        ("&quot;Recursive Variable&quot;,arial", "system-ui,arial"),
+        ("hsl(-120, 0%, 80%)", "#ffffff"),
+        (".edgeLabel rect{opacity:0.5;", ".edgeLabel rect{opacity:0.9;"),
+    ):
+        svg = svg.replace(theirs, ours)
+    return svg
