@@ -3,7 +3,8 @@
 What kind of block it is says what is done with it, in a folder that all blocks of a page share:
 
 - `python` and `toml` whose first line is `# a_name.py`: the file is written. Others are only read.
-- `console`: each line behind `$ ` is run, must succeed, and must print what stands below it; `…` is anything.
+- `console`: each line behind `$ ` is run, and must print what stands below it; `…` is anything. It must succeed
+  unless its exit code stands in a last line, as `[2]`.
 - `pycon`: as Python's own prompt has it.
 
 What needs an account, a room or a microphone stands in indented blocks, and is not run here.
@@ -62,7 +63,8 @@ def run(example: Example) -> str | None:
             timeout=LONGEST_S,
             check=False,
         )
-        if done.returncode != 0:
+        expected, code = re.fullmatch(r"(.*?)(?:\[(\d+)\]\s*)?", expected, re.DOTALL).groups(default="0")
+        if done.returncode != int(code):
             return f"{command}: exit code {done.returncode}\n{done.stdout}"
         wanted = ".*".join(re.escape(part) for part in expected.strip().split("…"))
         if not re.fullmatch(wanted, done.stdout.strip(), re.DOTALL):

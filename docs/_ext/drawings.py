@@ -27,30 +27,22 @@ def _part(chosen: Callable[[Link], bool]) -> str:
     links = tuple(link for link in whole.links if chosen(link))
     joined = {end for link in links for end in (link.source, link.target)}
     nodes = tuple(node for node in whole.nodes if node.name in joined)
-    return _fence(as_mermaid(Topology(nodes, links)))
+    # From top to bottom it fits a page.
+    return _fence(as_mermaid(Topology(nodes, links)).replace("flowchart LR", "flowchart TD", 1))
 
 
 def conversation() -> str:
     """The way of sound and of decisions."""
     whole = read_topology(runner.wire)
     core = {node.name for node in whole.nodes if node.kind is Kind.CONVERSATION} | {"OnsetDetector"}
-    outside = {node.name for node in whole.nodes if node.kind is Kind.OUTSIDE}
-    return _part(
-        lambda link: (
-            not link.tap
-            and (
-                {link.source, link.target} <= core
-                or (
-                    link.channel is None
-                    and bool(
-                        {link.source, link.target}
-                        & outside
-                        & {"LiveKit room", "Voice Agent API", "the agent's track"}
-                    )
-                )
-            )
-        )
-    )
+
+    def chosen(link: Link) -> bool:
+        if link.channel is None:
+            return bool({link.source, link.target} & core)
+        within = {link.source, link.target} <= core
+        return within and not link.tap and link.channel.name != "departures"
+
+    return _part(chosen)
 
 
 def requests() -> str:

@@ -60,4 +60,5 @@ def _in_our_style(svg: str) -> str:
         (".edgeLabel rect{opacity:0.5;", ".edgeLabel rect{opacity:0.9;"),
     ):
         svg = svg.replace(theirs, ours)
-    return svg
+    halo = '[data-merman-source-classes*="edgeLabel"] text{paint-order:stroke;stroke:#fff;stroke-width:5px}'
+    return svg.replace("</style>", f"{halo}</style>", 1)
