@@ -3,7 +3,7 @@
 What kind of block it is says what is done with it, in a folder that all blocks of a page share:
 
 - `python` and `toml` whose first line is `# a_name.py`: the file is written. Others are only read.
-- `console`: each line behind `$ ` is run, and must print what stands below it; `…` is anything. It must succeed
+- `console`: each line behind `$ ` is run, and must print what stands below it (`…` is anything) and succeed,
   unless its exit code stands in a last line, as `[2]`.
 - `pycon`: as Python's own prompt has it.
 
@@ -63,10 +63,11 @@ def run(example: Example) -> str | None:
             timeout=LONGEST_S,
             check=False,
         )
-        expected, code = re.fullmatch(r"(.*?)(?:\[(\d+)\]\s*)?", expected, re.DOTALL).groups(default="0")
-        if done.returncode != int(code):
+        ending = re.search(r"\[(\d+)\]\s*$", expected)
+        if done.returncode != (int(ending[1]) if ending else 0):
             return f"{command}: exit code {done.returncode}\n{done.stdout}"
-        wanted = ".*".join(re.escape(part) for part in expected.strip().split("…"))
+        printed = expected[: ending.start()] if ending else expected
+        wanted = ".*".join(re.escape(part) for part in printed.strip().split("…"))
         if not re.fullmatch(wanted, done.stdout.strip(), re.DOTALL):
             return f"{command} printed\n{done.stdout}\nand not\n{expected}"
     return None

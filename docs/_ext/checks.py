@@ -51,47 +51,41 @@ def read_checks() -> list[Check]:
 
 def _in(path: Path) -> Iterator[Check]:
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    texts = {
-        target.id: node.value.value
-        for node in tree.body
-        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
-        for target in node.targets
-        if isinstance(target, ast.Name)
-    }
+    texts = dict(_texts(tree.body))
     functions = {
         each.name: each for each in tree.body if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef)
     }
     for name, function in functions.items():
         if not name.startswith("check_"):
             continue
-        called = [
-            each.func.id
-            for each in ast.walk(function)
-            if isinstance(each, ast.Call) and isinstance(each.func, ast.Name)
-        ]
-        bodies = [
-            function,
-            *(functions[each] for each in dict.fromkeys(called) if each in functions and each != name),
-        ]
+        called = [each.id for each in ast.walk(function) if isinstance(each, ast.Name)]
+        helping = [functions[each] for each in dict.fromkeys(called) if each in functions and each != name]
+        bodies = [function, *helping]
         findings = [finding for body in bodies for finding in _findings(body, texts)]
         names = tuple(dict.fromkeys(each[0] for each in findings))
         wrong = tuple(each[1:] for each in findings if each[1] != "GREEN")
         yield Check(name, names, one_line(ast.get_docstring(function) or ""), tuple(dict.fromkeys(wrong)))
 
 
+def _texts(body: list[ast.stmt]) -> Iterator[tuple[str, str]]:
+    for node in body:
+        match node:
+            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Constant(value=str(text))):
+                yield name, text
+
+
 def _findings(function: ast.AST, texts: dict[str, str]) -> Iterator[tuple[str, str, str, str]]:
-    nodes = [each for each in ast.walk(function) if hasattr(each, "lineno")]
+    nodes = [each for each in ast.walk(function) if isinstance(each, ast.Assign | ast.Call)]
     local = dict(texts)
     for node in sorted(nodes, key=lambda each: (each.lineno, each.col_offset)):
         match node:
             case ast.Assign(targets=[ast.Name(id=name)], value=value):
                 local[name] = _text(value, local)
             case ast.Call(
-                func=ast.Name(id="Finding"), args=[ast.Constant(value=str(name)), colour, said, *rest]
+                func=ast.Name(id="Finding"),
+                args=[ast.Constant(value=str(name)), ast.Attribute(attr=colour), said, *rest],
             ):
-                if isinstance(colour, ast.Attribute):
-                    fix = _text(rest[0], local) if rest else ""
-                    yield name, colour.attr, _text(said, local), fix
+                yield name, colour, _text(said, local), _text(rest[0], local) if rest else ""
 
 
 def _text(node: ast.expr, local: dict[str, str]) -> str:
@@ -100,7 +94,7 @@ def _text(node: ast.expr, local: dict[str, str]) -> str:
         case ast.Constant(value=str(text)):
             return text
         case ast.JoinedStr(values=values):
-            return "".join(each.value if isinstance(each, ast.Constant) else "…" for each in values)
+            return "".join(_text(each, {}) if isinstance(each, ast.Constant) else "…" for each in values)
         case ast.Name(id=name):
             return local.get(name, "")
         case ast.BinOp(left=left, right=right):

@@ -44,7 +44,7 @@ def _said(setting: Setting, docs: dict[str, str]) -> Iterator[str]:
     if said := docs.get(setting.path.rpartition(".")[2]):
         yield said
     if setting.rule.private:
-        yield "Read from the environment and `.env` only."
+        yield "Never in a file that is shared."
     if setting.rule.mutable:
         yield "*May change in mid-call.*"
 
@@ -74,7 +74,8 @@ def allowed(rule: Rule) -> str:
 
 def one_word(rule: Rule) -> str:
     """A rule of its own kind, by what its class says."""
-    return doc_of(type(rule)).partition(".")[0].partition("\n")[0]
+    said = doc_of(type(rule)).partition(".")[0].partition("\n")[0]
+    return said[:1].lower() + said[1:]
 
 
 def _default(setting: Setting) -> str:
