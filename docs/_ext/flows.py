@@ -174,11 +174,10 @@ def _timeline(seen: list[Seen], timed: TurnTimed) -> tuple[list[Bar], list[Mark]
 
 
 def _sequence(inputs: Sequence[tuple[float, Any]]) -> str:
-    lines = ["```mermaid", "sequenceDiagram"]
-    lines += [f"    participant {_id(each)} as {each}" for each in (EAR, SERVICE, CONTROLLER, SPEAKER)]
-    for each in Run().feed(inputs):
-        lines += [f"    {line}" for line in _lines(each)]
-    return "\n".join([*lines, "```", ""])
+    lines = [line for each in Run().feed(inputs) for line in _lines(each)]
+    taking_part = [name for name in (EAR, SERVICE, CONTROLLER, SPEAKER) if _id(name) in "\n".join(lines)]
+    head = [f"participant {_id(each)} as {each}" for each in taking_part]
+    return "\n".join(["```mermaid", "sequenceDiagram", *(f"    {line}" for line in head + lines), "```", ""])
 
 
 def _id(name: str) -> str:

@@ -1,6 +1,7 @@
 """Reference that is read off the code while the site is built: it cannot be out of date.
 
 A page has a block ```` ```{generated} NAME ````, and Markdown takes its place before anything else is read.
+Whoever reads the page without the site sees the line in the block.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ GENERATED: Mapping[str, Callable[[], str]] = {
 }
 """What writes the Markdown of each block, by the block's name."""
 
-_BLOCK = re.compile(r"^```\{generated\} (.+)\n```$", re.MULTILINE)
+_BLOCK = re.compile(r"^```\{generated\} (.+)\n.+\n```$", re.MULTILINE)
 
 
 def replace_blocks(app: Sphinx, docname: str, content: list[str]) -> None:

@@ -54,11 +54,12 @@ class DrawPictures(SphinxTransform):
 def _in_our_style(svg: str) -> str:
     """With the page's font, and with labels on white."""
     for theirs, ours in (
-        ('"Recursive Variable",arial', "system-ui,arial"),
-        ("&quot;Recursive Variable&quot;,arial", "system-ui,arial"),
+        ('"Recursive Variable",arial', "arial,helvetica"),
+        ("&quot;Recursive Variable&quot;,arial", "arial,helvetica"),
         ("hsl(-120, 0%, 80%)", "#ffffff"),
         (".edgeLabel rect{opacity:0.5;", ".edgeLabel rect{opacity:0.9;"),
     ):
         svg = svg.replace(theirs, ours)
-    halo = '[data-merman-source-classes*="edgeLabel"] text{paint-order:stroke;stroke:#fff;stroke-width:5px}'
+    written_on_lines = '[data-merman-source-classes*="edgeLabel"] text,text.messageText'
+    halo = f"{written_on_lines}{{paint-order:stroke;stroke:#fff!important;stroke-width:5px!important}}"
     return svg.replace("</style>", f"{halo}</style>", 1)

@@ -50,7 +50,7 @@ def draw(lasts_s: float, bars: Sequence[Bar], marks: Sequence[Mark], brackets: S
     height = 226 + 30 * len(brackets)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" '
-        'font-family="system-ui,arial,sans-serif" font-size="14" fill="#111827">',
+        'font-family="arial,helvetica,sans-serif" font-size="14" fill="#111827">',
         *(
             f'<text x="0" y="{ROWS[who] + 18}">{who}</text>'
             f'<path d="M{LEFT} {ROWS[who] + BAR}H{WIDTH - RIGHT}" stroke="#d1d5db"/>'

@@ -20,7 +20,7 @@ from docs._ext.generated import GENERATED
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
-BLOCKS = re.compile(r"^```\{generated\} (.+)\n```$", re.MULTILINE)
+BLOCKS = re.compile(r"^```\{generated\} (.+)\n.+\n```$", re.MULTILINE)
 
 
 @pytest.mark.parametrize("setting", CATALOGUE.values(), ids=lambda setting: setting.path)
