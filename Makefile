@@ -47,7 +47,8 @@ docs: $(RUNTIME)
 	@echo '== packages of requirements-docs.lock'
 	@$(PIP) -r requirements-docs.lock
 	@echo '== site'
-	@$(BIN)/python -m sphinx -E -W --keep-going --quiet --jobs auto -c docs . site
+	@rm -rf site
+	@$(BIN)/python -m sphinx -W --keep-going --quiet -c docs . site
 	@echo 'site/index.html'
 
 lint: $(DEV)
@@ -115,7 +116,7 @@ lock:
 	$(UV_COMPILE) pyproject.toml --group playground -o requirements.lock
 	$(UV_COMPILE) pyproject.toml --group playground --group dev -o requirements-dev.lock
 	$(UV_COMPILE) --no-config -c requirements-dev.lock --group pyproject.toml:traces -o requirements-traces.lock
-	$(UV_COMPILE) --no-config -c requirements-dev.lock --group pyproject.toml:docs -o requirements-docs.lock
+	$(UV_COMPILE) --no-config -c requirements-dev.lock -c requirements-traces.lock --group pyproject.toml:docs -o requirements-docs.lock
 	$(UV_COMPILE) playground/livekit_build/toolchain.in -o playground/livekit_build/toolchain.lock
 	$(UV_COMPILE) playground/page_build/toolchain.in -o playground/page_build/toolchain.lock
 	$(UV_COMPILE) --no-deps playground/turn_model/wheel.in -o playground/turn_model/wheel.lock
