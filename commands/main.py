@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Sequence
+from random import Random
 
 import trio
 from rich.console import Console
@@ -16,6 +17,7 @@ from structlog.typing import FilteringBoundLogger
 from actors.record import check_free
 from actors.room.livekit_edge import LiveKitEdge
 from actors.room.seat import OWN_ROOM, Seat
+from channels.backoff import Turns
 from channels.errors import SettingsError, cause_of, was_interrupted
 from channels.log import open_log
 from channels.named_paths import PathNames
@@ -117,6 +119,8 @@ def _run(wire: Wiring, options: argparse.Namespace, log: FilteringBoundLogger) -
         has_parent = is_worker and options.reports
         observed = observe(configuration.health(), log, is_worker=is_worker, has_parent=has_parent)
 
+    turns = Turns(Random())
+
     def wire_it(settings: Settings, accounts: Accounts, edge: LiveKitEdge, seat: Seat = OWN_ROOM) -> Wired:
         # On your own machine, everybody in the room is the agent's owner.
         return wire(
@@ -127,6 +131,7 @@ def _run(wire: Wiring, options: argparse.Namespace, log: FilteringBoundLogger) -
             terminal=terminal,
             additions=additions,
             seat=seat,
+            turns=turns,
             metrics=observed.metrics,
             traces=observed.traces,
         )

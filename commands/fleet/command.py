@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -25,9 +26,10 @@ from channels.settings import (
     read_configuration,
 )
 from channels.settings.job import read_job
-from commands.dispatch import is_open
+from commands.dispatch import cancel_dispatch, is_open
 from commands.fleet.admission import Admission
 from commands.fleet.load import LoadMeter
+from commands.fleet.orphans import Jobs, Orphans
 from commands.fleet.reports import EVERY_S, Report
 from commands.fleet.rooms import JobRooms, RoomPlan
 from commands.serve import RoomEnded, RoomSpec
@@ -145,12 +147,18 @@ async def serve_jobs(
         except VoiceAgentError:
             return False
 
+    async def release(assigned: JobAssigned) -> None:
+        account = attrs.evolve(rooms.accounts.livekit, url=assigned.url)
+        with contextlib.suppress(VoiceAgentError):  # its room is closed, or somebody else took it back
+            await cancel_dispatch(account, assigned.job.room_name, assigned.job.dispatch_id)
+
     dispatch = DispatchActor(rooms.accounts.livekit, worker, orders.receiver(), events.sender())
     owner = JobRooms(
         Admission(most_rooms, worker.most_load),
         lambda: meter.load().value,
         rooms.plan,
         is_wanted,
+        release,
         events.receiver(),
         orders.sender(),
         log,
@@ -178,6 +186,7 @@ async def serve_jobs(
         while observed.metrics is not None:
             load = meter.load()
             observed.metrics.cpu_share(max(load.processors, load.thread))
+            observed.metrics.load(owner.decides_by())
             await trio.sleep(EVERY_S)
 
     async def report() -> None:
@@ -186,6 +195,11 @@ async def serve_jobs(
             await trio.sleep(EVERY_S)
 
     async with observed.shown(log, watch, owner.not_ready), trio.open_nursery() as background:
+        if worker.agent_name and worker.look_every_s:
+            jobs = Jobs(owner.has_place, owner.dispatches, owner.forgotten, owner.give_up)
+            account = rooms.accounts.livekit
+            orphans = Orphans(account, worker.agent_name, worker.look_every_s, jobs, log)
+            background.start_soon(orphans.run)
         background.start_soon(meter.run)
         background.start_soon(tell_load)
         background.start_soon(report)

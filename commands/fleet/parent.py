@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from channels.errors import WorkerProcessDied
+from channels.errors import NoDispatch, WorkerProcessDied
 from channels.settings import Accounts
 from channels.settings.health import HealthSettings
-from commands.dispatch import create_dispatch
+from commands.dispatch import cancel_dispatch, create_dispatch, list_dispatches
 from commands.fleet.reports import Report, RunningRoom, Standing, write_report
 from commands.fleet.shards import Shards
 from commands.serve import RoomEnded
@@ -43,6 +43,14 @@ async def serve_in_processes(
     """
 
     async def another_agent(room: RunningRoom) -> None:
+        if room.dispatch_id:
+            try:
+                await cancel_dispatch(accounts.livekit, room.room, room.dispatch_id)
+            except NoDispatch:
+                # LiveKit was restarted, or another worker has asked already.
+                listed = await list_dispatches(accounts.livekit, room.room)
+                if any(each.agent_name == room.agent_name for each in listed):
+                    return
         await create_dispatch(accounts.livekit, room.room, room.agent_name, room.metadata)
 
     def command(number: int) -> Sequence[str]:

@@ -17,6 +17,7 @@ from actors.log import EventLog
 from actors.record import recording
 from actors.room.livekit_edge import LiveKitEdge, livekit_edge
 from channels.errors import parted, reason_of
+from channels.happenings import Happening
 from channels.named_paths import NamedPath, PathNames
 from channels.printable import complain
 from channels.settings import Accounts, Settings
@@ -41,6 +42,8 @@ class RoomSpec:
     """Where to record everything that happens."""
     record_audio: bool = False
     """Whether to record both voices too."""
+    overhear: Callable[[Happening], None] | None = None
+    """Is told everything that happens, in the middle of the conversation: it must neither wait nor raise."""
 
     @property
     def room_name(self) -> str:
@@ -74,6 +77,8 @@ async def run_room(
     try:
         async with livekit_edge(queue_size_ms=spec.settings.speaker.queue_size_ms) as edge:
             graph = spec.wire(spec.settings, spec.accounts, edge)
+            if spec.overhear is not None:
+                graph.taps.overhear(spec.overhear)
             # The log outlives the record, and both the actors: they hear how the last of these ends.
             async with _logged(spec, graph.taps, log, watch), _recorded(spec, graph, attempt):
                 await run_actors(graph)

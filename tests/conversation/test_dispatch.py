@@ -6,7 +6,7 @@ import functools
 import json
 import re
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -53,11 +53,13 @@ class Fleet:
     lines: list[Any]
     failures: list[VoiceAgentError] = attrs.field(factory=list)
 
-    async def start(self, worker: WorkerSettings, *, rooms: int = 10) -> trio.CancelScope:
+    async def start(
+        self, worker: WorkerSettings, *, rooms: int = 10, set_to: Mapping[str, str] | None = None
+    ) -> trio.CancelScope:
         """Runs a worker until its scope is cancelled; returns when it is registered."""
         scope = trio.CancelScope()
         maker = JobRoomMaker(
-            gather(None, {}, Path("there-is-none"), {}, print),
+            gather(None, set_to or {}, Path("there-is-none"), {}, print),
             ToolSettings(),
             self.accounts,
             lambda settings, accounts, edge, seat: wire(settings, accounts, edge, seat=seat),
@@ -123,8 +125,10 @@ def lines() -> Iterator[list[Any]]:
 
 
 @asynccontextmanager
-async def fleet_at(livekit: LiveKitServer, lines: list[Any]) -> AsyncIterator[Fleet]:
-    options = ServerOptions(speech=ToneSpeech, endpointing_ms=None)
+async def fleet_at(
+    livekit: LiveKitServer, lines: list[Any], *, sessions: int | None = None
+) -> AsyncIterator[Fleet]:
+    options = ServerOptions(speech=ToneSpeech, endpointing_ms=None, concurrency=sessions)
     async with voice_agent_server(options) as service, trio.open_nursery() as nursery:
         account = LiveKitAccount(livekit.url, livekit.api_key, livekit.api_secret)
         accounts = Accounts(account, ApiAccount(service.url, api_key=Secret("0" * 32)))
@@ -205,6 +209,27 @@ async def test_a_worker_without_a_place_declines_and_another_takes_the_job(
         await fleet.start(WorkerSettings("full"), rooms=1)
         await create_dispatch(fleet.account, "second", "full")
         await fleet.until(lambda: fleet.told("room_joined", room="second"))
+
+
+async def test_whoever_finds_the_service_full_hears_a_tone_and_then_the_agent(
+    livekit: LiveKitServer, lines: list[Any]
+) -> None:
+    async with fleet_at(livekit, lines, sessions=1) as fleet:
+        await fleet.start(WorkerSettings("crowded"))
+        first = await create_dispatch(fleet.account, "has the place", "crowded")
+        async with (
+            join_as_guest(livekit, "has the place", "alice") as alice,
+            join_as_guest(livekit, "waits for it", "bob") as bob,
+        ):
+            await alice.hear_sound(within_s=20)
+            await create_dispatch(fleet.account, "waits for it", "crowded")
+            await fleet.until(lambda: fleet.told("service_full"))
+            await bob.hear_sound(within_s=20)
+            assert fleet.told("session_lost", room="waits for it", no_place=True)
+            assert not fleet.told("session_started", room="waits for it")
+            await cancel_dispatch(fleet.account, "has the place", first.id)
+            await fleet.until(lambda: fleet.told("reply_began", room="waits for it"))
+        assert not fleet.told("ended")
 
 
 async def test_a_worker_gets_a_job_for_each_of_its_places(livekit: LiveKitServer, lines: list[Any]) -> None:
