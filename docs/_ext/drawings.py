@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import runner
 from actors.barge_in.drawing import draw_floor, draw_life
 from actors.barge_in.floor import FLOOR_TABLE, FloorOrder, order_between
 from actors.call_life.table import TABLE as CALL_TABLE
 from actors.call_life.table import CallAction, Phase
+from actors.record.reading import read_record
 from commands.graph.command import read_topology
 from commands.graph.mermaid import as_mermaid
 from commands.graph.topology import Kind, Link, Topology
+from commands.replay.picture import scene_of, svg_sheet
 from docs._ext.markdown import inline, table
 
-__all__ = ["call_life", "conversation", "floor", "floor_table", "life", "requests", "taps"]
+__all__ = ["a_call", "call_life", "conversation", "floor", "floor_table", "life", "requests", "taps"]
 
 
 def _fence(mermaid: str) -> str:
@@ -59,6 +62,13 @@ def taps() -> str:
         if link.channel is not None and link.channel.name.startswith("tap ")
     ]
     return table(["Actor", "May wait", "When full"], rows)
+
+
+def a_call() -> str:
+    """The picture that `replay` makes of the recorded call, as it was."""
+    record = read_record(Path(__file__).parents[1] / "tutorials" / "call.jsonl")
+    scene = scene_of(record.entries, until=record.length_s)
+    return f"```svg\n{svg_sheet('A recorded call', scene, None, ())}\n```\n"
 
 
 def floor() -> str:

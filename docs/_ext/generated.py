@@ -36,6 +36,7 @@ GENERATED: Mapping[str, Callable[[], str]] = {
     "floor table": drawings.floor_table,
     "life of a reply": drawings.life,
     "life of a call": drawings.call_life,
+    "a call": drawings.a_call,
     "flow of a reply": flows.a_reply,
     "flow of an mm-hm": flows.an_mm_hm,
     "flow of an interruption": flows.an_interruption,
