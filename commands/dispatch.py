@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from random import Random
 from typing import Any, TypeVar
 
+import attrs
 import trio
 from google.protobuf.json_format import MessageToDict, Parse, ParseError
 from google.protobuf.message import Message
@@ -25,6 +27,7 @@ from commands.agents_here import LiveKitRoom, agents_here
 from commands.check.accounts import NoAnswer, ask_livekit
 
 __all__ = [
+    "at_any_node",
     "cancel_dispatch",
     "create_dispatch",
     "dispatch",
@@ -40,6 +43,7 @@ _STATUS = {number: name.removeprefix("JS_").lower() for name, number in JobStatu
 _RENEWED_WITHIN_S = 10.0
 
 M = TypeVar("M", bound=Message)
+T = TypeVar("T")
 
 
 def dispatch(
@@ -125,6 +129,22 @@ async def cancel_dispatch(account: LiveKitAccount, room_name: str, dispatch_id: 
     """
     content = {"room": room_name, "dispatch_id": dispatch_id}
     await _ask(account, "DeleteDispatch", room_name, content, AgentDispatch())
+
+
+async def at_any_node(
+    account: LiveKitAccount, nodes: Sequence[str], ask: Callable[[LiveKitAccount], Awaitable[T]]
+) -> T:
+    """Asks at the account's own address, and at further ones of the same LiveKit if nobody answers there.
+
+    Raises:
+        NoAnswer: nobody answers at any.
+        NoDispatch: as what is asked.
+    """
+    *urls, last = dict.fromkeys((account.url, *nodes))
+    for url in urls:
+        with contextlib.suppress(NoAnswer):
+            return await ask(attrs.evolve(account, url=url))
+    return await ask(attrs.evolve(account, url=last))
 
 
 async def renew_dispatch(account: LiveKitAccount, old: AgentDispatch) -> bool:

@@ -141,15 +141,25 @@ def _run(wire: Wiring, options: argparse.Namespace, log: FilteringBoundLogger) -
         draining = trio.Event()
 
         def serve_all(accounts: Accounts, watch: LoopWatch) -> Awaitable[Sequence[RoomEnded]]:
+            worker = configuration.worker()
             if is_parent:
-                return serve_in_processes(options, accounts, draining, log, configuration.health())
+                return serve_in_processes(
+                    options, accounts, draining, log, configuration.health(), worker.urls
+                )
             allow_descriptors(options.rooms, log)
             rooms = JobRoomMaker(
-                writings, tools, accounts, wire_it, log.warning, options.record, options.record_audio
+                writings,
+                tools,
+                accounts,
+                wire_it,
+                log.warning,
+                options.record,
+                options.record_audio,
+                worker.urls,
             )
             return serve_jobs(
                 rooms,
-                configuration.worker(),
+                worker,
                 log,
                 most_rooms=options.rooms,
                 draining=draining,

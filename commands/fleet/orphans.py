@@ -23,7 +23,7 @@ from random import Random
 
 import msgspec
 import trio
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 from livekit import api
 from livekit.protocol.agent import JobType
 from livekit.protocol.agent_dispatch import AgentDispatch, JobRestartPolicy
@@ -165,6 +165,7 @@ class Orphans:
         jobs: the rooms of this worker.
         log: is told what was done.
         random: for jitter, so that workers do not look together.
+        nodes: further addresses of the same LiveKit, for when one does not answer.
     """
 
     account: LiveKitAccount
@@ -173,6 +174,7 @@ class Orphans:
     jobs: Jobs
     log: FilteringBoundLogger
     random: Random = field(factory=Random)
+    nodes: Sequence[str] = ()
     _absences: Absences = field(factory=Absences, init=False)
 
     async def run(self) -> None:
@@ -189,8 +191,13 @@ class Orphans:
                         await self._look()
             except VoiceAgentError as error:
                 self.log.debug("look_failed", why=error.what)
+                self._ask_another_node()
             except msgspec.MsgspecError:
                 self.log.debug("look_failed", why="LiveKit's answer cannot be read")
+
+    def _ask_another_node(self) -> None:
+        url, *self.nodes = *self.nodes, self.account.url
+        self.account = evolve(self.account, url=url)
 
     async def _look_after_own(self) -> None:
         for assigned in self.jobs.forgotten():

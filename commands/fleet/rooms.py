@@ -21,6 +21,7 @@ long. Cancelled, it leaves all rooms. When the dispatch ends, it serves those it
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -283,15 +284,17 @@ class JobRooms:
                 await self._news.wait()
             self._news = trio.Event()
 
-    def _overhear(self, happening: Happening) -> None:
-        match happening:
-            case SessionStarted():
-                self.service.accepted()
-                self._news.set()
-            case SessionLost(no_place=True):
-                self._note_refusal()
-            case _:
-                pass
+    async def _watch_sessions(self, happenings: Receiver[Happening]) -> None:
+        async with happenings:
+            async for happening in happenings:
+                match happening:
+                    case SessionStarted():
+                        self.service.accepted()
+                        self._news.set()
+                    case SessionLost(no_place=True):
+                        self._note_refusal()
+                    case _:
+                        pass
 
     def _note_refusal(self) -> None:
         now = trio.current_time()
@@ -329,7 +332,11 @@ class JobRooms:
         failure: Exception | None = None
         try:
             with room.served:
-                spec = evolve(plan(room.assigned, seat), overhear=self._overhear)
+                spec = evolve(
+                    plan(room.assigned, seat),
+                    bystander=self._watch_sessions,
+                    is_wanted=functools.partial(self.is_wanted, room.assigned),
+                )
                 ended = await self.serve([spec], log, watch=self.watch)
                 failure = next((each.failure for each in ended if each.failure is not None), None)
             if isinstance(failure, ServiceBusy):

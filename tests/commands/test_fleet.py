@@ -19,7 +19,7 @@ from actors.metrics.process import Metrics
 from bench.scraping import read_samples, value
 from channels.bounded import Channel, Full, Receiver, Sender
 from channels.errors import EdgeFault, SettingsError
-from channels.happenings import SessionLost, SessionStarted
+from channels.happenings import Happening, SessionLost, SessionStarted
 from channels.jobs import (
     Accept,
     Decline,
@@ -39,6 +39,7 @@ from channels.jobs import (
 )
 from channels.secret import Secret
 from channels.settings import ToolSettings, gather
+from channels.taps import Taps
 from channels.wire.failures import ServiceBusy
 from commands.arguments import parse
 from commands.fleet.admission import Admission
@@ -59,6 +60,7 @@ class Owner:
     specs: dict[str, RoomSpec] = attrs.field(factory=dict)
     """The rooms that run, by name."""
     ends: dict[str, tuple[trio.Event, list[Exception | None]]] = attrs.field(factory=dict)
+    taps: dict[str, Taps] = attrs.field(factory=dict)
     wanted: set[str] = attrs.field(factory=set)
     """Jobs that are still asked for."""
     released: list[str] = attrs.field(factory=list)
@@ -86,11 +88,21 @@ class Owner:
         name = spec.room_name
         self.specs[name] = spec
         self.ends[name] = trio.Event(), []
+        self.taps[name] = taps = Taps()
+        assert spec.bystander is not None
         try:
-            await self.ends[name][0].wait()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(spec.bystander, taps.tap("bystander"))
+                await self.ends[name][0].wait()
+                taps.close()
             return [RoomEnded(name, 1.0, self.ends[name][1][0])]
         finally:
             del self.specs[name]
+
+    async def tell(self, room: str, happening: Happening) -> None:
+        """Something happens in a room."""
+        self.taps[room].publish(happening)
+        await wait_all_tasks_blocked()
 
     async def end(self, room: str, failure: Exception | None = None) -> None:
         self.ends[room][1].append(failure)
@@ -113,12 +125,14 @@ class Owner:
 
 
 @asynccontextmanager
-async def owner(most: int = 2, drain_s: float = 600, metrics: Metrics | None = None) -> AsyncIterator[Owner]:
+async def owner(
+    most: int = 2, drain_s: float = 600, metrics: Metrics | None = None, nodes: Sequence[str] = ()
+) -> AsyncIterator[Owner]:
     events = Channel[WorkerEvent]("events", 64, "events", Full.FAIL, "of a test")
     orders = Channel[WorkerOrder]("orders", 64, "orders", Full.FAIL, "of a test")
     it = Owner(events.sender(), orders.receiver())
     owned = gather(None, {}, Path("there-is-none"), {}, print)
-    maker = JobRoomMaker(owned, ToolSettings(), NOBODYS, lambda *given: given, print)  # type: ignore[arg-type]
+    maker = JobRoomMaker(owned, ToolSettings(), NOBODYS, lambda *given: given, print, nodes=nodes)  # type: ignore[arg-type]
 
     async def plan(job: Job) -> RoomPlan:
         it.reads(job)
@@ -192,6 +206,17 @@ async def test_each_job_has_its_own_room_seat_and_server(autojump_clock: MockClo
         # A room that failed begins again, perhaps hours later: the same agent, with a token of our own.
         again: Any = spec.wire(spec.settings, spec.accounts, None)  # type: ignore[arg-type]
         assert again[3] == attrs.evolve(seat, token=None)
+
+
+async def test_an_agent_knows_the_other_nodes_for_when_the_one_that_gave_the_job_is_dead(
+    autojump_clock: MockClock,
+) -> None:
+    async with owner(nodes=("ws://second", "ws://third")) as it:
+        await it.runs("tea")
+        spec = it.specs["tea"]
+        assert spec.accounts.livekit.url == "ws://there"
+        wired: Any = spec.wire(spec.settings, spec.accounts, None)  # type: ignore[arg-type]
+        assert list(wired[3].nodes) == [NOBODYS.livekit.url, "ws://second", "ws://third"]
 
 
 async def test_places_are_taken_from_the_answer_on_and_given_back(autojump_clock: MockClock) -> None:
@@ -413,19 +438,15 @@ async def test_while_the_service_has_no_place_jobs_are_left_to_workers_with_anot
     async with owner(most=10) as it:
         await it.runs("tea")
         it.said()
-        hears = it.specs["tea"].overhear
-        assert hears is not None
         refused = SessionLost("concurrency_exceeded", 1.0, no_place=True)
-        hears(refused)
-        await wait_all_tasks_blocked()
+        await it.tell("tea", refused)
         assert it.said(WorkerStatus) == [WorkerStatus(1.0, 1, full=True)], "LiveKit is told at once"
         await it.hears(JobOffered(Job("AJ_2", "lounge")))
         assert it.said(Accept, Decline) == [Decline("AJ_2")], "others are asked"
         for _ in range(60):
-            hears(refused)
+            await it.tell("tea", refused)
             await trio.sleep(1)
-        hears(SessionStarted("sess_1", resumed=False))
-        await wait_all_tasks_blocked()
+        await it.tell("tea", SessionStarted("sess_1", resumed=False))
         assert it.said(WorkerStatus)[-1] == WorkerStatus(0.0, 1)
         await it.hears(JobOffered(Job("AJ_3", "lounge")))
         assert it.said(Accept)
@@ -445,11 +466,21 @@ async def test_a_call_that_ends_since_the_service_is_full_shows_it_too(autojump_
 async def test_a_session_that_is_lost_for_another_reason_keeps_nobody_out(autojump_clock: MockClock) -> None:
     async with owner(most=10) as it:
         await it.runs("tea")
-        hears = it.specs["tea"].overhear
-        assert hears is not None
-        hears(SessionLost("the connection broke", 0.0))
+        await it.tell("tea", SessionLost("the connection broke", 0.0))
         await it.hears(JobOffered(Job("AJ_2", "lounge")))
         assert len(it.said(Accept)) == 2
+
+
+async def test_a_room_that_failed_is_begun_again_only_while_its_job_is_wanted(
+    autojump_clock: MockClock,
+) -> None:
+    async with owner() as it:
+        await it.runs("tea")
+        is_wanted = it.specs["tea"].is_wanted
+        assert is_wanted is not None
+        assert not await is_wanted()
+        it.wanted.add("AJ_tea")
+        assert await is_wanted()
 
 
 async def test_a_burst_is_declined_before_its_load_is_felt(autojump_clock: MockClock) -> None:

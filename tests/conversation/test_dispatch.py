@@ -29,7 +29,7 @@ from channels.secret import Secret
 from channels.settings import Accounts, ApiAccount, LiveKitAccount, ToolSettings, WorkerSettings, gather
 from channels.texts import OPERATE_METHOD
 from commands.check.accounts import ask_livekit
-from commands.dispatch import cancel_dispatch, create_dispatch, is_open, list_dispatches
+from commands.dispatch import at_any_node, cancel_dispatch, create_dispatch, is_open, list_dispatches
 from commands.fleet import JobRoomMaker, serve_jobs
 from playground.livekit_build.binary import find_or_build
 from playground.livekit_server import LiveKitServer, ServerConfig, run_server
@@ -64,6 +64,7 @@ class Fleet:
             self.accounts,
             lambda settings, accounts, edge, seat: wire(settings, accounts, edge, seat=seat),
             print,
+            nodes=worker.urls,
         )
         # On a machine that runs tests, the load says nothing.
         busy = attrs.evolve(worker, most_load=1.0)
@@ -361,10 +362,38 @@ async def test_a_server_that_was_killed_has_its_worker_back_and_the_call_goes_on
             fleet.nursery.cancel_scope.cancel()
 
 
+async def test_an_agent_whose_node_died_comes_to_its_room_at_another_and_goes_on(
+    livekit: LiveKitServer, lines: list[Any], tmp_path: Path
+) -> None:
+    config = ServerConfig.choose(
+        await find_or_build(progress=print),
+        tmp_path / "server.log",
+        api_key=livekit.api_key,
+        api_secret=livekit.api_secret,
+    )
+    # They share no rooms, so that somebody who waits at the second one sees who comes by themselves.
+    async with fleet_at(config.server, lines) as fleet, run_server(config) as running:
+        await fleet.start(WorkerSettings("waiter", urls=(livekit.url,)))
+        await create_dispatch(fleet.account, "moved", "waiter")
+        async with (
+            join_as_guest(config.server, "moved", "alice") as alice,
+            join_as_guest(livekit, "moved", "alice") as waiting,
+        ):
+            await alice.hear_sound(within_s=20)
+            agents = agents_heard_by(alice)
+            running.kill()
+            await fleet.until(lambda: agents_heard_by(waiting) == agents)
+            await fleet.until(lambda: fleet.told("room_joined", rejoined=True))
+            assert len(fleet.told("session_started")) == 1, "it is the same conversation"
+        fleet.nursery.cancel_scope.cancel()
+
+
 async def test_a_dispatch_is_open_until_it_is_taken_back(livekit: LiveKitServer, lines: list[Any]) -> None:
     async with fleet_at(livekit, lines) as fleet:
         made = await create_dispatch(fleet.account, "open", "nobody")
         assert await is_open(fleet.account, "open", made.id)
+        dead = attrs.evolve(fleet.account, url="ws://127.0.0.1:9")
+        assert await at_any_node(dead, [livekit.url], lambda node: is_open(node, "open", made.id))
         assert not await is_open(fleet.account, "open", "AD_none")
         await cancel_dispatch(fleet.account, "open", made.id)
         assert not await is_open(fleet.account, "open", made.id)
