@@ -118,7 +118,10 @@ def topology(wired: Wired) -> Topology:
 
 
 def _fields(actor: Actor) -> Iterator[tuple[Any, Any]]:
+    """What the wiring gives an actor: the type and the value of each field."""
     kind: Any = type(actor)
     hints = get_type_hints(kind)
     for field in attrs.fields(kind):
-        yield hints[field.name], getattr(actor, field.name, None)
+        # A port with a default is not one of the wiring: an actor looks through it by itself.
+        if field.default is attrs.NOTHING or hints[field.name] not in _OUTSIDE:
+            yield hints[field.name], getattr(actor, field.name, None)
