@@ -122,6 +122,5 @@ def _fields(actor: Actor) -> Iterator[tuple[Any, Any]]:
     kind: Any = type(actor)
     hints = get_type_hints(kind)
     for field in attrs.fields(kind):
-        # A port with a default is not one of the wiring: an actor looks through it by itself.
-        if field.default is attrs.NOTHING or hints[field.name] not in _OUTSIDE:
+        if field.metadata.get("drawn", True):
             yield hints[field.name], getattr(actor, field.name, None)
