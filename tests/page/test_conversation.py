@@ -18,8 +18,8 @@ from tests.page.conftest import Microphone, PageOf
 pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.browser]
 
 LONG_SENTENCE = (
-    "Please repeat after me. The old lighthouse keeper climbed the narrow stairs every evening, lit the "
-    "great lamp, wrote the weather into his book, and watched the ships until the morning came."
+    "Please repeat after me. The old lighthouse keeper climbed the narrow stairs every evening and lit the "
+    "great lamp and wrote the weather into his book and watched the ships until the morning came."
 )
 STOP = "No, stop it please, I have heard enough of that story now."
 
@@ -49,7 +49,7 @@ def in_ms(shown: str) -> float:
 
 def what_is_said(request: str) -> bytes:
     """After the greeting a request whose answer is long, and then, into the answer, `STOP`."""
-    return silence(7000) + spoken(request) + silence(6500) + spoken(STOP) + silence(30_000)
+    return silence(7000) + spoken(request) + silence(5500) + spoken(STOP) + silence(30_000)
 
 
 async def converse(tab: Tab, *, own_word: str) -> str:
@@ -76,12 +76,14 @@ async def converse(tab: Tab, *, own_word: str) -> str:
     heard: str = await tab.evaluate(caption)
     await trio.sleep(1)
     assert await tab.evaluate(caption) == heard, "and does not come later"
+    await tab.until("/\\d/.test(document.querySelector('#latency-last').value)")
     for timer in ("latency", "barge-in"):
-        # The way there and back is in what a listener measures, and not in the agent's figure.
-        here = await tab.until(f"(/\\d.*/.exec(document.querySelector('#{timer}-last').value) ?? [''])[0]")
+        here = await tab.evaluate(f"document.querySelector('#{timer}-last').value")
         part = await tab.evaluate(f"document.querySelector('#{timer}-agent').textContent")
-        assert part.startswith("of it in the agent: ")
-        assert in_ms(here) > in_ms(part.rpartition(": ")[2])
+        assert "in the agent: " in part
+        # The way there and back is in what a listener measures. At the end of a sentence nobody can tell what
+        # made the voice stop.
+        assert here == "–" or in_ms(here) > in_ms(part.rpartition(": ")[2])
     assert tab.complaints == []
     return heard
 
