@@ -30,7 +30,6 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 from attrs import frozen
-from rich.console import Console
 
 from actors.answers import AnswerWatch
 from actors.api import ApiSession
@@ -41,7 +40,6 @@ from actors.call_life import CallLife
 from actors.filler import Filler, tone
 from actors.front_end import FrontEnd
 from actors.keypad import Keypad
-from actors.live_line import LiveLine
 from actors.metrics.actor import MetricsActor
 from actors.mic import MicPump
 from actors.onset import Judge, OnsetDetector
@@ -50,6 +48,7 @@ from actors.request_gate import AT_ONCE, RequestGate
 from actors.room.actor import RoomActor
 from actors.room.livekit_edge import LiveKitEdge
 from actors.room.seat import OWN_ROOM, Seat
+from actors.screen import Screen
 from actors.short_sounds import ShortSoundJudge, Transcribe
 from actors.speaker import SpeakerPump
 from actors.timers import TurnTimer
@@ -82,6 +81,7 @@ from channels.seen import On, Seen
 from channels.settings import Accounts, Settings
 from channels.streams import Actor, Addition, Streams
 from channels.taps import Taps
+from channels.terminal import Terminal
 from channels.texts import RoomText
 from channels.wire.messages import ClientMessage
 from commands.main import main
@@ -202,7 +202,7 @@ def wire(
     load_recogniser: Callable[[], Awaitable[Transcribe]] = _load_recogniser,
     random: Random | None = None,
     configurable: bool = False,
-    terminal: Console | None = None,
+    terminal: Terminal | None = None,
     additions: Sequence[Addition] = (),
     seat: Seat = OWN_ROOM,
     metrics: Metrics | None = None,
@@ -219,7 +219,7 @@ def wire(
         load_recogniser: makes what understands short sounds.
         random: for jitter.
         configurable: whether people in the room may change the session.
-        terminal: where to draw a live line.
+        terminal: where to show the conversation.
         additions: the user's own actors.
         seat: as whom the agent joins.
         metrics: of the process, which count what happens here.
@@ -406,14 +406,7 @@ def wire(
             )
         )
     if terminal is not None:
-        bystanders.append(
-            LiveLine(
-                room_name=settings.room_name,
-                console=terminal,
-                statistics=c.statistics,
-                happenings=taps.tap("live line"),
-            )
-        )
+        bystanders.append(Screen(happenings=taps.tap("screen"), terminal=terminal, own=configurable))
 
     def ask(name: str) -> Sender[ClientMessage]:
         asked = Channel[ClientMessage](

@@ -24,9 +24,16 @@ def can_run_here() -> bool:
 
 
 def services_for_calls(
-    configuration: Configuration, has_account: bool, log: FilteringBoundLogger
+    configuration: Configuration, has_account: bool, log: FilteringBoundLogger, *, briefly: bool = False
 ) -> Preparation:
-    """The services for people who talk to the agent; on this machine, with the page to join its room."""
+    """The services for people who talk to the agent; on this machine, with the page to join its room.
+
+    Args:
+        configuration: names the room, and an account.
+        has_account: whether to use it.
+        log: is told what is being prepared.
+        briefly: to name the page alone, not what other front ends need.
+    """
     room_name = configuration.room_name
     if has_account:
         accounts = configuration.accounts()
@@ -35,7 +42,9 @@ def services_for_calls(
     # Only those who run without an account load the speech models and the rest of the playground.
     from commands.here import on_this_machine
 
-    return lambda: _announced(lambda: on_this_machine(room_name, log), room_name, with_keys=True)
+    return lambda: _announced(
+        lambda: on_this_machine(room_name, log, briefly=briefly), room_name, with_keys=True
+    )
 
 
 def services_for_jobs(
