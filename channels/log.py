@@ -113,8 +113,17 @@ def _as_sentence(_logger: WrappedLogger, _method: str, event: MutableMapping[str
         lines.append(f"{' ' * len(marked)}{event['fix']}")
     trace = fields.pop("exception", "")
     if fields:
-        lines[0] += f" ({', '.join(f'{name} {value}' for name, value in fields.items())})"
+        lines[0] += f" ({', '.join(_measured(name, value) for name, value in fields.items())})"
     return "\n".join([*lines, trace] if trace else lines)
+
+
+def _measured(name: str, value: Any) -> str:
+    for unit in ("ms", "s"):
+        if name == unit:
+            return f"{value} {unit}"
+        if name.endswith(f"_{unit}"):
+            return f"{name.removesuffix(f'_{unit}').replace('_', ' ')} {value} {unit}"
+    return f"{name.replace('_', ' ')} {value}"
 
 
 _UNSAID = ("level", "room")

@@ -73,8 +73,8 @@ class Unwaiting(io.TextIOBase):
         """Nothing to do: the thread does not dawdle."""
 
     def fileno(self) -> int:
-        """As that of the stream behind."""
-        return self._stream.fileno()
+        """For the same file as that of the stream behind."""
+        return self._stream.fileno() if self._descriptor is None else self._descriptor
 
     def isatty(self) -> bool:
         """As the stream behind."""

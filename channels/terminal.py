@@ -51,7 +51,8 @@ class Terminal(io.TextIOBase):
         self._lock = threading.Lock()
         understands = sys.platform != "win32" or "WT_SESSION" in environ
         dumb = environ.get("TERM", "").lower() in ("", "dumb", "unknown") and sys.platform != "win32"
-        self.has_bottom = stream.isatty() and understands and not dumb
+        self._is_terminal = stream.isatty()
+        self.has_bottom = self._is_terminal and understands and not dumb
         """Whether there is a bottom line at all."""
         self._has_unicode = (stream.encoding or "utf-8").lower().replace("-", "").startswith("utf")
         self._has_styles = self.has_bottom and not environ.get("NO_COLOR")
@@ -59,7 +60,7 @@ class Terminal(io.TextIOBase):
     @property
     def width(self) -> int | None:
         """Columns of the window; None: this is no terminal, and its lines may be of any length."""
-        if not self._stream.isatty():
+        if not self._is_terminal:
             return None
         try:
             return os.get_terminal_size(self._stream.fileno()).columns or USUAL_WIDTH
@@ -134,8 +135,8 @@ class Terminal(io.TextIOBase):
         return self._stream.fileno()
 
     def isatty(self) -> bool:
-        """As the stream behind."""
-        return self._stream.isatty()
+        """As the stream behind was when this began."""
+        return self._is_terminal
 
     def writable(self) -> bool:
         """It is."""

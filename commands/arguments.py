@@ -63,6 +63,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     token.add_argument("--identity", required=True, help="the name of the person who joins with it")
     token.add_argument("--operator", action="store_true", help="let this person steer the call")
     _add_configuration(token, again=True)
+    commands.add_parser(
+        "console", help="talk through this computer's microphone and loudspeakers, without a browser"
+    )
     check = commands.add_parser("check", help="check that everything a call needs is there")
     check.add_argument("--json", action="store_true", help="print one JSON array")
     serve = commands.add_parser(

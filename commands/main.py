@@ -27,6 +27,7 @@ from commands.agents_here import LiveKitRoom
 from commands.arguments import parse
 from commands.check import check
 from commands.config import gather_from, print_configuration
+from commands.console import with_person
 from commands.dispatch import dispatch
 from commands.fleet import JobRoomMaker, serve_in_processes, serve_jobs, tell_parent
 from commands.fleet.descriptors import allow_descriptors
@@ -36,7 +37,13 @@ from commands.replay import replay
 from commands.serve import RoomEnded, RoomSpec, serve, supervise
 from commands.serve.held import LoopWatch
 from commands.serve.observed import UNOBSERVED, observe
-from commands.services import can_run_here, services_for_calls, services_for_jobs, services_of
+from commands.services import (
+    can_run_here,
+    services_for_calls,
+    services_for_jobs,
+    services_of,
+    services_without_page,
+)
 from commands.token import print_token
 from commands.tools import read_tools, with_tools
 from commands.wired import Wired, Wiring
@@ -184,5 +191,9 @@ def _run(
         async with observed.shown(log, watch):
             return await supervise([room], log if terminal is None else warnings_alone(), watch=watch)
 
-    services = services_for_calls(configuration, has_account, log, briefly=terminal is not None)
+    if options.command == "console":
+        prepare = services_without_page(configuration, has_account, log)
+        services = functools.partial(with_person, prepare, configuration.room_name)
+    else:
+        services = services_for_calls(configuration, has_account, log, briefly=terminal is not None)
     return trio.run(serve, services, log, serve_one)
