@@ -53,6 +53,9 @@ MOST_WAITING = 16
 MOST_REPLIES = 16
 """Those of which words are kept: one is heard at a time, and few are waited for."""
 
+MOST_PEOPLE = 1000
+"""More need not be told apart from one who is alone."""
+
 LONGEST_NAME = 40
 """Characters."""
 
@@ -110,7 +113,7 @@ class Script:
     """What is wrong with the room; "": nothing."""
     _present: list[str] = field(factory=list, init=False)
     _heard: list[str] = field(factory=list, init=False)
-    """Who was listened to in this call."""
+    """Who was listened to in this call: the first, and whether there was another."""
     _speaker: str = field(default="", init=False)
     """Whose words are understood next."""
     _turn: tuple[int, str] = field(default=(0, ""), init=False)
@@ -235,7 +238,7 @@ class Script:
             case RoomRestored():
                 self._room = ""
             case ParticipantJoined(identity=identity):
-                if identity not in self._present:
+                if identity not in self._present and len(self._present) < MOST_PEOPLE:
                     self._present.append(identity)
                 who = self._name(identity)
                 self._add(Line("", "", "you joined" if who == YOU else f"{who} joined"))
@@ -246,7 +249,7 @@ class Script:
                 self._add(Line("", "", "you left" if who == YOU else f"{who} left"))
             case HeardBy(identity=str(identity)):
                 self._speaker = identity
-                if identity not in self._heard:
+                if identity not in self._heard and len(self._heard) < 2:
                     self._heard.append(identity)
             case OperatorActed(identity=identity, what=what):
                 self._add(Line("", "", f"the operator {identity}: {what}"))
