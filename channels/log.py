@@ -46,7 +46,8 @@ def open_log(form: LogFormat, *, verbose: bool = False) -> FilteringBoundLogger:
             time = structlog.processors.TimeStamper(fmt="%H:%M:%S.%f", utc=False)
             processors += [time, _blot_out, _make_printable, renderer]
         case "conversation":
-            processors += [structlog.processors.format_exc_info, _blot_out, _make_printable, _as_sentence]
+            trace = structlog.processors.format_exc_info
+            processors += [_leave_out, trace, _blot_out, _make_printable, _as_sentence]
     if isinstance(sys.stderr, Unwaiting):
         sys.stderr.remark = functools.partial(_remark, processors)
     structlog.configure(
@@ -98,6 +99,18 @@ def _make_printable(_logger: WrappedLogger, _method: str, event: EventDict) -> E
 
 def _escape(_logger: WrappedLogger, _method: str, rendered: Any) -> str:
     return printable_json(rendered)
+
+
+HEARD_MS = 500
+"""A held loop that people may hear, as a gap. Shorter ones of our own say that the machine is busy."""
+
+
+def _leave_out(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Drops what is of no use to somebody who talks."""
+    is_of_a_tool = str(event.get("by")).startswith("tool ")
+    if event.get("event") == "loop_held" and not is_of_a_tool and event.get("ms", 0) < HEARD_MS:
+        raise structlog.DropEvent
+    return event
 
 
 def _as_sentence(_logger: WrappedLogger, _method: str, event: MutableMapping[str, Any]) -> str:
