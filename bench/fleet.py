@@ -44,7 +44,7 @@ from commands.dispatch import create_dispatch
 from playground.livekit_server import LiveKitServer, livekit_server
 from playground.voice_agent_api import ServerOptions, ToneSpeech, voice_agent_server
 
-__all__ = ["main"]
+__all__ = ["health_of", "lags", "main", "quantile_ms"]
 
 NAME = "bench"
 _SEEN_AFTER_S = 2.5
@@ -52,6 +52,7 @@ _SEEN_AFTER_S = 2.5
 _COMES_WITHIN_S = 15.0
 _SETTLES_S = 8.0
 _SPEAKS_FOR_MIN = 6
+GREETING = "Once upon a time there was a robot. " * 25 * _SPEAKS_FOR_MIN
 
 TEMPLATE = """
 greeting = "{greeting}"
@@ -175,8 +176,7 @@ async def run(rooms: Sequence[int], processes: int, seconds: float) -> Figures:
         with tempfile.TemporaryDirectory(prefix="bench-") as name:
             folder = Path(name)
             (folder / "prompts").mkdir()
-            greeting = "Once upon a time there was a robot. " * 25 * _SPEAKS_FOR_MIN
-            (folder / "prompts/speaks.toml").write_text(TEMPLATE.format(greeting=greeting))
+            (folder / "prompts/speaks.toml").write_text(TEMPLATE.format(greeting=GREETING))
             (folder / "agent.toml").write_text("[worker]\nmost_load = 1\n")
             env = {
                 **environment(livekit, "none", service.url),
@@ -185,7 +185,7 @@ async def run(rooms: Sequence[int], processes: int, seconds: float) -> Figures:
             command = [*AGENT, "--config", str(folder / "agent.toml")]
             command += ["serve", "--agent", NAME, "--processes", str(processes)]
             async with run_program(command, env, folder) as program:
-                url = await _health(program)
+                url = await health_of(program)
                 await trio.sleep(_SEEN_AFTER_S)
                 empty = _sum(program.pid, memory_mb)
                 _tell("coming")
@@ -198,7 +198,12 @@ async def run(rooms: Sequence[int], processes: int, seconds: float) -> Figures:
     return Figures(alone, four, empty, scales)
 
 
-async def _health(program: Program) -> str:
+async def health_of(program: Program) -> str:
+    """Where a worker answers, once it is registered.
+
+    Raises:
+        ProgramFailed: it did not register.
+    """
     with trio.move_on_after(30):
         while True:
             found = re.search(r"http://127\.0\.0\.1:\d+", program.printed.partition(" health")[2])

@@ -29,7 +29,7 @@ _GOES_BACK = r"\r\x1b\[2K"
 # A program whose keyboard is this terminal, so that Ctrl-C pressed there reaches it.
 _AT_THE_KEYBOARD = """
 import fcntl, os, sys, termios
-fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+fcntl.ioctl(1, termios.TIOCSCTTY, 0)
 os.execv(sys.argv[1], sys.argv[1:])
 """
 
@@ -80,7 +80,7 @@ class Window:
 
 @asynccontextmanager
 async def run_in_window(
-    settings: Mapping[str, str], *arguments: str, term: str = "xterm"
+    settings: Mapping[str, str], *arguments: str, has_keyboard: bool = True
 ) -> AsyncIterator[Window]:
     """Runs the agent in a window, with nothing but these settings set."""
     own = {entry.env for entry in CATALOGUE.values()}
@@ -90,8 +90,8 @@ async def run_in_window(
     command = [sys.executable, "-c", _AT_THE_KEYBOARD, sys.executable, str(ROOT / "runner.py"), *arguments]
     process = start_child(
         command,
-        environ={**environ, **settings, "TERM": term},
-        stdin=terminal,
+        environ={**environ, **settings, "TERM": "xterm"},
+        stdin=terminal if has_keyboard else subprocess.DEVNULL,
         stdout=terminal,
         stderr=terminal,
     )

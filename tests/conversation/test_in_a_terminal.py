@@ -83,6 +83,12 @@ async def test_whoever_asks_for_the_log_gets_it_in_a_terminal_too(arguments: tup
     assert "Ended:" not in window.drawn
 
 
+async def test_a_service_that_writes_to_a_terminal_gets_the_log_in_which_no_words_are() -> None:
+    async with run_in_window(ACCOUNT, has_keyboard=False) as window:
+        await window.shows("signal connection failed", within_s=60)
+    assert "Ended:" not in window.drawn
+
+
 @pytest.mark.skipif(
     Path("/dev/snd").exists() or "PULSE_SERVER" in os.environ, reason="there is a sound card here"
 )

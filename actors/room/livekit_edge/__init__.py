@@ -25,6 +25,7 @@ from contextlib import asynccontextmanager
 from typing import cast
 
 import attrs
+import trio
 import trio_asyncio
 from livekit import rtc
 
@@ -64,8 +65,11 @@ async def livekit_edge(*, queue_size_ms: int) -> AsyncIterator[LiveKitEdge]:
         try:
             board = LiveKitBoard()
             loudspeaker = LiveKitLoudspeaker(source, queue_size_ms)
-            await loudspeaker.find_steps()
-            yield LiveKitEdge(LiveKitRoom(source, loop, board), loudspeaker, board, WebRtcEchoCanceller())
+            async with trio.open_nursery() as nursery:
+                # A tenth of a second, in which the room can be joined.
+                nursery.start_soon(loudspeaker.find_steps)
+                yield LiveKitEdge(LiveKitRoom(source, loop, board), loudspeaker, board, WebRtcEchoCanceller())
+                nursery.cancel_scope.cancel()
         finally:
             source.clear_queue()
             await politely(source.aclose, within_s=LEAVE_WITHIN_S)

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import trio_asyncio
 from livekit import rtc
 
-from actors.room.livekit_edge.loop import LEAVE_WITHIN_S, politely
+from actors.room.livekit_edge.loop import LEAVE_WITHIN_S, politely, room_of_its_own
 from actors.room.livekit_edge.room import connect
 from channels.errors import AgentSilent
 from channels.ports import AgentLine
@@ -34,7 +34,7 @@ async def line_to_agent(url: str, token: Secret, identity: str) -> AsyncIterator
         NotAllowedInRoom: the server refused the token.
     """
     async with trio_asyncio.open_loop() as loop:
-        room = rtc.Room(loop=loop)
+        room = room_of_its_own(loop)
         try:
             await connect(room, url, token, rtc.RoomOptions(auto_subscribe=False))
             yield _LiveKitLine(room, identity)

@@ -12,7 +12,7 @@ from livekit import rtc
 
 from actors.room.livekit_edge.board import LiveKitBoard
 from actors.room.livekit_edge.listener import RoomListener
-from actors.room.livekit_edge.loop import LEAVE_WITHIN_S, politely
+from actors.room.livekit_edge.loop import LEAVE_WITHIN_S, politely, room_of_its_own
 from actors.room.livekit_edge.own_track import OwnTrack
 from actors.room.livekit_edge.way import no_way, show_the_way
 from channels.errors import RoomUnreachable
@@ -37,7 +37,7 @@ class LiveKitRoom:
     @asynccontextmanager
     async def join(self, url: str, token: Secret) -> AsyncIterator[AsyncIterator[RoomEvent]]:
         """As `Room.join`."""
-        room = rtc.Room(loop=self._loop)
+        room = room_of_its_own(self._loop)
         listener = RoomListener(room, self._loop, self._board)
         voice = OwnTrack(room, self._source, self._loop, self._board.speak_with, listener.tell)
         try:

@@ -16,7 +16,7 @@ import trio
 import trio_asyncio
 from livekit import rtc
 
-from actors.room.livekit_edge.loop import LEAVE_WITHIN_S, politely
+from actors.room.livekit_edge.loop import LEAVE_WITHIN_S, politely, room_of_its_own
 from actors.room.livekit_edge.room import connect
 from channels.errors import NoAudioDevice
 from channels.secret import Secret
@@ -70,7 +70,7 @@ class ThisComputer:
             RoomUnreachable, NoWayToRoom, NotAllowedInRoom: as `connect`.
         """
         async with trio_asyncio.open_loop() as loop:
-            room, over = rtc.Room(loop=loop), trio.Event()
+            room, over = room_of_its_own(loop), trio.Event()
             room.on("disconnected", lambda _: over.set())
             source = self._audio.create_audio_source()
             try:
