@@ -203,6 +203,7 @@ def wire(
     random: Random | None = None,
     configurable: bool = False,
     terminal: Terminal | None = None,
+    you: str = "",
     additions: Sequence[Addition] = (),
     seat: Seat = OWN_ROOM,
     metrics: Metrics | None = None,
@@ -220,6 +221,7 @@ def wire(
         random: for jitter.
         configurable: whether people in the room may change the session.
         terminal: where to show the conversation.
+        you: who reads it there, if that person's identity is known.
         additions: the user's own actors.
         seat: as whom the agent joins.
         metrics: of the process, which count what happens here.
@@ -406,7 +408,7 @@ def wire(
             )
         )
     if terminal is not None:
-        bystanders.append(Screen(happenings=taps.tap("screen"), terminal=terminal, own=configurable))
+        bystanders.append(Screen(happenings=taps.tap("screen"), terminal=terminal, own=configurable, you=you))
 
     def ask(name: str) -> Sender[ClientMessage]:
         asked = Channel[ClientMessage](

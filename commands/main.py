@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import functools
 import os
+import secrets
 import signal
 import sys
 from collections.abc import Awaitable, Sequence
@@ -146,6 +147,8 @@ def _run(
         has_parent = is_worker and options.reports
         observed = observe(configuration.health(), log, is_worker=is_worker, has_parent=has_parent)
 
+    you = f"console-{secrets.token_hex(4)}" if options.command == "console" else ""
+
     def wire_it(settings: Settings, accounts: Accounts, edge: LiveKitEdge, seat: Seat = OWN_ROOM) -> Wired:
         # On your own machine, everybody in the room is the agent's owner.
         return wire(
@@ -154,6 +157,7 @@ def _run(
             edge,
             configurable=not has_account,
             terminal=terminal,
+            you=you,
             additions=additions,
             seat=seat,
             metrics=observed.metrics,
@@ -193,7 +197,7 @@ def _run(
 
     if options.command == "console":
         prepare = services_without_page(configuration, has_account, log)
-        services = functools.partial(with_person, prepare, configuration.room_name)
+        services = functools.partial(with_person, prepare, configuration.room_name, you)
     else:
         services = services_for_calls(configuration, has_account, log, briefly=terminal is not None)
     return trio.run(serve, services, log, serve_one)

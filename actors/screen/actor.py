@@ -31,16 +31,18 @@ class Screen:
     Args:
         happenings: a tap.
         terminal: where.
-        own: whether the room is on this machine, so that somebody who is alone in it is you.
+        own: as for `Script`.
+        you: likewise.
     """
 
     happenings: Receiver[Happening]
     terminal: Terminal
     own: bool
+    you: str = ""
     script: Script = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.script = Script(self.own)
+        self.script = Script(self.own, self.you)
 
     async def run(self) -> None:
         """Shows it until the happenings end; leaves no bottom line behind."""

@@ -104,9 +104,11 @@ class Script:
 
     Args:
         own: whether the room is on this machine, so that somebody who is alone in it is you.
+        you: your identity, if it is known.
     """
 
     own: bool
+    you: str = ""
     _keeper: StateKeeper = field(factory=StateKeeper, init=False)
     _holder: FloorHolder = field(default=FloorHolder.NOBODY, init=False)
     _room: str = field(default="joining the room", init=False)
@@ -219,7 +221,7 @@ class Script:
 
     def _name(self, identity: str) -> str:
         alone = len(self._heard) < 2 and identity in ("", *self._heard, *self._present[:1])
-        if self.own and alone and len(self._present) < 2:
+        if (self.you and identity == self.you) or (self.own and alone and len(self._present) < 2):
             return YOU
         if len(identity) > LONGEST_NAME:
             return f"{identity[:LONGEST_NAME]}…"

@@ -6,7 +6,6 @@ That process is found out about first: where there is no microphone, nothing els
 from __future__ import annotations
 
 import os
-import secrets
 import signal
 import subprocess
 import sys
@@ -50,13 +49,14 @@ Press Ctrl-C to stop.
 
 @asynccontextmanager
 async def with_person(
-    prepare: Preparation, room_name: str, command: Sequence[str] = PERSON
+    prepare: Preparation, room_name: str, identity: str, command: Sequence[str] = PERSON
 ) -> AsyncIterator[Accounts]:
     """The services, and somebody who talks from this computer in the agent's room.
 
     Args:
         prepare: starts the services.
         room_name: the agent's.
+        identity: as whom the person joins.
         command: of the process at the microphone.
 
     Raises:
@@ -80,7 +80,6 @@ async def with_person(
                 raise _failure(ready)
             async with prepare() as accounts, trio.open_nursery() as nursery:
                 livekit = accounts.livekit
-                identity = f"console-{secrets.token_hex(4)}"
                 token = mint_client_token(livekit, room_name, identity, CLIENT_TOKEN_LIFE)
                 await orders.send_all(write(Room(livekit.url, token.reveal())))
                 tell(HOW_TO_TALK.format(microphone=ready.microphone, loudspeaker=ready.loudspeaker))

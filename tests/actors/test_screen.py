@@ -177,6 +177,12 @@ async def test_with_an_account_nobody_is_taken_for_you() -> None:
     assert "in the room tea;" in text
 
 
+async def test_who_talks_at_this_computer_is_you_whoever_else_is_there() -> None:
+    script = Script(own=False, you="alice")
+    happenings = (*JOINED, ParticipantJoined("bob"), TurnStarted(1.0, 1), PersonSaid("Hello.", True, 1))
+    assert "You" in [line.who for each in happenings for line in script.take(each, 1.0)]
+
+
 async def test_a_tool_that_ran_is_one_quiet_line() -> None:
     text = await shown(*JOINED, ToolCalled("1", "order_status"), ToolAnswered("1", "order_status", 312))
     assert text.splitlines()[1:] == ["       (order_status took 0.3 s)"]

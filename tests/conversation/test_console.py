@@ -34,10 +34,10 @@ async def test_who_talks_at_this_computer_is_heard_in_the_room_until_the_agent_e
     async with join_as_guest(livekit, "console", publish=False) as guest:
         left = trio.Event()
         guest.room.on("participant_disconnected", lambda _: left.set())
-        async with with_person(prepare, "console", AT_A_FAKE_MICROPHONE):
+        async with with_person(prepare, "console", "me", AT_A_FAKE_MICROPHONE):
             await guest.hear_sound(within_s=30)
             (person,) = guest.room.remote_participants.values()
-            assert person.identity.startswith("console-")
+            assert person.identity == "me"
         with trio.fail_after(5):  # it says goodbye: a server takes 15 s and more to miss somebody
             await left.wait()
     told = capsys.readouterr().out
@@ -59,6 +59,6 @@ async def test_a_microphone_that_cannot_be_used_is_an_error_before_anything_else
         raise AssertionError("services were started")
 
     with pytest.raises(NoAudioDevice) as raised:
-        async with with_person(prepare, "console", (sys.executable, "-c", program)):
+        async with with_person(prepare, "console", "me", (sys.executable, "-c", program)):
             pass
     assert what in str(reason_of(raised.value))
