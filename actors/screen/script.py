@@ -258,6 +258,7 @@ class Script:
             case CallBegan():
                 self._heard = [self._speaker] if self._speaker in self._present else []
                 self._turn, self._said, self._over = (0, ""), "", (0, "", 0)
+                self._replies.clear()
             case SessionStarted(resumed=False):
                 self._said = ""
             case CallEnded(why=why):
