@@ -240,10 +240,15 @@ class Script:
             case RoomRestored():
                 self._room = ""
             case ParticipantJoined(identity=identity):
+                alone = self._present[0] if len(self._present) == 1 else ""
+                was_you = alone if alone and self._name(alone) == YOU else ""
                 if identity not in self._present and len(self._present) < MOST_PEOPLE:
                     self._present.append(identity)
                 who = self._name(identity)
-                self._add(Line("", "", "you joined" if who == YOU else f"{who} joined"))
+                told = "you joined" if who == YOU else f"{who} joined"
+                if was_you and self._name(was_you) != YOU:
+                    told += f"; from now on you are {self._name(was_you)}"
+                self._add(Line("", "", told))
             case ParticipantLeft(identity=identity):
                 who = self._name(identity)
                 if identity in self._present:

@@ -164,7 +164,7 @@ async def test_several_people_have_names() -> None:
         ParticipantLeft("bob"),
     )
     assert text.splitlines()[1:] == [
-        "       (bob joined)",
+        "       (bob joined; from now on you are alice)",
         "bob:   Hello.",
         "alice: Hi there (typed)",
         "       (bob left)",
