@@ -14,7 +14,7 @@ import statistics
 from collections import deque
 from collections.abc import Sequence
 
-from attrs import define, evolve, field, frozen
+from attrs import define, field, frozen
 
 from channels.agent_state import AgentState, StateKeeper
 from channels.happenings import (
@@ -96,6 +96,7 @@ class _Waiting:
     line: Line | None
     """None: it is a reply whose timers are due."""
     reply: ReplyEnded | None = None
+    heard: _Reply | None = None
 
 
 @define
@@ -161,9 +162,10 @@ class Script:
                 self._reply = reply_id
                 self._words_of(reply_id).words.append(text)
             case ReplyEnded():
-                self._waiting.append(_Waiting(None, happening))
+                heard = self._replies.pop(happening.reply_id, None)
+                self._waiting.append(_Waiting(None, happening, heard))
                 if self._untimed:
-                    self._time(TurnTimed(0, None, None, None, happening))
+                    self._time(_untimed(happening))
             case TurnTimed():
                 self._time(happening)
             case ToolAnswered(name=name, took_ms=took_ms, error=None):
@@ -172,8 +174,7 @@ class Script:
                 self._add(Line(self._name(identity), text, "typed"))
             case BystanderFailed(actor="TurnTimer"):
                 self._untimed = True
-                for waiting in [each.reply for each in self._waiting if each.reply is not None]:
-                    self._time(TurnTimed(0, None, None, None, waiting))
+                self._time_all()
             case _:
                 self._take_coming_and_going(happening)
         return self._told(all_of_it=len(self._waiting) > MOST_WAITING)
@@ -184,8 +185,7 @@ class Script:
 
     def end(self) -> Sequence[Line]:
         """What is still to be said when all is over."""
-        for waiting in [each.reply for each in self._waiting if each.reply is not None]:
-            self._time(TurnTimed(0, None, None, None, waiting))
+        self._time_all()
         unfinished = self._replies.get(self._reply)
         if unfinished is not None and (words := unfinished.words[unfinished.shown :]):
             self._add(Line(AGENT, f"{' '.join(words)} —", "left"))
@@ -220,8 +220,10 @@ class Script:
     # Who says it.
 
     def _name(self, identity: str) -> str:
-        alone = len(self._heard) < 2 and identity in ("", *self._heard, *self._present[:1])
-        if (self.you and identity == self.you) or (self.own and alone and len(self._present) < 2):
+        alone = self._heard or self._present[:1]
+        if (self.you and identity == self.you) or (
+            self.own and len(self._heard) < 2 and identity in ("", *alone)
+        ):
             return YOU
         if len(identity) > LONGEST_NAME:
             return f"{identity[:LONGEST_NAME]}…"
@@ -240,24 +242,21 @@ class Script:
             case RoomRestored():
                 self._room = ""
             case ParticipantJoined(identity=identity):
-                alone = self._present[0] if len(self._present) == 1 else ""
-                was_you = alone if alone and self._name(alone) == YOU else ""
+                if not self._present:
+                    self._heard.clear()
                 if identity not in self._present and len(self._present) < MOST_PEOPLE:
                     self._present.append(identity)
                 who = self._name(identity)
-                told = "you joined" if who == YOU else f"{who} joined"
-                if was_you and self._name(was_you) != YOU:
-                    told += f"; from now on you are {self._name(was_you)}"
-                self._add(Line("", "", told))
+                self._add(Line("", "", "you joined" if who == YOU else f"{who} joined"))
             case ParticipantLeft(identity=identity):
                 who = self._name(identity)
                 if identity in self._present:
                     self._present.remove(identity)
+                if identity in self._heard and len(self._heard) > 1:
+                    self._heard.remove(identity)
                 self._add(Line("", "", "you left" if who == YOU else f"{who} left"))
             case HeardBy(identity=str(identity)):
-                self._speaker = identity
-                if identity not in self._heard and len(self._heard) < 2:
-                    self._heard.append(identity)
+                self._hear(identity)
             case OperatorActed(identity=identity, what=what):
                 self._add(Line("", "", f"the operator {identity}: {what}"))
             case CallBegan():
@@ -272,6 +271,15 @@ class Script:
                 self._add(Line("", "", f"leaving: {why}"))
             case _:
                 pass
+
+    def _hear(self, identity: str) -> None:
+        self._speaker = identity
+        if identity in self._heard or len(self._heard) > 1:
+            return
+        self._heard.append(identity)
+        first, another = (self._name(each) for each in (self._heard[0], identity))
+        if self.own and len(self._heard) > 1:
+            self._add(Line("", "", f"{another} is heard, too; from now on you are {first}"))
 
     # What they say.
 
@@ -303,13 +311,16 @@ class Script:
     def _time(self, timed: TurnTimed) -> None:
         for waiting in self._waiting:
             if waiting.reply is not None and waiting.reply.reply_id == timed.reply.reply_id:
-                waiting.line, waiting.reply = self._line_of(timed), None
+                waiting.line, waiting.reply = self._line_of(timed, waiting.heard), None
                 return
 
-    def _line_of(self, timed: TurnTimed) -> Line:
+    def _time_all(self) -> None:
+        for ended in [each.reply for each in self._waiting if each.reply is not None]:
+            self._time(_untimed(ended))
+
+    def _line_of(self, timed: TurnTimed, reply: _Reply | None) -> Line:
         """Of a reply that is over; without text and note if nobody heard any of it."""
         ended = timed.reply
-        reply = self._replies.pop(ended.reply_id, None)
         text = ended.heard_text
         if reply is not None and reply.shown:
             text = " ".join(["…", *reply.words[reply.shown :]]) if reply.words[reply.shown :] else ""
@@ -339,15 +350,13 @@ class Script:
         self._waiting.append(_Waiting(line))
 
     def _told(self, *, all_of_it: bool) -> Sequence[Line]:
+        if all_of_it:
+            self._time_all()
         told = list[Line]()
-        while self._waiting and (all_of_it or self._waiting[0].line is not None):
-            waiting = self._waiting.popleft()
-            if waiting.reply is not None:
-                waiting = evolve(
-                    waiting, line=self._line_of(TurnTimed(0, None, None, None, waiting.reply)), reply=None
-                )
-            if waiting.line is not None and (waiting.line.text or waiting.line.note):
-                told.append(waiting.line)
+        while self._waiting and (line := self._waiting[0].line) is not None:
+            self._waiting.popleft()
+            if line.text or line.note:
+                told.append(line)
         return told
 
     def _sum(self) -> str:
@@ -363,6 +372,10 @@ class Script:
         if self._barge_ins:
             said[-1] += f", silent after {_seconds(round(statistics.median(self._barge_ins)))}"
         return "; ".join(said)
+
+
+def _untimed(ended: ReplyEnded) -> TurnTimed:
+    return TurnTimed(0, None, None, None, ended)
 
 
 def _seconds(ms: int) -> str:

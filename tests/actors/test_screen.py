@@ -113,6 +113,23 @@ async def test_a_reply_that_was_interrupted_ends_where_it_was_heard_to_end_and_s
     ]
 
 
+async def test_an_interruption_whose_words_come_before_the_timers_stands_behind_what_it_interrupted() -> None:
+    over = ended("r1", "Once upon a", ReplyOutcome.CUT)
+    text = await shown(
+        *JOINED,
+        WordsHeard("r1", "Once"),
+        TurnStarted(1.0, 2),
+        WordsHeard("r1", "upon a"),
+        over,
+        PersonSaid("Stop.", True, 2),
+        TurnTimed(1, 700, None, 300, over, interrupted=True),
+    )
+    assert text.splitlines()[1:3] == [
+        "Agent: Once upon a — (answered in 0.7 s, interrupted)",
+        "You:   Stop.",
+    ]
+
+
 async def test_what_is_said_over_a_reply_that_goes_on_stands_where_it_was_said() -> None:
     over = ended("r1", "Once upon a time there was")
     text = await shown(
@@ -164,7 +181,8 @@ async def test_several_people_have_names() -> None:
         ParticipantLeft("bob"),
     )
     assert text.splitlines()[1:] == [
-        "       (bob joined; from now on you are alice)",
+        "       (bob joined)",
+        "       (bob is heard, too; from now on you are alice)",
         "bob:   Hello.",
         "alice: Hi there (typed)",
         "       (bob left)",
