@@ -9,6 +9,7 @@ import secrets
 import signal
 import sys
 from collections.abc import Awaitable, Sequence
+from random import Random
 
 import trio
 from structlog.typing import FilteringBoundLogger
@@ -16,6 +17,7 @@ from structlog.typing import FilteringBoundLogger
 from actors.record import check_free
 from actors.room.livekit_edge import LiveKitEdge
 from actors.room.seat import OWN_ROOM, Seat
+from channels.backoff import Turns
 from channels.errors import SettingsError, cause_of, was_interrupted
 from channels.log import LogFormat, open_log, warnings_alone
 from channels.named_paths import PathNames
@@ -148,6 +150,7 @@ def _run(
         observed = observe(configuration.health(), log, is_worker=is_worker, has_parent=has_parent)
 
     you = f"console-{secrets.token_hex(4)}" if options.command == "console" else ""
+    turns = Turns(Random())
 
     def wire_it(settings: Settings, accounts: Accounts, edge: LiveKitEdge, seat: Seat = OWN_ROOM) -> Wired:
         # On your own machine, everybody in the room is the agent's owner.
@@ -160,6 +163,7 @@ def _run(
             you=you,
             additions=additions,
             seat=seat,
+            turns=turns,
             metrics=observed.metrics,
             traces=observed.traces,
         )
@@ -169,15 +173,25 @@ def _run(
         draining = trio.Event()
 
         def serve_all(accounts: Accounts, watch: LoopWatch) -> Awaitable[Sequence[RoomEnded]]:
+            worker = configuration.worker()
             if is_parent:
-                return serve_in_processes(options, accounts, draining, log, configuration.health())
+                return serve_in_processes(
+                    options, accounts, draining, log, configuration.health(), worker.urls
+                )
             allow_descriptors(options.rooms, log)
             rooms = JobRoomMaker(
-                writings, tools, accounts, wire_it, log.warning, options.record, options.record_audio
+                writings,
+                tools,
+                accounts,
+                wire_it,
+                log.warning,
+                options.record,
+                options.record_audio,
+                worker.urls,
             )
             return serve_jobs(
                 rooms,
-                configuration.worker(),
+                worker,
                 log,
                 most_rooms=options.rooms,
                 draining=draining,
