@@ -115,7 +115,7 @@ def _leave_out(_logger: WrappedLogger, _method: str, event: EventDict) -> EventD
 
 def _as_sentence(_logger: WrappedLogger, _method: str, event: MutableMapping[str, Any]) -> str:
     """What happened, why, and what to do about it; then whatever else is known."""
-    fields = {name: value for name, value in event.items() if name not in _UNSAID and value is not None}
+    fields = {name: value for name, value in event.items() if name not in _UNSAID and value not in _NOTHING}
     fields.pop("fix", None)
     marked = "! " if event.get("level") in ("warning", "error", "critical") else ""
     what = str(fields.pop("event", "")).replace("_", " ")
@@ -131,6 +131,8 @@ def _as_sentence(_logger: WrappedLogger, _method: str, event: MutableMapping[str
 
 
 def _measured(name: str, value: Any) -> str:
+    if value is True:
+        return name.replace("_", " ")
     for unit in ("ms", "s"):
         if name == unit:
             return f"{value} {unit}"
@@ -140,6 +142,7 @@ def _measured(name: str, value: Any) -> str:
 
 
 _UNSAID = ("level", "room")
+_NOTHING = (None, False, "")
 
 
 class _StandardError:

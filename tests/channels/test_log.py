@@ -123,7 +123,7 @@ def test_beside_a_conversation_the_log_is_sentences_without_what_helps_nobody_wh
 ) -> None:
     log = open_log("conversation")
     log.info("port 8080 is taken")
-    log.warning("session_lost", why="the connection broke", retry_in_s=0.5, room="tea")
+    log.warning("session_lost", why="the connection broke", retry_in_s=0.5, no_place=False, room="tea")
     log.error("ended", why="no server", fix="start one", room="tea")
     log.warning("loop_held", by="actor Mine", ms=120, fix="f")
     log.warning("loop_held", by="tool look", ms=120, fix="run it in a thread")

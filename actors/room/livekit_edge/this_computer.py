@@ -16,8 +16,8 @@ import trio
 import trio_asyncio
 from livekit import rtc
 
+from actors.room.livekit_edge.connecting import Connecting
 from actors.room.livekit_edge.loop import LEAVE_WITHIN_S, politely, room_of_its_own
-from actors.room.livekit_edge.room import connect
 from channels.errors import NoAudioDevice
 from channels.secret import Secret
 
@@ -67,19 +67,20 @@ class ThisComputer:
             token: for the room, to speak and to listen.
 
         Raises:
-            RoomUnreachable, NoWayToRoom, NotAllowedInRoom: as `connect`.
+            RoomUnreachable, NoWayToRoom, NotAllowedInRoom: as `Connecting.connect`.
         """
         async with trio_asyncio.open_loop() as loop:
             room, over = room_of_its_own(loop), trio.Event()
             room.on("disconnected", lambda _: over.set())
-            source = self._audio.create_audio_source()
+            source, connecting = self._audio.create_audio_source(), Connecting()
             try:
-                await connect(room, url, token)
+                await connecting.connect(room, url, token)
                 track = rtc.LocalAudioTrack.create_audio_track("microphone", source)
                 options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE)
                 await trio_asyncio.aio_as_trio(room.local_participant.publish_track)(track, options)
                 yield over
             finally:
+                await connecting.end()
                 await politely(room.disconnect, within_s=LEAVE_WITHIN_S)
                 source.close()
 
