@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import pty
@@ -30,11 +31,20 @@ def window() -> Iterator[tuple[int, TextIO]]:
         os.close(master)
 
 
-def seen(master: int) -> str:
+def drawn(master: int, stream: TextIO) -> str:
+    """All that was written."""
+    stream.close()
+    written = b""
+    with contextlib.suppress(OSError):  # how a terminal ends
+        while chunk := os.read(master, 65536):
+            written += chunk
+    return written.decode()
+
+
+def seen(master: int, stream: TextIO) -> str:
     """What stands on the screen, line by line, once all of it has been drawn."""
-    drawn = os.read(master, 65536).decode()
     lines = [""]
-    for piece in re.split(r"(\r\n|\n|\r\x1b\[2K)", re.sub(r"\x1b\[[0-2]m", "", drawn)):
+    for piece in re.split(r"(\r\n|\n|\r\x1b\[2K)", re.sub(r"\x1b\[[0-2]m", "", drawn(master, stream))):
         if piece.endswith("\n"):
             lines.append("")
         elif piece.startswith("\r"):
@@ -50,9 +60,7 @@ def test_what_is_printed_stands_above_the_bottom_line_which_stays() -> None:
         terminal.show("listening")
         print("a line of", "the log", file=terminal)
         terminal.show("speaking", "some words", above="You: hello\n")
-        assert seen(master) == "a line of the log\nYou: hello\nspeaking   some words"
-        terminal.show("")
-        stream.flush()
+        assert seen(master, stream) == "a line of the log\nYou: hello\nspeaking   some words"
 
 
 def test_the_bottom_line_is_gone_when_it_ends_and_what_was_printed_is_not(
@@ -64,8 +72,8 @@ def test_the_bottom_line_is_gone_when_it_ends_and_what_was_printed_is_not(
         with bottom_line() as terminal:
             terminal.show("listening")
             print("no end", end="", file=sys.stderr)
-        assert seen(master) == "no end\n"
         assert sys.stderr is stream
+        assert seen(master, stream) == "no end\n"
 
 
 def test_what_has_not_changed_is_not_written_again() -> None:
@@ -73,13 +81,13 @@ def test_what_has_not_changed_is_not_written_again() -> None:
         terminal = Terminal(stream, {"TERM": "xterm"})
         for _ in range(3):
             terminal.show("listening")
-        assert os.read(master, 65536).count(b"listening") == 1
+        assert drawn(master, stream).count("listening") == 1
 
 
 def test_it_is_never_wider_than_the_window_and_shows_the_last_words() -> None:
     with window() as (master, stream):
         Terminal(stream, {"TERM": "xterm"}).show("speaking", "word " * 1000 + "end")
-        line = seen(master)
+        line = seen(master, stream)
         assert cell_len(line) < 80
         assert line.startswith("speaking   …")
         assert line.endswith("word end")
@@ -91,7 +99,7 @@ def test_there_is_none_in_a_terminal_that_cannot_go_back(environ: dict[str, str]
         terminal = Terminal(stream, environ)
         terminal.show("listening", above="one\n")
         print("two", file=terminal)
-        assert os.read(master, 65536) == b"one\r\ntwo\r\n"
+        assert drawn(master, stream) == "one\r\ntwo\r\n"
 
 
 def test_there_is_none_in_a_pipe() -> None:
