@@ -102,8 +102,8 @@ $(AUDIT): $(RUNTIME) .ci/audit.lock
 lock:
 	@command -v uv >/dev/null || { echo 'make lock needs uv: python3 -m pip install uv'; exit 1; }
 	$(UV_COMPILE) pyproject.toml -o requirements-serve.lock
-	$(UV_COMPILE) pyproject.toml --group playground -o requirements.lock
-	$(UV_COMPILE) pyproject.toml --group playground --group dev -o requirements-dev.lock
+	$(UV_COMPILE) pyproject.toml --extra playground --no-emit-package pip -o requirements.lock
+	$(UV_COMPILE) pyproject.toml --extra playground --group dev --no-emit-package pip -o requirements-dev.lock
 	$(UV_COMPILE) --no-config -c requirements-dev.lock --group pyproject.toml:traces -o requirements-traces.lock
 	$(UV_COMPILE) playground/livekit_build/toolchain.in -o playground/livekit_build/toolchain.lock
 	$(UV_COMPILE) playground/page_build/toolchain.in -o playground/page_build/toolchain.lock

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from channels.program import COMMAND
 from channels.settings.catalogue import CATALOGUE
 from channels.settings.listening import LISTEN_CHOICES
 from channels.settings.rules import Malformed, Rule, Whole
@@ -17,7 +18,7 @@ __all__ = ["parse"]
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Parses the command line; `command` is None for serving a room. Exits with 2 if it is wrong."""
-    parser = argparse.ArgumentParser(prog="python runner.py", description="A voice agent in a LiveKit room.")
+    parser = argparse.ArgumentParser(prog=COMMAND, description="A voice agent in a LiveKit room.")
     parser.add_argument(
         "--log", choices=("text", "json"), default="text", help="log format (default: %(default)s)"
     )

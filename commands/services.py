@@ -19,8 +19,11 @@ Preparation: TypeAlias = Callable[[], AbstractAsyncContextManager[Accounts]]
 
 
 def can_run_here() -> bool:
-    """Whether this machine can do without an account. A container image has no playground."""
-    return find_spec("playground") is not None
+    """Whether this machine can do without an account.
+
+    A container image has no playground, and a wheel that was installed without its extra lacks the voice.
+    """
+    return find_spec("playground") is not None and find_spec("hibari") is not None
 
 
 def services_for_calls(
