@@ -22,6 +22,7 @@ LOCKS = (
     "requirements-traces.lock",
     "playground/livekit_build/toolchain.lock",
     "playground/page_build/toolchain.lock",
+    "playground/set_up/early.lock",
     "playground/turn_model/wheel.lock",
     ".ci/audit.lock",
 )
