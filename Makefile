@@ -22,6 +22,7 @@ UV_COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generat
 
 help:
 	@echo 'make run     the agent in a room on this machine; no key, no account'
+	@echo 'make set-up  what make run needs, without running it'
 	@echo 'make test    all tests (ARGS="-k name" for some)'
 	@echo 'make dev     what tests, benches and simulations need'
 	@echo 'make traces  what sends traces to OpenTelemetry (docs/observing.md)'

@@ -53,11 +53,15 @@ def playground(environ: Mapping[str, str] | None = None) -> list[Part]:
     path = environ.get("PATH", "")
     parts = []
     if binary.find(environ) is None:
-        go = [] if shutil.which("go", path=path) else [("Go, which builds it (removed afterwards)", 75)]
+        go = (
+            []
+            if shutil.which("go", path=path)
+            else [("Go, to build a LiveKit server with (removed afterwards)", 75)]
+        )
         parts.append(
             Part(
                 "LiveKit server",
-                [*go, ("the LiveKit server's Go modules (removed afterwards)", 90)],
+                [*go, ("the Go modules that it is made of (removed afterwards)", 90)],
                 lambda progress: binary.find_or_build(progress=progress, environ=environ),
             )
         )
@@ -66,7 +70,7 @@ def playground(environ: Mapping[str, str] | None = None) -> list[Part]:
         parts.append(
             Part(
                 "livekit-client",
-                [*npm, ("livekit-client, for the page", 5)],
+                [*npm, ("livekit-client, for the page", 7)],
                 lambda progress: client.find_or_install(progress=progress, environ=environ),
             )
         )
@@ -109,4 +113,4 @@ def packages(lock: Path, done: Callable[[], None]) -> Part:
             raise PackagesNotInstalled(failure.what) from failure
         done()
 
-    return Part("Python packages", [("Python packages", 250)], install)
+    return Part("Python packages", [("Python packages", 175)], install)

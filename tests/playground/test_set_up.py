@@ -120,7 +120,7 @@ def test_what_is_there_is_not_announced(tmp_path: Path) -> None:
     (tmp_path / "bin/livekit-server").touch(mode=0o755)
     (tmp_path / "bin/npm").touch(mode=0o755)
     client, model = playground(machine(tmp_path))
-    assert client.fetched == [("livekit-client, for the page", 5)]
+    assert client.fetched == [("livekit-client, for the page", 7)]
     assert not model.needed
 
 
