@@ -53,11 +53,7 @@ def playground(environ: Mapping[str, str] | None = None) -> list[Part]:
     path = environ.get("PATH", "")
     parts = []
     if binary.find(environ) is None:
-        go = (
-            []
-            if shutil.which("go", path=path)
-            else [("Go, to build a LiveKit server with (removed afterwards)", 75)]
-        )
+        go = [] if shutil.which("go", path=path) else [("Go, to build LiveKit with (removed afterwards)", 75)]
         parts.append(
             Part(
                 "LiveKit server",
