@@ -8,7 +8,7 @@ import trio
 from attrs import define
 
 from channels.bounded import Receiver, Sender
-from channels.happenings import Happening, TurnStopped
+from channels.happenings import Happening, ToolCalled, TurnStopped
 from channels.messages import ApiEvent, LeaveRoom, MicrophoneFrame, Sounding, SpeakerCommand, SpeakerReport
 from channels.wire.messages import ClientMessage, ConversationMessage
 
@@ -63,6 +63,28 @@ class Indispensable(Crashing):
     """Crashes too, and says that there is no call without it."""
 
     essential: ClassVar[bool] = True
+
+
+@define
+class CrashingOnTool:
+    """Crashes when the model calls a certain tool, with its ends open."""
+
+    happenings: Receiver[Happening]
+    heard: Receiver[MicrophoneFrame]
+    crashes_on: ClassVar[str] = "break_addition"
+
+    async def run(self) -> None:
+        async for happening in self.happenings:
+            if isinstance(happening, ToolCalled) and happening.name == self.crashes_on:
+                raise ZeroDivisionError("a fault of its author")
+
+
+@define
+class EndingOnTool(CrashingOnTool):
+    """Crashes too, and says that there is no call without it."""
+
+    essential: ClassVar[bool] = True
+    crashes_on: ClassVar[str] = "break_call"
 
 
 @define

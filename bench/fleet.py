@@ -44,7 +44,7 @@ from commands.dispatch import create_dispatch
 from playground.livekit_server import LiveKitServer, livekit_server
 from playground.voice_agent_api import ServerOptions, ToneSpeech, voice_agent_server
 
-__all__ = ["main"]
+__all__ = ["health_of", "lags", "main", "quantile_ms"]
 
 NAME = "bench"
 _SEEN_AFTER_S = 2.5
@@ -185,7 +185,7 @@ async def run(rooms: Sequence[int], processes: int, seconds: float) -> Figures:
             command = [*AGENT, "--config", str(folder / "agent.toml")]
             command += ["serve", "--agent", NAME, "--processes", str(processes)]
             async with run_program(command, env, folder) as program:
-                url = await _health(program)
+                url = await health_of(program)
                 await trio.sleep(_SEEN_AFTER_S)
                 empty = _sum(program.pid, memory_mb)
                 _tell("coming")
@@ -198,7 +198,12 @@ async def run(rooms: Sequence[int], processes: int, seconds: float) -> Figures:
     return Figures(alone, four, empty, scales)
 
 
-async def _health(program: Program) -> str:
+async def health_of(program: Program) -> str:
+    """Where a worker answers, once it is registered.
+
+    Raises:
+        ProgramFailed: it did not register.
+    """
     with trio.move_on_after(30):
         while True:
             found = re.search(r"http://127\.0\.0\.1:\d+", program.printed.partition(" health")[2])

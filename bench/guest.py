@@ -178,8 +178,13 @@ async def join_as_guest(
                 num_channels=1,
                 frame_size_ms=HEARD_FRAME_MS,
             )
-            async for event in trio_asyncio.aio_as_trio(stream):
-                guest.hear(bytes(event.frame.data))
+            try:
+                async for event in trio_asyncio.aio_as_trio(stream):
+                    guest.hear(bytes(event.frame.data))
+            finally:
+                # Else the SDK offers it each of its events, and logs each time that its loop is closed.
+                with trio.move_on_after(1, shield=True):
+                    await trio_asyncio.aio_as_trio(stream.aclose)()
 
         async def listen_to_all() -> None:
             async for track in tracks_out:

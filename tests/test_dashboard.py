@@ -129,7 +129,7 @@ def test_the_page_explains_every_metric_once_and_no_other() -> None:
 def test_every_metric_is_on_the_dashboard_unless_it_is_of_use_elsewhere_only() -> None:
     shown = " ".join(query for _, query, _ in queries())
     left_out = {name for name in families() if not re.search(rf"\b{PREFIX}_{name}", shown)}
-    assert left_out == {"processes", "rooms_begun_total", "tool_results_dropped_total"}
+    assert left_out == {"processes", "rooms_begun_total", "tasks", "tool_results_dropped_total"}
 
 
 def test_panels_have_titles_descriptions_and_places_of_their_own() -> None:

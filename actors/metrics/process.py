@@ -131,6 +131,7 @@ class Metrics:
         resident = _resident_bytes()
         if resident is not None:
             series.memory.set(resident)
+        series.tasks.set(trio.lowlevel.current_statistics().tasks_living)
         fullest = {name: _Fullest() for name in self._channels}
         for room in self._rooms:
             for each in room.sample(series):

@@ -182,6 +182,7 @@ class Series:
         self.memory = self._gauge(
             "memory_bytes", "Resident memory, where the system tells (Linux)", "livesum"
         )
+        self.tasks = self._gauge("tasks", "Tasks that are alive in the loop", "livesum")
         self._begin()
 
     def begin_tools(self, names: Iterable[str]) -> None:

@@ -65,6 +65,7 @@ class Shards:
     _reports: dict[int, Report] = field(factory=dict, init=False)
     _processes: dict[int, subprocess.Popen[bytes]] = field(factory=dict, init=False)
     _stopping: trio.Event = field(factory=trio.Event, init=False)
+    _told: int = field(default=0, init=False)
 
     def standing(self) -> Standing:
         """Of all of them together: ready if one is."""
@@ -92,6 +93,7 @@ class Shards:
     def stop(self, signum: int) -> None:
         """Hands a signal on to all of them, and starts none any more."""
         self._stopping.set()
+        self._told = signum
         for process in self._processes.values():
             if process.poll() is None:
                 process.send_signal(signum)
@@ -101,9 +103,11 @@ class Shards:
         while True:
             began = trio.current_time()
             code = await self._live(number)
-            lost = self._reports.pop(number, Report(Standing.STARTING, 0.0)).rooms
+            last = self._reports.pop(number, None)
+            lost = () if last is None else last.rooms
             if self._stopping.is_set():
-                return code == 0
+                # Told to leave before it could listen to signals, it had nothing to leave.
+                return code == 0 or (last is None and code == -self._told)
             if trio.current_time() - began > _HEALTHY_S:
                 backoff.well()
             wait_s = backoff.next_s(trio.current_time(), at_once=not backoff.failing) or 0.0

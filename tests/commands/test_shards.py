@@ -101,6 +101,25 @@ async def test_each_process_reports_and_a_signal_ends_all_well(tmp_path: Path) -
     assert one.lived() == 2
 
 
+async def test_one_that_is_told_to_leave_while_it_still_starts_has_left_in_good_order(tmp_path: Path) -> None:
+    async def nobody_is_asked(room: RunningRoom) -> None:
+        raise AssertionError
+
+    shards = Shards(
+        2,
+        lambda number: [sys.executable, "-I", "-c", "import time; time.sleep(1000)"],
+        dict(os.environ),
+        open_log("text"),
+        nobody_is_asked,
+    )
+    async with trio.open_nursery() as nursery:
+        one = Parent(shards, tmp_path / "lives", [])
+        nursery.start_soon(one.run)
+        await until(lambda: len(pids_of(one)) == 2)
+        shards.stop(signal.SIGTERM)
+        await until(lambda: one.ended == [True])
+
+
 async def test_another_agent_is_asked_for_where_a_process_was_killed_and_it_is_started_again(
     tmp_path: Path,
 ) -> None:

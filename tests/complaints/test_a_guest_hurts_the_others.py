@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gc
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import attrs
 import pytest
@@ -14,9 +16,18 @@ from livekit import api, rtc
 
 from actors.room.actor import mint_agent_token
 from actors.room.livekit_edge import livekit_edge
-from channels.ports import AudioTrackHeard, MicrophoneTrack, ParticipantCame, ParticipantWent, RoomEvent
+from channels.ports import (
+    AudioTrackHeard,
+    MicrophoneTrack,
+    ParticipantCame,
+    ParticipantWent,
+    RoomEvent,
+    RoomLeft,
+    WhyLeft,
+)
 from channels.settings import LiveKitAccount
 from channels.texts import OPERATE_METHOD, Asked, Typed
+from commands.check.accounts import ask_livekit
 from playground.livekit_server import LiveKitServer
 from tests.conversation.test_listening import Visitor, gathering
 
@@ -243,3 +254,25 @@ async def test_what_recorders_and_other_agents_type_is_not_read(livekit: LiveKit
         await send(await agent.visit("alice"), "hello")
         await agent.until(Typed("alice", "hello"))
         assert agent.of(Typed) == [Typed("alice", "hello")]
+
+
+def threads_of_voices() -> int:
+    """How many threads the SDK has for the sound of agents."""
+    gc.collect()
+    names = [(task / "comm").read_text() for task in Path("/proc/self/task").iterdir()]
+    return sum(name.startswith("AudioSourceCapt") for name in names)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads are counted in /proc")
+async def test_a_room_that_the_server_closes_leaves_no_thread_behind(livekit: LiveKitServer) -> None:
+    account = LiveKitAccount(livekit.url, livekit.api_key, livekit.api_secret)
+    grants, before = api.VideoGrants(room_create=True), threads_of_voices()
+    for number in range(2):
+        room = f"closed-{number}"
+        async with agent_in(livekit, room) as agent:
+            assert threads_of_voices() > before
+            assert (await ask_livekit(account, "DeleteRoom", grants, {"room": room})).status == 200
+            await agent.until(RoomLeft(WhyLeft.CLOSED, "ROOM_DELETED"))
+    with trio.fail_after(10):
+        while threads_of_voices() > before:
+            await trio.sleep(0.1)

@@ -119,6 +119,7 @@ async def test_its_worker_serves_the_room_that_it_is_sent_to_and_told_to_end_let
         settings = {
             **settings_for(livekit, service.url, "unused"),
             "VOICE_AGENT_WORKER_AGENT_NAME": "waiter",
+            "VOICE_AGENT_HEALTH_LISTEN": "127.0.0.1:0",  # the usual port may be somebody else's
             "VOICE_AGENT_WORKER_MOST_LOAD": "1",  # a busy machine is no reason here
         }
         async with image.run(settings=settings) as worker:

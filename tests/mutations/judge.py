@@ -1,12 +1,14 @@
 """Judge: whether the property tests or the simulation find a mistake in the code that lies here.
 
-    python -m tests.mutations.judge
+    python -m tests.mutations.judge [--calls-first]
 
 Prints one line, `KILLED by …` or `SURVIVED`. The order is: any legal order of events in the controller and
 the speaker's account (seconds), then calls that once found a bug, then simulated calls.
 """
 
 from __future__ import annotations
+
+import sys
 
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
@@ -33,7 +35,10 @@ PROPERTIES = settings(
 
 def main() -> None:
     """Judges."""
-    print(by_properties() or by_simulation() or "SURVIVED")
+    first, then = by_properties, by_simulation
+    if "--calls-first" in sys.argv:
+        first, then = then, first
+    print(first() or then() or "SURVIVED")
 
 
 def by_properties() -> str:

@@ -39,6 +39,8 @@ MOST_EVENTS = 1024
 MOST_EVENTS_BEFORE_TEXT = 512
 """Beyond it texts are dropped: people may send any number of them, and nothing else may get lost."""
 
+_METHODS = (CONFIGURE_METHOD, OPERATE_METHOD)
+
 _log = logging.getLogger(__name__)
 
 _WHY_LEFT = {
@@ -72,6 +74,7 @@ class RoomListener:
         self._tracks = RemoteTracks(loop, self.tell)
         self._chat = Chat(loop, self._tell_text, self._present.__contains__)
         self._calls = Calls(board, loop, self._tell_text)
+        self._takes_calls = False
         room.register_text_stream_handler(CHAT_TOPIC, self._on_text)
         self._recorded = RecordedSounds(loop, self._is_person, self.tell)
         room.register_byte_stream_handler(RECORDED_TOPIC, self._recorded.take)
@@ -94,9 +97,10 @@ class RoomListener:
 
     def take_calls(self) -> None:
         """RPC methods belong to the local participant, who exists only once the room is joined."""
-        for method in (CONFIGURE_METHOD, OPERATE_METHOD):
+        for method in _METHODS:
             taken = functools.partial(self._calls.take, method)
             self._room.local_participant.register_rpc_method(method, taken)
+        self._takes_calls = True
 
     async def events(self) -> AsyncIterator[RoomEvent]:
         """What happens, until the room is left."""
@@ -110,6 +114,11 @@ class RoomListener:
 
     def stop(self) -> None:
         """Tells nothing more."""
+        if self._takes_calls:
+            # In a room that the server closed, the SDK would keep a method for ever, and with it the room,
+            # the agent's track, and a thread that carries its sound.
+            for method in _METHODS:
+                self._room.local_participant.unregister_rpc_method(method)
         self._recorded.stop()
         self._send.close()
         self._receive.close()
