@@ -88,7 +88,7 @@ async def _build(binary: Path, environ: Mapping[str, str], progress: Progress) -
     go = await find_or_fetch_go(folder, oldest=oldest_go, environ=environ, progress=progress)
     env = await _go_environment(go, folder, environ)
     listed = await Step(
-        title="fetching the modules of the LiveKit server",
+        title="fetching the modules of LiveKit",
         command=[str(go), "list", "-deps", _PACKAGE],
         env=env,
         cwd=_RECIPE,
@@ -98,12 +98,12 @@ async def _build(binary: Path, environ: Mapping[str, str], progress: Progress) -
     packages = sum(not line.startswith("go: ") for line in listed)
     fresh = folder / "server"
     await Step(
-        title="compiling the LiveKit server",
+        title="compiling LiveKit",
         command=[str(go), "build", "-v", "-ldflags=-s -w", "-o", str(fresh), _PACKAGE],
         env=env,
         cwd=_RECIPE,
         counts=lambda line: not line.startswith("go: "),
-        unit=f"of at most {packages} packages",
+        unit=f"of up to {packages}",
     ).run(progress)
     fresh.replace(binary)
     # What cannot be removed costs room and nothing else.

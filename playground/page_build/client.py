@@ -87,7 +87,7 @@ async def _install(home: Path, environ: Mapping[str, str], progress: Progress) -
     for name in ("package.json", "package-lock.json"):
         shutil.copy(_RECIPE / name, work)
     await Step(
-        title=f"fetching {home.name.rpartition('-')[0]} for the page, with npm",
+        title=f"fetching {home.name.rpartition('-')[0]} with npm",
         command=[
             *(*npm.command, "ci", "--ignore-scripts", "--omit=dev", "--omit=optional", "--omit=peer"),
             # A person's settings for other projects; an engine is what a package would need in Node.js.

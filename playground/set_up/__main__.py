@@ -6,7 +6,7 @@ import argparse
 import shutil
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import trio
@@ -21,11 +21,13 @@ _CLEAR = "\r\x1b[K"
 
 
 class Terminal:
-    """Lines that stay, and under them one that changes."""
+    """Lines that stay, and under them, if it is one, a line that changes."""
+
+    is_one = sys.stderr.isatty()
 
     def tell(self, line: str) -> None:
         """Prints a line."""
-        print(f"{_CLEAR if sys.stderr.isatty() else ''}{line}", file=sys.stderr, flush=True)
+        print(f"{_CLEAR if self.is_one else ''}{line}", file=sys.stderr, flush=True)
 
     def show(self, line: str) -> None:
         """Shows a line in the place of the last one."""
@@ -65,7 +67,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 async def _get(parts: Sequence[Part]) -> int:
     terminal = Terminal()
-    show: Callable[[str], None] | None = terminal.show if sys.stderr.isatty() else None
     code = 0
     async with trio.open_nursery() as nursery:
 
@@ -77,9 +78,11 @@ async def _get(parts: Sequence[Part]) -> int:
                     nursery.cancel_scope.cancel()
 
         nursery.start_soon(end_on_signal)
-        if await Course(parts, terminal.tell, show).run():
+        if await Course(parts, terminal.tell, terminal.show if terminal.is_one else None).run():
             code = 1
         nursery.cancel_scope.cancel()
+    if code and terminal.is_one:
+        print(file=sys.stderr)  # what was shown last says how far it came
     return code
 
 

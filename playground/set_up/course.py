@@ -7,6 +7,7 @@ they have got need not be got again. When cancelled, it leaves no process behind
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 
 import attrs
@@ -57,9 +58,8 @@ class Course:
         failed: list[VoiceAgentError] = []
 
         async def get(part: Part) -> None:
-            self._under_way[part.name] = part.name
             try:
-                await part.get(lambda line: self._under_way.update({part.name: line}))
+                await part.get(lambda line: self._under_way.update({part.name: _shorter(line)}))
             except VoiceAgentError as error:
                 self.tell(f"{error}")
                 if part.needed:
@@ -68,6 +68,7 @@ class Course:
                 self.tell(f"{part.name}: done after {trio.current_time() - began:.0f} s")
             del self._under_way[part.name]
 
+        self._under_way = {part.name: part.name for part in self.parts}
         async with trio.open_nursery() as telling:
             telling.start_soon(self._tell_what_is_under_way, began)
             async with trio.open_nursery() as getting:
@@ -83,9 +84,15 @@ class Course:
             (self.show or self.tell)(f"{passed:.0f} s: {' | '.join(self._under_way.values())}")
 
 
+def _shorter(line: str) -> str:
+    """A step's line without the seconds since its start: the line of all parts has room for one time."""
+    return re.sub(r"[,:] \d+ s$| \.\.\.$", "", line)
+
+
 def announced(parts: Sequence[Part]) -> Iterator[str]:
     """The lines that say what is going to be fetched."""
     fetched = [each for part in parts for each in part.fetched]
-    yield "This machine is set up once, in a few minutes; you can stop it and start it again. It fetches"
+    yield "This machine is set up once, in a few minutes; you can stop that and start it again."
+    yield "It fetches, unless an earlier try has:"
     for what, size_mb in [*fetched, ("in all", sum(size for _, size in fetched))]:
         yield f"  {size_mb:4} MB  {what}"

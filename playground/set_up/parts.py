@@ -93,7 +93,7 @@ def packages(lock: Path, done: Callable[[], None]) -> Part:
 
     async def install(progress: Progress) -> None:
         step = Step(
-            title="installing the Python packages",
+            title="installing packages",
             command=[
                 *(sys.executable, "-m", "pip", "install", "--disable-pip-version-check", "--no-input"),
                 *("--progress-bar", "off", "--no-deps", "--require-hashes", "--requirement", str(lock)),
@@ -101,7 +101,7 @@ def packages(lock: Path, done: Callable[[], None]) -> Part:
             env=dict(os.environ),
             cwd=lock.parent,
             counts=lambda line: line.startswith(("Collecting ", "Requirement already satisfied: ")),
-            unit=f"of at most {named} fetched",
+            unit=f"of up to {named}",
         )
         try:
             await step.run(progress)

@@ -39,7 +39,7 @@ async def test_first_it_is_told_what_is_fetched_and_how_big_it_is(autojump_clock
     told: list[str] = []
     await Course([part("a server", size_mb=90), part("a model", size_mb=12)], told.append).run()
     assert "once" in told[0]
-    assert [line.split(maxsplit=2) for line in told[1:4]] == [
+    assert [line.split(maxsplit=2) for line in told[2:5]] == [
         ["90", "MB", "a server's files"],
         ["12", "MB", "a model's files"],
         ["102", "MB", "in all"],
