@@ -60,6 +60,8 @@ from actors.timers import TurnTimer
 from actors.tools import ToolRunner
 from actors.traces.actor import TraceActor
 from actors.traces.turns import TurnSpans
+from actors.waiting import Waiting
+from channels.backoff import Turns
 from channels.bounded import Channel, ChannelStatistics, Full, Receiver, Sender, Watched
 from channels.ending import end_with
 from channels.happenings import Happening, SoundJudged, SoundRose, SoundStarted, SoundStopped
@@ -205,6 +207,7 @@ def wire(
     load_judge: Callable[[], Awaitable[Judge]] = _load_vad,
     load_recogniser: Callable[[], Awaitable[Transcribe]] = _load_recogniser,
     random: Random | None = None,
+    turns: Turns | None = None,
     configurable: bool = False,
     terminal: Console | None = None,
     additions: Sequence[Addition] = (),
@@ -222,6 +225,7 @@ def wire(
         load_judge: makes the voice activity detector.
         load_recogniser: makes what understands short sounds.
         random: for jitter.
+        turns: of all rooms of the process, which may lose their sessions in the same moment.
         configurable: whether people in the room may change the session.
         terminal: where to draw a live line.
         additions: the user's own actors.
@@ -287,6 +291,7 @@ def wire(
             tool_events=c.tool_events.sender(),
             taps=taps,
             random=random,
+            turns=turns or Turns(random),
         ),
         BargeInController(
             settings=settings.barge_in,
@@ -358,6 +363,7 @@ def wire(
             requests=c.requests.sender(),
             fills=c.fills.sender(),
         ),
+        Waiting(happenings=taps.tap("waiting"), fills=c.fills.sender(), tone=tone()),
         Keypad(
             texts=c.texts.tap("keys", capacity=64),
             happenings=taps.tap("keypad"),

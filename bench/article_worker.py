@@ -1,10 +1,11 @@
 """The article's worker, for contrast: one asyncio loop that reads the websocket and plays what it reads.
 
 In: LIVEKIT_URL, LIVEKIT_API_KEY, LIVEKIT_API_SECRET, ROOM_NAME, ASSEMBLYAI_API_KEY, VOICE_AGENT_URL from
-the environment. It does what the article says, step by step, and no more: `reply.audio` is awaited into
-an `AudioSource` of the default size (1 s) inside the reading loop, and `input.speech.started` and an
-interrupted `reply.done` clear its queue. So an event behind a second of sound is read when that sound has
-been played, and sound that comes after the clearing is played too. Ends with its websocket or by Ctrl-C.
+the environment, and GREETING if it shall say something first. It does what the article says, step by step,
+and no more: `reply.audio` is awaited into an `AudioSource` of the default size (1 s)
+inside the reading loop, and `input.speech.started` and an interrupted `reply.done` clear its queue. So an
+event behind a second of sound is read when that sound has been played, and sound that comes after the
+clearing is played too. Ends with its websocket or by Ctrl-C.
 
 Our own words around the article's steps; its websocket library is exchanged for aiohttp, which
 `livekit-api` brings: both stop reading the socket when the loop does not ask for more.
@@ -63,7 +64,10 @@ async def bridge(microphone: rtc.Track, source: rtc.AudioSource) -> None:
         aiohttp.ClientSession() as http,
         http.ws_connect(os.environ["VOICE_AGENT_URL"], headers=headers) as ws,
     ):
-        await ws.send_json({"type": "session.update", "session": {"system_prompt": "You are a voice agent."}})
+        session = {"system_prompt": "You are a voice agent."}
+        if "GREETING" in os.environ:
+            session["greeting"] = os.environ["GREETING"]
+        await ws.send_json({"type": "session.update", "session": session})
         forwarding: asyncio.Task[None] | None = None
         try:
             async for message in ws:

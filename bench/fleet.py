@@ -52,6 +52,7 @@ _SEEN_AFTER_S = 2.5
 _COMES_WITHIN_S = 15.0
 _SETTLES_S = 8.0
 _SPEAKS_FOR_MIN = 6
+GREETING = "Once upon a time there was a robot. " * 25 * _SPEAKS_FOR_MIN
 
 TEMPLATE = """
 greeting = "{greeting}"
@@ -175,8 +176,7 @@ async def run(rooms: Sequence[int], processes: int, seconds: float) -> Figures:
         with tempfile.TemporaryDirectory(prefix="bench-") as name:
             folder = Path(name)
             (folder / "prompts").mkdir()
-            greeting = "Once upon a time there was a robot. " * 25 * _SPEAKS_FOR_MIN
-            (folder / "prompts/speaks.toml").write_text(TEMPLATE.format(greeting=greeting))
+            (folder / "prompts/speaks.toml").write_text(TEMPLATE.format(greeting=GREETING))
             (folder / "agent.toml").write_text("[worker]\nmost_load = 1\n")
             env = {
                 **environment(livekit, "none", service.url),

@@ -191,9 +191,11 @@ async def join_as_guest(
                 nursery.start_soon(listen, track)
 
         room.on("track_subscribed", on_track)
-        await trio_asyncio.aio_as_trio(room.connect)(
-            url, token.reveal(), rtc.RoomOptions(auto_subscribe=subscribe)
-        )
+        # Whoever cancels a connect of the SDK is ended by it, 15 s later.
+        with trio.CancelScope(shield=True):
+            await trio_asyncio.aio_as_trio(room.connect)(
+                url, token.reveal(), rtc.RoomOptions(auto_subscribe=subscribe)
+            )
         nursery.start_soon(listen_to_all)
         if publish:
             track = rtc.LocalAudioTrack.create_audio_track("microphone", source)

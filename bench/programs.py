@@ -82,6 +82,7 @@ class Program:
         self._commands = commands
         self._answers = answers
         self._unread = b""
+        self._killed = False
 
     @property
     def pid(self) -> int:
@@ -97,9 +98,16 @@ class Program:
         """Waits for what must not happen.
 
         Raises:
-            ProgramFailed: it has ended.
+            ProgramFailed: it has ended, and was not killed.
         """
-        raise self.failure(f"it ended by itself, with code {await ended(self._process)}")
+        code = await ended(self._process)
+        if not self._killed:
+            raise self.failure(f"it ended by itself, with code {code}")
+
+    def kill(self) -> None:
+        """Ends it at once, as a crash would; the block goes on without it."""
+        self._killed = True
+        self._process.kill()
 
     def failure(self, what: str) -> ProgramFailed:
         """The error for something that it did not do, with the end of its log."""

@@ -149,6 +149,8 @@ class SessionLost:
 
     why: str
     retry_in_s: float
+    no_place: bool = False
+    """The service has no place for one more session now, of this account or at all."""
 
 
 @attrs.frozen

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from random import Random
 from typing import Any, TypeVar
 
+import attrs
 import trio
 from google.protobuf.json_format import MessageToDict, Parse, ParseError
 from google.protobuf.message import Message
@@ -13,6 +16,7 @@ from livekit import api
 from livekit.protocol.agent import JobStatus
 from livekit.protocol.agent_dispatch import AgentDispatch, ListAgentDispatchResponse
 
+from channels.backoff import Backoff
 from channels.errors import NoDispatch, SettingsError, VoiceAgentError
 from channels.jobs import LONGEST_METADATA, LONGEST_NAME
 from channels.json_text import read_json
@@ -22,13 +26,24 @@ from commands.agent_room import find_room
 from commands.agents_here import LiveKitRoom, agents_here
 from commands.check.accounts import NoAnswer, ask_livekit
 
-__all__ = ["cancel_dispatch", "create_dispatch", "dispatch", "is_open", "list_dispatches"]
+__all__ = [
+    "at_any_node",
+    "cancel_dispatch",
+    "create_dispatch",
+    "dispatch",
+    "is_open",
+    "list_dispatches",
+    "renew_dispatch",
+]
 
 _SERVICE = "AgentDispatchService"
 
 _STATUS = {number: name.removeprefix("JS_").lower() for name, number in JobStatus.items()}
 
+_RENEWED_WITHIN_S = 10.0
+
 M = TypeVar("M", bound=Message)
+T = TypeVar("T")
 
 
 def dispatch(
@@ -114,6 +129,51 @@ async def cancel_dispatch(account: LiveKitAccount, room_name: str, dispatch_id: 
     """
     content = {"room": room_name, "dispatch_id": dispatch_id}
     await _ask(account, "DeleteDispatch", room_name, content, AgentDispatch())
+
+
+async def at_any_node(
+    account: LiveKitAccount, nodes: Sequence[str], ask: Callable[[LiveKitAccount], Awaitable[T]]
+) -> T:
+    """Asks at the account's own address, and at further ones of the same LiveKit if nobody answers there.
+
+    Raises:
+        NoAnswer: nobody answers at any.
+        NoDispatch: as what is asked.
+    """
+    *urls, last = dict.fromkeys((account.url, *nodes))
+    for url in urls:
+        with contextlib.suppress(NoAnswer):
+            return await ask(attrs.evolve(account, url=url))
+    return await ask(attrs.evolve(account, url=last))
+
+
+async def renew_dispatch(account: LiveKitAccount, old: AgentDispatch) -> bool:
+    """Puts a dispatch of its own in the place of one whose agent is gone; gives whether it was we who did.
+
+    Of all who try, LiveKit lets one delete the old one, and only that one makes the new one. If it cannot, it
+    tries again: nobody else will.
+
+    Raises:
+        NoAnswer, NoDispatch: as `create_dispatch`; the old one is deleted all the same.
+    """
+    try:
+        await cancel_dispatch(account, old.room, old.id)
+    except NoDispatch:
+        return False
+    wanted = MessageToDict(old, preserving_proto_field_name=True)
+    kept = ("room", "agent_name", "metadata", "restart_policy", "deployment", "attributes")
+    content = {name: wanted[name] for name in kept if name in wanted}
+    backoff = Backoff(Random(), _RENEWED_WITHIN_S)
+    while True:
+        try:
+            await _ask(account, "CreateDispatch", old.room, content, AgentDispatch())
+        except VoiceAgentError:
+            wait_s = backoff.next_s(trio.current_time())
+            if wait_s is None:
+                raise
+            await trio.sleep(wait_s)
+        else:
+            return True
 
 
 async def _ask(

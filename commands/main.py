@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Sequence
+from random import Random
 
 import trio
 from rich.console import Console
@@ -16,6 +17,7 @@ from structlog.typing import FilteringBoundLogger
 from actors.record import check_free
 from actors.room.livekit_edge import LiveKitEdge
 from actors.room.seat import OWN_ROOM, Seat
+from channels.backoff import Turns
 from channels.errors import SettingsError, cause_of, was_interrupted
 from channels.log import open_log
 from channels.named_paths import PathNames
@@ -120,6 +122,8 @@ def _run(wire: Wiring, options: argparse.Namespace, log: FilteringBoundLogger) -
         has_parent = is_worker and options.reports
         observed = observe(configuration.health(), log, is_worker=is_worker, has_parent=has_parent)
 
+    turns = Turns(Random())
+
     def wire_it(settings: Settings, accounts: Accounts, edge: LiveKitEdge, seat: Seat = OWN_ROOM) -> Wired:
         # On your own machine, everybody in the room is the agent's owner.
         return wire(
@@ -130,6 +134,7 @@ def _run(wire: Wiring, options: argparse.Namespace, log: FilteringBoundLogger) -
             terminal=terminal,
             additions=additions,
             seat=seat,
+            turns=turns,
             metrics=observed.metrics,
             traces=observed.traces,
         )
@@ -139,15 +144,25 @@ def _run(wire: Wiring, options: argparse.Namespace, log: FilteringBoundLogger) -
         draining = trio.Event()
 
         def serve_all(accounts: Accounts, watch: LoopWatch) -> Awaitable[Sequence[RoomEnded]]:
+            worker = configuration.worker()
             if is_parent:
-                return serve_in_processes(options, accounts, draining, log, configuration.health())
+                return serve_in_processes(
+                    options, accounts, draining, log, configuration.health(), worker.urls
+                )
             allow_descriptors(options.rooms, log)
             rooms = JobRoomMaker(
-                writings, tools, accounts, wire_it, log.warning, options.record, options.record_audio
+                writings,
+                tools,
+                accounts,
+                wire_it,
+                log.warning,
+                options.record,
+                options.record_audio,
+                worker.urls,
             )
             return serve_jobs(
                 rooms,
-                configuration.worker(),
+                worker,
                 log,
                 most_rooms=options.rooms,
                 draining=draining,

@@ -25,6 +25,7 @@ import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import attrs
 import trio
@@ -98,6 +99,8 @@ class ServerConfig:
     api_secret: Secret
     log: Path
     """The server's own log is appended here."""
+    redis: str | None = None
+    """Address (host:port) of the Redis that the nodes of one LiveKit share; None: it is the only node."""
 
     @classmethod
     def choose(
@@ -108,6 +111,7 @@ class ServerConfig:
         port: int | None = None,
         api_key: str = "playground",
         api_secret: Secret | None = None,
+        redis: str | None = None,
     ) -> ServerConfig:
         """Fills in free ports (`port` too, if None) and a secret of this run only.
 
@@ -121,6 +125,7 @@ class ServerConfig:
             api_key=api_key,
             api_secret=Secret(secrets.token_urlsafe(32)) if api_secret is None else api_secret,
             log=log,
+            redis=redis,
         )
 
     @property
@@ -130,7 +135,7 @@ class ServerConfig:
 
     def environment(self) -> dict[str, str]:
         """The child's whole environment; it holds the secret in clear."""
-        body = {
+        body: dict[str, Any] = {
             "port": self.port,
             "bind_addresses": [_HOST],
             "keys": {self.api_key: self.api_secret.reveal()},
@@ -149,6 +154,8 @@ class ServerConfig:
                 "stun_servers": [f"{_HOST}:3478"],
             },
         }
+        if self.redis is not None:
+            body["redis"] = {"address": self.redis}
         kept = {name: os.environ[name] for name in ("HOME", "LANG", "PATH", "TMPDIR") if name in os.environ}
         return kept | {"LIVEKIT_CONFIG": json.dumps(body)}
 

@@ -15,10 +15,10 @@ from random import Random
 import attrs
 from attrs import Factory, define, field, frozen
 
-from channels.backoff import Backoff
+from channels.backoff import Backoff, Turns
 from channels.happenings import FloorHolder, FloorPassed, Happening
 from channels.wire.events import ServerEvent, ToolCall
-from channels.wire.failures import Retry, ServiceError
+from channels.wire.failures import Retry, ServiceBusy, ServiceError
 from channels.wire.messages import ClientMessage, ToolResult
 
 __all__ = ["Next", "Quiet", "RetryPolicy", "look_from"]
@@ -86,7 +86,8 @@ GIVE_UP_AFTER_S = 60.0
 """If the conversation is not back by then, it is over for the person."""
 
 START_WITHIN_S = 10.0
-"""A first connection that does not succeed by then is more likely a wrong setting than bad luck."""
+"""A first connection that does not succeed by then is more likely a wrong setting than bad luck; unless the
+service says that it is full, which it says of a good key only."""
 
 STEADY_AFTER_S = 10.0
 """A session that ran this long counts as healthy again: the next failure starts a new count."""
@@ -107,10 +108,12 @@ class RetryPolicy:
     Args:
         random: for the waits.
         resume: whether to ask for a dropped session at all.
+        turns: of all sessions of the process, which may be dropped in the same moment.
     """
 
     random: Random
     resume: bool = True
+    turns: Turns = field(default=Factory(lambda self: Turns(self.random), takes_self=True))
     _backoff: Backoff = field(
         default=Factory(lambda self: Backoff(self.random, START_WITHIN_S), takes_self=True), init=False
     )
@@ -150,7 +153,13 @@ class RetryPolicy:
             self._kept_until = -math.inf
         if failure.retry is Retry.NEVER and not asked:
             return None
+        if isinstance(failure, ServiceBusy):
+            self._backoff.patience_s = GIVE_UP_AFTER_S
         # If a refused resume was about the key, or the service is full, the fresh start is told so, too.
         at_once = asked or (not self._backoff.failing and (dropped or failure.retry is Retry.FRESH))
         wait_s = self._backoff.next_s(now, at_once=at_once)
-        return None if wait_s is None else Next(wait_s, resume=now + wait_s <= self._kept_until)
+        if wait_s is None:
+            return None
+        if dropped:
+            wait_s = max(wait_s, self.turns.next_s(now))
+        return Next(wait_s, resume=now + wait_s <= self._kept_until)

@@ -35,6 +35,7 @@ from actors.api.dialling import dial_again
 from actors.api.encoding import Encoding
 from actors.api.renewing import RetryPolicy, look_from
 from actors.api.uplink import Uplink
+from channels.backoff import Turns
 from channels.bounded import Receiver, Sender
 from channels.happenings import (
     AskSent,
@@ -72,6 +73,7 @@ from channels.wire.failures import (
     ConfigurationRefused,
     RenewalDue,
     Retry,
+    ServiceBusy,
     ServiceError,
     ServiceFault,
     failure_of,
@@ -131,13 +133,17 @@ class ApiSession:
     taps: Taps
     dialer: Dialer = dial
     random: Random = field(factory=Random)
+    turns: Turns = field(default=Factory(lambda self: Turns(self.random), takes_self=True))
+    """Of all sessions of the process."""
     epoch: Callable[[], float] = time.time
     """Gives seconds since the epoch, to know when a session expires."""
     passed_by: int = field(default=0, init=False)
     """Frames and fields from the service that this agent does not know."""
     _latest_call: Call = field(default=Factory(lambda self: self._new_call(), takes_self=True), init=False)
     _policy: RetryPolicy = field(
-        default=Factory(lambda self: RetryPolicy(self.random, self.settings.resume), takes_self=True),
+        default=Factory(
+            lambda self: RetryPolicy(self.random, self.settings.resume, self.turns), takes_self=True
+        ),
         init=False,
     )
     _wanted: bool = field(default=False, init=False)
@@ -252,7 +258,8 @@ class ApiSession:
             following = self._policy.failed(failure, now)
             if following is None:
                 raise failure
-            self.taps.publish(SessionLost(str(failure), following.wait_s))
+            no_place = isinstance(failure, ServiceBusy)
+            self.taps.publish(SessionLost(str(failure), following.wait_s, no_place=no_place))
             await trio.sleep(following.wait_s)
             resume = self._call.session_id if following.resume else None
 

@@ -107,6 +107,10 @@ class Metrics:
         """How much of the CPU that it may use this process uses, 0 to 1, as the load meter sees it."""
         self.series.cpu_share.set(share)
 
+    def load(self, load: float) -> None:
+        """What this worker decides by whether to take one more room, 0 to 1."""
+        self.series.load.set(load)
+
     def loop_held(self, held: LoopHeld) -> None:
         """A step of a task held the loop: for `LoopWatch.telling`, once a process."""
         self.series.loop_held.labels(Work.of(held.by) or "ours").observe(held.ms / 1000)

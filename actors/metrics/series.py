@@ -179,6 +179,12 @@ class Series:
         self.cpu_share = self._gauge(
             "cpu_share", "How much of the CPU that it may use the busiest process uses, 0 to 1", "livemax"
         )
+        self.load = self._gauge(
+            "load",
+            "What the busiest process decides by whether to take one more room, 0 to 1; at worker.most_load "
+            "it takes none",
+            "livemax",
+        )
         self.memory = self._gauge(
             "memory_bytes", "Resident memory, where the system tells (Linux)", "livesum"
         )

@@ -2,21 +2,24 @@
 
 In: the `Room` port, the order to leave, and happenings, to know who is listened to. Out: people's audio
 tracks (to the microphone pump), the people to talk with who come and go (to the life of the call, which
-begins a session), whether anybody can hear the agent (to the controller), what people typed, and what happens
-in the room (to the taps). `company` decides whom the agent talks with and how much they may type.
+begins a session), whether anybody can hear the agent (to the controller), what people typed, and what
+happens in the room (to the taps). `company` decides whom the agent talks with and how much they may type.
 
-It mints a short-lived token for this room for each join; an agent of a job joins first with the one that came
-with the job. If the server goes away for good, it rejoins, with
-backoff, for as long as a person would wait. A room that the server closed because nobody was in it is
+It mints a short-lived token for this room for each join; an agent of a job joins first with the one that
+came with the job. If the server goes away for good, it rejoins, with backoff, for as long as a person would
+wait. Where LiveKit has several nodes, it rejoins at the next one each time, and does not leave it to the
+SDK to find out that one is dead. One that answers is left alone: people may still hear each other through it
+(its Redis may be away). A room that the server closed because nobody was in it is
 reopened, unless the agent is there for a job, which ends with its room. If the agent is thrown out, it ends
-with one line. Told to leave, or cancelled, it leaves the room
-cleanly; everything that depends on it ends when its channels do.
+with one line. Told to leave, or cancelled, it leaves the room cleanly; everything that depends on it ends
+when its channels do.
 """
 
 from __future__ import annotations
 
 import contextlib
 import math
+from collections import deque
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from random import Random
@@ -29,7 +32,7 @@ from actors.room.company import Company
 from actors.room.seat import AGENT_IDENTITY, OWN_ROOM, Seat
 from channels.backoff import Backoff
 from channels.bounded import Receiver, Sender
-from channels.errors import RoomClosed, RoomUnreachable, SettingsError
+from channels.errors import RoomClosed, RoomUnreachable, SettingsError, VoiceAgentError
 from channels.happenings import (
     Happening,
     HeardBy,
@@ -44,6 +47,7 @@ from channels.happenings import (
     VoiceUnheard,
 )
 from channels.messages import LeaveRoom, PersonCame, PersonWent, RoomAway, RoomBack, Unheard
+from channels.net.dialling import Dialer, open_stream
 from channels.ports import (
     AudioTrackGone,
     AudioTrackHeard,
@@ -78,6 +82,13 @@ _TOKEN_LIFE = timedelta(minutes=10)
 
 _REJOIN_FOR_S = 60.0
 """On top of the SDK's own 25 s of reconnecting (measured)."""
+
+_LOOK_AFTER_S = 1.0
+"""The SDK mends a broken connection in less, and tries for 25 s to reach a node that is dead (measured). So
+it is looked every second whether the node is there, if there is another."""
+
+_ANSWERS_WITHIN_S = 2.0
+"""A machine that is gone refuses nobody."""
 
 _STEADY_AFTER_S = 10.0
 """A room that keeps the agent for less than this has not really come back; rejoining at once helps nobody."""
@@ -191,6 +202,7 @@ class RoomActor:
         typing: how much people may type.
         happenings: tell who is listened to; None: nobody is, so everybody may type.
         seat: as whom the agent joins.
+        dialer: looks whether a node is there.
 
     Raises (from `run`):
         RoomUnreachable, NotAllowedInRoom: the room cannot be joined, or not again.
@@ -211,7 +223,16 @@ class RoomActor:
     typing: TypingSettings = field(factory=TypingSettings)
     happenings: Receiver[Happening] | None = None
     seat: Seat = OWN_ROOM
+    dialer: Dialer = open_stream
     _company: Company = field(init=False)
+    _urls: deque[str] = field(init=False)
+    """The nodes' addresses, the one to join at first."""
+    _broken_since: float | None = field(default=None, init=False)
+    """The SDK tries to mend the connection."""
+    _breaks: trio.Event = field(factory=trio.Event, init=False)
+    """It began to."""
+    _staying: trio.CancelScope = field(factory=trio.CancelScope, init=False)
+    """In this room, until its node is found to be dead."""
     _lost: bool = field(default=False, init=False)
     _unheard: Unheard | None = field(default=None, init=False)
     """Why nobody hears the agent even though it is in the room."""
@@ -222,6 +243,7 @@ class RoomActor:
 
     def __attrs_post_init__(self) -> None:
         self._company = Company(self.listen, self.typing)
+        self._urls = deque(dict.fromkeys((self.account.url, *self.seat.nodes)))
 
     async def run(self) -> None:
         """Joins and stays until told to leave, cancelled or thrown out."""
@@ -234,6 +256,8 @@ class RoomActor:
             trio.open_nursery() as nursery,
         ):
             nursery.start_soon(self._stay_until_over, nursery.cancel_scope)
+            if len(self._urls) > 1:
+                nursery.start_soon(self._watch_node)
             if self.happenings is not None:
                 nursery.start_soon(self._follow, self.happenings)
             async for order in self.departures:
@@ -255,7 +279,7 @@ class RoomActor:
         lost = Backoff(self.random, _REJOIN_FOR_S)
         # A server that closes empty rooms at once is healthy, and people who come later need the agent too.
         emptied = Backoff(self.random, math.inf, longest_s=_EMPTY_ROOM_WAITS_S)
-        why: WhyLeft | None = await self._stay(rejoined=False)
+        why: WhyLeft | None = await self._stay_first()
         lost.next_s(trio.current_time(), at_once=True)
         while True:
             if why in _OVER and self.seat.ends_with_room:
@@ -267,6 +291,7 @@ class RoomActor:
                 why = await self._stay(rejoined=True)
             except RoomUnreachable as error:
                 unreachable = error
+                self._urls.rotate(-1)
             now = trio.current_time()
             steady = why is not None and now - joining_at >= _STEADY_AFTER_S
             if steady or why is WhyLeft.EMPTY:
@@ -278,22 +303,35 @@ class RoomActor:
             wait_s = (emptied if why is WhyLeft.EMPTY else lost).next_s(now)
             if wait_s is None:
                 raise RoomUnreachable(
-                    f"LiveKit at {self.account.url} went away and did not come back",
+                    f"LiveKit at {' and '.join(sorted(self._urls))} went away and did not come back",
                     "start the agent again when LiveKit is running",
                 ) from unreachable
             if why is not WhyLeft.EMPTY:
                 self.taps.publish(RoomLost(f"cannot join yet; next try in {wait_s:.1f} s"))
             await trio.sleep(wait_s)
 
+    async def _stay_first(self) -> WhyLeft:
+        """As `_stay`; each node is tried once."""
+        for _ in range(len(self._urls) - 1):
+            try:
+                return await self._stay(rejoined=False)
+            except RoomUnreachable:
+                self._urls.rotate(-1)
+        return await self._stay(rejoined=False)
+
     async def _stay(self, *, rejoined: bool) -> WhyLeft:
         """Returns when the agent is out and may rejoin: the connection is lost, or the room was empty."""
         token = None if rejoined else self.seat.token
         if token is None:
             token = mint_agent_token(self.account, self.room_name, self.seat)
-        async with self.room.join(self.account.url, token) as events:
+        async with self.room.join(self._urls[0], token) as events:
             self.taps.publish(RoomJoined(self.room_name, rejoined))
             self._note_lost(lost=False)
-            left = await self._attend(events)
+            with trio.CancelScope() as self._staying:
+                left = await self._attend(events)
+            self._broken_since = None
+            if self._staying.cancelled_caught:
+                left = RoomLeft(WhyLeft.LOST, "its node is dead")
         if left.why in _ENDED and not (left.why in _OVER and self.seat.ends_with_room):
             what, fix = _ENDED[left.why]
             raise RoomClosed(what.format(identity=self.seat.identity), fix)
@@ -301,8 +339,27 @@ class RoomActor:
         if self._tells_reach:
             self._unheard = Unheard.ALONE  # until it is told otherwise, in the next room
         if left.why is WhyLeft.LOST:
+            self._urls.rotate(-1)
             self.taps.publish(RoomLost("joining again"))
         return left.why
+
+    async def _watch_node(self) -> None:
+        """Leaves a node that is dead, so that another one can be joined."""
+        while True:
+            await self._breaks.wait()
+            self._breaks = trio.Event()
+            while (since := self._broken_since) is not None:
+                await trio.sleep(_LOOK_AFTER_S)
+                dead = self._broken_since == since and not await self._is_there(self._urls[0])
+                if dead and self._broken_since == since:
+                    self._staying.cancel()
+                    break
+
+    async def _is_there(self, url: str) -> bool:
+        with trio.move_on_after(_ANSWERS_WITHIN_S), contextlib.suppress(OSError, VoiceAgentError):
+            await trio.aclose_forcefully(await self.dialer(url))
+            return True
+        return False
 
     async def _attend(self, events: AsyncIterator[RoomEvent]) -> RoomLeft:
         heard: dict[str, AudioTrackHeard] = {}
@@ -330,7 +387,11 @@ class RoomActor:
                     case RoomReconnecting():
                         self._note_lost(lost=True)
                         self.taps.publish(RoomLost("LiveKit is reconnecting"))
+                        if self._broken_since is None:
+                            self._broken_since = trio.current_time()
+                            self._breaks.set()
                     case RoomReconnected():
+                        self._broken_since = None
                         self._note_lost(lost=False)
                         self.taps.publish(RoomRestored())
                     case Typed() | Pressed():

@@ -7,7 +7,7 @@ job's own token is good for an hour, so a later join needs one that we mint.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import attrs
 
@@ -31,6 +31,8 @@ class Seat:
     ends_with_room: bool = False
     """Whether the call is over when the room is closed, or the agent removed. A closed room that opens again
     is another one, with a job of its own."""
+    nodes: Sequence[str] = ()
+    """Further addresses of the same LiveKit, for when the one that the agent joined at does not answer."""
 
 
 OWN_ROOM = Seat()

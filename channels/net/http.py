@@ -19,9 +19,9 @@ import trio
 
 from channels.net.proxies import is_secure
 
-__all__ = ["HttpAnswer", "ask", "asking", "host_header"]
+__all__ = ["LARGEST_ANSWER", "HttpAnswer", "ask", "asking", "host_header"]
 
-_LARGEST_ANSWER = 100_000
+LARGEST_ANSWER = 100_000
 """Bytes."""
 
 
@@ -75,7 +75,7 @@ async def ask(
     headers: Mapping[str, str],
     body: bytes | None = None,
     *,
-    largest: int = _LARGEST_ANSWER,
+    largest: int = LARGEST_ANSWER,
 ) -> HttpAnswer:
     """Asks for a URL, as `asking`; gives the whole answer.
 

@@ -28,6 +28,9 @@ class WorkerSettings:
     or of its patience that is used, whichever is worst. At 1 it decides nothing. `drain_s` is how long
     conversations may go on once the worker was told to leave.
 
+    `look_every_s` is how often it looks for a room whose agent was lost together with its worker, to send
+    another; 0: never.
+
     `urls` are further nodes of the same LiveKit, which take turns with LIVEKIT_URL when one does not answer.
     The key is the same for all.
     """
@@ -41,6 +44,7 @@ class WorkerSettings:
     )
     most_load: Annotated[float, Number(0.1, 1)] = 0.75
     drain_s: Annotated[int, Whole(0, 86_400, "s", fix="0 leaves all rooms at once")] = 600
+    look_every_s: Annotated[int, Whole(0, 3_600, "s", fix="0 never looks")] = 5
     urls: Annotated[
         tuple[str, ...], Texts(8, Address(web_too=True), fix="write wss://…, with commas between")
     ] = ()

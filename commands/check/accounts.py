@@ -22,6 +22,7 @@ from actors.api.token import token_url
 from actors.room.actor import AGENT_IDENTITY, mint_agent_token, mint_client_token
 from channels.errors import VoiceAgentError
 from channels.net.dialling import obstacle_to, open_stream
+from channels.net.http import LARGEST_ANSWER
 from channels.net.http import ask as request
 from channels.secret import Secret
 from channels.settings import ApiAccount, LiveKitAccount
@@ -60,7 +61,9 @@ class TimedAnswer:
     took_s: float
 
 
-async def ask(url: str, bearer: Secret, *, body: bytes | None = None) -> TimedAnswer:
+async def ask(
+    url: str, bearer: Secret, *, body: bytes | None = None, largest: int = LARGEST_ANSWER
+) -> TimedAnswer:
     """Sends one request over a call's own route; with a body it is a POST of JSON. Follows no redirects.
 
     Raises:
@@ -75,7 +78,7 @@ async def ask(url: str, bearer: Secret, *, body: bytes | None = None) -> TimedAn
             obstacle = obstacle_to(url, error)
             raise NoAnswer(f"does not answer: it {obstacle.what}", obstacle.fix or "") from None
         try:
-            answer = await request(stream, url, headers, body)
+            answer = await request(stream, url, headers, body, largest=largest)
         except OSError as error:
             raise NoAnswer(f"does not answer ({error})", "") from None
         took = trio.current_time() - began
@@ -100,8 +103,17 @@ async def ask_livekit(
     content: Mapping[str, Any],
     *,
     service: str = "RoomService",
+    largest: int = LARGEST_ANSWER,
 ) -> TimedAnswer:
     """One request to one of LiveKit's services, with a token that has these grants.
+
+    Args:
+        account: which LiveKit, and the key.
+        method: what is asked for.
+        grants: of the token.
+        content: of the request.
+        service: that has the method.
+        largest: bytes that the answer may have.
 
     Raises:
         NoAnswer: nothing answers, or not in HTTP.
@@ -111,7 +123,9 @@ async def ask_livekit(
     path = f"{parts.path.rstrip('/')}/twirp/livekit.{service}/{method}"
     scheme = {"ws": "http", "wss": "https"}.get(parts.scheme, parts.scheme)
     url = parts._replace(scheme=scheme, path=path, query="").geturl()
-    return await ask(url, Secret(token.with_grants(grants).to_jwt()), body=json.dumps(content).encode())
+    return await ask(
+        url, Secret(token.with_grants(grants).to_jwt()), body=json.dumps(content).encode(), largest=largest
+    )
 
 
 async def check_livekit_key(account: LiveKitAccount, room_name: str) -> tuple[Finding, TimedAnswer | None]:

@@ -65,6 +65,14 @@ class Admission:
     most_rooms: int | None = None
     most_load: float = 0.75
 
+    def load(self, house: House) -> float:
+        """All that counts for one more room as one number, 0 to 1: from `most_load` on, none is taken.
+
+        It is what is measured and expected, or the share of the rooms that it may have, whichever is more.
+        """
+        rooms = house.rooms / self.most_rooms if self.most_rooms else 0.0
+        return min(1.0, max(house.expected, rooms * self.most_load))
+
     def refusal(self, house: House) -> Refusal | None:
         """Why one more room is not taken; None: it is."""
         if house.draining:

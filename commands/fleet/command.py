@@ -25,9 +25,10 @@ from channels.settings import (
     read_configuration,
 )
 from channels.settings.job import read_job
-from commands.dispatch import is_open
 from commands.fleet.admission import Admission
+from commands.fleet.dispatches import Dispatches
 from commands.fleet.load import LoadMeter
+from commands.fleet.orphans import Jobs, Orphans
 from commands.fleet.reports import EVERY_S, Report
 from commands.fleet.rooms import JobRooms, RoomPlan
 from commands.serve import RoomEnded, RoomSpec
@@ -57,6 +58,7 @@ class JobRoomMaker:
         warn: is told what is odd in a job.
         record: where to record everything that happens.
         record_audio: whether to record both voices too.
+        nodes: further addresses of the same LiveKit.
     """
 
     writings: Writings
@@ -66,6 +68,7 @@ class JobRoomMaker:
     warn: Callable[[str], None]
     record: NamedPath | None = None
     record_audio: bool = False
+    nodes: Sequence[str] = ()
 
     async def plan(self, job: Job) -> RoomPlan:
         """As `JobRooms.plan`. Reads files, in a thread."""
@@ -79,6 +82,8 @@ class JobRoomMaker:
 
     def _room(self, settings: Settings, assigned: JobAssigned, seat: Seat) -> RoomSpec:
         livekit = attrs.evolve(self.accounts.livekit, url=assigned.url)
+        # The node that gave the job may be dead when its room has to be joined again.
+        seat = attrs.evolve(seat, nodes=(self.accounts.livekit.url, *self.nodes) if self.nodes else ())
         return RoomSpec(
             settings,
             attrs.evolve(self.accounts, livekit=livekit),
@@ -138,19 +143,14 @@ async def serve_jobs(
         "its reader takes them at once; offers are bounded",
     )
 
-    async def is_wanted(assigned: JobAssigned) -> bool:
-        account = attrs.evolve(rooms.accounts.livekit, url=assigned.url)
-        try:
-            return await is_open(account, assigned.job.room_name, assigned.job.dispatch_id)
-        except VoiceAgentError:
-            return False
-
+    dispatches = Dispatches(rooms.accounts.livekit, rooms.nodes)
     dispatch = DispatchActor(rooms.accounts.livekit, worker, orders.receiver(), events.sender())
     owner = JobRooms(
         Admission(most_rooms, worker.most_load),
         lambda: meter.load().value,
         rooms.plan,
-        is_wanted,
+        dispatches.is_wanted,
+        dispatches.release,
         events.receiver(),
         orders.sender(),
         log,
@@ -178,6 +178,7 @@ async def serve_jobs(
         while observed.metrics is not None:
             load = meter.load()
             observed.metrics.cpu_share(max(load.processors, load.thread))
+            observed.metrics.load(owner.decides_by())
             await trio.sleep(EVERY_S)
 
     async def report() -> None:
@@ -186,6 +187,12 @@ async def serve_jobs(
             await trio.sleep(EVERY_S)
 
     async with observed.shown(log, watch, owner.not_ready), trio.open_nursery() as background:
+        if worker.agent_name and worker.look_every_s:
+            jobs = Jobs(owner.has_place, owner.dispatches, owner.forgotten, owner.give_up)
+            orphans = Orphans(
+                rooms.accounts.livekit, worker.agent_name, worker.look_every_s, jobs, log, nodes=rooms.nodes
+            )
+            background.start_soon(orphans.run)
         background.start_soon(meter.run)
         background.start_soon(tell_load)
         background.start_soon(report)

@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from channels.errors import WorkerProcessDied
-from channels.settings import Accounts
+from channels.errors import NoDispatch, WorkerProcessDied
+from channels.settings import Accounts, LiveKitAccount
 from channels.settings.health import HealthSettings
-from commands.dispatch import create_dispatch
+from commands.dispatch import at_any_node, cancel_dispatch, create_dispatch, list_dispatches
 from commands.fleet.reports import Report, RunningRoom, Standing, write_report
 from commands.fleet.shards import Shards
 from commands.serve import RoomEnded
@@ -35,15 +35,35 @@ async def serve_in_processes(
     draining: trio.Event,
     log: FilteringBoundLogger,
     health: HealthSettings,
+    nodes: Sequence[str] = (),
 ) -> Sequence[RoomEnded]:
     """Serves jobs in several processes until they were told to leave, and have left.
+
+    Args:
+        options: of the command line.
+        accounts: of every room.
+        draining: set when no more jobs are to be taken.
+        log: is told.
+        health: where the process is seen from outside.
+        nodes: further addresses of the same LiveKit.
 
     Raises:
         WorkerProcessDied: one of them ended with an error when it was told to leave.
     """
 
     async def another_agent(room: RunningRoom) -> None:
-        await create_dispatch(accounts.livekit, room.room, room.agent_name, room.metadata)
+        async def ask(account: LiveKitAccount) -> None:
+            if room.dispatch_id:
+                try:
+                    await cancel_dispatch(account, room.room, room.dispatch_id)
+                except NoDispatch:
+                    # LiveKit was restarted, or another worker has asked already.
+                    listed = await list_dispatches(account, room.room)
+                    if any(each.agent_name == room.agent_name for each in listed):
+                        return
+            await create_dispatch(account, room.room, room.agent_name, room.metadata)
+
+        await at_any_node(accounts.livekit, nodes, ask)
 
     def command(number: int) -> Sequence[str]:
         """The same as ours, with its share of the rooms."""

@@ -35,6 +35,8 @@ class RunningRoom:
     room: str
     agent_name: str
     metadata: str
+    dispatch_id: str = ""
+    """That the other agent's takes the place of; empty: others of its dispatch go on."""
 
 
 @frozen

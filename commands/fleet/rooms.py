@@ -12,6 +12,8 @@ The server terminates a job for two reasons and does not say which: somebody too
 leave the room. An agent whose connection broke is about to join again, and people wait for it. So it is asked
 whether the job's dispatch is still there; if it is, the room goes on, and its own end decides.
 
+What the Voice Agent API answers to its rooms decides, too, whether it takes more of them (`service`).
+
 Told to drain, it takes no more jobs, and ends after the last of those it has, or leaves what goes on for too
 long. Cancelled, it leaves all rooms. When the dispatch ends, it serves those it has to their ends.
 """
@@ -19,17 +21,19 @@ long. Cancelled, it leaves all rooms. When the dispatch ends, it serves those it
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 import trio
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 from structlog.typing import FilteringBoundLogger
 
 from actors.metrics.labels import Declined
 from actors.room.seat import AGENT_IDENTITY, Seat
 from channels.bounded import Receiver, Sender
 from channels.errors import SettingsError, VoiceAgentError
+from channels.happenings import Happening, SessionLost, SessionStarted
 from channels.jobs import (
     Accept,
     Decline,
@@ -47,8 +51,10 @@ from channels.jobs import (
     WorkerOrder,
     WorkerStatus,
 )
+from channels.wire.failures import ServiceBusy
 from commands.fleet.admission import SHOWN_AFTER_S, Admission, House, Refusal
 from commands.fleet.reports import Report, RunningRoom, Standing
+from commands.fleet.service import ServicePlaces
 from commands.serve.held import LoopWatch
 from commands.serve.room import RoomEnded, RoomSpec
 from commands.serve.supervisor import supervise
@@ -66,6 +72,8 @@ _AGENT_NAME = "lk.agent_name"
 
 WANTED_WITHIN_S = 5.0
 """LiveKit takes three to find that a room is not open."""
+
+RELEASED_WITHIN_S = 5.0
 
 _ALMOST_ALL = 0.95
 
@@ -103,6 +111,7 @@ class JobRooms:
         load: of this process and its machine, between 0 and 1.
         plan: reads a job, and says how its room is made; raises SettingsError where that cannot be.
         is_wanted: whether a job that was terminated is still asked for.
+        release: takes back the dispatch of a job that has ended on purpose.
         events: of the dispatch.
         orders: to the dispatch.
         log: is told, with the job and the room on each line.
@@ -111,12 +120,14 @@ class JobRooms:
         watch: knows what holds up this thread's loop.
         serve: runs rooms.
         metrics: of the process, which count the jobs.
+        service: whether the Voice Agent API has a place for one more session.
     """
 
     admission: Admission
     load: Callable[[], float]
     plan: Callable[[Job], Awaitable[RoomPlan]]
     is_wanted: Callable[[JobAssigned], Awaitable[bool]]
+    release: Callable[[JobAssigned], Awaitable[None]]
     events: Receiver[WorkerEvent]
     orders: Sender[WorkerOrder]
     log: FilteringBoundLogger
@@ -125,12 +136,18 @@ class JobRooms:
     watch: LoopWatch | None = None
     serve: Callable[..., Awaitable[Sequence[RoomEnded]]] = supervise
     metrics: Metrics | None = None
+    service: ServicePlaces = field(factory=ServicePlaces)
     _promised: dict[str, _Promise] = field(factory=dict, init=False)
     _running: dict[str, _JobRoom] = field(factory=dict, init=False)
+    _forgotten: set[str] = field(factory=set, init=False)
+    """Running jobs which LiveKit does not count as ours any more."""
+    _releasing: int = field(default=0, init=False)
     _registered: bool = field(default=False, init=False)
     _told: WorkerStatus | None = field(default=None, init=False)
     _fewer: trio.Event = field(factory=trio.Event, init=False)
     """There is a room, or a promise, less."""
+    _news: trio.Event = field(factory=trio.Event, init=False)
+    """Of the service."""
 
     def not_ready(self) -> str | None:
         """Why no further job should come here; None: it may."""
@@ -148,7 +165,16 @@ class JobRooms:
         else:
             standing = Standing.READY if self._refusal() is None else Standing.FULL
         jobs = [room.assigned.job for room in self._running.values()]
-        rooms = [RunningRoom(each.job_id, each.room_name, each.agent_name, each.metadata) for each in jobs]
+        rooms = [
+            RunningRoom(
+                each.job_id,
+                each.room_name,
+                each.agent_name,
+                each.metadata,
+                each.dispatch_id if each.kind is JobKind.ROOM else "",
+            )
+            for each in jobs
+        ]
         return Report(standing, self.load(), tuple(rooms))
 
     async def run(self) -> None:
@@ -185,6 +211,7 @@ class JobRooms:
                     )
                 case WorkerLost():
                     self._registered = False
+                    self._forgotten |= self._running.keys()
                     self.log.warning(
                         "worker_lost", why=event.why, fix=event.fix, again_in_s=round(event.again_in_s, 1)
                     )
@@ -246,20 +273,42 @@ class JobRooms:
         everything.cancel()
 
     async def _until_empty(self) -> None:
-        while self._running or self._promised:
+        while self._running or self._promised or self._releasing:
             self._fewer = trio.Event()
             await self._fewer.wait()
 
     async def _keep_status(self) -> None:
         while True:
             self._tell_status()
-            await trio.sleep(STATUS_EVERY_S)
+            with trio.move_on_after(STATUS_EVERY_S):
+                await self._news.wait()
+            self._news = trio.Event()
+
+    async def _watch_sessions(self, happenings: Receiver[Happening]) -> None:
+        async with happenings:
+            async for happening in happenings:
+                match happening:
+                    case SessionStarted():
+                        self.service.accepted()
+                        self._news.set()
+                    case SessionLost(no_place=True):
+                        self._note_refusal()
+                    case _:
+                        pass
+
+    def _note_refusal(self) -> None:
+        now = trio.current_time()
+        if not self.service.is_full(now):
+            self.service.refused(now)
+            self.log.warning("service_full", why=Refusal.SERVICE.value, running=len(self._running))
+        self._news.set()
 
     async def _terminate(self, room: _JobRoom) -> None:
         wanted = False
         with trio.move_on_after(WANTED_WITHIN_S):
             wanted = await self.is_wanted(room.assigned)
         if wanted:
+            self._forgotten |= {room.assigned.job.job_id} & self._running.keys()
             self.log.info(
                 "job_goes_on",
                 job=room.assigned.job.job_id,
@@ -283,13 +332,54 @@ class JobRooms:
         failure: Exception | None = None
         try:
             with room.served:
-                ended = await self.serve([plan(room.assigned, seat)], log, watch=self.watch)
+                spec = evolve(
+                    plan(room.assigned, seat),
+                    bystander=self._watch_sessions,
+                    is_wanted=functools.partial(self.is_wanted, room.assigned),
+                )
+                ended = await self.serve([spec], log, watch=self.watch)
                 failure = next((each.failure for each in ended if each.failure is not None), None)
+            if isinstance(failure, ServiceBusy):
+                self._note_refusal()
         finally:
             del self._running[job.job_id]
+            self._forgotten.discard(job.job_id)
             self._say(_outcome(job, failure))
             self._tell_status()
             self._fewer.set()
+        # One that was told to end is nobody's any more, or another worker's; one that found the service full
+        # may be served by a worker with another account.
+        if not room.served.cancel_called and not isinstance(failure, ServiceBusy):
+            await self._release(room.assigned)
+
+    async def _release(self, assigned: JobAssigned) -> None:
+        if assigned.job.kind is not JobKind.ROOM:
+            return  # others of its dispatch go on
+        self._releasing += 1
+        try:
+            with trio.move_on_after(RELEASED_WITHIN_S):
+                await self.release(assigned)
+        finally:
+            self._releasing -= 1
+            self._fewer.set()
+
+    def has_place(self) -> bool:
+        """Whether it would take one more job."""
+        return self._registered and self._refusal() is None
+
+    def dispatches(self) -> set[str]:
+        """Those whose jobs it has, or was offered."""
+        jobs = [promise.job for promise in self._promised.values()]
+        return {job.dispatch_id for job in (*jobs, *(room.assigned.job for room in self._running.values()))}
+
+    def forgotten(self) -> list[JobAssigned]:
+        """Running jobs that LiveKit may have forgotten, so that another worker may have them now."""
+        return [self._running[each].assigned for each in self._forgotten if each in self._running]
+
+    def give_up(self, job_id: str) -> None:
+        """Leaves the room of a job that another worker has now."""
+        if job_id in self._running:
+            self._running[job_id].served.cancel()
 
     @property
     def running(self) -> int:
@@ -301,17 +391,24 @@ class JobRooms:
         jobs = [*promised, *(room.assigned.job for room in self._running.values())]
         return {job.room_name for job in jobs}
 
+    def decides_by(self) -> float:
+        """The load, as `Admission.load` has it."""
+        return self.admission.load(self._house())
+
     def _refusal(self) -> Refusal | None:
+        return self.admission.refusal(self._house())
+
+    def _house(self) -> House:
         now = trio.current_time()
         came = [promise.at for promise in self._promised.values()]
         came += [room.at for room in self._running.values()]
-        house = House(
+        return House(
             self.load(),
             len(came),
             fresh=sum(now - at < SHOWN_AFTER_S for at in came),
             draining=self.draining.is_set(),
+            service_is_full=self.service.is_full(now),
         )
-        return self.admission.refusal(house)
 
     def _tell_status(self) -> None:
         draining = self.draining.is_set()

@@ -30,6 +30,10 @@ SILENT_S = 20.0
 """A process that says nothing for so long hangs. Its rooms have been silent for as long, and nothing in it
 can be trusted to say goodbye. A tool that blocks its loop for less is told in its own log."""
 
+STARTS_WITHIN_S = 60.0
+"""For its first report, which takes a second or two. On a machine that is so busy that it takes longer,
+killing it would begin the work anew."""
+
 LEAVES_WITHIN_S = 10.0
 """For leaving all rooms and ending all sessions."""
 
@@ -51,6 +55,7 @@ class Shards:
         another_agent: asks LiveKit for one in a room whose process has died.
         random: for jitter.
         silent_s: after so long without a report, a process is killed.
+        starts_s: the same until its first report.
         forget: is told the id of each process that has ended.
     """
 
@@ -61,6 +66,7 @@ class Shards:
     another_agent: Callable[[RunningRoom], Awaitable[None]]
     random: Random = field(factory=Random)
     silent_s: float = SILENT_S
+    starts_s: float = STARTS_WITHIN_S
     forget: Callable[[int], None] = lambda pid: None
     _reports: dict[int, Report] = field(factory=dict, init=False)
     _processes: dict[int, subprocess.Popen[bytes]] = field(factory=dict, init=False)
@@ -128,10 +134,11 @@ class Shards:
         try:
             async with stream_of(process.stdout) as lines:
                 with trio.CancelScope() as patience:
-                    patience.deadline = trio.current_time() + self.silent_s
+                    patience.deadline = trio.current_time() + self.starts_s
                     await self._read(number, lines, patience)
                 if patience.cancelled_caught:
-                    self.log.error("process_hangs", process=number, silent_s=self.silent_s)
+                    silent_s = self.silent_s if number in self._reports else self.starts_s
+                    self.log.error("process_hangs", process=number, silent_s=silent_s)
                     process.kill()
                 return await ended(process)
         finally:

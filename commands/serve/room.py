@@ -7,7 +7,7 @@ those, gives it a log to write to, and gets the way the room ended.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import attrs
 import trio
@@ -16,7 +16,9 @@ from structlog.typing import FilteringBoundLogger
 from actors.log import EventLog
 from actors.record import recording
 from actors.room.livekit_edge import LiveKitEdge, livekit_edge
+from channels.bounded import Receiver
 from channels.errors import parted, reason_of
+from channels.happenings import Happening
 from channels.named_paths import NamedPath, PathNames
 from channels.printable import complain
 from channels.settings import Accounts, Settings
@@ -41,6 +43,10 @@ class RoomSpec:
     """Where to record everything that happens."""
     record_audio: bool = False
     """Whether to record both voices too."""
+    bystander: Callable[[Receiver[Happening]], Awaitable[None]] | None = None
+    """Reads everything that happens from a tap of its own, until the tap ends; it must not raise."""
+    is_wanted: Callable[[], Awaitable[bool]] | None = None
+    """Whether to begin it again after it has failed; None: of course."""
 
     @property
     def room_name(self) -> str:
@@ -97,6 +103,8 @@ async def _logged(
     alive = trio.CancelScope(shield=True)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_keep_log, event_log, alive)
+        if spec.bystander is not None:
+            nursery.start_soon(spec.bystander, taps.tap("bystander"))
         try:
             with contextlib.nullcontext() if watch is None else watch.telling(taps.publish):
                 yield

@@ -108,6 +108,9 @@ async def _keep(
         begun_again.append(now)
         attempt += 1
         await trio.sleep(wait_s)
+        if spec.is_wanted is not None and not await spec.is_wanted():
+            log.info("left", why="nobody wants it any more")
+            return ended
 
 
 def _tell(log: FilteringBoundLogger, failure: Exception, wait_s: float | None) -> None:

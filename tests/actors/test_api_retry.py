@@ -143,7 +143,9 @@ def test_a_service_that_never_stays_for_ten_seconds_is_given_up_after_a_minute(
     raise AssertionError("it never gives up")
 
 
-@given(st.lists(failures, min_size=40, max_size=40), st.integers())
+@given(
+    st.lists(failures.filter(lambda kind: kind is not ServiceBusy), min_size=40, max_size=40), st.integers()
+)
 def test_a_service_that_was_never_ready_is_given_up_after_ten_seconds(
     kinds: list[type[ServiceError]], seed: int
 ) -> None:
@@ -156,6 +158,15 @@ def test_a_service_that_was_never_ready_is_given_up_after_ten_seconds(
         now += following.wait_s
         assert now <= START_WITHIN_S
     raise AssertionError("it never gives up")
+
+
+@given(st.integers())
+def test_a_service_that_is_full_has_taken_the_key_and_is_given_a_minute_from_the_start(seed: int) -> None:
+    policy, now = RetryPolicy(Random(seed)), 0.0
+    while (following := policy.failed(failure(ServiceBusy), now)) is not None:
+        assert not following.resume
+        now += following.wait_s
+    assert GIVE_UP_AFTER_S - LONGEST_WAIT_S <= now <= GIVE_UP_AFTER_S
 
 
 @given(st.lists(st.tuples(failures, st.booleans(), st.floats(0, 9.9)), max_size=50), st.integers())

@@ -308,8 +308,6 @@ async def test_a_refused_start_is_raised_at_once_since_trying_again_cannot_help(
 @pytest.mark.parametrize(
     ("code", "close", "kind"),
     [
-        ("concurrency_exceeded", 1008, ServiceBusy),
-        ("at_capacity", 1008, ServiceBusy),
         ("internal_error", 1011, ServiceFault),
         ("server_error", 1011, ServiceFault),
         ("agent_timeout", 1011, ServiceFault),
@@ -317,7 +315,7 @@ async def test_a_refused_start_is_raised_at_once_since_trying_again_cannot_help(
         ("a_code_of_next_year", 1011, ServiceFault),
     ],
 )
-async def test_a_busy_or_broken_service_is_tried_again_for_ten_seconds_and_then_named(
+async def test_a_broken_service_is_tried_again_for_ten_seconds_and_then_named(
     autojump_clock: MockClock, code: str, close: int, kind: type[ServiceError], said_first: bool
 ) -> None:
     # Some servers refuse before they have read a word.
@@ -328,6 +326,21 @@ async def test_a_busy_or_broken_service_is_tried_again_for_ten_seconds_and_then_
         assert type(error) is kind
         assert f"says {code}: The server's words; " in one_line(error)
         assert len(talk.network.dialled) > 3
+
+
+@pytest.mark.parametrize("code", ["concurrency_exceeded", "at_capacity"])
+async def test_a_service_that_is_full_is_waited_for_a_minute_and_then_named(
+    autojump_clock: MockClock, code: str
+) -> None:
+    refused = [Expect("session.update"), Send(SessionFailed(code, "The server's words")), Close(1008)]
+    async with conversation(*[refused] * 100) as talk:
+        error = await talk.over(within_s=65)
+        assert type(error) is ServiceBusy
+        assert f"says {code}: The server's words; " in one_line(error)
+        assert trio.current_time() > 50
+        lost = talk.happened(SessionLost)
+        assert all(each.no_place for each in lost), "whoever takes further calls is told"
+        assert all(0 < each.retry_in_s <= 5 for each in lost)
 
 
 async def test_a_service_that_was_busy_for_three_seconds_is_reached_in_the_end(

@@ -265,6 +265,7 @@ async def test_the_process_says_how_late_its_loop_is_what_it_uses_and_which_jobs
         metrics.job_accepted()
         metrics.job_declined(Declined.FULL)
         metrics.cpu_share(0.7)
+        metrics.load(0.6)
         metrics.loop_held(LoopHeld("tool my secret tool", 300, "fix"))
         metrics.loop_held(LoopHeld("some task", 150, "fix"))
         samples = samples_of(metrics)
@@ -277,6 +278,7 @@ async def test_the_process_says_how_late_its_loop_is_what_it_uses_and_which_jobs
     assert value(samples, "voice_agent_jobs_declined_total", reason="full") == 1
     assert value(samples, "voice_agent_jobs_declined_total", reason="draining") == 0
     assert value(samples, "voice_agent_cpu_share") == 0.7
+    assert value(samples, "voice_agent_load") == 0.6
     assert value(samples, "voice_agent_loop_held_seconds_count", whose="tool") == 1
     assert value(samples, "voice_agent_loop_held_seconds_sum", whose="ours") == pytest.approx(0.15)
 

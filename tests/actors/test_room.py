@@ -13,7 +13,7 @@ import attrs
 import jwt
 import pytest
 import trio
-from trio.testing import MockClock, wait_all_tasks_blocked
+from trio.testing import MockClock, memory_stream_pair, wait_all_tasks_blocked
 
 from actors.room.actor import AGENT_IDENTITY, RoomActor, mint_client_token
 from actors.room.seat import OWN_ROOM, Seat
@@ -29,6 +29,7 @@ from channels.happenings import (
     RoomRestored,
 )
 from channels.messages import LeaveRoom, PersonCame, PersonWent, RoomAway, RoomBack
+from channels.net.dialling import Dialer, open_stream
 from channels.ports import (
     AudioTrackGone,
     AudioTrackHeard,
@@ -156,6 +157,7 @@ async def visit(
     listen: str = "first",
     typing: TypingSettings | None = None,
     seat: Seat = OWN_ROOM,
+    dialer: Dialer = open_stream,
 ) -> AsyncIterator[Visit]:
     tracks = Channel[TrackEvent](
         "tracks", capacity=256, unit="tracks", full=Full.FAIL, because="as in the wiring"
@@ -202,6 +204,7 @@ async def visit(
         typing or TypingSettings(),
         happenings.receiver(),
         seat,
+        dialer,
     )
 
     async def run() -> None:
@@ -534,6 +537,75 @@ async def test_a_job_ends_with_its_room_and_in_good_order(autojump_clock: MockCl
         assert at_work.failure is None
         assert len(at_work.room.tokens) == 2
         assert isinstance(at_work.happened()[-1], Leaving)
+
+
+OTHER = "ws://127.0.0.1:7990"
+BETWEEN_NODES = Seat(nodes=(ACCOUNT.url, OTHER))
+
+
+async def nobody_answers(url: str) -> trio.abc.Stream:
+    raise ConnectionRefusedError
+
+
+async def the_machine_is_gone(url: str) -> trio.abc.Stream:
+    await trio.sleep_forever()
+    raise AssertionError
+
+
+async def somebody_answers(url: str) -> trio.abc.Stream:
+    return memory_stream_pair()[0]
+
+
+@pytest.mark.parametrize("dialer", [nobody_answers, the_machine_is_gone])
+async def test_a_node_that_died_is_left_for_another_while_the_person_still_waits(
+    dialer: Dialer, autojump_clock: MockClock
+) -> None:
+    async with visit([60.0, RoomReconnecting()], seat=BETWEEN_NODES, dialer=dialer) as at_work:
+        await trio.sleep(100)
+        assert at_work.room.urls == [ACCOUNT.url, OTHER]
+        assert at_work.room.joined_at[1] <= 60 + 3
+        assert at_work.room.inside == 1
+        assert at_work.happened()[-1] == RoomJoined("our-room", rejoined=True)
+
+
+@pytest.mark.parametrize(
+    ("stay", "seat", "dialer"),
+    [
+        ([60.0, RoomReconnecting(), 0.5, RoomReconnected()], BETWEEN_NODES, nobody_answers),
+        ([60.0, RoomReconnecting(), 25.0, RoomReconnected()], BETWEEN_NODES, somebody_answers),
+        ([60.0, RoomReconnecting(), 25.0, RoomReconnected()], OWN_ROOM, nobody_answers),
+    ],
+    ids=["it is mended at once", "the node lives", "there is no other node"],
+)
+async def test_a_connection_that_can_be_mended_is_not_given_up(
+    stay: Stay, seat: Seat, dialer: Dialer, autojump_clock: MockClock
+) -> None:
+    async with visit(stay, seat=seat, dialer=dialer) as at_work:
+        await trio.sleep(200)
+        assert at_work.room.joined_at == [0]
+        assert at_work.happened()[-1] == RoomRestored()
+
+
+async def test_nodes_take_turns_until_one_lets_the_agent_in(autojump_clock: MockClock) -> None:
+    async with visit([60.0, LOST], unreachable(), seat=BETWEEN_NODES) as at_work:
+        await trio.sleep(100)
+        assert at_work.room.urls == [ACCOUNT.url, OTHER, ACCOUNT.url]
+
+
+async def test_a_job_whose_node_died_right_after_giving_it_begins_at_another(
+    autojump_clock: MockClock,
+) -> None:
+    async with visit(unreachable(), seat=attrs.evolve(JOB, nodes=(OTHER,))) as at_work:
+        await trio.sleep(1)
+        assert at_work.room.urls == [ACCOUNT.url, OTHER]
+        assert all(token is JOB.token for token in at_work.room.tokens)
+        assert at_work.happened() == [RoomJoined("our-room", rejoined=False)]
+
+
+async def test_a_job_that_no_node_lets_in_ends_at_once(autojump_clock: MockClock) -> None:
+    async with visit(last=unreachable(), seat=BETWEEN_NODES) as at_work:
+        assert isinstance(await at_work.end(within_s=1), RoomUnreachable)
+        assert at_work.room.urls == [ACCOUNT.url, OTHER]
 
 
 async def test_somebody_who_takes_a_jobs_seat_is_named(autojump_clock: MockClock) -> None:

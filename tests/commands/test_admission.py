@@ -57,6 +57,16 @@ def test_an_exact_cap_is_never_passed(house: House) -> None:
         assert Admission(most_rooms=3, most_load=1.1).refusal(house) is not None
 
 
+@given(houses, admissions)
+def test_the_load_that_is_told_reaches_the_limit_just_when_no_room_is_taken(
+    house: House, admission: Admission
+) -> None:
+    by_load = admission.refusal(evolve(house, draining=False, service_is_full=False))
+    if admission.most_rooms == 0:
+        return  # a worker that takes none
+    assert (admission.load(house) >= admission.most_load) is (by_load is not None)
+
+
 def test_a_load_that_decides_nothing_leaves_it_to_the_cap() -> None:
     admission = Admission(most_rooms=3, most_load=1.0)
     assert admission.refusal(House(1.0, 2, fresh=2)) is None

@@ -19,11 +19,13 @@ from actors.metrics.process import Metrics
 from bench.scraping import read_samples, value
 from channels.bounded import Channel, Full, Receiver, Sender
 from channels.errors import EdgeFault, SettingsError
+from channels.happenings import Happening, SessionLost, SessionStarted
 from channels.jobs import (
     Accept,
     Decline,
     Job,
     JobAssigned,
+    JobKind,
     JobOffered,
     JobOutcome,
     JobStatus,
@@ -37,6 +39,8 @@ from channels.jobs import (
 )
 from channels.secret import Secret
 from channels.settings import ToolSettings, gather
+from channels.taps import Taps
+from channels.wire.failures import ServiceBusy
 from commands.arguments import parse
 from commands.fleet.admission import Admission
 from commands.fleet.command import JobRoomMaker
@@ -56,8 +60,11 @@ class Owner:
     specs: dict[str, RoomSpec] = attrs.field(factory=dict)
     """The rooms that run, by name."""
     ends: dict[str, tuple[trio.Event, list[Exception | None]]] = attrs.field(factory=dict)
+    taps: dict[str, Taps] = attrs.field(factory=dict)
     wanted: set[str] = attrs.field(factory=set)
     """Jobs that are still asked for."""
+    released: list[str] = attrs.field(factory=list)
+    """Jobs that nobody is to be sent for again."""
     silent: bool = False
     """Whether nobody can be asked."""
     over: trio.Event = attrs.field(factory=trio.Event)
@@ -71,16 +78,31 @@ class Owner:
             await trio.sleep_forever()
         return assigned.job.job_id in self.wanted
 
+    async def release(self, assigned: JobAssigned) -> None:
+        if self.silent:
+            await trio.sleep_forever()
+        self.released.append(assigned.job.job_id)
+
     async def serve(self, rooms: Sequence[RoomSpec], log: Any, *, watch: object) -> list[RoomEnded]:
         (spec,) = rooms
         name = spec.room_name
         self.specs[name] = spec
         self.ends[name] = trio.Event(), []
+        self.taps[name] = taps = Taps()
+        assert spec.bystander is not None
         try:
-            await self.ends[name][0].wait()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(spec.bystander, taps.tap("bystander"))
+                await self.ends[name][0].wait()
+                taps.close()
             return [RoomEnded(name, 1.0, self.ends[name][1][0])]
         finally:
             del self.specs[name]
+
+    async def tell(self, room: str, happening: Happening) -> None:
+        """Something happens in a room."""
+        self.taps[room].publish(happening)
+        await wait_all_tasks_blocked()
 
     async def end(self, room: str, failure: Exception | None = None) -> None:
         self.ends[room][1].append(failure)
@@ -103,12 +125,14 @@ class Owner:
 
 
 @asynccontextmanager
-async def owner(most: int = 2, drain_s: float = 600, metrics: Metrics | None = None) -> AsyncIterator[Owner]:
+async def owner(
+    most: int = 2, drain_s: float = 600, metrics: Metrics | None = None, nodes: Sequence[str] = ()
+) -> AsyncIterator[Owner]:
     events = Channel[WorkerEvent]("events", 64, "events", Full.FAIL, "of a test")
     orders = Channel[WorkerOrder]("orders", 64, "orders", Full.FAIL, "of a test")
     it = Owner(events.sender(), orders.receiver())
     owned = gather(None, {}, Path("there-is-none"), {}, print)
-    maker = JobRoomMaker(owned, ToolSettings(), NOBODYS, lambda *given: given, print)  # type: ignore[arg-type]
+    maker = JobRoomMaker(owned, ToolSettings(), NOBODYS, lambda *given: given, print, nodes=nodes)  # type: ignore[arg-type]
 
     async def plan(job: Job) -> RoomPlan:
         it.reads(job)
@@ -120,6 +144,7 @@ async def owner(most: int = 2, drain_s: float = 600, metrics: Metrics | None = N
         lambda: it.load,
         plan,
         it.is_wanted,
+        it.release,
         events.receiver(),
         orders.sender(),
         structlog.get_logger(),
@@ -181,6 +206,17 @@ async def test_each_job_has_its_own_room_seat_and_server(autojump_clock: MockClo
         # A room that failed begins again, perhaps hours later: the same agent, with a token of our own.
         again: Any = spec.wire(spec.settings, spec.accounts, None)  # type: ignore[arg-type]
         assert again[3] == attrs.evolve(seat, token=None)
+
+
+async def test_an_agent_knows_the_other_nodes_for_when_the_one_that_gave_the_job_is_dead(
+    autojump_clock: MockClock,
+) -> None:
+    async with owner(nodes=("ws://second", "ws://third")) as it:
+        await it.runs("tea")
+        spec = it.specs["tea"]
+        assert spec.accounts.livekit.url == "ws://there"
+        wired: Any = spec.wire(spec.settings, spec.accounts, None)  # type: ignore[arg-type]
+        assert list(wired[3].nodes) == [NOBODYS.livekit.url, "ws://second", "ws://third"]
 
 
 async def test_places_are_taken_from_the_answer_on_and_given_back(autojump_clock: MockClock) -> None:
@@ -268,6 +304,62 @@ async def test_a_termination_right_behind_the_assignment_is_not_missed(autojump_
         assert it.said(JobStatus)[-1] == JobStatus("AJ_tea", JobOutcome.SUCCESS)
 
 
+async def test_a_job_that_ends_by_itself_is_not_to_be_done_again(autojump_clock: MockClock) -> None:
+    async with owner(most=5) as it:
+        await it.runs("tea", "lounge", "bar", "hall")
+        await it.end("tea")
+        await it.end("lounge", EdgeFault("the SDK failed", "start again"))
+        await it.end("bar", ServiceBusy("the Voice Agent API says concurrency_exceeded", "wait"))
+        await it.hears(JobTerminated("AJ_hall"))
+        assert it.released == ["AJ_tea", "AJ_lounge"], "another account may have a place"
+
+
+async def test_a_job_of_many_in_a_dispatch_leaves_it_to_the_others(autojump_clock: MockClock) -> None:
+    async with owner() as it:
+        job = Job("AJ_tea", "tea", JobKind.PARTICIPANT, "alice", agent_name="waiter")
+        await it.hears(JobOffered(job), JobAssigned(job, "ws://there", Secret("t")))
+        await it.end("tea")
+        assert it.released == []
+
+
+async def test_calls_that_a_worker_has_to_leave_are_left_to_other_workers(autojump_clock: MockClock) -> None:
+    async with owner(drain_s=5) as it:
+        await it.runs("tea")
+        it.draining.set()
+        await trio.sleep(6)
+        assert it.over.is_set()
+        assert it.released == []
+
+
+async def test_a_worker_that_drains_waits_until_livekit_knows_that_the_last_call_is_over(
+    autojump_clock: MockClock,
+) -> None:
+    async with owner() as it:
+        await it.runs("tea")
+        it.silent = True
+        it.draining.set()
+        await it.end("tea")
+        assert not it.over.is_set()
+        await trio.sleep(6)
+        assert it.over.is_set(), "but not for ever"
+
+
+async def test_whoever_was_cut_off_gives_up_the_rooms_that_another_worker_has_now(
+    autojump_clock: MockClock,
+) -> None:
+    async with owner() as it:
+        await it.hears(Registered("AW_1", "ws://there"))
+        await it.runs("tea", "lounge")
+        assert it.rooms.forgotten() == []
+        await it.hears(WorkerLost("it went away", "wait", 1.0), Registered("AW_2", "ws://there"))
+        assert {each.job.job_id for each in it.rooms.forgotten()} == {"AJ_tea", "AJ_lounge"}
+        it.rooms.give_up("AJ_tea")
+        await wait_all_tasks_blocked()
+        assert set(it.specs) == {"lounge"}
+        assert it.released == []
+        assert {each.job.job_id for each in it.rooms.forgotten()} == {"AJ_lounge"}
+
+
 async def test_when_the_dispatch_ends_calls_go_on_to_their_ends(autojump_clock: MockClock) -> None:
     async with owner() as it:
         await it.runs("tea")
@@ -338,6 +430,57 @@ async def test_a_busy_worker_leaves_jobs_to_others_and_is_ready_again_when_it_is
         await it.hears(JobOffered(Job("AJ_2", "tea")))
         assert it.said(Accept)
         assert it.rooms.report().standing is Standing.READY
+
+
+async def test_while_the_service_has_no_place_jobs_are_left_to_workers_with_another_account(
+    autojump_clock: MockClock,
+) -> None:
+    async with owner(most=10) as it:
+        await it.runs("tea")
+        it.said()
+        refused = SessionLost("concurrency_exceeded", 1.0, no_place=True)
+        await it.tell("tea", refused)
+        assert it.said(WorkerStatus) == [WorkerStatus(1.0, 1, full=True)], "LiveKit is told at once"
+        await it.hears(JobOffered(Job("AJ_2", "lounge")))
+        assert it.said(Accept, Decline) == [Decline("AJ_2")], "others are asked"
+        for _ in range(60):
+            await it.tell("tea", refused)
+            await trio.sleep(1)
+        await it.tell("tea", SessionStarted("sess_1", resumed=False))
+        assert it.said(WorkerStatus)[-1] == WorkerStatus(0.0, 1)
+        await it.hears(JobOffered(Job("AJ_3", "lounge")))
+        assert it.said(Accept)
+
+
+async def test_a_call_that_ends_since_the_service_is_full_shows_it_too(autojump_clock: MockClock) -> None:
+    async with owner(most=10) as it:
+        await it.runs("tea")
+        it.said()
+        await it.end("tea", ServiceBusy("the Voice Agent API says at_capacity", "wait"))
+        await it.hears(JobOffered(Job("AJ_2", "lounge")))
+        assert it.said(Accept, Decline) == [Decline("AJ_2")]
+        await trio.sleep(61)
+        assert it.said(WorkerStatus)[-1] == WorkerStatus(0.0, 0), "not for ever"
+
+
+async def test_a_session_that_is_lost_for_another_reason_keeps_nobody_out(autojump_clock: MockClock) -> None:
+    async with owner(most=10) as it:
+        await it.runs("tea")
+        await it.tell("tea", SessionLost("the connection broke", 0.0))
+        await it.hears(JobOffered(Job("AJ_2", "lounge")))
+        assert len(it.said(Accept)) == 2
+
+
+async def test_a_room_that_failed_is_begun_again_only_while_its_job_is_wanted(
+    autojump_clock: MockClock,
+) -> None:
+    async with owner() as it:
+        await it.runs("tea")
+        is_wanted = it.specs["tea"].is_wanted
+        assert is_wanted is not None
+        assert not await is_wanted()
+        it.wanted.add("AJ_tea")
+        assert await is_wanted()
 
 
 async def test_a_burst_is_declined_before_its_load_is_felt(autojump_clock: MockClock) -> None:

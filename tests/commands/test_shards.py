@@ -29,6 +29,7 @@ lives.open("a").write(sys.argv[2] + "\\n")
 def go(*_):
     sys.exit(0)
 signal.signal(signal.SIGTERM, go)
+{first}
 while True:
     out.write(b"\\n" + sys.argv[3].encode() + b"\\n")
     out.flush()
@@ -62,11 +63,17 @@ async def until(what: Callable[[], bool], within_s: float = 20) -> None:
 
 @asynccontextmanager
 async def parent(
-    folder: Path, then: str = "pass", *, count: int = 1, silent_s: float = 20.0
+    folder: Path,
+    then: str = "pass",
+    *,
+    first: str = "pass",
+    count: int = 1,
+    silent_s: float = 20.0,
+    starts_s: float = 60.0,
 ) -> AsyncIterator[Parent]:
     lives, asked = folder / "lives", list[RunningRoom]()
     report = write_report(Report(Standing.READY, 0.25, (ROOM,))).decode().strip()
-    code = CHILD.replace("{then}", then)
+    code = CHILD.replace("{then}", then).replace("{first}", first)
 
     async def another_agent(room: RunningRoom) -> None:
         asked.append(room)
@@ -78,6 +85,7 @@ async def parent(
         open_log("text"),
         another_agent,
         silent_s=silent_s,
+        starts_s=starts_s,
     )
     one = Parent(shards, lives, asked)
     async with trio.open_nursery() as nursery:
@@ -133,6 +141,17 @@ async def test_another_agent_is_asked_for_where_a_process_was_killed_and_it_is_s
 async def test_a_process_that_hangs_is_killed(tmp_path: Path) -> None:
     async with parent(tmp_path, "time.sleep(1000)", silent_s=1.0) as one:
         await until(lambda: one.asked[:1] == [ROOM] and one.lived() >= 2)
+
+
+async def test_a_process_that_takes_long_to_start_is_let_start(tmp_path: Path) -> None:
+    async with parent(tmp_path, first="time.sleep(2)", silent_s=1.0) as one:
+        await until(lambda: bool(one.shards.reports))
+        assert one.lived() == 1
+
+
+async def test_a_process_that_never_says_anything_is_killed(tmp_path: Path) -> None:
+    async with parent(tmp_path, first="time.sleep(1000)", starts_s=1.0) as one:
+        await until(lambda: one.lived() >= 2)
 
 
 @pytest.mark.parametrize(

@@ -75,6 +75,22 @@ async def test_what_a_fresh_start_would_meet_again_ends_the_room(
     assert "again_in_s" not in lines[-1]
 
 
+async def test_a_room_that_nobody_wants_any_more_is_not_begun_again(
+    autojump_clock: MockClock, lines: list[Any]
+) -> None:
+    asked = list[bool]([True, False])
+
+    async def is_wanted() -> bool:
+        return asked.pop(0)
+
+    rooms = Rooms({"tea": [EdgeFault("x", "y")]})
+    spec = attrs.evolve(room("tea"), is_wanted=is_wanted)
+    (ended,) = await supervise([spec], structlog.get_logger(), random=Random(1), run=rooms.run)
+    assert isinstance(ended.failure, EdgeFault)
+    assert len(rooms.runs) == 2
+    assert lines[-1]["event"] == "left"
+
+
 @pytest.mark.parametrize(
     "failure", [EdgeFault("x", "y"), ActorFailed("x", "y"), ValueError("a fault of the program")]
 )

@@ -13,7 +13,7 @@ from livekit import rtc
 
 from actors.api import ApiSession
 from actors.room.actor import mint_agent_token
-from actors.room.livekit_edge.room import connect
+from actors.room.livekit_edge.connecting import Connecting
 from channels.bounded import Channel, Full
 from channels.errors import NoWayToRoom
 from channels.messages import ApiEvent, BeginSession, MicrophoneFrame, SessionOrder, ToolEvent
@@ -112,9 +112,9 @@ async def test_livekit_of_a_private_ca_is_joined_by_the_same_setting_or_said(
     ):
         room, url = rtc.Room(loop=loop), f"wss://localhost:{port}"
         with pytest.raises(NoWayToRoom, match=r"not trusted \(UnknownIssuer\); .*SSL_CERT_FILE"):
-            await connect(room, url, token)
+            await Connecting().connect(room, url, token)
         monkeypatch.setenv("SSL_CERT_FILE", str(ca.file))
-        await connect(room, url, token)
+        await Connecting().connect(room, url, token)
         await trio_asyncio.aio_as_trio(room.disconnect)()
 
 

@@ -12,7 +12,7 @@ from actors.api.connection import dial
 from actors.api.renewing import RetryPolicy
 from actors.api.token import fetch_temporary_token
 from actors.room.actor import mint_agent_token
-from actors.room.livekit_edge.room import connect
+from actors.room.livekit_edge.connecting import Connecting
 from channels.errors import NoWayToRoom, RoomUnreachable, SettingsError
 from channels.net.proxies import proxy_for
 from channels.secret import Secret
@@ -101,7 +101,7 @@ async def test_livekit_is_joined_through_the_proxy_elsewhere_and_straight_on_thi
         async def join(url: str) -> None:
             room = rtc.Room(loop=loop)
             try:
-                await connect(room, url, token)
+                await Connecting().connect(room, url, token)
             finally:
                 await trio_asyncio.aio_as_trio(room.disconnect)()
 

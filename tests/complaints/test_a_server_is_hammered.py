@@ -12,6 +12,7 @@ import trio
 from trio.testing import MockClock
 
 from actors.api.renewing import RetryPolicy
+from channels.backoff import Turns
 from channels.errors import RoomUnreachable
 from channels.ports import RoomLeft, WhyLeft
 from channels.wire.failures import ConnectionLost, ServiceBusy, ServiceError, ServiceFault, ServiceUnreachable
@@ -73,6 +74,27 @@ def test_a_service_that_is_away_is_asked_evenly_and_for_a_minute(kind: type[Serv
         assert now <= 60
     fives = [sum(low < at <= low + 5 for at in comings) for low in range(5, 55, 5)]
     assert max(fives) < 3 * min(fives), "no waves"
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_sessions_that_are_dropped_all_at_once_do_not_come_back_all_at_once(seed: int) -> None:
+    random = Random(seed)
+    turns, dialled_at = Turns(random), list[float]()
+    for _ in range(20):
+        policy = RetryPolicy(random, turns=turns)
+        policy.ready(0.0)
+        following = policy.failed(ConnectionLost("it broke", "wait"), 60.0)
+        assert following is not None
+        assert following.resume
+        dialled_at.append(following.wait_s)
+    assert min(dialled_at) == 0, "somebody is the first"
+    assert max(dialled_at) < 1.2, "nobody waits for long"
+    assert all(sum(at <= each < at + 0.05 for each in dialled_at) <= 3 for at in dialled_at)
+    alone = RetryPolicy(random, turns=turns)
+    alone.ready(61.5)
+    following = alone.failed(ConnectionLost("it broke", "wait"), 90.0)
+    assert following is not None
+    assert following.wait_s == 0, "whoever is alone waits for nobody"
 
 
 def test_whatever_waits_to_try_again_waits_in_the_one_way() -> None:

@@ -14,7 +14,7 @@ from livekit import rtc
 
 from actors.api.connection import dial
 from actors.api.token import fetch_temporary_token, token_url
-from actors.room.livekit_edge.room import connect
+from actors.room.livekit_edge.connecting import Connecting
 from channels.errors import NotAllowedInRoom, RoomUnreachable
 from channels.net.serving import Request, Response, serve_http
 from channels.secret import Secret
@@ -125,4 +125,4 @@ class _Refuses:
 async def test_a_port_that_has_403_in_it_is_no_refusal(said: str, error: type[Exception]) -> None:
     async with trio_asyncio.open_loop():
         with pytest.raises(error):
-            await connect(_Refuses(said), "ws://127.0.0.1:7403", KEY)  # type: ignore[arg-type]
+            await Connecting().connect(_Refuses(said), "ws://127.0.0.1:7403", KEY)  # type: ignore[arg-type]

@@ -6,7 +6,7 @@ import functools
 import json
 import re
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -29,7 +29,7 @@ from channels.secret import Secret
 from channels.settings import Accounts, ApiAccount, LiveKitAccount, ToolSettings, WorkerSettings, gather
 from channels.texts import OPERATE_METHOD
 from commands.check.accounts import ask_livekit
-from commands.dispatch import cancel_dispatch, create_dispatch, is_open, list_dispatches
+from commands.dispatch import at_any_node, cancel_dispatch, create_dispatch, is_open, list_dispatches
 from commands.fleet import JobRoomMaker, serve_jobs
 from playground.livekit_build.binary import find_or_build
 from playground.livekit_server import LiveKitServer, ServerConfig, run_server
@@ -53,15 +53,18 @@ class Fleet:
     lines: list[Any]
     failures: list[VoiceAgentError] = attrs.field(factory=list)
 
-    async def start(self, worker: WorkerSettings, *, rooms: int = 10) -> trio.CancelScope:
+    async def start(
+        self, worker: WorkerSettings, *, rooms: int = 10, set_to: Mapping[str, str] | None = None
+    ) -> trio.CancelScope:
         """Runs a worker until its scope is cancelled; returns when it is registered."""
         scope = trio.CancelScope()
         maker = JobRoomMaker(
-            gather(None, {}, Path("there-is-none"), {}, print),
+            gather(None, set_to or {}, Path("there-is-none"), {}, print),
             ToolSettings(),
             self.accounts,
             lambda settings, accounts, edge, seat: wire(settings, accounts, edge, seat=seat),
             print,
+            nodes=worker.urls,
         )
         # On a machine that runs tests, the load says nothing.
         busy = attrs.evolve(worker, most_load=1.0)
@@ -123,8 +126,10 @@ def lines() -> Iterator[list[Any]]:
 
 
 @asynccontextmanager
-async def fleet_at(livekit: LiveKitServer, lines: list[Any]) -> AsyncIterator[Fleet]:
-    options = ServerOptions(speech=ToneSpeech, endpointing_ms=None)
+async def fleet_at(
+    livekit: LiveKitServer, lines: list[Any], *, sessions: int | None = None
+) -> AsyncIterator[Fleet]:
+    options = ServerOptions(speech=ToneSpeech, endpointing_ms=None, concurrency=sessions)
     async with voice_agent_server(options) as service, trio.open_nursery() as nursery:
         account = LiveKitAccount(livekit.url, livekit.api_key, livekit.api_secret)
         accounts = Accounts(account, ApiAccount(service.url, api_key=Secret("0" * 32)))
@@ -205,6 +210,27 @@ async def test_a_worker_without_a_place_declines_and_another_takes_the_job(
         await fleet.start(WorkerSettings("full"), rooms=1)
         await create_dispatch(fleet.account, "second", "full")
         await fleet.until(lambda: fleet.told("room_joined", room="second"))
+
+
+async def test_whoever_finds_the_service_full_hears_a_tone_and_then_the_agent(
+    livekit: LiveKitServer, lines: list[Any]
+) -> None:
+    async with fleet_at(livekit, lines, sessions=1) as fleet:
+        await fleet.start(WorkerSettings("crowded"))
+        first = await create_dispatch(fleet.account, "has the place", "crowded")
+        async with (
+            join_as_guest(livekit, "has the place", "alice") as alice,
+            join_as_guest(livekit, "waits for it", "bob") as bob,
+        ):
+            await alice.hear_sound(within_s=20)
+            await create_dispatch(fleet.account, "waits for it", "crowded")
+            await fleet.until(lambda: fleet.told("service_full"))
+            await bob.hear_sound(within_s=20)
+            assert fleet.told("session_lost", room="waits for it", no_place=True)
+            assert not fleet.told("session_started", room="waits for it")
+            await cancel_dispatch(fleet.account, "has the place", first.id)
+            await fleet.until(lambda: fleet.told("reply_began", room="waits for it"))
+        assert not fleet.told("ended")
 
 
 async def test_a_worker_gets_a_job_for_each_of_its_places(livekit: LiveKitServer, lines: list[Any]) -> None:
@@ -336,10 +362,38 @@ async def test_a_server_that_was_killed_has_its_worker_back_and_the_call_goes_on
             fleet.nursery.cancel_scope.cancel()
 
 
+async def test_an_agent_whose_node_died_comes_to_its_room_at_another_and_goes_on(
+    livekit: LiveKitServer, lines: list[Any], tmp_path: Path
+) -> None:
+    config = ServerConfig.choose(
+        await find_or_build(progress=print),
+        tmp_path / "server.log",
+        api_key=livekit.api_key,
+        api_secret=livekit.api_secret,
+    )
+    # They share no rooms, so that somebody who waits at the second one sees who comes by themselves.
+    async with fleet_at(config.server, lines) as fleet, run_server(config) as running:
+        await fleet.start(WorkerSettings("waiter", urls=(livekit.url,)))
+        await create_dispatch(fleet.account, "moved", "waiter")
+        async with (
+            join_as_guest(config.server, "moved", "alice") as alice,
+            join_as_guest(livekit, "moved", "alice") as waiting,
+        ):
+            await alice.hear_sound(within_s=20)
+            agents = agents_heard_by(alice)
+            running.kill()
+            await fleet.until(lambda: agents_heard_by(waiting) == agents)
+            await fleet.until(lambda: fleet.told("room_joined", rejoined=True))
+            assert len(fleet.told("session_started")) == 1, "it is the same conversation"
+        fleet.nursery.cancel_scope.cancel()
+
+
 async def test_a_dispatch_is_open_until_it_is_taken_back(livekit: LiveKitServer, lines: list[Any]) -> None:
     async with fleet_at(livekit, lines) as fleet:
         made = await create_dispatch(fleet.account, "open", "nobody")
         assert await is_open(fleet.account, "open", made.id)
+        dead = attrs.evolve(fleet.account, url="ws://127.0.0.1:9")
+        assert await at_any_node(dead, [livekit.url], lambda node: is_open(node, "open", made.id))
         assert not await is_open(fleet.account, "open", "AD_none")
         await cancel_dispatch(fleet.account, "open", made.id)
         assert not await is_open(fleet.account, "open", made.id)

@@ -5,6 +5,7 @@
 
 - SDK callbacks run inside the asyncio loop: they put their data into a bounded channel and return.
 - A cancelled `capture_frame` breaks the source for good, so a capture is shielded from cancellation.
+- A cancelled `connect` ends the process, so it is never cancelled (`connecting`).
 - `isconnected()` stays true and captures succeed while the server is gone, so only events are believed.
 - An error text of the SDK may quote the URL with its token: such texts are never passed on.
 - The queue is drained 10 ms at a time, at moments that stay the same as long as the source lives. They are
@@ -25,10 +26,12 @@ from contextlib import asynccontextmanager
 from typing import cast
 
 import attrs
+import trio
 import trio_asyncio
 from livekit import rtc
 
 from actors.room.livekit_edge.board import LiveKitBoard
+from actors.room.livekit_edge.connecting import Connecting
 from actors.room.livekit_edge.line import line_to_agent
 from actors.room.livekit_edge.loop import LEAVE_WITHIN_S, UntimedLoop, politely
 from actors.room.livekit_edge.room import LiveKitRoom
@@ -61,13 +64,19 @@ async def livekit_edge(*, queue_size_ms: int) -> AsyncIterator[LiveKitEdge]:
     async with trio_asyncio.open_loop() as loop:
         untimed = cast(asyncio.AbstractEventLoop, UntimedLoop(loop))
         source = rtc.AudioSource(SAMPLE_RATE_HZ, 1, queue_size_ms, loop=untimed)
+        connecting = Connecting()
         try:
             board = LiveKitBoard()
             loudspeaker = LiveKitLoudspeaker(source, queue_size_ms)
-            await loudspeaker.find_steps()
-            yield LiveKitEdge(LiveKitRoom(source, loop, board), loudspeaker, board, WebRtcEchoCanceller())
+            async with trio.open_nursery() as nursery:
+                # A tenth of a second, in which the room can be joined.
+                nursery.start_soon(loudspeaker.find_steps)
+                room = LiveKitRoom(source, loop, board, connecting)
+                yield LiveKitEdge(room, loudspeaker, board, WebRtcEchoCanceller())
+                nursery.cancel_scope.cancel()
         finally:
             source.clear_queue()
+            await connecting.end()
             await politely(source.aclose, within_s=LEAVE_WITHIN_S)
 
 

@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 import trio_asyncio
 from livekit import rtc
 
-from actors.room.livekit_edge.loop import LEAVE_WITHIN_S, politely
-from actors.room.livekit_edge.room import connect
+from actors.room.livekit_edge.connecting import Connecting
+from actors.room.livekit_edge.loop import LEAVE_WITHIN_S, politely, room_of_its_own
 from channels.errors import AgentSilent
 from channels.ports import AgentLine
 from channels.secret import Secret
@@ -34,11 +34,13 @@ async def line_to_agent(url: str, token: Secret, identity: str) -> AsyncIterator
         NotAllowedInRoom: the server refused the token.
     """
     async with trio_asyncio.open_loop() as loop:
-        room = rtc.Room(loop=loop)
+        room = room_of_its_own(loop)
+        connecting = Connecting()
         try:
-            await connect(room, url, token, rtc.RoomOptions(auto_subscribe=False))
+            await connecting.connect(room, url, token, rtc.RoomOptions(auto_subscribe=False))
             yield _LiveKitLine(room, identity)
         finally:
+            await connecting.end()
             await politely(room.disconnect, within_s=LEAVE_WITHIN_S)
 
 

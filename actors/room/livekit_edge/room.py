@@ -6,22 +6,18 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import trio
-import trio_asyncio
 from livekit import rtc
 
 from actors.room.livekit_edge.board import LiveKitBoard
+from actors.room.livekit_edge.connecting import Connecting
 from actors.room.livekit_edge.listener import RoomListener
-from actors.room.livekit_edge.loop import LEAVE_WITHIN_S, politely
+from actors.room.livekit_edge.loop import LEAVE_WITHIN_S, politely, room_of_its_own
 from actors.room.livekit_edge.own_track import OwnTrack
-from actors.room.livekit_edge.way import no_way, show_the_way
-from channels.errors import RoomUnreachable
 from channels.ports import RoomEvent
 from channels.secret import Secret
 
-__all__ = ["LiveKitRoom", "connect"]
+__all__ = ["LiveKitRoom"]
 
-_JOIN_WITHIN_S = 10.0
 _LARGEST_STREAM = 2_000_000
 """Bytes of a text or byte stream, unpacked: ten seconds of sound, and much more than anybody types."""
 
@@ -29,7 +25,14 @@ _LARGEST_STREAM = 2_000_000
 class LiveKitRoom:
     """`Room` over `rtc.Room`; a fresh one for each join, since a left room cannot be joined again."""
 
-    def __init__(self, source: rtc.AudioSource, loop: asyncio.AbstractEventLoop, board: LiveKitBoard) -> None:
+    def __init__(
+        self,
+        source: rtc.AudioSource,
+        loop: asyncio.AbstractEventLoop,
+        board: LiveKitBoard,
+        connecting: Connecting,
+    ) -> None:
+        self._connecting = connecting
         self._source = source
         self._loop = loop
         self._board = board
@@ -37,11 +40,11 @@ class LiveKitRoom:
     @asynccontextmanager
     async def join(self, url: str, token: Secret) -> AsyncIterator[AsyncIterator[RoomEvent]]:
         """As `Room.join`."""
-        room = rtc.Room(loop=self._loop)
+        room = room_of_its_own(self._loop)
         listener = RoomListener(room, self._loop, self._board)
         voice = OwnTrack(room, self._source, self._loop, self._board.speak_with, listener.tell)
         try:
-            await connect(room, url, token, _options())
+            await self._connecting.connect(room, url, token, _options())
             listener.greet_those_present()
             listener.take_calls()
             await self._board.hang_up_in(room, await voice.publish())
@@ -58,29 +61,3 @@ def _options() -> rtc.RoomOptions:
     return rtc.RoomOptions(
         auto_subscribe=False, data_stream=rtc.DataStreamOptions(max_payload_byte_length=_LARGEST_STREAM)
     )
-
-
-async def connect(room: rtc.Room, url: str, token: Secret, options: rtc.RoomOptions | None = None) -> None:
-    """Joins.
-
-    Raises:
-        RoomUnreachable: nobody answers at the URL.
-        NoWayToRoom: its certificate is not trusted, or the proxy lets nobody through.
-        NotAllowedInRoom: the server refused the token.
-        SettingsError: the proxy variable is not the address of a proxy.
-    """
-    show_the_way(url)
-    refusal: rtc.ConnectError | None = None
-    with trio.move_on_after(_JOIN_WITHIN_S) as scope:
-        try:
-            await trio_asyncio.aio_as_trio(room.connect)(url, token.reveal(), options or rtc.RoomOptions())
-        except rtc.ConnectError as error:
-            refusal = error
-    if scope.cancelled_caught:
-        raise RoomUnreachable(
-            f"LiveKit at {url} did not let the agent in within {_JOIN_WITHIN_S:.0f} s",
-            "check that it can be reached over UDP or TCP for media",
-        )
-    # Raised outside the handler, since the SDK's own text may quote the token.
-    if refusal is not None:
-        raise no_way(url, refusal.message)

@@ -31,6 +31,7 @@ class LiveKitLoudspeaker:
         self._source = source
         self._queue_size_ms = queue_size_ms
         self._steps_from: float | None = None
+        self._looked = trio.Event()
 
     @property
     def steps_from(self) -> float | None:
@@ -38,14 +39,14 @@ class LiveKitLoudspeaker:
         return self._steps_from
 
     async def find_steps(self) -> None:
-        """Finds out when the SDK takes its steps, before there is anything to be heard.
+        """Finds out when the SDK takes its steps, while the room is being joined; `capture` waits for it.
 
         A capture that overfills the queue returns with the first step after it. Some return late, none early.
         """
         silence = bytes(bytes_of_ms(self._queue_size_ms + STEP_MS))
         returned: list[float] = []
         for _ in range(_STEPS_LOOKED_AT):
-            await self.capture(silence)
+            await self._capture(silence)
             returned.append(trio.current_time())
             self.clear()
 
@@ -56,9 +57,15 @@ class LiveKitLoudspeaker:
             return sum(0 <= late_s(at, other) < _AGREE_WITHIN_S for other in returned)
 
         self._steps_from = max(returned, key=agree)
+        self._looked.set()
 
     async def capture(self, pcm: bytes) -> None:
         """As `Loudspeaker.capture`."""
+        if not self._looked.is_set():
+            await self._looked.wait()
+        await self._capture(pcm)
+
+    async def _capture(self, pcm: bytes) -> None:
         frame = rtc.AudioFrame(pcm, SAMPLE_RATE_HZ, 1, len(pcm) // SAMPLE_BYTES)
         longest_s = (self._queue_size_ms + ms_of_bytes(len(pcm))) / 1000 + _CAPTURE_SLACK_S
         with trio.move_on_after(longest_s, shield=True) as scope:
