@@ -14,7 +14,7 @@ PIP := $(BIN)/python $(INSTALL)
 UV_COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header --no-annotate
 
-.PHONY: help run test dev traces lint format types audit sbom lock clean set-up
+.PHONY: help run test dev traces docs lint format types audit sbom lock clean set-up
 .DELETE_ON_ERROR:
 # It says that all packages are there, which stays true if something else cannot be got.
 .PRECIOUS: $(RUNTIME)
@@ -26,6 +26,7 @@ help:
 	@echo 'make test    all tests (ARGS="-k name" for some)'
 	@echo 'make dev     what tests, benches and simulations need'
 	@echo 'make traces  what sends traces to OpenTelemetry (docs/observing.md)'
+	@echo 'make docs    the site of docs/, in site/'
 	@echo 'make lint    style; make format fixes what can be fixed'
 	@echo 'make types   static types'
 	@echo 'make audit   known vulnerabilities of what the lock files name; make sbom: its bill of materials'
@@ -47,6 +48,15 @@ dev: $(DEV)
 traces: $(RUNTIME)
 	@echo '== packages of requirements-traces.lock'
 	@$(PIP) -r requirements-traces.lock
+
+# Packages that are there already take a second or two. A warning is an error, and none hides another.
+docs: $(RUNTIME)
+	@echo '== packages of requirements-docs.lock'
+	@$(PIP) -r requirements-docs.lock
+	@echo '== site'
+	@rm -rf site
+	@$(BIN)/python -m sphinx -W --keep-going --quiet -c docs . site
+	@echo 'site/index.html'
 
 lint: $(DEV)
 	@echo '== style'
@@ -83,11 +93,12 @@ $(RUNTIME): requirements.lock playground/set_up/early.lock
 	@$(BIN)/python -m playground.set_up --packages requirements.lock --stamp $@ $(ALSO)
 
 # Until it is complete, the environment counts as not made at all.
-$(DEV): $(RUNTIME) requirements-dev.lock requirements-traces.lock
-	@echo '== packages of requirements-dev.lock and requirements-traces.lock'
+$(DEV): $(RUNTIME) requirements-dev.lock requirements-traces.lock requirements-docs.lock
+	@echo '== packages of requirements-dev.lock, requirements-traces.lock and requirements-docs.lock'
 	@mv $(RUNTIME) $(RUNTIME).waiting
 	@$(PIP) -r requirements-dev.lock
 	@$(PIP) -r requirements-traces.lock
+	@$(PIP) -r requirements-docs.lock
 	@mv $(RUNTIME).waiting $(RUNTIME)
 	@touch $@
 
@@ -105,6 +116,7 @@ lock:
 	$(UV_COMPILE) pyproject.toml --extra playground --group dev --no-emit-package pip -o requirements-dev.lock
 	$(UV_COMPILE) --no-config -c requirements-dev.lock --group pyproject.toml:traces -o requirements-traces.lock
 	$(UV_COMPILE) --no-config -c requirements.lock playground/set_up/early.in -o playground/set_up/early.lock
+	$(UV_COMPILE) --no-config -c requirements-dev.lock -c requirements-traces.lock --group pyproject.toml:docs -o requirements-docs.lock
 	$(UV_COMPILE) playground/livekit_build/toolchain.in -o playground/livekit_build/toolchain.lock
 	$(UV_COMPILE) playground/page_build/toolchain.in -o playground/page_build/toolchain.lock
 	$(UV_COMPILE) --no-deps playground/turn_model/wheel.in -o playground/turn_model/wheel.lock
@@ -113,5 +125,5 @@ lock:
 		--omit-lockfile-registry-resolved --no-audit --no-fund
 
 clean:
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) site .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

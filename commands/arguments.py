@@ -13,11 +13,26 @@ from channels.settings.listening import LISTEN_CHOICES
 from channels.settings.rules import Malformed, Rule, Whole
 from commands.fleet.load import usable_processors
 
-__all__ = ["parse"]
+__all__ = ["command_line", "parse"]
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Parses the command line; `command` is None for serving a room. Exits with 2 if it is wrong."""
+    parser = command_line()
+    options = parser.parse_args(arguments)
+    if options.record_audio and options.record is None:
+        parser.error("--record-audio needs --record FILE")
+    if options.command == "serve" and options.record is not None:
+        lacks = [name for name in ("{room}", "{time}") if name not in str(options.record)]
+        if lacks:
+            parser.error(
+                f"--record with serve needs {' and '.join(lacks)} in its name: each call has its own"
+            )
+    return options
+
+
+def command_line() -> argparse.ArgumentParser:
+    """What may stand on it, with its help."""
     parser = argparse.ArgumentParser(prog=COMMAND, description="A voice agent in a LiveKit room.")
     parser.add_argument(
         "--log", choices=("text", "json"), default="text", help="log format (default: %(default)s)"
@@ -103,16 +118,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         commands.add_parser("replay", help="replay a record: where would the agent decide differently?")
     )
     parser.set_defaults(agent=None)
-    options = parser.parse_args(arguments)
-    if options.record_audio and options.record is None:
-        parser.error("--record-audio needs --record FILE")
-    if options.command == "serve" and options.record is not None:
-        lacks = [name for name in ("{room}", "{time}") if name not in str(options.record)]
-        if lacks:
-            parser.error(
-                f"--record with serve needs {' and '.join(lacks)} in its name: each call has its own"
-            )
-    return options
+    return parser
 
 
 def _add_agent(parser: argparse.ArgumentParser, what: str) -> None:
