@@ -19,9 +19,13 @@ from __future__ import annotations
 
 import signal
 
-if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-    # Nothing needs cleaning up yet: Ctrl-C just ends the process, without a traceback.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+from commands.environment import expect_environment
+
+if __name__ == "__main__":
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        # Nothing needs cleaning up yet: Ctrl-C just ends the process, without a traceback.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    expect_environment()
 
 import functools
 from collections.abc import Awaitable, Callable, Sequence

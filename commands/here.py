@@ -14,6 +14,7 @@ from commands.browser import has_desktop, shown_in_browser
 from commands.token import CLIENT_TOKEN_LIFE
 from playground.local import local_services
 from playground.page_server import Joining, page_server
+from playground.set_up import set_up
 
 __all__ = ["on_this_machine"]
 
@@ -46,6 +47,7 @@ async def on_this_machine(
         briefly: to name the page alone, not what other front ends need.
     """
     log.info("no account is set up, so everything runs on this machine")
+    await set_up(log.info)
     async with local_services(lambda line: log.info(line)) as accounts:
         livekit = accounts.livekit
 

@@ -22,6 +22,7 @@ from channels.errors import SettingsError, cause_of, was_interrupted
 from channels.log import LogFormat, open_log, warnings_alone
 from channels.named_paths import PathNames
 from channels.printable import complain
+from channels.program import DISTRIBUTION, IS_INSTALLED
 from channels.settings import ACCOUNT, LIVEKIT_ACCOUNT, Accounts, Settings, read_configuration
 from channels.standard_streams import as_written, standard_streams
 from channels.terminal import Terminal, bottom_line
@@ -131,6 +132,8 @@ def _run(
         case "token":
             return print_token(configured(), options.identity, operator=options.operator)
     has_account = writings.name_an_account or not can_run_here()
+    if has_account and not writings.name_an_account and IS_INSTALLED:
+        log.warning(f"to run without an account, install {DISTRIBUTION}[playground]")
     configuration = read_configuration(writings, log.warning, required=ACCOUNT if has_account else ())
     if options.command == "check":
         services = services_of(configuration, has_account)

@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 from structlog.typing import FilteringBoundLogger
 
+from channels.printable import complain
 from channels.settings import Accounts, Configuration
 from commands.agents_here import LiveKitRoom, announced
 
@@ -26,8 +27,11 @@ Preparation: TypeAlias = Callable[[], AbstractAsyncContextManager[Accounts]]
 
 
 def can_run_here() -> bool:
-    """Whether this machine can do without an account. A container image has no playground."""
-    return find_spec("playground") is not None
+    """Whether this machine can do without an account.
+
+    A container image has no playground, and a wheel that was installed without its extra lacks the voice.
+    """
+    return find_spec("playground") is not None and find_spec("hibari") is not None
 
 
 def services_for_calls(
@@ -85,6 +89,15 @@ def services_of(configuration: Configuration, has_account: bool) -> Preparation:
     """The services alone."""
     if has_account:
         return lambda: nullcontext(configuration.accounts())
-    from playground.local import local_services
+    return _quiet_services
 
-    return lambda: local_services(lambda line: None)
+
+@asynccontextmanager
+async def _quiet_services() -> AsyncIterator[Accounts]:
+    """This machine's own, which are told of only if something has to be fetched for them."""
+    from playground.local import local_services
+    from playground.set_up import set_up
+
+    await set_up(complain)
+    async with local_services(lambda line: None) as accounts:
+        yield accounts

@@ -20,7 +20,7 @@ from sound.native_output import silenced
 
 __all__ = ["ModelMissing", "open_model", "own_file", "wheel_file"]
 
-_FIX = "install the project's packages again (make clean, then make run)"
+_FIX = "install the project's packages again (in a clone: make clean, then make run)"
 
 
 class ModelMissing(Exception):

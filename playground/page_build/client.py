@@ -26,7 +26,7 @@ from playground.livekit_build.step import BuildFailed, Progress, Step
 from playground.page_build.node import find_or_fetch_npm
 from playground.user_cache import alone, user_cache
 
-__all__ = ["ClientMissing", "find_or_install"]
+__all__ = ["ClientMissing", "find", "find_or_install"]
 
 _RECIPE = Path(__file__).parent
 _PACKAGE = "livekit-client"
@@ -42,6 +42,12 @@ class ClientMissing(PlaygroundFault):
         super().__init__(what, "get online and start again (it continues where it stopped)")
 
 
+def find(environ: Mapping[str, str] | None = None) -> Path | None:
+    """The path of the module `livekit-client`, if it is there."""
+    home = _home(os.environ if environ is None else environ)
+    return home / _MODULE if home.exists() else None
+
+
 async def find_or_install(*, progress: Progress, environ: Mapping[str, str] | None = None) -> Path:
     """The path of the module `livekit-client`; fetches it first if it is not there.
 
@@ -53,9 +59,8 @@ async def find_or_install(*, progress: Progress, environ: Mapping[str, str] | No
         ClientMissing: it is not there and cannot be fetched; the message says why.
     """
     environ = os.environ if environ is None else environ
-    version, digest = _recipe()
-    cache = user_cache(environ)
-    home = cache / f"{_PACKAGE}-{version}-{digest}"
+    home = _home(environ)
+    cache = home.parent
     if not home.exists():
         try:
             cache.mkdir(parents=True, exist_ok=True)
@@ -69,6 +74,11 @@ async def find_or_install(*, progress: Progress, environ: Mapping[str, str] | No
     return home / _MODULE
 
 
+def _home(environ: Mapping[str, str]) -> Path:
+    version, digest = _recipe()
+    return user_cache(environ) / f"{_PACKAGE}-{version}-{digest}"
+
+
 async def _install(home: Path, environ: Mapping[str, str], progress: Progress) -> None:
     began = trio.current_time()
     work = home.parent / "page-build"
@@ -77,7 +87,7 @@ async def _install(home: Path, environ: Mapping[str, str], progress: Progress) -
     for name in ("package.json", "package-lock.json"):
         shutil.copy(_RECIPE / name, work)
     await Step(
-        title=f"fetching {home.name.rpartition('-')[0]} for the page, with npm",
+        title=f"fetching {home.name.rpartition('-')[0]} with npm",
         command=[
             *(*npm.command, "ci", "--ignore-scripts", "--omit=dev", "--omit=optional", "--omit=peer"),
             # A person's settings for other projects; an engine is what a package would need in Node.js.
