@@ -23,6 +23,7 @@ LOCKS = (
     "requirements-docs.lock",
     "playground/livekit_build/toolchain.lock",
     "playground/page_build/toolchain.lock",
+    "playground/set_up/early.lock",
     "playground/turn_model/wheel.lock",
     ".ci/audit.lock",
 )

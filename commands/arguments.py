@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from channels.program import COMMAND
 from channels.settings.catalogue import CATALOGUE
 from channels.settings.listening import LISTEN_CHOICES
 from channels.settings.rules import Malformed, Rule, Whole
@@ -19,6 +20,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Parses the command line; `command` is None for serving a room. Exits with 2 if it is wrong."""
     parser = command_line()
     options = parser.parse_args(arguments)
+    if options.log == "conversation" and (options.verbose or options.command not in (None, "console")):
+        beside = "--verbose" if options.verbose else f"`{options.command}`"
+        parser.error(f"--log conversation does not go with {beside}, which has a log: text or json")
     if options.record_audio and options.record is None:
         parser.error("--record-audio needs --record FILE")
     if options.command == "serve" and options.record is not None:
@@ -32,11 +36,16 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def command_line() -> argparse.ArgumentParser:
     """What may stand on it, with its help."""
-    parser = argparse.ArgumentParser(prog="python runner.py", description="A voice agent in a LiveKit room.")
+    parser = argparse.ArgumentParser(prog=COMMAND, description="A voice agent in a LiveKit room.")
     parser.add_argument(
-        "--log", choices=("text", "json"), default="text", help="log format (default: %(default)s)"
+        "--log",
+        choices=("conversation", "text", "json"),
+        help="what is shown: the conversation with its words (default in a terminal), or a log of events "
+        "without them, as text (default elsewhere, and of `serve`) or JSON lines",
     )
-    parser.add_argument("--verbose", action="store_true", help="log more: every word, sound and change")
+    parser.add_argument(
+        "--verbose", action="store_true", help="show the log, and more in it: every sound and change"
+    )
     parser.add_argument(
         "--actor",
         action="append",
@@ -73,6 +82,9 @@ def command_line() -> argparse.ArgumentParser:
     token.add_argument("--identity", required=True, help="the name of the person who joins with it")
     token.add_argument("--operator", action="store_true", help="let this person steer the call")
     _add_configuration(token, again=True)
+    commands.add_parser(
+        "console", help="talk through this computer's microphone and loudspeakers, without a browser"
+    )
     check = commands.add_parser("check", help="check that everything a call needs is there")
     check.add_argument("--json", action="store_true", help="print one JSON array")
     serve = commands.add_parser(

@@ -31,7 +31,7 @@ export function describe(known) {
 function describeWaiting(obstacle) {
   switch (obstacle?.what) {
     case "runner":
-      return say("ended", "The agent has ended", "Start python\u00a0runner.py again. This page reconnects by itself; if it does not, open the address that is printed.");
+      return say("ended", "The agent has ended", "Start it again. This page reconnects by itself; if it does not, open the address that is printed.");
     case "stale":
       return say("ended", "The agent was restarted", "Reload this page to talk with it.");
     case "told":
@@ -44,7 +44,7 @@ function describeWaiting(obstacle) {
 function describeAbsence({ agentWasHere, waitedS }) {
   if (agentWasHere) return say("waiting", "The agent left", "You will hear it as soon as it comes back.");
   if (waitedS < SOON_S) return say("connecting", "Connecting…", "You are in the room; the agent is on its way.");
-  return say("waiting", "Waiting for the agent", "It is not in the room yet. Is python\u00a0runner.py running, and what does it say?");
+  return say("waiting", "Waiting for the agent", "It is not in the room yet. Is it running, and what does it say?");
 }
 
 function describeAgent({ agentState, tools = [], someoneElseIsHeard, interrupted, microphone }) {

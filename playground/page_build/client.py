@@ -28,7 +28,7 @@ from playground.livekit_build.step import BuildFailed, Progress, Step
 from playground.page_build.node import find_or_fetch_npm
 from playground.user_cache import alone, user_cache
 
-__all__ = ["CLIENT", "ClientMissing", "Wanted", "find_or_install"]
+__all__ = ["CLIENT", "ClientMissing", "Wanted", "find", "find_or_install"]
 
 
 @attrs.frozen
@@ -57,6 +57,12 @@ class ClientMissing(PlaygroundFault):
         super().__init__(what, "get online and start again (it continues where it stopped)")
 
 
+def find(environ: Mapping[str, str] | None = None) -> Path | None:
+    """The path of the module `livekit-client`, if it is there."""
+    home = _home(CLIENT, os.environ if environ is None else environ)
+    return home / Path(CLIENT.kept[0]).name if home.exists() else None
+
+
 async def find_or_install(
     *, progress: Progress, environ: Mapping[str, str] | None = None, wanted: Wanted = CLIENT
 ) -> Path:
@@ -71,9 +77,8 @@ async def find_or_install(
         ClientMissing: it is not there and cannot be fetched; the message says why.
     """
     environ = os.environ if environ is None else environ
-    version, digest = _recipe(wanted)
-    cache = user_cache(environ)
-    home = cache / f"{wanted.package}-{version}-{digest}"
+    home = _home(wanted, environ)
+    cache = home.parent
     if not home.exists():
         try:
             cache.mkdir(parents=True, exist_ok=True)
@@ -87,6 +92,11 @@ async def find_or_install(
     return home / Path(wanted.kept[0]).name
 
 
+def _home(wanted: Wanted, environ: Mapping[str, str]) -> Path:
+    version, digest = _recipe(wanted)
+    return user_cache(environ) / f"{wanted.package}-{version}-{digest}"
+
+
 async def _install(wanted: Wanted, home: Path, environ: Mapping[str, str], progress: Progress) -> None:
     began = trio.current_time()
     work = home.parent / "page-build"
@@ -95,7 +105,7 @@ async def _install(wanted: Wanted, home: Path, environ: Mapping[str, str], progr
     for name in ("package.json", "package-lock.json"):
         shutil.copy(wanted.recipe / name, work)
     await Step(
-        title=f"fetching {home.name.rpartition('-')[0]}, with npm",
+        title=f"fetching {home.name.rpartition('-')[0]} with npm",
         command=[
             *(*npm.command, "ci", "--ignore-scripts", "--omit=dev", "--omit=optional", "--omit=peer"),
             # A person's settings for other projects; an engine is what a package would need in Node.js.
