@@ -59,6 +59,7 @@ async def test_one_click_on_the_first_screen_asks_for_a_story_without_a_micropho
             # Whoever left joins again by typing.
             await tab.click("#leave")
             await agent.is_left_alone()
+            await tab.shows("You left the call")
             await tab.click("#typed")
             await tab.type("I am back")
             await tab.press("Enter")
