@@ -19,9 +19,13 @@ from __future__ import annotations
 
 import signal
 
-if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-    # Nothing needs cleaning up yet: Ctrl-C just ends the process, without a traceback.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+from commands.environment import expect_environment
+
+if __name__ == "__main__":
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        # Nothing needs cleaning up yet: Ctrl-C just ends the process, without a traceback.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    expect_environment()
 
 import functools
 from collections.abc import Awaitable, Callable, Sequence
@@ -30,7 +34,6 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 from attrs import frozen
-from rich.console import Console
 
 from actors.answers import AnswerWatch
 from actors.api import ApiSession
@@ -41,7 +44,6 @@ from actors.call_life import CallLife
 from actors.filler import Filler, tone
 from actors.front_end import FrontEnd
 from actors.keypad import Keypad
-from actors.live_line import LiveLine
 from actors.metrics.actor import MetricsActor
 from actors.mic import MicPump
 from actors.onset import Judge, OnsetDetector
@@ -50,6 +52,7 @@ from actors.request_gate import AT_ONCE, RequestGate
 from actors.room.actor import RoomActor
 from actors.room.livekit_edge import LiveKitEdge
 from actors.room.seat import OWN_ROOM, Seat
+from actors.screen import Screen
 from actors.short_sounds import ShortSoundJudge, Transcribe
 from actors.speaker import SpeakerPump
 from actors.timers import TurnTimer
@@ -84,6 +87,7 @@ from channels.seen import On, Seen
 from channels.settings import Accounts, Settings
 from channels.streams import Actor, Addition, Streams
 from channels.taps import Taps
+from channels.terminal import Terminal
 from channels.texts import RoomText
 from channels.wire.messages import ClientMessage
 from commands.main import main
@@ -205,7 +209,8 @@ def wire(
     random: Random | None = None,
     turns: Turns | None = None,
     configurable: bool = False,
-    terminal: Console | None = None,
+    terminal: Terminal | None = None,
+    you: str = "",
     additions: Sequence[Addition] = (),
     seat: Seat = OWN_ROOM,
     metrics: Metrics | None = None,
@@ -223,7 +228,8 @@ def wire(
         random: for jitter.
         turns: of all rooms of the process, which may lose their sessions in the same moment.
         configurable: whether people in the room may change the session.
-        terminal: where to draw a live line.
+        terminal: where to show the conversation.
+        you: who reads it there, if that person's identity is known.
         additions: the user's own actors.
         seat: as whom the agent joins.
         metrics: of the process, which count what happens here.
@@ -412,14 +418,7 @@ def wire(
             )
         )
     if terminal is not None:
-        bystanders.append(
-            LiveLine(
-                room_name=settings.room_name,
-                console=terminal,
-                statistics=c.statistics,
-                happenings=taps.tap("live line"),
-            )
-        )
+        bystanders.append(Screen(happenings=taps.tap("screen"), terminal=terminal, own=configurable, you=you))
 
     def ask(name: str) -> Sender[ClientMessage]:
         asked = Channel[ClientMessage](

@@ -20,8 +20,10 @@ ALLOWED = HERE / "audit-allowed.toml"
 LOCKS = (
     "requirements-dev.lock",  # with all that is in requirements.lock and requirements-serve.lock
     "requirements-traces.lock",
+    "requirements-docs.lock",
     "playground/livekit_build/toolchain.lock",
     "playground/page_build/toolchain.lock",
+    "playground/set_up/early.lock",
     "playground/turn_model/wheel.lock",
     ".ci/audit.lock",
 )

@@ -5,7 +5,7 @@
 One run, one real LiveKit server, each program a process of its own in a room of its own, in turn and in
 several rounds, so that a machine that is busy for a while is so for all. A person in the room listens:
 
-- empty: nobody is in the room, in a terminal with the live line (this agent alone);
+- empty: nobody is in the room, in a terminal that shows the conversation (this agent alone);
 - listening: the person talks and the agent says nothing;
 - speaking: the agent talks, in messages of 10 ms as the live service sends them (150 ms at once, then in real
   time), and the person's microphone is open and silent.

@@ -168,7 +168,7 @@ async def run_program(
         env: its whole environment.
         folder: an empty folder to run in; its log goes there too.
         talks: its standard input and output are read and written with `tell` and `answer`.
-        terminal: where it writes instead of its log (a file descriptor).
+        terminal: its standard streams instead of its log (a file descriptor).
 
     Raises:
         ProgramFailed: (in a group) it ended before the block did.
@@ -178,8 +178,8 @@ async def run_program(
         process = start_child(
             command,
             environ=env,
-            stdin=subprocess.PIPE if talks else subprocess.DEVNULL,
-            stdout=subprocess.PIPE if talks else out,
+            stdin=subprocess.PIPE if talks else subprocess.DEVNULL if terminal is None else terminal,
+            stdout=subprocess.PIPE if talks else out if terminal is None else terminal,
             stderr=out if terminal is None else terminal,
             cwd=folder,
         )

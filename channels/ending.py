@@ -20,6 +20,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import NoReturn
 
+from sound.native_output import silence
+
 __all__ = ["end_with"]
 
 AT_EXIT_WITHIN_S = 2.0
@@ -52,12 +54,29 @@ def end_with(main: Callable[[], int]) -> NoReturn:
             signal.signal(signal.SIGINT, signal.SIG_DFL)
     # The same, in the same order, as Python itself before it destroys anything.
     threading._shutdown()  # type: ignore[attr-defined]
+    _keep_native_code_silent()
     impatience = threading.Timer(AT_EXIT_WITHIN_S, _leave, [code])
     impatience.daemon = True
     impatience.start()
     atexit._run_exitfuncs()
     impatience.cancel()
     _leave(code)
+
+
+def _keep_native_code_silent() -> None:
+    """LiveKit's SDK, when it is unloaded, writes of handles that it finds itself: past any log, on a screen
+    where all has been said. `RUST_LOG` is how somebody asks for it. What Python says is still heard.
+    """
+    if sys.stderr is None or "RUST_LOG" in os.environ:
+        return
+    try:
+        sys.stderr.flush()
+        own = os.dup(sys.stderr.fileno())
+        encoding = getattr(sys.stderr, "encoding", None) or "utf-8"
+        sys.stderr = open(own, "w", encoding=encoding, errors="backslashreplace", buffering=1)  # noqa: SIM115
+        silence()
+    except (OSError, ValueError):  # it is closed, or no file
+        return
 
 
 def _leave(code: int) -> NoReturn:

@@ -19,6 +19,7 @@ __all__ = [
     "ChannelOverflow",
     "EdgeFault",
     "HealthUnavailable",
+    "NoAudioDevice",
     "NoDispatch",
     "NoWayToRoom",
     "NotAllowedInRoom",
@@ -92,6 +93,10 @@ class NoDispatch(VoiceAgentError):
 
 class AgentSilent(VoiceAgentError):
     """No agent in the room answers."""
+
+
+class NoAudioDevice(VoiceAgentError):
+    """This computer has no microphone or no loudspeaker that can be used, or has one no more."""
 
 
 class EdgeFault(VoiceAgentError):

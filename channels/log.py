@@ -1,5 +1,8 @@
 """Sets up the log: structlog on stderr, as text for people or as JSON lines. Nothing waits for its reader.
 
+Where a person reads the conversation itself, the log beside it is in plain sentences (`conversation`), and
+what libraries warn of, which our own errors say better, is left out.
+
 Warnings from libraries go the same way. Foreign text is made printable. Access tokens that a library quotes
 in a URL are masked, and so are the session's secrets that the service repeats: its webhook's, its tools'
 headers.
@@ -12,6 +15,7 @@ import functools
 import logging
 import re
 import sys
+from collections.abc import MutableMapping
 from typing import Any, Literal, TextIO, cast
 
 import structlog
@@ -21,9 +25,9 @@ from channels.printable import printable, printable_json
 from channels.secret import blot_out_fields
 from channels.standard_streams import Unwaiting
 
-__all__ = ["LogFormat", "open_log"]
+__all__ = ["LogFormat", "open_log", "warnings_alone"]
 
-LogFormat = Literal["text", "json"]
+LogFormat = Literal["conversation", "text", "json"]
 
 _TOKEN = re.compile(r"(access_token=|token=|Bearer )[\w.~+/=-]+")
 
@@ -31,17 +35,19 @@ _TOKEN = re.compile(r"(access_token=|token=|Bearer )[\w.~+/=-]+")
 def open_log(form: LogFormat, *, verbose: bool = False) -> FilteringBoundLogger:
     """Sets the log up for the process and gives the logger of the runner."""
     unicode = (getattr(sys.stderr, "encoding", None) or "utf-8").lower().startswith("utf")
-    renderer: Processor = (
-        structlog.processors.JSONRenderer(ensure_ascii=not unicode)
-        if form == "json"
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=20)
-    )
-    processors: list[Processor] = [
-        structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso" if form == "json" else "%H:%M:%S.%f", utc=form == "json"),
-        _blot_out,
-        *((renderer, _escape) if form == "json" else (_make_printable, renderer)),
-    ]
+    processors: list[Processor] = [structlog.processors.add_log_level]
+    match form:
+        case "json":
+            renderer: Processor = structlog.processors.JSONRenderer(ensure_ascii=not unicode)
+            time = structlog.processors.TimeStamper(fmt="iso", utc=True)
+            processors += [time, _blot_out, renderer, _escape]
+        case "text":
+            renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=20)
+            time = structlog.processors.TimeStamper(fmt="%H:%M:%S.%f", utc=False)
+            processors += [time, _blot_out, _make_printable, renderer]
+        case "conversation":
+            trace = structlog.processors.format_exc_info
+            processors += [_leave_out, trace, _blot_out, _make_printable, _as_sentence]
     if isinstance(sys.stderr, Unwaiting):
         sys.stderr.remark = functools.partial(_remark, processors)
     structlog.configure(
@@ -52,8 +58,20 @@ def open_log(form: LogFormat, *, verbose: bool = False) -> FilteringBoundLogger:
         cache_logger_on_first_use=False,
     )
     log = cast(FilteringBoundLogger, structlog.get_logger())
-    logging.basicConfig(handlers=[_ToStructlog(log)], level=logging.WARNING, force=True)
+    level = logging.CRITICAL if form == "conversation" else logging.WARNING
+    logging.basicConfig(handlers=[_ToStructlog(log)], level=level, force=True)
     return log
+
+
+def warnings_alone() -> FilteringBoundLogger:
+    """A logger for what something else tells already, all but its warnings and errors."""
+    return cast(
+        FilteringBoundLogger,
+        structlog.wrap_logger(
+            structlog.WriteLogger(cast(TextIO, _StandardError())),
+            wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+        ),
+    )
 
 
 def _remark(processors: list[Processor], lost: int) -> str:
@@ -79,12 +97,56 @@ def _make_printable(_logger: WrappedLogger, _method: str, event: EventDict) -> E
     }
 
 
-def _escape(_logger: WrappedLogger, _method: str, rendered: str) -> str:
+def _escape(_logger: WrappedLogger, _method: str, rendered: Any) -> str:
     return printable_json(rendered)
 
 
+HEARD_MS = 500
+"""A held loop that people may hear, as a gap. Shorter ones of our own say that the machine is busy."""
+
+
+def _leave_out(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Drops what is of no use to somebody who talks."""
+    is_of_a_tool = str(event.get("by")).startswith("tool ")
+    if event.get("event") == "loop_held" and not is_of_a_tool and event.get("ms", 0) < HEARD_MS:
+        raise structlog.DropEvent
+    return event
+
+
+def _as_sentence(_logger: WrappedLogger, _method: str, event: MutableMapping[str, Any]) -> str:
+    """What happened, why, and what to do about it; then whatever else is known."""
+    fields = {name: value for name, value in event.items() if name not in _UNSAID and value not in _NOTHING}
+    fields.pop("fix", None)
+    marked = "! " if event.get("level") in ("warning", "error", "critical") else ""
+    what = str(fields.pop("event", "")).replace("_", " ")
+    what = what[:1].upper() + what[1:]
+    why = [str(fields.pop(name)) for name in ("why", "message") if name in fields]
+    lines = [marked + ": ".join([what, *why])]
+    if event.get("fix"):
+        lines.append(f"{' ' * len(marked)}{event['fix']}")
+    trace = fields.pop("exception", "")
+    if fields:
+        lines[0] += f" ({', '.join(_measured(name, value) for name, value in fields.items())})"
+    return "\n".join([*lines, trace] if trace else lines)
+
+
+def _measured(name: str, value: Any) -> str:
+    if value is True:
+        return name.replace("_", " ")
+    for unit in ("ms", "s"):
+        if name == unit:
+            return f"{value} {unit}"
+        if name.endswith(f"_{unit}"):
+            return f"{name.removesuffix(f'_{unit}').replace('_', ' ')} {value} {unit}"
+    return f"{name.replace('_', ' ')} {value}"
+
+
+_UNSAID = ("level", "room")
+_NOTHING = (None, False, "")
+
+
 class _StandardError:
-    """`sys.stderr` as it is at the moment of writing: a live line puts something else in its place.
+    """`sys.stderr` as it is at the moment of writing: a bottom line puts something else in its place.
 
     If its reader went away (`| head`) or its disk is full, the line is lost, but the call goes on.
     """

@@ -1,6 +1,6 @@
 """Wraps the process's standard streams so that none of them can end or hold up a call.
 
-A separate thread writes standard error, from a bounded queue. So its writers (the log, a live line, a
+A separate thread writes standard error, from a bounded queue. So its writers (the log, a bottom line, a
 library) never wait for its reader, who may have stopped a terminal with Ctrl-S or let a pipe fill up. What
 does not fit into the queue is dropped and counted, and reported as soon as somebody reads again. A closed
 stream (`2>&-`) is opened to nowhere. Characters that an encoding lacks are written as escapes.
@@ -73,8 +73,8 @@ class Unwaiting(io.TextIOBase):
         """Nothing to do: the thread does not dawdle."""
 
     def fileno(self) -> int:
-        """As that of the stream behind."""
-        return self._stream.fileno()
+        """For the same file as that of the stream behind."""
+        return self._stream.fileno() if self._descriptor is None else self._descriptor
 
     def isatty(self) -> bool:
         """As the stream behind."""
@@ -94,6 +94,13 @@ class Unwaiting(io.TextIOBase):
                 self._news.wait(left)
 
     def _write_all(self) -> None:
+        try:
+            self._write_until_end()
+        finally:
+            if self._descriptor is not None:
+                os.close(self._descriptor)
+
+    def _write_until_end(self) -> None:
         while True:
             with self._news:
                 self._writing = False
@@ -134,8 +141,9 @@ def _write(descriptor: int, content: bytes) -> None:
 
 
 def _descriptor_of(stream: TextIO) -> int | None:
+    """One of our own for the same file: where standard error leads may be changed behind our back."""
     try:
-        return stream.fileno()
+        return os.dup(stream.fileno())
     except (OSError, ValueError, AttributeError):
         return None
 

@@ -7,21 +7,45 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from channels.program import COMMAND
 from channels.settings.catalogue import CATALOGUE
 from channels.settings.listening import LISTEN_CHOICES
 from channels.settings.rules import Malformed, Rule, Whole
 from commands.fleet.load import usable_processors
 
-__all__ = ["parse"]
+__all__ = ["command_line", "parse"]
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Parses the command line; `command` is None for serving a room. Exits with 2 if it is wrong."""
-    parser = argparse.ArgumentParser(prog="python runner.py", description="A voice agent in a LiveKit room.")
+    parser = command_line()
+    options = parser.parse_args(arguments)
+    if options.log == "conversation" and (options.verbose or options.command not in (None, "console")):
+        beside = "--verbose" if options.verbose else f"`{options.command}`"
+        parser.error(f"--log conversation does not go with {beside}, which has a log: text or json")
+    if options.record_audio and options.record is None:
+        parser.error("--record-audio needs --record FILE")
+    if options.command == "serve" and options.record is not None:
+        lacks = [name for name in ("{room}", "{time}") if name not in str(options.record)]
+        if lacks:
+            parser.error(
+                f"--record with serve needs {' and '.join(lacks)} in its name: each call has its own"
+            )
+    return options
+
+
+def command_line() -> argparse.ArgumentParser:
+    """What may stand on it, with its help."""
+    parser = argparse.ArgumentParser(prog=COMMAND, description="A voice agent in a LiveKit room.")
     parser.add_argument(
-        "--log", choices=("text", "json"), default="text", help="log format (default: %(default)s)"
+        "--log",
+        choices=("conversation", "text", "json"),
+        help="what is shown: the conversation with its words (default in a terminal), or a log of events "
+        "without them, as text (default elsewhere, and of `serve`) or JSON lines",
     )
-    parser.add_argument("--verbose", action="store_true", help="log more: every word, sound and change")
+    parser.add_argument(
+        "--verbose", action="store_true", help="show the log, and more in it: every sound and change"
+    )
     parser.add_argument(
         "--actor",
         action="append",
@@ -58,6 +82,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     token.add_argument("--identity", required=True, help="the name of the person who joins with it")
     token.add_argument("--operator", action="store_true", help="let this person steer the call")
     _add_configuration(token, again=True)
+    commands.add_parser(
+        "console", help="talk through this computer's microphone and loudspeakers, without a browser"
+    )
     check = commands.add_parser("check", help="check that everything a call needs is there")
     check.add_argument("--json", action="store_true", help="print one JSON array")
     serve = commands.add_parser(
@@ -102,16 +129,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         commands.add_parser("replay", help="replay a record: where would the agent decide differently?")
     )
     parser.set_defaults(agent=None)
-    options = parser.parse_args(arguments)
-    if options.record_audio and options.record is None:
-        parser.error("--record-audio needs --record FILE")
-    if options.command == "serve" and options.record is not None:
-        lacks = [name for name in ("{room}", "{time}") if name not in str(options.record)]
-        if lacks:
-            parser.error(
-                f"--record with serve needs {' and '.join(lacks)} in its name: each call has its own"
-            )
-    return options
+    return parser
 
 
 def _add_agent(parser: argparse.ArgumentParser, what: str) -> None:

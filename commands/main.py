@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import functools
 import os
+import secrets
 import signal
 import sys
 from collections.abc import Awaitable, Sequence
 from random import Random
 
 import trio
-from rich.console import Console
 from structlog.typing import FilteringBoundLogger
 
 from actors.record import check_free
@@ -19,16 +19,19 @@ from actors.room.livekit_edge import LiveKitEdge
 from actors.room.seat import OWN_ROOM, Seat
 from channels.backoff import Turns
 from channels.errors import SettingsError, cause_of, was_interrupted
-from channels.log import open_log
+from channels.log import LogFormat, open_log, warnings_alone
 from channels.named_paths import PathNames
 from channels.printable import complain
+from channels.program import DISTRIBUTION, IS_INSTALLED
 from channels.settings import ACCOUNT, LIVEKIT_ACCOUNT, Accounts, Settings, read_configuration
 from channels.standard_streams import as_written, standard_streams
+from channels.terminal import Terminal, bottom_line
 from commands.added import read_addition
 from commands.agents_here import LiveKitRoom
 from commands.arguments import parse
 from commands.check import check
 from commands.config import gather_from, print_configuration
+from commands.console import with_person
 from commands.dispatch import dispatch
 from commands.fleet import JobRoomMaker, serve_in_processes, serve_jobs, tell_parent
 from commands.fleet.descriptors import allow_descriptors
@@ -38,7 +41,13 @@ from commands.replay import replay
 from commands.serve import RoomEnded, RoomSpec, serve, supervise
 from commands.serve.held import LoopWatch
 from commands.serve.observed import UNOBSERVED, observe
-from commands.services import can_run_here, services_for_calls, services_for_jobs, services_of
+from commands.services import (
+    can_run_here,
+    services_for_calls,
+    services_for_jobs,
+    services_of,
+    services_without_page,
+)
 from commands.token import print_token
 from commands.tools import read_tools, with_tools
 from commands.wired import Wired, Wiring
@@ -47,6 +56,9 @@ __all__ = ["main"]
 
 INTERRUPTED = 130
 """The shell's exit code for a program that Ctrl-C ended."""
+
+_CONVERSATIONS = (None, "console")
+"""The commands that have one conversation."""
 
 
 def main(wire: Wiring, arguments: Sequence[str] | None = None) -> int:
@@ -61,7 +73,11 @@ def main(wire: Wiring, arguments: Sequence[str] | None = None) -> int:
             if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
                 signal.signal(signal.SIGINT, signal.default_int_handler)
             options = parse([as_written(each) for each in (sys.argv[1:] if arguments is None else arguments)])
-            return _run(wire, options, open_log(options.log, verbose=options.verbose))
+            options.log = _shown(options)
+            if options.log != "conversation":
+                return _run(wire, options, open_log(options.log, verbose=options.verbose))
+            with bottom_line() as terminal:
+                return _run(wire, options, open_log(options.log), terminal)
         except SettingsError as error:
             complain(error)
             return 2
@@ -75,7 +91,24 @@ def main(wire: Wiring, arguments: Sequence[str] | None = None) -> int:
             return 0
 
 
-def _run(wire: Wiring, options: argparse.Namespace, log: FilteringBoundLogger) -> int:
+def _shown(options: argparse.Namespace) -> LogFormat:
+    """What is shown if nobody says so: a conversation, with its words, to a person who is there to read it.
+
+    A service, a pipe and a file get the log, and so does the terminal that a container may have been given:
+    whoever made it keeps what is written there. A container has no playground.
+    """
+    if options.log is not None:
+        form: LogFormat = options.log
+        return form
+    streams = (sys.stdin, sys.stdout, sys.stderr)
+    has_reader = all(stream is not None and stream.isatty() for stream in streams) and can_run_here()
+    has_conversation = options.command in _CONVERSATIONS and not options.verbose
+    return "conversation" if has_reader and has_conversation else "text"
+
+
+def _run(
+    wire: Wiring, options: argparse.Namespace, log: FilteringBoundLogger, terminal: Terminal | None = None
+) -> int:
     additions = [read_addition(written) for written in options.actor]
     writings = gather_from(options, log.warning)
 
@@ -99,6 +132,8 @@ def _run(wire: Wiring, options: argparse.Namespace, log: FilteringBoundLogger) -
         case "token":
             return print_token(configured(), options.identity, operator=options.operator)
     has_account = writings.name_an_account or not can_run_here()
+    if has_account and not writings.name_an_account and IS_INSTALLED:
+        log.warning(f"to run without an account, install {DISTRIBUTION}[playground]")
     configuration = read_configuration(writings, log.warning, required=ACCOUNT if has_account else ())
     if options.command == "check":
         services = services_of(configuration, has_account)
@@ -109,8 +144,6 @@ def _run(wire: Wiring, options: argparse.Namespace, log: FilteringBoundLogger) -
         # Report impossible subscriptions before anything starts.
         draw(functools.partial(wire, additions=additions))
     tools = read_tools(configuration.tools(), log.warning)
-    live = options.log == "text" and options.command is None and sys.stderr.isatty()
-    terminal = Console(stderr=True) if live else None
 
     is_worker = options.command == "serve"
     is_parent = is_worker and options.processes > 1 and not options.reports
@@ -119,6 +152,7 @@ def _run(wire: Wiring, options: argparse.Namespace, log: FilteringBoundLogger) -
         has_parent = is_worker and options.reports
         observed = observe(configuration.health(), log, is_worker=is_worker, has_parent=has_parent)
 
+    you = f"console-{secrets.token_hex(4)}" if options.command == "console" else ""
     turns = Turns(Random())
 
     def wire_it(settings: Settings, accounts: Accounts, edge: LiveKitEdge, seat: Seat = OWN_ROOM) -> Wired:
@@ -129,6 +163,7 @@ def _run(wire: Wiring, options: argparse.Namespace, log: FilteringBoundLogger) -
             edge,
             configurable=not has_account,
             terminal=terminal,
+            you=you,
             additions=additions,
             seat=seat,
             turns=turns,
@@ -175,6 +210,11 @@ def _run(wire: Wiring, options: argparse.Namespace, log: FilteringBoundLogger) -
     async def serve_one(accounts: Accounts, watch: LoopWatch) -> Sequence[RoomEnded]:
         room = RoomSpec(settings, accounts, wire_it, options.record, options.record_audio)
         async with observed.shown(log, watch):
-            return await supervise([room], log, watch=watch)
+            return await supervise([room], log if terminal is None else warnings_alone(), watch=watch)
 
-    return trio.run(serve, services_for_calls(configuration, has_account, log), log, serve_one)
+    if options.command == "console":
+        prepare = services_without_page(configuration, has_account, log)
+        services = functools.partial(with_person, prepare, configuration.room_name, you)
+    else:
+        services = services_for_calls(configuration, has_account, log, briefly=terminal is not None)
+    return trio.run(serve, services, log, serve_one)

@@ -50,6 +50,7 @@ _TYPES = {
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
     ".webmanifest": "application/manifest+json",
+    ".woff2": "font/woff2",
 }
 _ALWAYS = {
     "X-Content-Type-Options": "nosniff",
@@ -222,7 +223,7 @@ def _policy(livekit_url: str) -> str:
     websocket, http = ("wss", "https") if livekit.scheme in {"wss", "https"} else ("ws", "http")
     connect = " ".join(f"{scheme}://{place}" for place in places for scheme in (websocket, http))
     return (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
         f"connect-src 'self' {connect}; media-src 'self' blob:; "
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     )

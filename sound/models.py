@@ -16,9 +16,11 @@ import os
 from pathlib import Path
 from typing import Any
 
+from sound.native_output import silenced
+
 __all__ = ["ModelMissing", "open_model", "own_file", "wheel_file"]
 
-_FIX = "install the project's packages again (make clean, then make run)"
+_FIX = "install the project's packages again (in a clone: make clean, then make run)"
 
 
 class ModelMissing(Exception):
@@ -79,8 +81,11 @@ def open_model(model: Path | bytes) -> Any:
 def _onnxruntime() -> Any:
     # The official builds send telemetry about the machine and its models as soon as they are loaded.
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
-    # Imported late: a quarter of a second that a process without speech need not spend.
-    import onnxruntime
+    # Imported late: a quarter of a second that a process without speech need not spend. Where it cannot make
+    # out what graphics card there is (WSL, a Raspberry Pi, a container), it warns of that while it is being
+    # loaded, whatever its level is set to; nothing here wants a graphics card.
+    with silenced():
+        import onnxruntime
 
     onnxruntime.disable_telemetry_events()  # some builds for Windows do not know the variable
     return onnxruntime

@@ -68,13 +68,16 @@ Running = TypeVar("Running", bound=AgentProcess)
 
 @asynccontextmanager
 async def run_agent(
-    settings: Mapping[str, str], *arguments: str, folder: Path = ROOT
+    settings: Mapping[str, str],
+    *arguments: str,
+    folder: Path = ROOT,
+    program: Sequence[str] = (str(ROOT / "runner.py"),),
 ) -> AsyncIterator[AgentProcess]:
     """Runs the agent in a folder (its `.env` counts) with nothing but these settings set."""
     own = {entry.env for entry in CATALOGUE.values()}
     environ = {name: value for name, value in os.environ.items() if name not in own}
     process = start_child(
-        [sys.executable, str(ROOT / "runner.py"), *arguments],
+        [sys.executable, *program, *arguments],
         environ={**environ, **settings},
         cwd=folder,
         stdout=subprocess.PIPE,

@@ -75,7 +75,11 @@ def test_every_lock_file_is_looked_up() -> None:
     # All that `make run` installs is among what tests need.
     there = {path.relative_to(ROOT).as_posix() for path in ROOT.glob("playground/**/*.lock")}
     there |= {path.relative_to(ROOT).as_posix() for path in (ROOT / ".ci").glob("*.lock")}
-    assert set(audit.LOCKS) == there | {"requirements-dev.lock", "requirements-traces.lock"}
+    assert set(audit.LOCKS) == there | {
+        "requirements-dev.lock",
+        "requirements-traces.lock",
+        "requirements-docs.lock",
+    }
 
 
 def test_the_bill_of_materials_names_all_that_is_locked_once() -> None:

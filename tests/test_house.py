@@ -17,6 +17,7 @@ MAY_IMPORT = {
     "playground": {"channels", "sound"},
     "commands": {"actors", "channels", "playground", "sound"},
     "runner": {"actors", "channels", "commands", "sound"},
+    "docs": {"actors", "channels", "commands", "playground", "runner", "sound"},
     "bench": {"actors", "channels", "commands", "playground", "runner", "sound"},
 }
 

@@ -233,6 +233,7 @@ class FrontEnd:
             "voices": self.settings.voices or None,
             "profile": self._profile,
             "profiles": list(self.settings.profiles) or None,
+            "profile_descriptions": dict(self.settings.profile_descriptions),
             "system_prompt": self._config.get("system_prompt", "") if self.configurable else "",
             "locked": LOCKED if self.configurable else LOCKED | dict.fromkeys(CHANGEABLE, NOT_THE_OWNER),
         }

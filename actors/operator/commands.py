@@ -23,6 +23,7 @@ from typing import Any, ClassVar, TypeAlias
 import attrs
 from livekit import api
 
+from channels.program import COMMAND
 from channels.settings import LiveKitAccount
 
 __all__ = [
@@ -145,7 +146,7 @@ def refusal_of(token: str | None, identity: str, account: LiveKitAccount, room_n
     caller. A participant attribute would not do: people may set their own.
     """
     if not token:
-        return "this needs a token with the roomAdmin grant (python runner.py token --operator)"
+        return f"this needs a token with the roomAdmin grant ({COMMAND} token --operator)"
     verifier = api.TokenVerifier(account.api_key, account.api_secret.reveal(), leeway=_LEEWAY)
     try:
         claims = verifier.verify(token)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import platform
-import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import attrs
 
+from channels.program import version
 from channels.secret import blot_out_fields
 from channels.settings import BargeInSettings, Settings, SpeakerSettings
 
@@ -22,8 +21,6 @@ VERSION = 2
 
 2: what the controller and the onset detector were fed with has the time at which they took it, and its order.
 1: it has the time at which it was sent."""
-
-_PROJECT = Path(__file__).resolve().parents[2] / "pyproject.toml"
 
 
 @attrs.frozen
@@ -51,7 +48,7 @@ class Header:
         return cls(
             FORMAT,
             VERSION,
-            _project_version(),
+            version(),
             platform.python_version(),
             datetime.now(UTC).isoformat(timespec="milliseconds"),
             settings.room_name,
@@ -60,11 +57,3 @@ class Header:
             blot_out_fields(settings.api.session.as_wire()),
             sound,
         )
-
-
-def _project_version() -> str:
-    try:
-        found = re.search(r'^version = "([^"]+)"', _PROJECT.read_text("utf-8"), re.MULTILINE)
-    except OSError:
-        return ""
-    return found[1] if found else ""

@@ -223,7 +223,8 @@ class RoomActor:
     typing: TypingSettings = field(factory=TypingSettings)
     happenings: Receiver[Happening] | None = None
     seat: Seat = OWN_ROOM
-    dialer: Dialer = open_stream
+    # Not a way of its own: it only looks at the addresses that the room is reached by.
+    dialer: Dialer = field(default=open_stream, metadata={"drawn": False})
     _company: Company = field(init=False)
     _urls: deque[str] = field(init=False)
     """The nodes' addresses, the one to join at first."""

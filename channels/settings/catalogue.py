@@ -53,6 +53,8 @@ class Setting:
     rule: Rule
     default: Any
     """None: there is none, or it is not sent."""
+    declared_in: type[Any]
+    """The class that has the field; its docstring, or the field's, says what the setting does."""
 
     @property
     def env(self) -> str:
@@ -86,7 +88,7 @@ def settings_of(kind: type[Any], prefix: str = "") -> Iterator[Setting]:
     for field, path, hint in _fields(kind, prefix):
         if get_origin(hint) is Annotated:
             default = None if field.default is attrs.NOTHING else field.default
-            yield Setting(path, get_args(hint)[1], default)
+            yield Setting(path, get_args(hint)[1], default, kind)
         elif attrs.has(hint):
             yield from settings_of(hint, path + ".")
 

@@ -108,7 +108,12 @@ class Configuration:
 
     def settings(self) -> Settings:
         """All that a room needs besides the accounts."""
-        front_end = FrontEndSettings(self.matrix.served, self.profile.name, wire_updates(self.profiles))
+        front_end = FrontEndSettings(
+            self.matrix.served,
+            self.profile.name,
+            wire_updates(self.profiles),
+            {profile.name: profile.description for profile in self.profiles.values() if profile.description},
+        )
         plain = self._plain()
         return build(Settings, {**plain, "front_end": front_end, "short_words": self.short_words})
 

@@ -199,6 +199,8 @@ class FrontEndSettings:
     """The name of the one in force at the start."""
     profiles: Mapping[str, Sequence[Mapping[str, Any]]] = attrs.field(factory=dict)
     """The `session` objects of the updates that change to each in mid-call, by name."""
+    profile_descriptions: Mapping[str, str] = attrs.field(factory=dict)
+    """What each is good for, in a line, by name."""
 
 
 @attrs.frozen

@@ -17,6 +17,7 @@ from typing import Any
 import attrs
 
 from channels.errors import SettingsError
+from channels.program import COMMAND
 from channels.settings.catalogue import CATALOGUE, VARIABLES
 from channels.settings.dotenv import read_dotenv, unquoted
 from channels.settings.rules import Malformed, Rule, nearest, shown
@@ -34,7 +35,7 @@ __all__ = [
     "read_table",
 ]
 
-LISTED = "`python runner.py config` lists them all"
+LISTED = f"`{COMMAND} config` lists them all"
 VARIABLE_PREFIX = "VOICE_AGENT_VAR_"
 
 _ELSEWHERE = {

@@ -8,13 +8,16 @@ import sys
 from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from channels.program import DISTRIBUTION, IS_INSTALLED
 from commands.check.finding import Colour, Finding
+from commands.environment import OLDEST_PYTHON
 
-__all__ = ["check_packages", "check_python"]
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
 
-OLDEST_PYTHON = (3, 11)
-"""As `requires-python` of pyproject.toml says."""
+__all__ = ["check_installed", "check_locked", "check_packages", "check_python"]
 
 LOCK_FILE = Path(__file__).parents[2] / "requirements.lock"
 
@@ -32,7 +35,35 @@ def check_python() -> Finding:
     return Finding("Python", Colour.GREEN, f"{version} on {platform.system()} {platform.machine()}")
 
 
-def check_packages(lock_file: Path = LOCK_FILE) -> Finding:
+def check_packages() -> Finding:
+    """Whether the packages that it needs are installed."""
+    return check_installed(metadata.requires(DISTRIBUTION) or []) if IS_INSTALLED else check_locked()
+
+
+def check_installed(wanted: Iterable[str]) -> Finding:
+    """Whether what a wheel asks for is installed; what belongs to an extra is left out.
+
+    Args:
+        wanted: requirements, as packages declare them.
+    """
+    from packaging.requirements import Requirement
+
+    requirements = [each for each in map(Requirement, wanted) if _is_for_this_machine(each)]
+    wrong = []
+    for each in requirements:
+        try:
+            installed = metadata.version(each.name)
+        except metadata.PackageNotFoundError:
+            wrong.append(f"{each.name} is missing")
+            continue
+        if not each.specifier.contains(installed, prereleases=True):
+            wrong.append(f"{each.name} {installed} is not {each.specifier}")
+    if wrong:
+        return Finding("packages", Colour.RED, _few(wrong), f"install {DISTRIBUTION} again")
+    return Finding("packages", Colour.GREEN, f"all {len(requirements)} that {DISTRIBUTION} asks for")
+
+
+def check_locked(lock_file: Path = LOCK_FILE) -> Finding:
     """Whether the packages of the lock file are installed, each in its version."""
     try:
         locked = list(_locked(lock_file.read_text("utf-8").splitlines()))
@@ -70,9 +101,13 @@ def _locked(lines: Iterable[str]) -> Iterable[tuple[str, str]]:
         if written is None:
             continue
         requirement = Requirement(written.group().strip())
-        if requirement.marker is None or requirement.marker.evaluate():
+        if _is_for_this_machine(requirement):
             (version,) = requirement.specifier
             yield requirement.name, version.version
+
+
+def _is_for_this_machine(requirement: Requirement) -> bool:
+    return requirement.marker is None or requirement.marker.evaluate({"extra": ""})
 
 
 def _few(names: list[str]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import trio
 
 from actors.api.connection import Dialer, dial, open_connection
+from channels.program import COMMAND
 from channels.settings import ApiAccount, ApiSettings, SessionSettings
 from channels.wire.events import SessionEnded, SessionFailed, SessionReady
 from channels.wire.failures import ServiceError
@@ -52,7 +53,7 @@ async def check_session(account: ApiAccount, settings: ApiSettings, dialer: Dial
             "session",
             Colour.RED,
             f"no session.ready within {READY_WITHIN_S:.0f} s" + (f" ({said})" if said else ""),
-            "check the session's configuration with `python runner.py config`",
+            f"check the session's configuration with `{COMMAND} config`",
         )
     measured = {"ready_ms": round(ready_s * 1000, 1)}
     if not ended:

@@ -14,10 +14,10 @@ from channels.errors import SettingsError
 from channels.printable import tell
 from channels.settings import Accounts, Settings
 from commands.graph.mermaid import as_mermaid
-from commands.graph.topology import topology
+from commands.graph.topology import Topology, topology
 from commands.wired import NOBODYS, Wired
 
-__all__ = ["draw", "print_graph"]
+__all__ = ["draw", "print_graph", "read_topology"]
 
 
 def draw(
@@ -29,9 +29,13 @@ def draw(
         wire: joins the actors of a room.
         notes: what to say of a channel, by its name, instead of its capacity and rule.
     """
+    return as_mermaid(read_topology(wire), notes)
+
+
+def read_topology(wire: Callable[[Settings, Accounts, LiveKitEdge], Wired]) -> Topology:
+    """Who exists in a room that `wire` makes, and what joins them. It is not connected to anything."""
     nobody: Any = None
-    wired = wire(Settings(), NOBODYS, LiveKitEdge(*[nobody] * len(attrs.fields(LiveKitEdge))))
-    return as_mermaid(topology(wired), notes)
+    return topology(wire(Settings(), NOBODYS, LiveKitEdge(*[nobody] * len(attrs.fields(LiveKitEdge)))))
 
 
 def print_graph(mermaid: str, picture: Path | None) -> int:

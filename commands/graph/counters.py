@@ -12,6 +12,7 @@ from typing import Any
 import attrs
 
 from channels.errors import AgentSilent, NotAllowedInRoom
+from channels.program import COMMAND
 
 __all__ = ["Flow", "Reading", "flows", "read_counters"]
 
@@ -62,7 +63,7 @@ def read_counters(answer: str) -> dict[str, Reading]:
         if told["done"] is not True:
             raise NotAllowedInRoom(
                 f"the agent refuses to answer ({told['why']})",
-                "use an operator's token: python runner.py token --identity NAME --operator",
+                f"use an operator's token: {COMMAND} token --identity NAME --operator",
             )
         names = [field.name for field in attrs.fields(Reading) if field.default is attrs.NOTHING]
         return {

@@ -118,7 +118,9 @@ def topology(wired: Wired) -> Topology:
 
 
 def _fields(actor: Actor) -> Iterator[tuple[Any, Any]]:
+    """What the wiring gives an actor: the type and the value of each field."""
     kind: Any = type(actor)
     hints = get_type_hints(kind)
     for field in attrs.fields(kind):
-        yield hints[field.name], getattr(actor, field.name, None)
+        if field.metadata.get("drawn", True):
+            yield hints[field.name], getattr(actor, field.name, None)

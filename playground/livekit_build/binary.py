@@ -13,27 +13,36 @@ user's (GOFLAGS, a workspace, another GOOS) changes what is built; only the ways
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
 import re
 import shutil
 import subprocess
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from pathlib import Path
 
 import trio
 
 from playground.livekit_build.step import BuildFailed, Progress, Step
 from playground.livekit_build.toolchain import find_or_fetch_go
+from playground.user_cache import alone, user_cache
 
-__all__ = ["find_or_build"]
+__all__ = ["find", "find_or_build"]
 
 _RECIPE = Path(__file__).parent
 _PACKAGE = "github.com/livekit/livekit-server/cmd/server"
 _WAYS_TO_A_PROXY = ("GOPROXY", "GOPRIVATE", "GONOPROXY", "GOINSECURE", "GOAUTH", "GOVCS")
+
+
+def find(environ: Mapping[str, str] | None = None) -> Path | None:
+    """The path of a LiveKit server, if there is one."""
+    environ = os.environ if environ is None else environ
+    installed = shutil.which("livekit-server", path=environ.get("PATH", ""))
+    if installed is not None:
+        return Path(installed)
+    built = _built(environ)
+    return built if built.exists() else None
 
 
 async def find_or_build(*, progress: Progress, environ: Mapping[str, str] | None = None) -> Path:
@@ -47,28 +56,29 @@ async def find_or_build(*, progress: Progress, environ: Mapping[str, str] | None
         BuildFailed: there is none and it cannot be built; the message says why and what to do.
     """
     environ = os.environ if environ is None else environ
-    installed = shutil.which("livekit-server", path=environ.get("PATH", ""))
-    if installed is not None:
-        return Path(installed)
-    version, oldest_go, digest = _recipe()
-    cache = _cache(environ)
-    binary = cache / f"livekit-server-{version}-{digest}"
-    if binary.exists():
-        return binary
+    found = find(environ)
+    if found is not None:
+        return found
+    binary = _built(environ)
     try:
-        cache.mkdir(parents=True, exist_ok=True)
-        async with _alone(cache / "build.lock", progress):
+        binary.parent.mkdir(parents=True, exist_ok=True)
+        async with alone(binary.parent / "build.lock", "building the LiveKit server", progress):
             if not binary.exists():
-                await _build(binary, version, oldest_go, environ, progress)
+                await _build(binary, environ, progress)
     except OSError as error:
-        raise BuildFailed(f"the LiveKit server cannot be built in {cache}", [str(error)]) from error
+        raise BuildFailed(f"the LiveKit server cannot be built in {binary.parent}", [str(error)]) from error
     return binary
 
 
-async def _build(
-    binary: Path, version: str, oldest_go: tuple[int, int], environ: Mapping[str, str], progress: Progress
-) -> None:
+def _built(environ: Mapping[str, str]) -> Path:
+    """Where the binary is, or will be."""
+    version, _, digest = _recipe()
+    return user_cache(environ) / f"livekit-server-{version}-{digest}"
+
+
+async def _build(binary: Path, environ: Mapping[str, str], progress: Progress) -> None:
     began = trio.current_time()
+    version, oldest_go, _ = _recipe()
     folder = binary.parent / "build"
     folder.mkdir(exist_ok=True)
     progress(
@@ -78,7 +88,7 @@ async def _build(
     go = await find_or_fetch_go(folder, oldest=oldest_go, environ=environ, progress=progress)
     env = await _go_environment(go, folder, environ)
     listed = await Step(
-        title="fetching the modules of the LiveKit server",
+        title="fetching the modules of LiveKit",
         command=[str(go), "list", "-deps", _PACKAGE],
         env=env,
         cwd=_RECIPE,
@@ -88,12 +98,12 @@ async def _build(
     packages = sum(not line.startswith("go: ") for line in listed)
     fresh = folder / "server"
     await Step(
-        title="compiling the LiveKit server",
+        title="compiling LiveKit",
         command=[str(go), "build", "-v", "-ldflags=-s -w", "-o", str(fresh), _PACKAGE],
         env=env,
         cwd=_RECIPE,
         counts=lambda line: not line.startswith("go: "),
-        unit=f"of at most {packages} packages",
+        unit=f"of up to {packages}",
     ).run(progress)
     fresh.replace(binary)
     # What cannot be removed costs room and nothing else.
@@ -138,31 +148,3 @@ def _recipe() -> tuple[str, tuple[int, int], str]:
     assert go is not None
     digest = hashlib.sha256(module.encode() + (_RECIPE / "go.sum").read_bytes()).hexdigest()
     return version[1], (int(go[1]), int(go[2])), digest[:8]
-
-
-def _cache(environ: Mapping[str, str]) -> Path:
-    folder = Path(environ.get("XDG_CACHE_HOME", ""))
-    # The XDG specification has relative paths ignored.
-    if not folder.is_absolute():
-        folder = Path(environ.get("HOME") or Path.home()) / ".cache"
-    return folder / "voice-agent"
-
-
-@asynccontextmanager
-async def _alone(path: Path, progress: Progress) -> AsyncIterator[None]:
-    """Holds the lock of the build; waits while another process does."""
-    held = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        waiting = False
-        while True:
-            try:
-                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if not waiting:
-                    progress("another process is building the LiveKit server: waiting for it")
-                waiting = True
-                await trio.sleep(0.5)
-        yield
-    finally:
-        os.close(held)

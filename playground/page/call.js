@@ -52,6 +52,7 @@ export class Call extends EventTarget {
   #wakefulness = new Wakefulness();
   #microphone = null;
   #muted = false;
+  #loudspeaker = "";
   #identities = new Set();
   #openStreams = new Map(); // by caption: the newest one, as {number, end}
   #streams = 0;
@@ -130,6 +131,12 @@ export class Call extends EventTarget {
     else await publication?.unmute();
   }
 
+  /** Has the agent heard through this loudspeaker, a device id ("" is the system's own choice), now and later. */
+  async setLoudspeaker(id) {
+    this.#loudspeaker = id;
+    await this.#room?.switchActiveDevice("audiooutput", id || "default").catch(() => {}); // It was just unplugged.
+  }
+
   /** Sends typed words to the agent; throws if they cannot be sent. */
   async type(text) {
     if (this.phase !== "joined") throw new Error("not in the room");
@@ -182,10 +189,16 @@ export class Call extends EventTarget {
     return this.#agentAudio()?.mediaStreamTrack ?? null;
   }
 
+  /** What receives the agent's sound, an RTCRtpReceiver, or null. */
+  get agentReceiver() {
+    return this.#agentAudio()?.receiver ?? null;
+  }
+
   // ---- the room
 
   #makeRoom() {
     const room = new Room({
+      ...(this.#loudspeaker && { audioOutput: { deviceId: this.#loudspeaker } }),
       reconnectPolicy: new DefaultReconnectPolicy(RECONNECT_AFTER_MS),
       // The microphone is ours: it survives the room.
       stopLocalTrackOnUnpublish: false,

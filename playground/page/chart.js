@@ -1,14 +1,22 @@
-// The two timers, turn by turn: a small chart, their last values and medians, and the same as a table.
+// The two timers, turn by turn: their last values as this browser heard them, with the agent's part of each, their
+// medians, a small chart from the third turn on, and the same as a table.
 
 import { inWords } from "/duration.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const SHOWN = 24;
-const HEIGHT = 104;
+const FEWEST = 3;
+const HEIGHT = 112;
 const LEFT = 40;
 const TOP = 8;
 const BOTTOM = 18;
+// From here on people notice that they wait (docs/observing.md).
+const NOTICED_MS = 1500;
 const OUTCOMES = { played: "played to the end", cut: "stopped", abandoned: "broken off" };
+const TIMERS = [
+  { name: "latency", id: "latency" },
+  { name: "bargeIn", id: "barge-in" },
+];
 
 export class Chart {
   #turns = [];
@@ -20,52 +28,69 @@ export class Chart {
     new ResizeObserver(() => this.#draw()).observe(this.#svg);
   }
 
-  /** Takes the record of a turn. A second one for the same reply replaces the first. */
-  add({ turn, reply_id: replyId, outcome, interrupted, turn_latency_ms: latency, barge_in_ms: bargeIn }) {
-    const record = { turn, replyId, outcome: interrupted ? "interrupted" : outcome, latency: msOrNull(latency), bargeIn: msOrNull(bargeIn) };
-    if (record.latency === null && record.bargeIn === null) return;
-    const former = this.#turns.findIndex((each) => each.turn === turn && each.replyId === replyId);
-    if (former >= 0) this.#turns[former] = record;
+  /** Takes the agent's record of a turn, and its timers as they were here (see listener.js). A second one for the same reply replaces the first. */
+  add({ turn, reply_id: replyId, outcome, interrupted, turn_latency_ms: latency, barge_in_ms: bargeIn }, here) {
+    const agents = { latency: msOrNull(latency), bargeIn: msOrNull(bargeIn) };
+    if (agents.latency === null && agents.bargeIn === null) return;
+    const index = this.#turns.findIndex((each) => each.turn === turn && each.replyId === replyId);
+    const former = this.#turns[index]?.here;
+    const record = {
+      turn,
+      replyId,
+      outcome: interrupted ? "interrupted" : outcome,
+      agents,
+      here: { latency: here.latency ?? former?.latency ?? null, bargeIn: here.bargeIn ?? former?.bargeIn ?? null },
+    };
+    if (index >= 0) this.#turns[index] = record;
     else this.#turns.push(record);
     this.#section.hidden = false;
-    this.#tell("latency");
-    this.#tell("bargeIn");
+    for (const timer of TIMERS) this.#tell(timer);
+    this.#svg.toggleAttribute("hidden", this.#turns.length < FEWEST);
     this.#draw();
     this.#fillTable();
   }
 
-  #tell(name) {
-    const id = name === "latency" ? "latency" : "barge-in";
-    const values = this.#turns.map((turn) => turn[name]).filter((value) => value !== null);
-    if (values.length === 0) return;
-    document.querySelector(`#${id}-last`).textContent = inWords(values.at(-1));
-    document.querySelector(`#${id}-median`).textContent = values.length > 1 ? `median ${inWords(median(values))}` : "";
+  #tell({ name, id }) {
+    const last = this.#turns.findLast((turn) => turn.agents[name] !== null);
+    if (!last) return;
+    const show = (part, text) => (document.querySelector(`#${id}-${part}`).textContent = text);
+    show("last", inWords(last.here[name]));
+    const heard = last.here[name] !== null;
+    show("agent", `${heard ? "of it in the agent" : "in the agent"}: ${inWords(last.agents[name])}`);
+    const values = this.#turns.map((turn) => turn.here[name]).filter((value) => value !== null);
+    show("median", values.length > 1 ? `median ${inWords(median(values))}, n = ${values.length}` : "");
   }
 
   #draw() {
     const width = this.#svg.clientWidth;
-    if (this.#turns.length === 0 || width === 0) return;
-    const turns = this.#turns.slice(-SHOWN);
-    const top = niceTop(Math.max(...turns.flatMap((turn) => [turn.latency ?? 0, turn.bargeIn ?? 0])));
+    if (this.#turns.length < FEWEST || width === 0) return;
+    const first = Math.max(0, this.#turns.length - SHOWN);
+    const turns = this.#turns.slice(first);
+    const shown = (turn, name) => turn.here[name] ?? turn.agents[name];
+    const top = niceTop(Math.max(...turns.flatMap((turn) => TIMERS.map(({ name }) => shown(turn, name) ?? 0))));
     const y = (ms) => TOP + (HEIGHT - TOP - BOTTOM) * (1 - ms / top);
-    const step = Math.min(30, (width - LEFT - 8) / turns.length);
-    const parts = [];
+    const step = Math.min(34, (width - LEFT - 8) / turns.length);
+    const good = y(Math.min(top, NOTICED_MS));
+    const parts = [make("rect", { x: LEFT, y: good, width: width - LEFT, height: y(0) - good, class: "good" })];
     for (const ms of [0, top / 2, top]) {
       parts.push(line(LEFT, y(ms), width, y(ms), "grid"));
       parts.push(text(LEFT - 8, y(ms) + 4, ms === 0 ? "0" : `${ms / 1000} s`, "scale"));
     }
     turns.forEach((turn, index) => {
       const x = LEFT + step * (index + 0.5) + 4;
-      if (turn.latency !== null) {
-        parts.push(line(x, y(0), x, y(turn.latency), "latency"));
-        parts.push(make("circle", { cx: x, cy: y(turn.latency), r: 4, class: "latency" }));
+      const kind = (name, own) => (turn.here[name] === null ? `${own} agents` : own);
+      const [latency, bargeIn] = TIMERS.map(({ name }) => shown(turn, name));
+      if (latency !== null) {
+        parts.push(line(x, y(0), x, y(latency), kind("latency", "latency")));
+        parts.push(make("circle", { cx: x, cy: y(latency), r: 4, class: kind("latency", "latency") }));
       }
-      if (turn.bargeIn !== null) {
+      if (bargeIn !== null) {
         // A diamond, so that shape tells it too.
-        const [cx, cy] = [x + (turn.latency === null ? 0 : 7), y(turn.bargeIn)];
-        parts.push(make("path", { d: `M${cx} ${cy - 5}l5 5l-5 5l-5-5z`, class: "barge-in" }));
+        const [cx, cy] = [x + (latency === null ? 0 : 8), y(bargeIn)];
+        parts.push(make("path", { d: `M${cx} ${cy - 5}l5 5l-5 5l-5-5z`, class: kind("bargeIn", "barge-in") }));
       }
-      if (turns.length <= 12 || index % 5 === 0) parts.push(text(x, HEIGHT - 2, turn.turn, "turn"));
+      const number = first + index + 1;
+      if (turns.length <= 12 || number % 5 === 0) parts.push(text(x, HEIGHT - 2, number, "turn"));
     });
     this.#svg.setAttribute("viewBox", `0 0 ${width} ${HEIGHT}`);
     this.#svg.setAttribute("aria-label", this.#inWords());
@@ -76,16 +101,16 @@ export class Chart {
     const count = this.#turns.length;
     const last = this.#turns.at(-1);
     const told = [`${count} ${count === 1 ? "turn" : "turns"} timed.`];
-    if (last.latency !== null) told.push(`The last was answered in ${inWords(last.latency)}.`);
-    if (last.bargeIn !== null) told.push(`At the last interruption it fell silent within ${inWords(last.bargeIn)}.`);
+    if (last.here.latency !== null) told.push(`The last was answered in ${inWords(last.here.latency)}.`);
+    if (last.here.bargeIn !== null) told.push(`At the last interruption it fell silent within ${inWords(last.here.bargeIn)}.`);
     return told.join(" ");
   }
 
   #fillTable() {
-    const rows = this.#turns.map((turn) => {
+    const rows = this.#turns.map((turn, index) => {
       const row = document.createElement("tr");
-      const cells = [turn.turn, inWords(turn.latency), inWords(turn.bargeIn), OUTCOMES[turn.outcome] ?? turn.outcome];
-      for (const content of cells) row.insertCell().textContent = content;
+      const timers = TIMERS.flatMap(({ name }) => [inWords(turn.here[name]), inWords(turn.agents[name])]);
+      for (const content of [index + 1, ...timers, OUTCOMES[turn.outcome] ?? turn.outcome]) row.insertCell().textContent = content;
       return row;
     });
     this.#rows.replaceChildren(...rows.reverse());

@@ -1,8 +1,9 @@
 // The captions of both sides. A caption has a key; the same key again replaces its text, so that words
 // appear as they come. The person's unfinished words are shown as such, and a reply that was talked over
-// ends where it was heard to end.
+// ends where it was heard to end. What the agent offers to be asked can be clicked.
 
 import { inWords } from "/duration.js";
+import { buttonsFor, offersIn } from "/offers.js";
 
 const KEPT = 300;
 
@@ -13,18 +14,22 @@ export class Conversation {
   #toLatest = document.querySelector("#to-latest");
   #captions = new Map();
   #announce;
+  #say;
   #typedCount = 0;
   #following = true;
   #height = 0;
 
-  constructor(announce) {
+  /** `announce(text)` is told each finished caption, `say(text)` what the person clicked instead of saying it. */
+  constructor(announce, say) {
     this.#announce = announce;
+    this.#say = say;
     this.#view.addEventListener("scroll", () => this.#onScroll());
     this.#toLatest.addEventListener("click", () => this.#scrollToLatest());
-    new ResizeObserver(() => {
+    const fit = new ResizeObserver(() => {
       this.#height = this.#view.clientHeight;
-      if (this.#following) this.#scrollToLatest();
-    }).observe(this.#view);
+      this.#follow();
+    });
+    for (const element of [this.#view, this.#list]) fit.observe(element);
   }
 
   /** Takes the words of a caption as they are now. */
@@ -38,11 +43,12 @@ export class Conversation {
     if (final && !caption.final) {
       caption.final = true;
       this.#announce(`${nameOf(speaker)}: ${text}`);
+      if (speaker === "agent") this.#offer(caption, offersIn(text));
     }
     this.#follow();
   }
 
-  /** Shows what the person typed; gives a function that says why it was not sent. */
+  /** Shows what the person typed; gives a function that says what becomes of it: "" when it was sent. */
   showTyped(text) {
     this.#typedCount += 1;
     const caption = this.#begin(`typed-${this.#typedCount}`, "", "you");
@@ -50,20 +56,20 @@ export class Conversation {
     caption.item.dataset.final = true;
     caption.item.dataset.typed = true;
     this.#follow();
-    return (why) => {
-      caption.note.textContent = why;
-      caption.item.dataset.failed = true;
-      this.#announce(why);
+    return (note, { failed = false } = {}) => {
+      caption.note.textContent = note;
+      caption.item.toggleAttribute("data-failed", failed);
+      if (failed) this.#announce(note);
     };
   }
 
-  /** Takes the record of a turn: how the agent's reply ended, and what of it was heard. */
-  settle({ reply_id: replyId, segment_id: segment = replyId, outcome, interrupted, heard_text: heard, turn_latency_ms: latency }) {
+  /** Takes the record of a turn: how the agent's reply ended, and what of it was heard; `latency` is how long it took here. */
+  settle({ reply_id: replyId, segment_id: segment = replyId, outcome, interrupted, heard_text: heard }, latency = null) {
     const replies = [...this.#captions.values()].filter((caption) => caption.speaker === "agent");
     const caption = replies.findLast((each) => each.segment === segment) ?? replies.findLast((each) => each.text.textContent === heard);
     if (!caption) return;
     const notes = [];
-    if (typeof latency === "number") notes.push(`answered in ${inWords(latency)}`);
+    if (latency !== null) notes.push(`answered in ${inWords(latency)}`);
     if (outcome === "cut") {
       caption.settled = true;
       caption.item.dataset.cut = true;
@@ -96,6 +102,14 @@ export class Conversation {
       gone.item.remove();
     }
     return caption;
+  }
+
+  #offer(caption, offers) {
+    if (offers.length === 0) return;
+    const group = document.createElement("div");
+    group.className = "offers";
+    group.append(...buttonsFor(offers, this.#say));
+    caption.item.append(group);
   }
 
   #follow() {

@@ -4,9 +4,13 @@ import { Announcer } from "/announcer.js";
 import { Call } from "/call.js";
 import { Chart } from "/chart.js";
 import { Conversation } from "/conversation.js";
+import { Devices } from "/devices.js";
+import { inWords } from "/duration.js";
 import { Levels } from "/levels.js";
 import { Microphone, PROBLEMS } from "/microphone.js";
+import { buttonsFor } from "/offers.js";
 import { Operator } from "/operator.js";
+import { Reserve } from "/reserve.js";
 import { Settings } from "/settings.js";
 import { describe } from "/status.js";
 import { goOnHere, startOver } from "/start_over.js";
@@ -14,6 +18,9 @@ import { Tape } from "/tape.js";
 
 const INTERRUPTED_FOR_MS = 2500;
 const SILENT_FOR_MS = 6000;
+// The last sound of a turn is still on its way when the agent tells of the turn.
+const HEARD_AFTER_MS = 800;
+const FIRST_WORDS = ["Tell me a story", "What is twelve times seven?", "What can you do?"];
 const NEWSWORTHY = new Set(["waiting", "ended", "interrupted"]);
 
 const $ = (id) => document.getElementById(id);
@@ -22,10 +29,11 @@ const announcer = new Announcer();
 const call = new Call();
 const microphone = new Microphone();
 const levels = new Levels();
-const conversation = new Conversation((text) => announcer.caption(text));
+const conversation = new Conversation((text) => announcer.caption(text), sayTyped);
 const chart = new Chart();
 const settings = new Settings((changes) => call.configure(changes));
 const operator = new Operator((command) => call.operate(command));
+const reserve = new Reserve();
 const tape = new Tape($("tape"), bothLevels, showLevels);
 
 let wantsToTalk = false;
@@ -35,11 +43,13 @@ let formerAgentState = "";
 let agentWasHere = false;
 let waitingSince = 0;
 let silentSince = 0;
+let left = false; // or will have, when the call is over: it is not the first screen any more
+let unsent = []; // typed before the agent was there: {text, note}
 
 // ---- what the person does
 
 $("talk").addEventListener("click", () => {
-  if (call.phase === "resting" || call.phase === "removed") start();
+  if (isAway()) start();
   talk();
 });
 
@@ -55,34 +65,66 @@ $("leave").addEventListener("click", () => {
   call.setMicrophone(null);
   microphone.close();
   call.leave();
+  for (const { note } of unsent) note("Not sent: you left.", { failed: true });
+  unsent = [];
   $("talk").focus();
 });
 
-$("composer").addEventListener("submit", async (event) => {
+$("composer").addEventListener("submit", (event) => {
   event.preventDefault();
   const text = $("typed").value.trim();
   if (!text) return;
   $("typed").value = "";
-  const notSent = conversation.showTyped(text);
+  sayTyped(text);
+});
+
+for (const place of document.querySelectorAll("[data-suggestions]")) place.append(...buttonsFor(FIRST_WORDS, sayTyped));
+
+const devices = new Devices(({ microphone: id, loudspeaker }) => {
+  microphone.choose(id);
+  call.setLoudspeaker(loudspeaker);
+  levels.setLoudspeaker(loudspeaker);
+});
+
+/** Sends typed words; whoever is not in the call joins it by typing. */
+async function sayTyped(text) {
+  const hadFocus = document.activeElement?.matches(".offer");
+  if (isAway()) start();
+  if (hadFocus) $("typed").focus();
+  const note = conversation.showTyped(text);
+  if (!agentWasHere) {
+    note("Sent as soon as the agent is here.");
+    unsent.push({ text, note });
+    return;
+  }
+  await send(text, note);
+}
+
+async function send(text, note) {
   if (!call.agent) {
-    notSent("Not sent: the agent is not there.");
+    note("Not sent: the agent is not there.", { failed: true });
     return;
   }
   try {
     await call.type(text);
+    note("");
   } catch {
-    notSent("Not sent: the connection is broken.");
+    note("Not sent: the connection is broken.", { failed: true });
   }
-});
+}
+
+function isAway() {
+  return call.phase === "resting" || call.phase === "removed";
+}
 
 function start() {
   levels.start();
   waitingSince = Date.now();
   agentWasHere = false;
+  left = true;
   document.body.dataset.began = true;
-  $("conversation").hidden = false;
-  $("tape-figure").hidden = false;
-  $("open-settings").hidden = false;
+  for (const id of ["conversation", "composer", "tape-figure", "open-settings"]) $(id).hidden = false;
+  $("first-words").hidden = true;
   call.join();
 }
 
@@ -91,6 +133,7 @@ async function talk() {
   muted = false;
   call.setMuted(false);
   await microphone.open();
+  devices.refresh();
   if (microphone.problem) $("typed").focus();
 }
 
@@ -111,6 +154,11 @@ microphone.addEventListener("change", () => {
 call.addEventListener("change", () => {
   const { agent, agentState } = call;
   if (agent) agentWasHere = true;
+  // Its greeting comes first.
+  if (call.phase === "joined" && ["listening", "idle"].includes(agentState)) {
+    for (const { text, note } of unsent) send(text, note);
+    unsent = [];
+  }
   if (!agent && waitingSince === 0) waitingSince = Date.now();
   if (agent) waitingSince = 0;
   // It speaks anew: the interruption is history.
@@ -121,16 +169,33 @@ call.addEventListener("change", () => {
 });
 
 call.addEventListener("stale", () => startOver({ talks: wantsToTalk, muted }));
-call.addEventListener("words", ({ detail }) => conversation.show(detail));
+call.addEventListener("words", ({ detail }) => {
+  conversation.show(detail);
+  showLive(detail);
+});
 call.addEventListener("session", ({ detail }) => tellSession(detail));
 call.addEventListener("turn", ({ detail }) => {
   conversation.settle(detail);
-  chart.add(detail);
+  const until = levels.listener.now;
+  setTimeout(() => showTimers(detail, until), HEARD_AFTER_MS);
   if (!detail.interrupted) return;
   tape.mark();
   interruptedUntil = Date.now() + INTERRUPTED_FOR_MS;
   render();
 });
+
+async function showTimers(turn, until) {
+  const here = levels.listener.timersOf(turn, until);
+  chart.add(turn, here);
+  conversation.settle(turn, here.latency);
+  const kept = await reserve.read(call.agentReceiver);
+  const loudspeaker = levels.loudspeakerMs;
+  const parts = [];
+  if (kept) parts.push(`Your browser keeps ${inWords(kept.ms)} of the voice in reserve against an uneven network: part of both figures.`);
+  if (loudspeaker) parts.push(`Your loudspeaker is ${inWords(loudspeaker)} behind: not part of them.`);
+  $("way").hidden = parts.length === 0;
+  setText($("way"), parts.join(" "));
+}
 
 // Some of what is shown depends on time alone.
 setInterval(render, 500);
@@ -138,8 +203,10 @@ setInterval(render, 500);
 // ---- what is shown
 
 function render() {
+  const away = isAway();
   const status = describe({
     phase: call.phase,
+    left,
     obstacle: call.obstacle,
     agentHere: call.agent !== null,
     agentWasHere,
@@ -151,16 +218,20 @@ function render() {
     waitedS: waitingSince ? (Date.now() - waitingSince) / 1000 : 0,
   });
   showStatus(status);
-  const away = call.phase === "resting" || call.phase === "removed";
   document.body.dataset.call = call.phase;
-  setText($("talk"), microphone.problem ? "Try the microphone again" : "Talk");
+  document.body.toggleAttribute("data-muted", muted && !away && microphone.track !== null);
+  label("talk", microphone.problem ? "Try the microphone again" : "Talk");
   const talkHadFocus = document.activeElement === $("talk");
   $("talk").hidden = !away && microphone.track !== null;
-  $("type-only").hidden = !away;
+  // Later, the line to type in is there already.
+  $("type-only").hidden = left;
   $("leave").hidden = away;
   $("mute").hidden = away || microphone.track === null;
   $("mute").setAttribute("aria-pressed", String(muted));
-  setText($("mute"), muted ? "Unmute" : "Mute");
+  label("mute", muted ? "Unmute" : "Mute");
+  $("mute").querySelector("use").setAttribute("href", muted ? "#i-muted" : "#i-microphone");
+  $("typed").placeholder = away ? "Type to join again…" : "Type instead…";
+  if (away) showLive(null);
   // Where the keyboard is must not get lost with the button that it was on.
   if (talkHadFocus && $("talk").hidden) $("mute").focus();
   if (away) tape.stop();
@@ -225,6 +296,20 @@ function bothLevels() {
 function showLevels({ agent, you }, calm) {
   const voice = document.body.dataset.state === "speaking" ? agent : you;
   $("orb").style.setProperty("--level", calm ? "0" : voice.toFixed(2));
+}
+
+/** Shows the words that are said now, of either side; they stand in the conversation, too. */
+function showLive(words) {
+  const shown = words !== null && ["agent", "you"].includes(words.speaker);
+  $("live").hidden = !shown;
+  if (!shown) return;
+  setText($("live").firstElementChild, words.text);
+  $("live").dataset.speaker = words.speaker;
+  $("live").dataset.final = words.final;
+}
+
+function label(id, text) {
+  setText($(id).querySelector("span"), text);
 }
 
 function setText(element, text) {

@@ -58,6 +58,7 @@ export class Microphone extends EventTarget {
 
   #opening = null;
   #wanted = false;
+  #device = "";
 
   constructor() {
     super();
@@ -75,20 +76,36 @@ export class Microphone extends EventTarget {
     await this.#opening;
   }
 
+  /** Uses another one from now on, by its device id ("" is the system's own choice). */
+  async choose(id) {
+    if (id === this.#device) return;
+    this.#device = id;
+    if (!this.track) {
+      this.#tryAgain();
+      return;
+    }
+    await this.#opening;
+    const former = this.track;
+    await this.#open({ anew: true });
+    former?.stop();
+  }
+
   close() {
     this.#wanted = false;
     this.track?.stop();
     this.#become(null, "");
   }
 
-  async #open() {
-    if (this.track?.readyState === "live") return;
+  async #open({ anew = false } = {}) {
+    if (this.track?.readyState === "live" && !anew) return;
     if (!navigator.mediaDevices?.getUserMedia) {
       this.#become(null, "insecure");
       return;
     }
     try {
-      const stream = await navigator.mediaDevices.getUserMedia({ audio: CONSTRAINTS });
+      const stream = await navigator.mediaDevices.getUserMedia({
+        audio: { ...CONSTRAINTS, ...(this.#device && { deviceId: { ideal: this.#device } }) },
+      });
       const [track] = stream.getAudioTracks();
       if (!this.#wanted) {
         track.stop();

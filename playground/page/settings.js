@@ -3,8 +3,8 @@
 import { whyNotAsked } from "/failed_calls.js";
 
 const FIELDS = [
-  { name: "profile", label: "Profile", choices: "profiles" },
-  { name: "voice", label: "Voice", choices: "voices" },
+  { name: "profile", label: "Profile", choices: "profiles", about: "profile_descriptions" },
+  { name: "voice", label: "Voice", choices: "voices", next: (voice) => `python runner.py --voice ${voice}` },
   { name: "system_prompt", label: "Instructions" },
 ];
 const LONGEST_PROMPT = 10000;
@@ -48,12 +48,14 @@ export class Settings {
     this.#apply.hidden = ![...this.#inputs.values()].some((input) => !input.disabled);
   }
 
-  #addField({ name, label, choices }, session, edited) {
+  #addField({ name, label, choices, about, next }, session, edited) {
     const why = session.locked?.[name] ?? "";
     const value = session[name] ?? "";
     const known = choices ? session[choices] : null;
     // Neither a value, nor a choice, nor a reason: this agent has no such thing.
     if (choices && session[name] === null && !known && !why) return;
+    // What is fixed now can still be chosen for the next call, by whoever starts it.
+    const later = Boolean(why && next && known && isOwner(session));
     const input = choices ? choiceOf(known, value, Boolean(why)) : document.createElement("textarea");
     input.id = `setting-${name}`;
     input.name = name;
@@ -62,22 +64,27 @@ export class Settings {
       input.maxLength = LONGEST_PROMPT;
     }
     input.value = why ? value : (edited ?? value);
-    input.disabled = why !== "";
+    input.disabled = why !== "" && !later;
     const caption = document.createElement("label");
     caption.htmlFor = input.id;
-    caption.textContent = label;
+    caption.textContent = later ? `${label} for the next call` : label;
+    const note = document.createElement("p");
+    note.className = "why";
+    note.id = `why-${name}`;
+    const tell = () => {
+      const chosen = session[about]?.[input.value] ?? "";
+      const command = later && input.value !== value ? document.createElement("code") : "";
+      if (command) command.textContent = next(input.value);
+      note.replaceChildren(why || chosen, command && " Next time, start it with ", command);
+      note.hidden = note.textContent === "";
+    };
+    input.addEventListener("change", tell);
+    tell();
+    input.setAttribute("aria-describedby", note.id);
     const field = document.createElement("div");
     field.className = "field";
-    field.append(caption, input);
-    if (why) {
-      const reason = document.createElement("p");
-      reason.className = "why";
-      reason.id = `why-${name}`;
-      reason.textContent = why;
-      input.setAttribute("aria-describedby", reason.id);
-      field.append(reason);
-    }
-    this.#inputs.set(name, input);
+    field.append(caption, input, note);
+    if (!later) this.#inputs.set(name, input);
     this.#fields.append(field);
   }
 
@@ -113,6 +120,11 @@ export class Settings {
     this.#answer.textContent = text;
     this.#answer.dataset.kind = kind;
   }
+}
+
+// Who may change the instructions is the owner of the agent.
+function isOwner(session) {
+  return !("system_prompt" in (session.locked ?? {}));
 }
 
 function choiceOf(known, value, locked) {

@@ -6,13 +6,14 @@ const SOON_S = 4;
  * Gives {name, title, detail}. `name` is what the style sheets go by: resting, connecting, listening,
  * thinking, speaking, interrupted, waiting or ended.
  *
- * known: {phase, obstacle, agentHere, agentWasHere, agentState, tools, someoneElseIsHeard, interrupted,
- * microphone, waitedS}; `tools` are the names of those that run, `microphone` is "open", "muted" or "none",
+ * known: {phase, left, obstacle, agentHere, agentWasHere, agentState, tools, someoneElseIsHeard, interrupted,
+ * microphone, waitedS}; `left` whether there was a call before, `tools` are the names of those that run, `microphone` is "open", "muted" or "none",
  * `waitedS` how long the agent has been waited for.
  */
 export function describe(known) {
   switch (known.phase) {
     case "resting":
+      if (known.left) return say("resting", "You left the call", "Your microphone is off. Talk again whenever you like.");
       return say("resting", "Say hello", "Your browser will ask for the microphone. It stays on until you leave.");
     case "joining":
       return say("connecting", "Connecting…", "");
@@ -30,7 +31,7 @@ export function describe(known) {
 function describeWaiting(obstacle) {
   switch (obstacle?.what) {
     case "runner":
-      return say("ended", "The agent has ended", "Start python\u00a0runner.py again. This page reconnects by itself; if it does not, open the address that is printed.");
+      return say("ended", "The agent has ended", "Start it again. This page reconnects by itself; if it does not, open the address that is printed.");
     case "stale":
       return say("ended", "The agent was restarted", "Reload this page to talk with it.");
     case "told":
@@ -43,7 +44,7 @@ function describeWaiting(obstacle) {
 function describeAbsence({ agentWasHere, waitedS }) {
   if (agentWasHere) return say("waiting", "The agent left", "You will hear it as soon as it comes back.");
   if (waitedS < SOON_S) return say("connecting", "Connecting…", "You are in the room; the agent is on its way.");
-  return say("waiting", "Waiting for the agent", "It is not in the room yet. Is python\u00a0runner.py running, and what does it say?");
+  return say("waiting", "Waiting for the agent", "It is not in the room yet. Is it running, and what does it say?");
 }
 
 function describeAgent({ agentState, tools = [], someoneElseIsHeard, interrupted, microphone }) {
@@ -51,6 +52,7 @@ function describeAgent({ agentState, tools = [], someoneElseIsHeard, interrupted
     return say("waiting", "It is listening to someone else", "Perhaps in another tab of yours. It is your turn when they leave.");
   }
   const ways = { open: "", muted: "You are muted. It reads what you type.", none: "It reads what you type." };
+  const listens = { open: "Listening", muted: "Muted", none: "Ready" }[microphone] ?? "Listening";
   switch (agentState) {
     case "thinking":
       if (interrupted) break; // the decision comes with the end of the sentence, and an answer right after it
@@ -61,7 +63,7 @@ function describeAgent({ agentState, tools = [], someoneElseIsHeard, interrupted
     case "listening":
     case "idle":
       if (interrupted) break;
-      return say("listening", "Listening", ways[microphone]);
+      return say("listening", listens, ways[microphone] || "Speak whenever you like.");
     default:
       return say("connecting", "Connecting…", "The agent is getting ready.");
   }

@@ -6,7 +6,7 @@ const BAR_MS = 80;
 const BAR_PX = 3;
 const STEP_PX = 5;
 const CALM_MS = 200;
-const MARKED_WITHIN_MS = 2000;
+const MARKED_WITHIN_MS = 8000;
 
 export class Tape {
   #canvas;
@@ -37,10 +37,14 @@ export class Tape {
     this.#running = false;
   }
 
-  /** Marks where the agent was heard last: there it was interrupted. */
+  /** Marks where the agent fell silent after the person had begun; where both were never heard, where it was heard last. */
   mark() {
-    const lately = this.#bars.slice(-MARKED_WITHIN_MS / BAR_MS);
-    (lately.findLast((bar) => bar.agent > 0) ?? this.#current).mark = true;
+    // It may have begun to answer already.
+    const lately = [...this.#bars.slice(-MARKED_WITHIN_MS / BAR_MS), this.#current];
+    let at = lately.findLastIndex((bar) => bar.agent > 0 && bar.you > 0);
+    while (at >= 0 && lately[at + 1]?.agent > 0) at += 1;
+    const bar = lately[at] ?? lately.findLast((each) => each.agent > 0) ?? this.#current;
+    bar.mark = true;
   }
 
   #frame(now) {

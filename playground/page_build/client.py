@@ -1,8 +1,9 @@
-"""livekit-client, the one thing that the page does not bring itself: where it is, or fetched there now.
+"""One module of one npm package: where it is, or fetched there now. For the page that is livekit-client.
 
-In: the environment (XDG_CACHE_HOME or HOME, PATH, and what npm and pip need to reach their registries).
-Out: the path of one JavaScript module, which browsers load as it is. The name of its folder carries the
-version and a digest of the recipe, so that a changed recipe installs anew.
+In: a recipe (a folder with `package.json` and `package-lock.json`) and the environment (XDG_CACHE_HOME or
+HOME, PATH, and what npm and pip need to reach their registries). Out: the path of one JavaScript module,
+which browsers load as it is. The name of its folder carries the version and a digest of the recipe, so that
+a changed recipe installs anew.
 
 `npm ci` checks every package against `package-lock.json` and runs no script of any. It works in
 `page-build/` beside the final place; the module is put in place by a rename and the rest removed. An
@@ -19,6 +20,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
+import attrs
 import trio
 
 from channels.errors import PlaygroundFault
@@ -26,58 +28,84 @@ from playground.livekit_build.step import BuildFailed, Progress, Step
 from playground.page_build.node import find_or_fetch_npm
 from playground.user_cache import alone, user_cache
 
-__all__ = ["ClientMissing", "find_or_install"]
+__all__ = ["CLIENT", "ClientMissing", "Wanted", "find", "find_or_install"]
 
-_RECIPE = Path(__file__).parent
-_PACKAGE = "livekit-client"
-_MODULE = "livekit-client.esm.mjs"
-# The map is what makes a browser's developer tools readable; the licence belongs to the code.
-_KEPT = (f"dist/{_MODULE}", f"dist/{_MODULE}.map", "LICENSE")
+
+@attrs.frozen
+class Wanted:
+    """A module of a package, and what is kept with it."""
+
+    recipe: Path
+    """The folder of `package.json`, which names one release, and of `package-lock.json`."""
+    package: str
+    kept: tuple[str, ...]
+    """Paths in the package; the first is the module."""
+
+
+CLIENT = Wanted(
+    Path(__file__).parent,
+    "livekit-client",
+    # The map is what makes a browser's developer tools readable; the licence belongs to the code.
+    ("dist/livekit-client.esm.mjs", "dist/livekit-client.esm.mjs.map", "LICENSE"),
+)
 
 
 class ClientMissing(PlaygroundFault):
-    """livekit-client is not on this machine and cannot be fetched, so there is no page."""
+    """A module is not on this machine and cannot be fetched; without livekit-client there is no page."""
 
     def __init__(self, what: str) -> None:
         super().__init__(what, "get online and start again (it continues where it stopped)")
 
 
-async def find_or_install(*, progress: Progress, environ: Mapping[str, str] | None = None) -> Path:
-    """The path of the module `livekit-client`; fetches it first if it is not there.
+def find(environ: Mapping[str, str] | None = None) -> Path | None:
+    """The path of the module `livekit-client`, if it is there."""
+    home = _home(CLIENT, os.environ if environ is None else environ)
+    return home / Path(CLIENT.kept[0]).name if home.exists() else None
+
+
+async def find_or_install(
+    *, progress: Progress, environ: Mapping[str, str] | None = None, wanted: Wanted = CLIENT
+) -> Path:
+    """The path of a module, livekit-client unless another is wanted; fetches it first if it is not there.
 
     Args:
         progress: is given a line now and then while something is fetched.
         environ: the environment to look in and to fetch with, by default the process's own.
+        wanted: the module.
 
     Raises:
         ClientMissing: it is not there and cannot be fetched; the message says why.
     """
     environ = os.environ if environ is None else environ
-    version, digest = _recipe()
-    cache = user_cache(environ)
-    home = cache / f"{_PACKAGE}-{version}-{digest}"
+    home = _home(wanted, environ)
+    cache = home.parent
     if not home.exists():
         try:
             cache.mkdir(parents=True, exist_ok=True)
-            async with alone(cache / "page-build.lock", f"fetching {_PACKAGE}", progress):
+            async with alone(cache / "page-build.lock", f"fetching {wanted.package}", progress):
                 if not home.exists():
-                    await _install(home, environ, progress)
+                    await _install(wanted, home, environ, progress)
         except BuildFailed as failure:
             raise ClientMissing(failure.what) from failure
         except OSError as error:
-            raise ClientMissing(f"{_PACKAGE} cannot be put into {cache} ({error})") from error
-    return home / _MODULE
+            raise ClientMissing(f"{wanted.package} cannot be put into {cache} ({error})") from error
+    return home / Path(wanted.kept[0]).name
 
 
-async def _install(home: Path, environ: Mapping[str, str], progress: Progress) -> None:
+def _home(wanted: Wanted, environ: Mapping[str, str]) -> Path:
+    version, digest = _recipe(wanted)
+    return user_cache(environ) / f"{wanted.package}-{version}-{digest}"
+
+
+async def _install(wanted: Wanted, home: Path, environ: Mapping[str, str], progress: Progress) -> None:
     began = trio.current_time()
     work = home.parent / "page-build"
     work.mkdir(exist_ok=True)
     npm = await find_or_fetch_npm(work, environ=environ, progress=progress)
     for name in ("package.json", "package-lock.json"):
-        shutil.copy(_RECIPE / name, work)
+        shutil.copy(wanted.recipe / name, work)
     await Step(
-        title=f"fetching {home.name.rpartition('-')[0]} for the page, with npm",
+        title=f"fetching {home.name.rpartition('-')[0]} with npm",
         command=[
             *(*npm.command, "ci", "--ignore-scripts", "--omit=dev", "--omit=optional", "--omit=peer"),
             # A person's settings for other projects; an engine is what a package would need in Node.js.
@@ -90,22 +118,22 @@ async def _install(home: Path, environ: Mapping[str, str], progress: Progress) -
         unit="requests",
     ).run(progress)
     partial = work / "partial"
-    await trio.to_thread.run_sync(_keep, work / "node_modules" / _PACKAGE, partial)
+    await trio.to_thread.run_sync(_keep, wanted, work / "node_modules" / wanted.package, partial)
     partial.rename(home)
     # What cannot be removed costs room and nothing else.
     await trio.to_thread.run_sync(lambda: shutil.rmtree(work, ignore_errors=True))
     progress(f"{home.name.rpartition('-')[0]} fetched in {trio.current_time() - began:.0f} s: {home}")
 
 
-def _keep(package: Path, partial: Path) -> None:
+def _keep(wanted: Wanted, package: Path, partial: Path) -> None:
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
-    for name in _KEPT:
+    for name in wanted.kept:
         shutil.copy(package / name, partial)
 
 
-def _recipe() -> tuple[str, str]:
-    """The version of livekit-client and a digest of the whole recipe."""
-    version = json.loads((_RECIPE / "package.json").read_text())["dependencies"][_PACKAGE]
-    digest = hashlib.sha256((_RECIPE / "package-lock.json").read_bytes()).hexdigest()
+def _recipe(wanted: Wanted) -> tuple[str, str]:
+    """The version of the package and a digest of the whole recipe."""
+    version = json.loads((wanted.recipe / "package.json").read_text())["dependencies"][wanted.package]
+    digest = hashlib.sha256((wanted.recipe / "package-lock.json").read_bytes()).hexdigest()
     return version, digest[:8]

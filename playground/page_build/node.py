@@ -51,7 +51,7 @@ async def find_or_fetch_npm(folder: Path, *, environ: Mapping[str, str], progres
         partial = folder / "node-partial"
         await trio.to_thread.run_sync(lambda: shutil.rmtree(partial, ignore_errors=True))
         await Step(
-            title=f"fetching Node.js {pinned[1]} (about 60 MB, removed afterwards; no npm is on PATH)",
+            title=f"fetching Node.js {pinned[1]} (60 MB)",
             command=[
                 *(sys.executable, "-m", "pip", "install", "--disable-pip-version-check", "--no-input"),
                 *("--no-deps", "--only-binary", ":all:", "--require-hashes"),

@@ -80,7 +80,7 @@ async def _fetch(home: Path, environ: Mapping[str, str], progress: Progress) -> 
     await trio.to_thread.run_sync(lambda: shutil.rmtree(work, ignore_errors=True))
     work.mkdir()
     await Step(
-        title="fetching Smart Turn, which hears the end of a turn (12 MB)",
+        title="fetching Smart Turn (12 MB)",
         command=[
             *(sys.executable, "-m", "pip", "download", "--disable-pip-version-check", "--no-input"),
             *("--no-deps", "--only-binary", ":all:", "--require-hashes"),

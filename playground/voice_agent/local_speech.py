@@ -68,7 +68,7 @@ class LocalSpeech:
     def _load_judge(self) -> None:
         model = installed()
         if model is None:
-            _log.warning("Smart Turn is not installed (make run fetches it): turns end by their words alone")
+            _log.warning("Smart Turn is not there (get online and start again): turns end by their words")
         else:
             judge = SmartTurn(model)
             judge.probability(b"")  # the first run is slow

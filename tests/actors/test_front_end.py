@@ -59,6 +59,7 @@ SETTINGS = FrontEndSettings(
     ("alba", "eve"),
     "adaptive",
     {"adaptive": [ADAPTIVE], "deliberate": [DELIBERATE], "own": [ADAPTIVE, DELIBERATE]},
+    {"deliberate": "for people who think while they speak"},
 )
 
 
@@ -342,6 +343,7 @@ async def test_front_ends_are_told_which_voices_and_profiles_there_are() -> None
         assert shown["voices"] == ["alba", "eve"]
         assert shown["profiles"] == ["adaptive", "deliberate", "own"]
         assert shown["profile"] == "adaptive"
+        assert shown["profile_descriptions"] == {"deliberate": "for people who think while they speak"}
 
 
 async def test_the_profile_can_be_changed_in_mid_call_and_is_shown_once_the_service_agreed() -> None:

@@ -13,7 +13,7 @@ from channels.settings.profiles import OUR_FOLDER, files_of
 from channels.settings.rules import Choice, Number, OneLine, Texts, Whole
 from commands.arguments import parse
 
-PAGES = [OUR_FOLDER / "README.md", *sorted((OUR_FOLDER / "docs").glob("*.md"))]
+PAGES = [OUR_FOLDER / "README.md", *sorted((OUR_FOLDER / "docs").rglob("*.md"))]
 UNITS_MS = {"ms": 1, "s": 1000, "minutes": 60_000}
 RANGE = re.compile(r"\b([\d.]+) to ([\d.]+)\b")
 

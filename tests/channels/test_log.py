@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from channels.log import open_log
+from channels.log import open_log, warnings_alone
 from channels.secret import Secret
 
 TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhZ2VudCJ9.c2lnbmF0dXJlLV8"
@@ -116,3 +116,27 @@ def test_a_log_that_nobody_can_read_any_more_ends_nothing(monkeypatch: pytest.Mo
     monkeypatch.setattr(sys, "stderr", _Gone())
     log.info("started", room="tea")
     logging.getLogger("livekit").warning("a library says %s", "hello")
+
+
+def test_beside_a_conversation_the_log_is_sentences_without_what_helps_nobody_who_talks(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    log = open_log("conversation")
+    log.info("port 8080 is taken")
+    log.warning("session_lost", why="the connection broke", retry_in_s=0.5, no_place=False, room="tea")
+    log.error("ended", why="no server", fix="start one", room="tea")
+    log.warning("loop_held", by="actor Mine", ms=120, fix="f")
+    log.warning("loop_held", by="tool look", ms=120, fix="run it in a thread")
+    logging.getLogger("livekit").warning("signal connection failed")
+    warnings_alone().info("reply_began")
+    warnings_alone().warning("room_lost", fix="wait")
+    assert capsys.readouterr().err.splitlines() == [
+        "Port 8080 is taken",
+        "! Session lost: the connection broke (retry in 0.5 s)",
+        "! Ended: no server",
+        "  start one",
+        "! Loop held (by tool look, 120 ms)",
+        "  run it in a thread",
+        "! Room lost",
+        "  wait",
+    ]

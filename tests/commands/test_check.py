@@ -19,7 +19,7 @@ from commands.check import check
 from commands.check.accounts import TimedAnswer, check_clock
 from commands.check.clients import judge_clients
 from commands.check.finding import Colour, Finding
-from commands.check.machine import check_packages
+from commands.check.machine import check_installed, check_locked
 from commands.check.service import check_turn_detection
 from playground.livekit_server import LiveKitServer
 from playground.voice_agent_api import ServerOptions, voice_agent_server
@@ -162,6 +162,22 @@ def test_packages_are_compared_with_the_lock_file(
 ) -> None:
     lock_file = tmp_path / "requirements.lock"
     lock_file.write_text(locked)
-    finding: Finding = check_packages(lock_file)
+    finding: Finding = check_locked(lock_file)
+    assert finding.colour is colour
+    assert said in finding.said
+
+
+@pytest.mark.parametrize(
+    ("wanted", "colour", "said"),
+    [
+        (["trio>=0.30", "no-such-package>=1; extra == 'playground'"], Colour.GREEN, "all 1 that"),
+        (["trio>=99"], Colour.RED, "is not >=99"),
+        (["no-such-package>=1"], Colour.RED, "no-such-package is missing"),
+    ],
+)
+def test_packages_of_a_wheel_are_compared_with_what_it_asks_for(
+    wanted: list[str], colour: Colour, said: str
+) -> None:
+    finding = check_installed(wanted)
     assert finding.colour is colour
     assert said in finding.said

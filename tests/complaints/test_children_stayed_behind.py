@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from bench.chromium import executable
 from channels.child import start_child
 from tests.agent_process import ROOT
-from tests.page.browser import executable
 
 OWNER = """
 import os, sys
@@ -24,7 +24,7 @@ from pathlib import Path
 import trio
 from channels.child import start_child
 from playground.voice_agent_process import voice_agent_process
-from tests.page.browser import chromium
+from bench.chromium import chromium
 
 async def main():
     # As the fixture that all tests share starts it: a program, which starts the server itself.

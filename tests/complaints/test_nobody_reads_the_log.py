@@ -73,7 +73,7 @@ def stopped_pipe() -> Iterator[tuple[int, int]]:
 
 @contextmanager
 def stopped_terminal() -> Iterator[tuple[int, int]]:
-    """Both ends of a terminal whose window shows nothing any more; the live line is drawn there."""
+    """Both ends of a terminal whose window shows nothing any more."""
     window, terminal = pty.openpty()
     os.set_blocking(terminal, False)
     try:
@@ -90,9 +90,11 @@ def stopped_terminal() -> Iterator[tuple[int, int]]:
 
 @pytest.mark.server
 @pytest.mark.slow
-@pytest.mark.parametrize("stopped", [stopped_pipe, stopped_terminal])
+@pytest.mark.parametrize(
+    ("stopped", "shown"), [(stopped_pipe, "--verbose"), (stopped_terminal, "--log=conversation")]
+)
 async def test_the_agent_goes_on_talking_and_ctrl_c_ends_it(
-    livekit: LiveKitServer, stopped: Callable[[], AbstractContextManager[tuple[int, int]]]
+    livekit: LiveKitServer, stopped: Callable[[], AbstractContextManager[tuple[int, int]]], shown: str
 ) -> None:
     async with voice_agent_server(ServerOptions(speech=ToneSpeech)) as service:
         room = f"nobody-reads-{stopped.__name__}"
@@ -100,8 +102,8 @@ async def test_the_agent_goes_on_talking_and_ctrl_c_ends_it(
         environ = {k: v for k, v in os.environ.items() if k not in {e.env for e in CATALOGUE.values()}}
         with stopped() as (_, full):
             process = start_child(
-                [sys.executable, str(ROOT / "runner.py"), "--verbose"],
-                environ={**environ, **settings},
+                [sys.executable, str(ROOT / "runner.py"), shown],
+                environ={**environ, **settings, "TERM": "xterm"},
                 stdout=full,
                 stderr=full,
             )

@@ -25,7 +25,7 @@ from channels.happenings import (
     ToolAnswered,
     ToolCalled,
 )
-from channels.log import open_log
+from channels.log import LogFormat, open_log
 from channels.printable import printable, printable_json, tell, tell_json
 from commands.check.clients import judge_clients
 from commands.check.finding import Colour, Finding, as_json, print_finding
@@ -52,9 +52,9 @@ def obeyed_in(shown: str) -> set[str]:
     return set(OBEYED) & set(shown)
 
 
-@pytest.mark.parametrize("form", ["text", "json"])
+@pytest.mark.parametrize("form", ["conversation", "text", "json"])
 async def test_nothing_that_anybody_says_or_is_called_makes_the_log_do_anything(
-    form: str, capsys: pytest.CaptureFixture[str]
+    form: LogFormat, capsys: pytest.CaptureFixture[str]
 ) -> None:
     channel = Channel[Happening]("log", capacity=16, unit="happenings", full=Full.FAIL, because="a test")
     sender = channel.sender()
@@ -69,7 +69,7 @@ async def test_nothing_that_anybody_says_or_is_called_makes_the_log_do_anything(
     ):
         sender.send_nowait(happening)
     sender.close()
-    log = open_log("json" if form == "json" else "text")
+    log = open_log(form)
     await EventLog(channel.receiver(), log).run()
     logging.getLogger("livekit").warning(NASTY)
     shown = capsys.readouterr().err

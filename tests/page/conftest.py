@@ -15,11 +15,11 @@ import pytest
 import soxr
 
 from actors.room.actor import mint_client_token
+from bench.chromium import executable
 from channels.settings import LiveKitAccount
 from playground.livekit_server import LiveKitServer
 from playground.page_server import Joining, page_server
 from sound.pcm import SAMPLE_RATE_HZ
-from tests.page.browser import executable
 
 PageOf: TypeAlias = Callable[[str], AbstractAsyncContextManager[str]]
 Microphone: TypeAlias = Callable[[bytes], Path]

@@ -13,12 +13,12 @@ import trio_asyncio
 from livekit import api
 
 from actors.room.actor import mint_client_token
+from bench.chromium import chromium
 from bench.speech import noise
 from channels.settings import LiveKitAccount
 from playground.livekit_build.binary import find_or_build
 from playground.livekit_server import LiveKitServer, ServerConfig, run_server
 from playground.page_server import Joining, page_server
-from tests.page.browser import chromium
 from tests.page.conftest import Microphone, PageOf
 from tests.page.fake_agent import fake_agent
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import trio
 
+from bench.chromium import Tab
 from bench.speech import noise
 from playground.livekit_server import LiveKitServer
-from tests.page.browser import Tab
 from tests.page.conftest import Microphone, PageOf
 from tests.page.test_page import SETTINGS, call
 

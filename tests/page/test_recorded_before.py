@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from bench.chromium import chromium
 from bench.speech import at_16_khz, spoken, word_errors
 from sound.pcm import SAMPLE_RATE_HZ, ms_of_bytes
 from sound.recogniser import Recogniser
 from sound.recordings import Recording
-from tests.page.browser import chromium
 
 SAID = "I would like to order a large pizza with mushrooms."
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import trio
 
+from bench.chromium import chromium
 from playground.livekit_server import LiveKitServer
-from tests.page.browser import chromium
 from tests.page.conftest import PageOf
 from tests.page.fake_agent import fake_agent
 

@@ -17,6 +17,9 @@ __all__ = ["html_page"]
 _NUMBER = ' class="number"'
 ZOOMS = {60: "60 s per row", 30: "30 s per row", 10: "10 s per row"}
 FIRST_ZOOM = 30
+NARROW_S = 8
+"""In a row on a phone: as far apart as in a row of 30 s on a wide screen."""
+NARROW = 360.0
 
 _LAYOUT = """
 body{margin:0 auto;max-width:1440px;padding:1rem 1.25rem 3rem;background:var(--paper);color:var(--ink);
@@ -25,13 +28,36 @@ h1{font-size:1.35rem;margin:.25rem 0}h2{font-size:1.05rem;margin:1.6rem 0 .4rem}
 .faint{color:var(--faint)}ul.legend{display:flex;flex-wrap:wrap;gap:.3rem 1.4rem;padding:.6rem .9rem;
 margin:.8rem 0;background:var(--panel);border-radius:8px;list-style:none}
 ul.legend svg{width:34px;height:18px;vertical-align:-4px;margin-right:.4rem}
-.rows{overflow-x:auto}.rows>svg{display:block;width:100%;min-width:900px;height:auto;margin:0 0 .9rem}
-.zoom label{margin-right:1rem}.rows{display:none}
+.rows{display:none}.rows>svg{display:block;width:100%;height:auto;margin:0 0 .9rem}
+.zoom label{display:inline-block;margin-right:1rem}
 table{border-collapse:collapse;width:100%;font-size:14px}th,td{text-align:left;padding:.25rem .6rem;
 border-bottom:1px solid var(--line);vertical-align:top}
 td.number,th.number{text-align:right;white-space:nowrap}
 ol.differences li{margin:.2rem 0}ol.differences{padding-left:2rem}
 """
+
+# On a phone: rows of their own instead of the zoom, and a turn is a card with the names in it.
+_PHONE = """
+@media(max-width:45rem){body:has(#zoom-10) .rows.rows{display:none}
+body:has(#zoom-10) .rows.narrow{display:block}.zoom,thead{display:none}
+table,tbody,tr,td{display:block}tr{padding:.4rem 0;border-bottom:1px solid var(--line)}
+td,td.number{display:flex;justify-content:space-between;gap:1rem;padding:.1rem 0;border:0;text-align:right;
+white-space:normal}td::before{content:attr(data-name);flex:none;color:var(--faint);text-align:left}}
+"""
+
+_COLUMNS = (
+    ("turn", True),
+    ("over at", True),
+    ("turn latency", True),
+    ("of it endpointing", True),
+    ("service", True),
+    ("playing", True),
+    ("barge-in", True),
+    ("ended", False),
+    ("heard", True),
+    ("what was heard", False),
+)
+"""Of the turns: the name, and whether it has numbers."""
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
@@ -72,12 +98,14 @@ def html_page(
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
-        f"<title>{escape(title)}</title><style>{COLOURS}{PICTURE}{_LAYOUT}{shown}</style></head><body>"
+        f"<title>{escape(title)}</title><style>{COLOURS}{PICTURE}{_LAYOUT}{shown}{_PHONE}</style></head>"
+        "<body><main>"
         f'<svg width="0" height="0" style="position:absolute" aria-hidden="true">{DEFINITIONS}</svg>'
         f'<h1>{escape(title)}</h1><p class="faint">{escape(subtitle)}</p><p>{escape(verdict)}</p>'
         f"{_differences(differences)}{_legend(legend)}{_zoom()}"
         f"{''.join(_rows(scene, replayed, differences, seconds) for seconds in ZOOMS)}"
-        f"{_turns(scene)}</body></html>\n"
+        f"{_rows(scene, replayed, differences, NARROW_S, NARROW, 'narrow')}"
+        f"{_turns(scene)}</main></body></html>\n"
     )
 
 
@@ -90,15 +118,23 @@ def _zoom() -> str:
     return f'<p class="zoom" role="radiogroup" aria-label="Zoom">{choices}</p>'
 
 
-def _rows(scene: Scene, replayed: Scene | None, differences: Sequence[Difference], seconds: int) -> str:
+def _rows(
+    scene: Scene,
+    replayed: Scene | None,
+    differences: Sequence[Difference],
+    seconds: int,
+    width: float = WIDTH,
+    kind: str = "",
+) -> str:
+    kind = kind or f"rows-{seconds}"
     rows = [
-        f'<svg viewBox="0 0 {WIDTH:.0f} {drawn.height:.0f}" role="img" '
+        f'<svg viewBox="0 0 {width:.0f} {drawn.height:.0f}" role="img" '
         f'aria-labelledby="t{seconds}-{number} d{seconds}-{number}">'
         f'<title id="t{seconds}-{number}">{drawn.title}</title>'
         f'<desc id="d{seconds}-{number}">{escape(drawn.told)}</desc>{drawn.elements}</svg>'
-        for number, drawn in enumerate(draw_rows(scene, replayed, differences, seconds=seconds))
+        for number, drawn in enumerate(draw_rows(scene, replayed, differences, seconds=seconds, width=width))
     ]
-    return f'<div class="rows rows-{seconds}">{"".join(rows)}</div>'
+    return f'<div class="rows {kind}">{"".join(rows)}</div>'
 
 
 def _legend(legend: Sequence[tuple[str, str]]) -> str:
@@ -120,28 +156,14 @@ def _turns(scene: Scene) -> str:
     if not scene.turns:
         return ""
     rows = "".join(_turn(timed, scene) for timed in scene.turns)
-    head = "".join(
-        f"<th{_NUMBER if number else ''}>{name}</th>"
-        for name, number in (
-            ("turn", True),
-            ("over at", True),
-            ("turn latency", True),
-            ("of it endpointing", True),
-            ("service", True),
-            ("playing", True),
-            ("barge-in", True),
-            ("ended", False),
-            ("heard", True),
-            ("what was heard", False),
-        )
-    )
+    head = "".join(f"<th{_NUMBER if number else ''}>{name}</th>" for name, number in _COLUMNS)
     return f"<h2>Turns, as recorded</h2><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
 
 
 def _turn(timed: TurnTimed, scene: Scene) -> str:
     reply = timed.reply
     service_ms, playing_ms = _parts(timed, scene)
-    numbers = (
+    cells = (
         f"{timed.turn}",
         clock(reply.at),
         _ms(timed.turn_latency_ms),
@@ -149,12 +171,15 @@ def _turn(timed: TurnTimed, scene: Scene) -> str:
         _ms(service_ms),
         _ms(playing_ms),
         _ms(timed.barge_in_ms),
+        reply.outcome.value,
+        _ms(reply.heard_ms),
+        escape(reply.heard_text),
     )
-    cells = "".join(f'<td class="number">{number}</td>' for number in numbers)
-    return (
-        f'<tr>{cells}<td>{reply.outcome.value}</td><td class="number">{_ms(reply.heard_ms)}</td>'
-        f"<td>{escape(reply.heard_text)}</td></tr>"
+    told = (
+        f'<td{_NUMBER if number else ""} data-name="{name}">{cell}</td>'
+        for (name, number), cell in zip(_COLUMNS, cells, strict=True)
     )
+    return f"<tr>{''.join(told)}</tr>"
 
 
 def _parts(timed: TurnTimed, scene: Scene) -> tuple[int | None, int | None]:

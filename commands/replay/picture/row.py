@@ -15,7 +15,6 @@ __all__ = ["LEFT", "WIDTH", "Row"]
 
 WIDTH = 1400.0
 LEFT = 84.0
-RIGHT = WIDTH - 12.0
 BAR = 18.0
 TEXT = 11.0
 BOLD = 12.0
@@ -31,6 +30,7 @@ class Row:
     Args:
         replayed: what the replay did, if it is to be seen beside the record.
         most_ms: the largest backlog of the whole call, for the scale.
+        width: of the drawing.
     """
 
     scene: Scene
@@ -39,6 +39,7 @@ class Row:
     begins: float
     ends: float
     most_ms: float
+    width: float = WIDTH
     _y: float = field(default=0.0, init=False)
     _parts: list[str] = field(factory=list, init=False)
 
@@ -85,8 +86,12 @@ class Row:
         ]
         return ". ".join([*sorted(said), *words]) or "silence"
 
+    @property
+    def _right(self) -> float:
+        return self.width - 12.0
+
     def _x(self, at: float) -> float:
-        return LEFT + (at - self.begins) / (self.ends - self.begins) * (RIGHT - LEFT)
+        return LEFT + (at - self.begins) / (self.ends - self.begins) * (self._right - LEFT)
 
     def _has(self, at: float) -> bool:
         return self.begins <= at < self.ends
@@ -132,7 +137,7 @@ class Row:
 
     def _words(self, words: Iterable[Word]) -> None:
         here = [(self._x(word.at), word.text) for word in words if self._has(word.at)]
-        placed = place(here, size=TEXT, lines=WORD_LINES, right=RIGHT)
+        placed = place(here, size=TEXT, lines=WORD_LINES, right=self._right)
         self._labels("word", placed)
 
     def _service(self, marks: Iterable[Mark]) -> None:
@@ -140,7 +145,9 @@ class Row:
         if not here:
             return
         self._lane("service")
-        labels = place([(self._x(m.at) - 1, m.label) for m in here], size=TEXT, lines=3, right=RIGHT, push=12)
+        labels = place(
+            [(self._x(m.at) - 1, m.label) for m in here], size=TEXT, lines=3, right=self._right, push=12
+        )
         for mark in here:
             x = self._x(mark.at)
             self._parts.append(
@@ -166,7 +173,7 @@ class Row:
             )
         self._y += 9
         begun = [(self._x(timer.begins), timer.name) for timer in here if self._has(timer.begins)]
-        self._labels("timed", place(begun, size=BOLD, lines=2, right=RIGHT, push=12))
+        self._labels("timed", place(begun, size=BOLD, lines=2, right=self._right, push=12))
 
     def _backlog(self) -> None:
         points = [(at, ms) for at, ms in self.scene.backlog if self.begins <= at <= self.ends]
@@ -184,7 +191,7 @@ class Row:
             f"<title>up to {most / 1000:.1f} s of the agent's sound waiting to be played</title></path>"
         )
         top = next(at for at, ms in points if ms == most)
-        x = min(self._x(top) + 4, RIGHT - 60)
+        x = min(self._x(top) + 4, self._right - 60)
         self._parts.append(_text("time", x, base - most / self.most_ms * BACKLOG + 9, f"{most / 1000:.1f} s"))
         self._y = base + 4
 
@@ -194,7 +201,7 @@ class Row:
             return
         self._lane("differs")
         labels = [(self._x(one.at) + 5, str(number)) for number, one in here]
-        placed = place(labels, size=TEXT, lines=2, right=RIGHT, push=30)
+        placed = place(labels, size=TEXT, lines=2, right=self._right, push=30)
         for (_, one), label in zip(here, placed, strict=False):
             x = self._x(one.at)
             self._parts.append(

@@ -30,14 +30,19 @@ class Drawn:
 
 
 def draw_rows(
-    scene: Scene, replayed: Scene | None, differences: Sequence[Difference], *, seconds: int
+    scene: Scene,
+    replayed: Scene | None,
+    differences: Sequence[Difference],
+    *,
+    seconds: int,
+    width: float = WIDTH,
 ) -> Iterator[Drawn]:
     """The rows of a call, so many seconds each."""
     most_ms = max([LEAST_SCALE_MS, *(ms for _, ms in scene.backlog)])
     numbered = list(enumerate(differences, start=1))
     for number in range(max(1, math.ceil(scene.length / seconds))):
         begins = number * seconds
-        row = Row(scene, replayed, numbered, begins, begins + seconds, most_ms)
+        row = Row(scene, replayed, numbered, begins, begins + seconds, most_ms, width)
         elements, height = row.draw()
         yield Drawn(elements, height, f"{clock(begins)} to {clock(begins + seconds)}", row.told())
 

@@ -151,7 +151,7 @@ class Tab:
             " catch (error) { if (error instanceof TypeError) return null; throw error } })()"
         )
         with trio.move_on_after(within_s):
-            while not (value := await self.evaluate(patient)):
+            while not (value := await self.evaluate(patient)):  # noqa: ASYNC110 - it is in the browser
                 await trio.sleep(0.05)
             return value
         shown = await self.evaluate("document.body.innerText")
