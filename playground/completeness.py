@@ -28,11 +28,13 @@ _SELDOM_LAST = re.compile(
     of | at | from | with | into | onto | between | during | without | against | towards    # prepositions
     | via | per | (?:like|want|need|going|have|try|trying|how)\ to
     | is | are | am | was | were | be | been | very | really | quite | actually | maybe | perhaps
-    | please | you\ know | (?:kind|sort)\ of | i\ (?:think|mean|guess|need|want|would\ like|was\ wondering)
+    | ^please | (?:can|could|would|will)\ (?:you|we|i)\ please | (?:and|but|so|then)\ please
+    | you\ know | (?:kind|sort)\ of | i\ (?:think|mean|guess|need|want|would\ like|was\ wondering)
     )$""",
     re.VERBOSE,
 )
-"""They can end a question ("Where are you from?", "Really?", "One more, please?")."""
+"""They can end a question ("Where are you from?", "Really?"). Behind a whole request, "please" is its end
+("One more, please.")."""
 _MORE_TO_COME = (",", "-", "\u2013", "\u2014", "\u2026", "...", ":", ";")
 
 

@@ -127,6 +127,8 @@ def test_many_may_ask_at_once(recogniser: Recogniser) -> None:
         "I like it here.",
         "Thank you",
         "It is 5.",
+        "Tell me a story, please.",
+        "Yes please.",
     ],
 )
 def test_a_finished_sentence(text: str) -> None:
@@ -147,6 +149,9 @@ def test_a_finished_sentence(text: str) -> None:
         "So first -",
         "Can you send it to my?",
         "And?",
+        "Please.",
+        "Could you please,",
+        "And please.",
     ],
 )
 def test_a_sentence_that_waits_for_its_end(text: str) -> None:
