@@ -36,6 +36,8 @@ from commands.serve.held import LoopWatch
 from commands.serve.observed import UNOBSERVED, Observed
 from commands.tools import chosen, with_tools
 from commands.wired import Wired
+from sound.recogniser import Recogniser
+from sound.vad import Vad
 
 __all__ = ["JobRoomMaker", "WireSeat", "serve_jobs"]
 
@@ -74,6 +76,20 @@ class JobRoomMaker:
         """As `JobRooms.plan`. Reads files, in a thread."""
         settings = await trio.to_thread.run_sync(self._settings_of, job)
         return functools.partial(self._room, settings)
+
+    async def load_models(self) -> None:
+        """Loads what each room needs, once. Else the first room would, and its load would keep others out."""
+        await trio.to_thread.run_sync(self._load_models)
+
+    def _load_models(self) -> None:
+        try:
+            short_sounds = self._settings_of(Job("", "")).barge_in.short_sounds
+            Vad()
+            if short_sounds == "words":
+                Recogniser().warm()
+        except VoiceAgentError as error:
+            # A job may choose other settings, and a room says by itself what it lacks.
+            self.warn(f"no models are loaded ahead: {error.what}")
 
     def _settings_of(self, job: Job) -> Settings:
         choices = read_job(job.metadata)
@@ -193,9 +209,10 @@ async def serve_jobs(
                 rooms.accounts.livekit, worker.agent_name, worker.look_every_s, jobs, log, nodes=rooms.nodes
             )
             background.start_soon(orphans.run)
+        background.start_soon(report)
+        await rooms.load_models()
         background.start_soon(meter.run)
         background.start_soon(tell_load)
-        background.start_soon(report)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(keep_registered)
             try:

@@ -35,6 +35,7 @@ from playground.livekit_build.binary import find_or_build
 from playground.livekit_server import LiveKitServer, ServerConfig, run_server
 from playground.voice_agent_api import ServerOptions, ToneSpeech, voice_agent_server
 from runner import wire
+from sound.recogniser import Recogniser
 from tests.agent_process import run_agent, settings_for
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
@@ -170,6 +171,22 @@ async def test_an_agent_that_was_sent_for_talks_and_its_room_shows_whose_it_is(
         async with join_as_guest(livekit, "sent for", "bob") as bob:
             await bob.hear_sound(within_s=20)
             assert agents_heard_by(bob) == [agent]
+
+
+async def test_models_are_loaded_before_the_first_room_which_would_look_like_a_busy_machine(
+    livekit: LiveKitServer, lines: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registered_by_then = list[int]()
+    warm = Recogniser.warm
+
+    def noted(recogniser: Recogniser) -> None:
+        registered_by_then.append(sum(line["event"] == "worker_registered" for line in lines))
+        warm(recogniser)
+
+    monkeypatch.setattr(Recogniser, "warm", noted)
+    async with fleet_at(livekit, lines) as fleet:
+        await fleet.start(WorkerSettings("models"))
+        assert registered_by_then == [0]
 
 
 async def test_an_agent_without_a_name_comes_to_every_new_room(
