@@ -83,7 +83,7 @@ class JobRoomMaker:
 
     def _load_models(self) -> None:
         try:
-            short_sounds = self._settings_of(Job("", "")).barge_in.short_sounds
+            short_sounds = self._settings_of(Job("none", "none")).barge_in.short_sounds
             Vad()
             if short_sounds == "words":
                 Recogniser().warm()
