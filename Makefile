@@ -51,7 +51,8 @@ traces: $(RUNTIME)
 
 # Packages that are there already take a second or two. A warning is an error, and none hides another.
 docs: $(RUNTIME)
-	@echo '== packages of requirements-docs.lock'
+	@echo '== packages of requirements-traces.lock and requirements-docs.lock'
+	@$(PIP) -r requirements-traces.lock
 	@$(PIP) -r requirements-docs.lock
 	@echo '== site'
 	@rm -rf site
