@@ -41,7 +41,7 @@ from actors.api.connection import Dialer, dial
 from actors.asking import AskInTurn
 from actors.barge_in import BargeInController
 from actors.call_life import CallLife
-from actors.filler import Filler, tone
+from actors.filler import Filler, Waiting, tone
 from actors.front_end import FrontEnd
 from actors.keypad import Keypad
 from actors.metrics.actor import MetricsActor
@@ -59,7 +59,6 @@ from actors.timers import TurnTimer
 from actors.tools import ToolRunner
 from actors.traces.actor import TraceActor
 from actors.traces.turns import TurnSpans
-from actors.waiting import Waiting
 from channels.backoff import Turns
 from channels.bounded import Channel, ChannelStatistics, Full, Receiver, Sender, Watched
 from channels.ending import end_with

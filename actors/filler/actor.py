@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import math
 
-import trio
 from attrs import define, field
 
+from actors.filler.filling import fill
 from channels.bounded import Receiver, Sender
 from channels.happenings import (
     FloorHolder,
@@ -103,13 +103,4 @@ class Filler:
             if self.sound is None:
                 return
             patience = Patience(self.sound, self.after_ms / 1000)
-            while True:
-                with trio.move_on_at(patience.next_at):
-                    try:
-                        happening = await self.happenings.receive()
-                    except trio.EndOfChannel:
-                        return
-                    patience.take(happening, trio.current_time())
-                    continue
-                self.fills.send_nowait(Fill(self.sound.pcm))
-                patience.asked(trio.current_time())
+            await fill(self.happenings, self.fills, patience, self.sound.pcm)

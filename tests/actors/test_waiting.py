@@ -5,7 +5,7 @@ from __future__ import annotations
 import trio
 from trio.testing import MockClock
 
-from actors.waiting import Waiting
+from actors.filler import Waiting
 from channels.bounded import Channel, Full
 from channels.happenings import CallEnded, Happening, SessionLost, SessionStarted
 from channels.messages import Fill

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import math
 
-import trio
 from attrs import define, field
 
+from actors.filler.filling import fill
 from channels.bounded import Receiver, Sender
 from channels.happenings import CallEnded, Happening, SessionLost, SessionStarted
 from channels.messages import Fill
@@ -24,6 +24,27 @@ AFTER_S = 3.0
 
 EVERY_S = 5.0
 """As often as a telephone rings."""
+
+
+@define
+class _Line:
+    """When a dead line is to be heard of. Times are in seconds."""
+
+    next_at: float = math.inf
+
+    def take(self, happening: Happening, now: float) -> None:
+        """As `Waits.take`."""
+        match happening:
+            case SessionLost() if self.next_at == math.inf:
+                self.next_at = now + AFTER_S
+            case SessionStarted() | CallEnded():
+                self.next_at = math.inf
+            case _:
+                pass
+
+    def asked(self, now: float) -> None:
+        """As `Waits.asked`."""
+        self.next_at = now + EVERY_S
 
 
 @define
@@ -42,21 +63,5 @@ class Waiting:
 
     async def run(self) -> None:
         """Watches until the happenings end."""
-        next_at = math.inf
         async with self.happenings, self.fills:
-            while True:
-                with trio.move_on_at(next_at):
-                    try:
-                        happening = await self.happenings.receive()
-                    except trio.EndOfChannel:
-                        return
-                    match happening:
-                        case SessionLost() if next_at == math.inf:
-                            next_at = trio.current_time() + AFTER_S
-                        case SessionStarted() | CallEnded():
-                            next_at = math.inf
-                        case _:
-                            pass
-                    continue
-                self.fills.send_nowait(Fill(self.tone))
-                next_at = trio.current_time() + EVERY_S
+            await fill(self.happenings, self.fills, _Line(), self.tone)
