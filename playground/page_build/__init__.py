@@ -2,5 +2,5 @@
 
 `package.json` names one release of livekit-client and `package-lock.json` the checksum of each package;
 `toolchain.lock` names the wheel that ships Node.js, for a machine without npm. `client` finds or installs,
-`node` finds or fetches npm. As a program (`python -m playground.page_build`) it does so and ends.
+`node` finds or fetches npm. `playground.set_up` calls it.
 """

@@ -2,5 +2,5 @@
 
 It ships inside the wheel of pipecat-ai, of which nothing else is used, and which wants a hundred packages:
 one file of it is kept, with its licence. `wheel.lock` names the wheel. `fetch` finds or fetches the file;
-as a program (`python -m playground.turn_model`) it does so and ends.
+`playground.set_up` calls it.
 """
