@@ -47,7 +47,16 @@ from bench.guest import join_as_guest
 from bench.heard import judge
 from bench.interruption import QUIET_S, Conditions, Pacing, Stage, Try, interrupt
 from bench.late_decision import LateDecision, be_talked_over
-from bench.programs import AGENT, ARTICLE, BARE_SOURCE, environment, run_program, until_signal
+from bench.programs import (
+    AGENT,
+    ARTICLE,
+    BARE_SOURCE,
+    count_up_to,
+    environment,
+    run_program,
+    tell,
+    until_signal,
+)
 from bench.report import Case, Machine, Report
 from bench.service import voice_agent_service
 from channels.ending import end_with
@@ -102,7 +111,7 @@ async def measure(plan: Plan, livekit: LiveKitServer) -> Results:
     late = [LateDecision.drawn(random) for _ in range(plan.form_2_tries)]
     results = Results()
     for number in range(_ROUNDS):
-        _tell(f"round {number + 1} of {_ROUNDS}")
+        tell(f"round {number + 1} of {_ROUNDS}")
         if moments := into_s[number::_ROUNDS]:
             results.floor += await _measure_floor(livekit, moments, plan.conditions)
         for command, kept, kept_late, burst_tries in (
@@ -189,10 +198,10 @@ async def run(plan: Plan) -> Report:
         VoiceAgentError: (perhaps in a group) something that it takes is not there or failed.
     """
     load_before = os.getloadavg()[0]
-    binary = await find_or_build(progress=_tell)
+    binary = await find_or_build(progress=tell)
     asked = await trio.run_process([str(binary), "--version"], capture_stdout=True, stderr=subprocess.DEVNULL)
     began = time.monotonic()
-    async with livekit_server(progress=_tell) as livekit:
+    async with livekit_server(progress=tell) as livekit:
         results = await measure(plan, livekit)
     return Report(
         machine=Machine.this(asked.stdout.decode().split()[-1]),
@@ -220,10 +229,6 @@ async def run(plan: Plan) -> Report:
     )
 
 
-def _tell(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; gives the exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
@@ -233,7 +238,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         return hold.main(arguments[1:])
     plan, path = _parse(arguments)
-    outcome = trio.run(until_signal, functools.partial(run, plan), _tell)
+    outcome = trio.run(until_signal, functools.partial(run, plan))
     if isinstance(outcome, int):
         return outcome
     print(outcome.as_text())
@@ -251,17 +256,17 @@ def _parse(arguments: Sequence[str] | None) -> tuple[Plan, Path | None]:
         epilog="`python -m bench.barge_in hold` measures from the person's first sound on, and false holds.",
     )
     parser.add_argument(
-        "--tries", type=_count, default=30, help="interruptions a case (default: %(default)s)"
+        "--tries", type=count_up_to(1000), default=30, help="interruptions a case (default: %(default)s)"
     )
     parser.add_argument(
         "--article-burst-tries",
-        type=_count,
+        type=count_up_to(1000),
         default=10,
         help="of the article's loop with a burst, which takes some 8 s each (default: %(default)s)",
     )
     parser.add_argument(
         "--form-2-tries",
-        type=_count,
+        type=count_up_to(1000),
         default=12,
         help="a case, with a person who speaks and a service that decides late (default: %(default)s)",
     )
@@ -275,7 +280,10 @@ def _parse(arguments: Sequence[str] | None) -> tuple[Plan, Path | None]:
         help="length of a reply, 4 to 30 s (default: %(default)s)",
     )
     parser.add_argument(
-        "--chunk-ms", type=_count, default=defaults.chunk_ms, help="sound in one event (default: %(default)s)"
+        "--chunk-ms",
+        type=count_up_to(1000),
+        default=defaults.chunk_ms,
+        help="sound in one event (default: %(default)s)",
     )
     parser.add_argument(
         "--late-ms",
@@ -301,13 +309,6 @@ def _parse(arguments: Sequence[str] | None) -> tuple[Plan, Path | None]:
     conditions = Conditions(options.reply_s, options.chunk_ms, options.late_ms, options.cap_s)
     burst_tries = min(options.tries, options.article_burst_tries)
     return Plan(conditions, options.tries, burst_tries, options.form_2_tries, options.seed), options.json
-
-
-def _count(text: str) -> int:
-    number = int(text)
-    if not 1 <= number <= 1000:
-        raise argparse.ArgumentTypeError("a number from 1 to 1000")
-    return number
 
 
 if __name__ == "__main__":

@@ -28,7 +28,6 @@ import os
 import secrets
 import signal
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
@@ -43,8 +42,8 @@ from livekit import api
 from bench.cost import cpu_s, hush, memory_mb, talk
 from bench.fleet import GREETING, TEMPLATE, processes_of
 from bench.guest import Guest, join_as_guest
-from bench.programs import AGENT, ARTICLE, Program, environment, run_program, until_signal
-from bench.report import Machine, percentile
+from bench.programs import AGENT, ARTICLE, Program, environment, run_program, tell, until_signal
+from bench.report import heading, percentile
 from channels.settings import LiveKitAccount
 from commands.check.accounts import ask_livekit
 from commands.dispatch import create_dispatch
@@ -297,11 +296,11 @@ async def run(other_python: str | None, rooms: int, rounds: int, seconds: float,
     names = [OURS, BARE] if other_python is None else [OURS, OTHER, BARE]
     # The script reads the socket only as fast as it plays, so a ping may find it behind.
     options = ServerOptions(speech=ToneSpeech, endpointing_ms=None, ping_s=None, slow_client_s=60.0)
-    async with livekit_server(progress=_tell) as livekit, voice_agent_server(options) as service:
+    async with livekit_server(progress=tell) as livekit, voice_agent_server(options) as service:
         for number in range(rounds):
             order = random.sample(names, len(names))
             for name in order:
-                _tell(f"round {number + 1} of {rounds}: {name}")
+                tell(f"round {number + 1} of {rounds}: {name}")
                 async with _started(name, livekit, service.url, other_python) as contender:
                     figures.append(await _measure(name, livekit, contender, rooms, seconds))
                 await trio.sleep(2.0)
@@ -364,10 +363,6 @@ def table(figures: Sequence[Figures], rooms: int) -> list[str]:
     return lines
 
 
-def _tell(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; gives the exit code."""
     parser = argparse.ArgumentParser(
@@ -391,13 +386,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     job = functools.partial(
         run, options.livekit_agents, options.rooms, options.rounds, options.seconds, options.seed
     )
-    figures: Any = trio.run(until_signal, job, _tell)
+    figures: Any = trio.run(until_signal, job)
     if isinstance(figures, int):
         return figures
-    machine = Machine.this("1.13.5")
-    print(f"Beside others: {options.rounds} rounds, {options.rooms} rooms, half of them speaking\n")
-    print(f"  {machine.cores} cores, {machine.processor}; {time.monotonic() - began:.0f} s")
-    print(f"  load {load:.1f} before the run, {os.getloadavg()[0]:.1f} after it")
+    print(
+        heading(
+            f"Beside others: {options.rounds} rounds, {options.rooms} rooms, half of them speaking",
+            load,
+            f"{time.monotonic() - began:.0f} s",
+        )
+    )
     if options.livekit_agents is None:
         print(f"  {OTHER} was left out: --livekit-agents PYTHON names an interpreter that has it")
     print("\n" + "\n".join(table(figures, options.rooms)))

@@ -24,7 +24,6 @@ import json
 import os
 import secrets
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -39,7 +38,7 @@ from bench.caller import Caller
 from bench.guest import AUDIBLE_RMS, Guest, join_as_guest, rms
 from bench.interruption import Mouth, Pacing, chunks_of
 from bench.noises import beginnings, even_voice
-from bench.programs import AGENT, Program, environment, run_program, until_signal
+from bench.programs import AGENT, Program, environment, run_program, tell, until_signal
 from bench.report import Machine, percentile
 from bench.service import voice_agent_service
 from bench.speech import spoken
@@ -196,7 +195,7 @@ async def measure(rounds: int, tries: int, seed: int, livekit: LiveKitServer) ->
     turns: list[Turn] = []
     for number in range(rounds):
         for case in random.sample(list(CASES), len(CASES)):
-            _tell(f"round {number + 1} of {rounds}: {case}")
+            tell(f"round {number + 1} of {rounds}: {case}")
             async with _stage(livekit, CASES[case]) as stage:
                 for count, (said, into_s) in enumerate(jobs[number::rounds]):
                     turns.append(await _turn(stage, case, said, into_s, count))
@@ -224,16 +223,12 @@ async def _stage(livekit: LiveKitServer, additions: Sequence[str]) -> AsyncItera
 
 async def _run(rounds: int, tries: int, seed: int) -> Figures:
     load_before = os.getloadavg()[0]
-    binary = await find_or_build(progress=_tell)
+    binary = await find_or_build(progress=tell)
     asked = await trio.run_process([str(binary), "--version"], capture_stdout=True, stderr=subprocess.DEVNULL)
-    async with livekit_server(progress=_tell) as livekit:
+    async with livekit_server(progress=tell) as livekit:
         turns = await measure(rounds, tries, seed, livekit)
     machine = Machine.this(asked.stdout.decode().split()[-1])
     return Figures(machine, load_before, os.getloadavg()[0], seed, tuple(turns))
-
-
-def _tell(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -248,7 +243,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not 1 <= given.rounds <= given.tries <= 200:
         parser.error("--tries is from 1 to 200, and no fewer than --rounds")
     run = functools.partial(_run, given.rounds, given.tries, given.seed)
-    outcome = trio.run(until_signal, run, _tell)
+    outcome = trio.run(until_signal, run)
     if isinstance(outcome, int):
         return outcome
     print(outcome.as_text())

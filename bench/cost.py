@@ -24,7 +24,6 @@ import os
 import pty
 import secrets
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -38,8 +37,8 @@ import trio
 from bench.guest import Guest, join_as_guest
 from bench.interruption import Mouth, Pacing, chunks_of
 from bench.noises import even_voice
-from bench.programs import AGENT, ARTICLE, Program, environment, run_program, until_signal
-from bench.report import Machine
+from bench.programs import AGENT, ARTICLE, Program, environment, run_program, tell, until_signal
+from bench.report import heading
 from bench.service import voice_agent_service
 from bench.speech import spoken
 from channels.wire.events import ReplyDone
@@ -242,19 +241,15 @@ def table(costs: Sequence[Cost]) -> list[str]:
 async def run(rounds: int, seconds: float, seed: int) -> list[Cost]:
     """All measurements."""
     random, costs = Random(seed), list[Cost]()
-    async with livekit_server(progress=_tell) as livekit:
+    async with livekit_server(progress=tell) as livekit:
         for number in range(rounds):
             order = list(CONTENDERS)
             random.shuffle(order)
             for contender in order:
-                _tell(f"round {number + 1} of {rounds}: {contender.name}")
+                tell(f"round {number + 1} of {rounds}: {contender.name}")
                 costs += await in_a_room(livekit, contender, seconds)
             costs.append(await in_an_empty_room(livekit, CONTENDERS[1], seconds))
     return costs
-
-
-def _tell(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -269,13 +264,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     rounds, seconds = (1, 15.0) if options.quick else (4, 20.0)
     load = os.getloadavg()[0]
-    costs: Any = trio.run(until_signal, functools.partial(run, rounds, seconds, options.seed), _tell)
+    costs: Any = trio.run(until_signal, functools.partial(run, rounds, seconds, options.seed))
     if isinstance(costs, int):
         return costs
-    machine = Machine.this("1.13.5")
-    print(f"Cost: one room, one process; {rounds} rounds of {seconds:.0f} s a phase, seed {options.seed}\n")
-    print(f"  {machine.cores} cores, {machine.processor}")
-    print(f"  load {load:.1f} before the run, {os.getloadavg()[0]:.1f} after it\n")
+    print(
+        heading(
+            f"Cost: one room, one process; {rounds} rounds of {seconds:.0f} s a phase, seed {options.seed}",
+            load,
+        )
+        + "\n"
+    )
     print("\n".join(table(costs)))
     if options.json is not None:
         options.json.write_text(json.dumps([attrs.asdict(cost) for cost in costs], indent=1) + "\n")

@@ -24,7 +24,6 @@ import os
 import re
 import secrets
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -36,8 +35,8 @@ import trio
 
 from bench.cost import cpu_s, hush, memory_mb, talk
 from bench.guest import join_as_guest
-from bench.programs import AGENT, Program, environment, run_program, until_signal
-from bench.report import Machine, percentile
+from bench.programs import AGENT, Program, environment, run_program, tell, until_signal
+from bench.report import heading, percentile
 from bench.scraping import get, read_samples
 from channels.settings import LiveKitAccount
 from commands.dispatch import create_dispatch
@@ -171,7 +170,7 @@ async def _scale(
 async def run(rooms: Sequence[int], processes: int, seconds: float) -> Figures:
     """All measurements."""
     options = ServerOptions(speech=ToneSpeech, endpointing_ms=None)
-    async with livekit_server(progress=_tell) as livekit, voice_agent_server(options) as service:
+    async with livekit_server(progress=tell) as livekit, voice_agent_server(options) as service:
         account = LiveKitAccount(livekit.url, livekit.api_key, livekit.api_secret)
         with tempfile.TemporaryDirectory(prefix="bench-") as name:
             folder = Path(name)
@@ -188,11 +187,11 @@ async def run(rooms: Sequence[int], processes: int, seconds: float) -> Figures:
                 url = await health_of(program)
                 await trio.sleep(_SEEN_AFTER_S)
                 empty = _sum(program.pid, memory_mb)
-                _tell("coming")
+                tell("coming")
                 alone, four = await _coming(livekit, account)
                 scales = []
                 for number in rooms:
-                    _tell(f"{number} rooms")
+                    tell(f"{number} rooms")
                     scales.append(await _scale(livekit, account, program, url, number, seconds))
                     await trio.sleep(3.0)
     return Figures(alone, four, empty, scales)
@@ -234,10 +233,6 @@ def table(figures: Figures) -> list[str]:
     return [*lines, "", "  A lag is the upper end of the bucket that it is in."]
 
 
-def _tell(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; gives the exit code."""
     parser = argparse.ArgumentParser(
@@ -253,13 +248,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     rooms = [int(each) for each in options.rooms.split(",")]
     load = os.getloadavg()[0]
     job = functools.partial(run, rooms, options.processes, options.seconds)
-    figures: Any = trio.run(until_signal, job, _tell)
+    figures: Any = trio.run(until_signal, job)
     if isinstance(figures, int):
         return figures
-    machine = Machine.this("1.13.5")
-    print("Fleet: one worker, every second room speaking\n")
-    print(f"  {machine.cores} cores, {machine.processor}; {options.processes} process(es)")
-    print(f"  load {load:.1f} before the run, {os.getloadavg()[0]:.1f} after it\n")
+    print(
+        heading("Fleet: one worker, every second room speaking", load, f"{options.processes} process(es)")
+        + "\n"
+    )
     print("\n".join(table(figures)))
     if options.json is not None:
         options.json.write_text(json.dumps(attrs.asdict(figures), indent=1) + "\n")

@@ -31,7 +31,7 @@ import attrs
 import trio
 
 from bench.noises import fetch_recordings, noise_of
-from bench.programs import AGENT, environment, run_program, until_signal
+from bench.programs import AGENT, environment, run_program, tell, until_signal
 from bench.report import Machine, percentile
 from bench.speech import spoken
 from channels.ending import end_with
@@ -122,7 +122,7 @@ async def _judge(names: Sequence[str], python: str, repeat: int, adapter: str) -
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         await trio.to_thread.run_sync(_make_sounds, Path(folder))
         for name in names:
-            _tell(f"{name} …")
+            tell(f"{name} …")
             judged.append(await _play(name, Path(folder), python, repeat, adapter))
     return judged
 
@@ -160,7 +160,7 @@ async def _play(name: str, folder: Path, python: str, repeat: int, adapter: str)
     scenario.write_text((_SCENARIOS / scenario.name).read_text())
     room_name = f"bench-{secrets.token_hex(4)}"
     with tempfile.TemporaryDirectory(prefix="bench-") as own:
-        async with local_services(progress=_tell) as accounts:
+        async with local_services(progress=tell) as accounts:
             livekit = accounts.livekit
             server = LiveKitServer(livekit.url, livekit.api_key, livekit.api_secret)
             env = environment(server, room_name, accounts.api.url) | {
@@ -193,14 +193,10 @@ def _timers(log: str) -> list[Mapping[str, Any]]:
 
 
 async def _run(names: Sequence[str], python: str, repeat: int, adapter: str) -> tuple[Machine, list[Judged]]:
-    binary = await find_or_build(progress=_tell)
+    binary = await find_or_build(progress=tell)
     asked = await trio.run_process([str(binary), "--version"], capture_stdout=True, stderr=subprocess.DEVNULL)
     judged = await _judge(names, python, repeat, adapter)
     return Machine.this(asked.stdout.decode().split()[-1]), judged
-
-
-def _tell(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -225,7 +221,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"{', '.join(unknown)}: give some of {', '.join(known)}")
     load_before = os.getloadavg()[0]
     adapter = "livekit" if given.as_it_is else _ADAPTER
-    outcome = trio.run(until_signal, lambda: _run(names, given.python, given.repeat, adapter), _tell)
+    outcome = trio.run(until_signal, lambda: _run(names, given.python, given.repeat, adapter))
     if isinstance(outcome, int):
         return outcome
     machine, judged = outcome

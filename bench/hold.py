@@ -30,7 +30,6 @@ import os
 import secrets
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -46,7 +45,7 @@ from bench.guest import HEARD_FRAME_MS, Guest, HeardFrame, join_as_guest
 from bench.hold_report import HoldReport, Interruption, Listening
 from bench.interruption import Mouth, Pacing, chunks_of
 from bench.noises import NOISES, PERSON_RMS, Phrase, even_voice, fetch_recordings, noise_of, phrases
-from bench.programs import AGENT, Program, environment, run_program, until_signal
+from bench.programs import AGENT, Program, environment, run_program, tell, until_signal
 from bench.report import Machine
 from bench.service import voice_agent_service
 from playground.livekit_build.binary import find_or_build
@@ -159,7 +158,7 @@ async def measure(plan: Plan, livekit: LiveKitServer) -> tuple[list[Interruption
         order = list(Ears)
         random.shuffle(order)
         for ears in order:
-            _tell(f"round {number + 1} of {plan.rounds}: {ears.value}")
+            tell(f"round {number + 1} of {plan.rounds}: {ears.value}")
             tries = plan.tries if ears.echo_db is None else plan.echo_tries
             jobs: list[Person | tuple[str, bytes]] = list(people[:tries][number :: plan.rounds])
             if ears is Ears.HOLDING:
@@ -325,11 +324,11 @@ async def run(plan: Plan) -> HoldReport:
         VoiceAgentError: (perhaps in a group) something that it takes is not there or failed.
     """
     load_before = os.getloadavg()[0]
-    binary = await find_or_build(progress=_tell)
+    binary = await find_or_build(progress=tell)
     asked = await trio.run_process([str(binary), "--version"], capture_stdout=True, stderr=subprocess.DEVNULL)
     await fetch_recordings()
     began = time.monotonic()
-    async with livekit_server(progress=_tell) as livekit:
+    async with livekit_server(progress=tell) as livekit:
         interruptions, listenings = await measure(plan, livekit)
     return HoldReport(
         machine=Machine.this(asked.stdout.decode().split()[-1]),
@@ -340,10 +339,6 @@ async def run(plan: Plan) -> HoldReport:
         interruptions=tuple(interruptions),
         listenings=tuple(listenings),
     )
-
-
-def _tell(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -367,7 +362,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     plan = (
         Plan(1, 6, 4, 2, seed) if options.quick else Plan(rounds, 24 * rounds, 6 * rounds, 4 * rounds, seed)
     )
-    report = trio.run(until_signal, functools.partial(run, plan), _tell)
+    report = trio.run(until_signal, functools.partial(run, plan))
     if isinstance(report, int):
         return report
     print(report.as_text())

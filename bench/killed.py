@@ -48,8 +48,8 @@ from bench.cluster import Cluster, cluster, keep_logs
 from bench.cost import hush
 from bench.guest import Guest, HeardFrame, join_as_guest
 from bench.nodes import NAME, SEEN_AFTER_S, SPEAKS, registered, serves, worker
-from bench.programs import Program, ProgramFailed, until_signal
-from bench.report import Machine, percentile
+from bench.programs import Program, ProgramFailed, tell, until_signal
+from bench.report import heading, percentile
 from channels.child import start_child, stop_child, stream_of
 from channels.ending import end_with
 from channels.errors import VoiceAgentError, reason_of
@@ -191,7 +191,7 @@ async def _scene(kind: str, folder: Path) -> AsyncIterator[Scene]:
     service = Service(folder)
     try:
         async with contextlib.AsyncExitStack() as stack:
-            nodes = await stack.enter_async_context(cluster(folder, 2, _tell))
+            nodes = await stack.enter_async_context(cluster(folder, 2, tell))
             await service.start()
             processes = 2 if kind == "shard" else 1
             workers = list[Program]()
@@ -401,9 +401,9 @@ async def run(
                 reason = reason_of(error)
                 if reason is None:
                     raise
-                _tell(f"{kind} {number + 1} of {tries} is left out: {reason.what}")
+                tell(f"{kind} {number + 1} of {tries} is left out: {reason.what}")
                 continue
-            _tell(f"{kind} {number + 1} of {tries}: {_line(done[kind][-1])}")
+            tell(f"{kind} {number + 1} of {tries}: {_line(done[kind][-1])}")
             if into is not None:
                 told = {each: [attrs.asdict(one) for one in ones] for each, ones in done.items()}
                 await trio.Path(into).write_text(json.dumps(told, indent=1) + "\n")
@@ -463,10 +463,6 @@ def table(done: Mapping[str, Sequence[Outcome]]) -> list[str]:
     return lines
 
 
-def _tell(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; gives the exit code."""
     parser = argparse.ArgumentParser(prog="python -m bench.killed", description=__doc__)
@@ -483,14 +479,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("--tries is a number from 1 to 50")
     load = os.getloadavg()[0]
     done: Any = trio.run(
-        until_signal, functools.partial(run, kinds, options.tries, options.json, options.logs), _tell
+        until_signal, functools.partial(run, kinds, options.tries, options.json, options.logs)
     )
     if isinstance(done, int):
         return done
-    machine = Machine.this("1.13.5")
-    print("Killed: from the last sound before to the first one after it, at a caller in the room\n")
-    print(f"  {machine.cores} cores, {machine.processor}")
-    print(f"  load {load:.1f} before the run, {os.getloadavg()[0]:.1f} after it\n")
+    print(
+        heading("Killed: from the last sound before to the first one after it, at a caller in the room", load)
+        + "\n"
+    )
     print("\n".join(table(done)))
     return 0
 

@@ -19,7 +19,6 @@ import argparse
 import functools
 import json
 import os
-import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -35,7 +34,7 @@ from livekit import rtc
 from actors.mic.level import Leveller
 from actors.onset.sounds import Onsets
 from bench.noises import NOISES, beginnings, even_voice, fetch_recordings, noise_of
-from bench.programs import until_signal
+from bench.programs import tell, until_signal
 from bench.report import Machine, percentile
 from bench.speech import silence, spoken, word_errors
 from bench.word_errors import SENTENCES, VOICES, understood, with_noise
@@ -477,13 +476,13 @@ async def run(sentences: int, tries: int, seed: int) -> Figures:
     """
     load_before, began = os.getloadavg()[0], time.monotonic()
     await fetch_recordings()
-    _tell("speech")
+    tell("speech")
     speech = await trio.to_thread.run_sync(measure_speech, sentences)
-    _tell("noises")
+    tell("noises")
     noises = await trio.to_thread.run_sync(measure_noises, tries, seed)
-    _tell("onsets")
+    tell("onsets")
     onsets = await trio.to_thread.run_sync(measure_onsets, tries, seed)
-    _tell("words")
+    tell("words")
     words = await measure_words(sentences)
     return Figures(
         Machine.this("–"),
@@ -499,10 +498,6 @@ async def run(sentences: int, tries: int, seed: int) -> Figures:
     )
 
 
-def _tell(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; gives the exit code."""
     parser = argparse.ArgumentParser(prog="python -m bench.level", description=__doc__)
@@ -514,7 +509,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.json is not None and not options.json.parent.is_dir():
         parser.error(f"--json: there is no folder {options.json.parent}")
     sentences, tries = (6, 4) if options.quick else (18, 12)
-    outcome = trio.run(until_signal, functools.partial(run, sentences, tries, options.seed), _tell)
+    outcome = trio.run(until_signal, functools.partial(run, sentences, tries, options.seed))
     if isinstance(outcome, int):
         return outcome
     print(outcome.as_text())

@@ -23,7 +23,6 @@ import json
 import os
 import re
 import secrets
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -37,8 +36,8 @@ import trio
 from bench.cluster import Cluster, cluster, keep_logs
 from bench.cost import hush
 from bench.guest import join_as_guest
-from bench.programs import AGENT, Program, environment, run_program, until_signal
-from bench.report import Machine, percentile
+from bench.programs import AGENT, Program, environment, run_program, tell, until_signal
+from bench.report import heading, percentile
 from channels.ending import end_with
 from commands.dispatch import cancel_dispatch, create_dispatch
 from playground.voice_agent_api import ServerOptions, ToneSpeech, voice_agent_server
@@ -183,7 +182,7 @@ async def run(dispatches: int, at_once: int, logs: Path | None = None) -> list[D
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
         async with contextlib.AsyncExitStack() as stack:
-            nodes = await stack.enter_async_context(cluster(folder, 2, _tell))
+            nodes = await stack.enter_async_context(cluster(folder, 2, tell))
             service = await stack.enter_async_context(voice_agent_server(options))
             workers = list[Program]()
             for at in range(2):
@@ -195,7 +194,7 @@ async def run(dispatches: int, at_once: int, logs: Path | None = None) -> list[D
             for first in range(0, dispatches, at_once):
                 numbers = range(first, min(first + at_once, dispatches))
                 done += await _wave(nodes, workers, numbers)
-                _tell(f"{len(done)} of {dispatches}")
+                tell(f"{len(done)} of {dispatches}")
                 await trio.sleep(_BETWEEN_S)
             keep_logs(folder, logs)
     return done
@@ -228,10 +227,6 @@ def table(done: Sequence[Dispatch]) -> list[str]:
     return lines
 
 
-def _tell(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; gives the exit code."""
     parser = argparse.ArgumentParser(
@@ -247,13 +242,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("--dispatches is a number from 1 to 400, --at-once from 1 to 32")
     load = os.getloadavg()[0]
     job = functools.partial(run, options.dispatches, options.at_once, options.logs)
-    done: Any = trio.run(until_signal, job, _tell)
+    done: Any = trio.run(until_signal, job)
     if isinstance(done, int):
         return done
-    machine = Machine.this("1.13.5")
-    print("Nodes: two LiveKit nodes with one Redis, a worker at each\n")
-    print(f"  {machine.cores} cores, {machine.processor}; {options.at_once} calls at once")
-    print(f"  load {load:.1f} before the run, {os.getloadavg()[0]:.1f} after it\n")
+    print(
+        heading(
+            "Nodes: two LiveKit nodes with one Redis, a worker at each",
+            load,
+            f"{options.at_once} calls at once",
+        )
+        + "\n"
+    )
     print("\n".join(table(done)))
     if options.json is not None:
         options.json.write_text(json.dumps([attrs.asdict(each) for each in done], indent=1) + "\n")

@@ -16,7 +16,6 @@ import json
 import os
 import secrets
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -26,7 +25,7 @@ import attrs
 import trio
 
 from bench.guest import Guest, join_as_guest
-from bench.programs import AGENT, environment, run_program
+from bench.programs import AGENT, environment, run_program, tell
 from bench.report import Machine, percentile
 from bench.speech import silence, spoken
 from bench.turn_parts import Parts, TimedSpeech, audible_ms, parts_of
@@ -148,19 +147,15 @@ class Figures:
 
 async def _run(turns: int, sentences: int) -> Figures:
     load_before = os.getloadavg()[0]
-    binary = await find_or_build(progress=_tell)
+    binary = await find_or_build(progress=tell)
     asked = await trio.run_process([str(binary), "--version"], capture_stdout=True, stderr=subprocess.DEVNULL)
     measured: list[Parts | None] = []
     if turns:
-        async with livekit_server(progress=_tell) as livekit:
+        async with livekit_server(progress=tell) as livekit:
             measured = await measure_turns(turns, livekit)
     words = await measure_words(sentences) if sentences else []
     machine = Machine.this(asked.stdout.decode().split()[-1])
     return Figures(machine, load_before, os.getloadavg()[0], tuple(measured), tuple(words))
-
-
-def _tell(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -44,7 +44,7 @@ import trio
 
 from actors.room.actor import mint_client_token
 from bench.chromium import Tab, chromium
-from bench.programs import AGENT, environment, run_program, until_signal
+from bench.programs import AGENT, environment, run_program, tell, until_signal
 from bench.report import Machine, percentile
 from bench.speech import silence, spoken
 from playground.livekit_build.binary import find_or_build
@@ -121,7 +121,7 @@ async def _call(way: str, seconds: float, picture: Path | None = None) -> Call:
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
         (folder / "agent").mkdir()
-        async with local_services(progress=_tell) as accounts:
+        async with local_services(progress=tell) as accounts:
             account = accounts.livekit
             server = LiveKitServer(account.url, account.api_key, account.api_secret)
             env = environment(server, room_name, accounts.api.url)
@@ -216,18 +216,14 @@ def _buffer(call: Call) -> str:
 
 
 async def _run(rounds: int, seconds: float, ways: Sequence[str]) -> tuple[Machine, list[Call]]:
-    binary = await find_or_build(progress=_tell)
+    binary = await find_or_build(progress=tell)
     asked = await trio.run_process([str(binary), "--version"], capture_stdout=True, stderr=subprocess.DEVNULL)
     calls = []
     for number in range(rounds):
         for way in ways:
-            _tell(f"round {number + 1} of {rounds}: {way}, {seconds:.0f} s (load {os.getloadavg()[0]:.1f})")
+            tell(f"round {number + 1} of {rounds}: {way}, {seconds:.0f} s (load {os.getloadavg()[0]:.1f})")
             calls.append(await _call(way, seconds))
     return Machine.this(asked.stdout.decode().split()[-1]), calls
-
-
-def _tell(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -242,11 +238,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.picture is not None:
         picture = options.picture
-        shown = trio.run(until_signal, lambda: _call("as it is", 0, picture), _tell)
+        shown = trio.run(until_signal, lambda: _call("as it is", 0, picture))
         return shown if isinstance(shown, int) else 0
     before = os.getloadavg()[0]
     ways = options.way or [*_WAYS]
-    outcome = trio.run(until_signal, lambda: _run(options.rounds, options.seconds, ways), _tell)
+    outcome = trio.run(until_signal, lambda: _run(options.rounds, options.seconds, ways))
     if isinstance(outcome, int):
         return outcome
     machine, calls = outcome

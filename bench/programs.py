@@ -8,6 +8,7 @@ commands, and by SIGKILL if that does not help.
 
 from __future__ import annotations
 
+import argparse
 import os
 import signal
 import subprocess
@@ -29,8 +30,10 @@ __all__ = [
     "BARE_SOURCE",
     "Program",
     "ProgramFailed",
+    "count_up_to",
     "environment",
     "run_program",
+    "tell",
     "until_signal",
 ]
 
@@ -199,7 +202,24 @@ async def run_program(
         await program.end()
 
 
-async def until_signal(measure: Callable[[], Awaitable[R]], tell: Callable[[str], None]) -> R | int:
+def count_up_to(most: int) -> Callable[[str], int]:
+    """The type of a flag that counts something."""
+
+    def count(text: str) -> int:
+        number = int(text)
+        if not 1 <= number <= most:
+            raise argparse.ArgumentTypeError(f"a number from 1 to {most}")
+        return number
+
+    return count
+
+
+def tell(line: str) -> None:
+    """What a bench says while it measures: to stderr, apart from its figures."""
+    print(line, file=sys.stderr, flush=True)
+
+
+async def until_signal(measure: Callable[[], Awaitable[R]]) -> R | int:
     """Measures; a signal ends it, with nothing reported: half a run is none.
 
     Returns:

@@ -20,7 +20,6 @@ import json
 import os
 import secrets
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -31,7 +30,7 @@ import attrs
 import trio
 
 from bench.guest import Guest, join_as_guest
-from bench.programs import AGENT, Program, environment, run_program, until_signal
+from bench.programs import AGENT, Program, count_up_to, environment, run_program, tell, until_signal
 from bench.report import Machine, percentile
 from channels.ending import end_with
 from channels.wire.events import ReplyStarted, ServerEvent, SessionReady
@@ -129,7 +128,7 @@ async def measure(livekit: LiveKitServer, tries: int, seed: int, *, resume: bool
                     await guest.hear_sound(within_s=_HEARD_WITHIN_S)
                     await trio.sleep(_STEADY_S + random.uniform(*_INTO_S))
                     done.append(await _kill(service, guest, agent))
-                    _tell(f"{room_name}: {number + 1} of {tries}, {done[-1].again_ms:.0f} ms")
+                    tell(f"{room_name}: {number + 1} of {tries}, {done[-1].again_ms:.0f} ms")
                 except trio.TooSlowError:
                     raise agent.failure(f"it was not heard in try {number + 1}") from None
             nursery.cancel_scope.cancel()
@@ -223,10 +222,10 @@ class Figures:
 
 async def _run(tries: int, seed: int) -> Figures:
     load_before, began = os.getloadavg()[0], time.monotonic()
-    binary = await find_or_build(progress=_tell)
+    binary = await find_or_build(progress=tell)
     asked = await trio.run_process([str(binary), "--version"], capture_stdout=True, stderr=subprocess.DEVNULL)
     cases: dict[str, list[Try]] = {name: [] for name in _CASES}
-    async with livekit_server(progress=_tell) as livekit:
+    async with livekit_server(progress=tell) as livekit:
 
         async def measure_case(name: str, *, resume: bool) -> None:
             cases[name] = await measure(livekit, tries, seed, resume=resume)
@@ -244,32 +243,23 @@ async def _run(tries: int, seed: int) -> Figures:
     )
 
 
-def _tell(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; gives the exit code."""
     parser = argparse.ArgumentParser(prog="python -m bench.reconnect", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--tries", type=_count, default=50, help="sockets killed a case (default: 50)")
+    parser.add_argument(
+        "--tries", type=count_up_to(1000), default=50, help="sockets killed a case (default: 50)"
+    )
     parser.add_argument("--seed", type=int, default=1, help="of the moments (default: 1)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to a file")
     given = parser.parse_args(arguments)
-    outcome = trio.run(until_signal, functools.partial(_run, given.tries, given.seed), _tell)
+    outcome = trio.run(until_signal, functools.partial(_run, given.tries, given.seed))
     if isinstance(outcome, int):
         return outcome
     print(outcome.as_text())
     if given.json is not None:
         given.json.write_text(json.dumps(outcome.as_json(), indent=1) + "\n")
     return 0
-
-
-def _count(text: str) -> int:
-    number = int(text)
-    if not 1 <= number <= 1000:
-        raise argparse.ArgumentTypeError("a number from 1 to 1000")
-    return number
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ import attrs
 
 from bench.interruption import Conditions, Try
 
-__all__ = ["Case", "Machine", "Report", "percentile"]
+__all__ = ["Case", "Machine", "Report", "heading", "percentile"]
 
 _PACKAGES = ("livekit", "trio", "trio-asyncio", "trio-websocket", "aiohttp")
 
@@ -25,6 +25,21 @@ _PACKAGES = ("livekit", "trio", "trio-asyncio", "trio-websocket", "aiohttp")
 def percentile(values: Sequence[float], percent: float) -> float:
     """The smallest value that `percent` of all do not exceed."""
     return sorted(values)[max(0, math.ceil(len(values) * percent / 100) - 1)]
+
+
+def heading(title: str, load_before: float, more: str = "") -> str:
+    """What stands above the figures: what was measured, on which machine, and what else it did.
+
+    Args:
+        title: of the run.
+        load_before: as `os.getloadavg` gave it when the run began.
+        more: of the conditions.
+    """
+    machine = f"{os.cpu_count() or 0} cores, {_processor()}"
+    return (
+        f"{title}\n\n  {'; '.join(filter(None, (machine, more)))}\n"
+        f"  load {load_before:.1f} before the run, {os.getloadavg()[0]:.1f} after it"
+    )
 
 
 @attrs.frozen

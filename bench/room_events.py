@@ -26,8 +26,8 @@ import trio
 from actors.room.actor import mint_agent_token
 from actors.room.livekit_edge import livekit_edge
 from bench.cost import cpu_s
-from bench.programs import environment, run_program, until_signal
-from bench.report import Machine
+from bench.programs import environment, run_program, tell, until_signal
+from bench.report import heading
 from channels.secret import Secret
 from channels.settings import LiveKitAccount
 from playground.livekit_server import LiveKitServer, livekit_server
@@ -83,18 +83,14 @@ async def _measure(livekit: LiveKitServer, shares: Sequence[int], seconds: float
 async def run(counts: Sequence[int], seconds: float) -> list[tuple[int, float, float | None]]:
     """For each count: CPU s a room-minute in one process, and in two."""
     measured = []
-    async with livekit_server(progress=_tell) as livekit:
+    async with livekit_server(progress=tell) as livekit:
         for count in counts:
-            _tell(f"{count} rooms")
+            tell(f"{count} rooms")
             one = await _measure(livekit, (count,), seconds)
             half = count // 2
             two = await _measure(livekit, (count - half, half), seconds) if half else None
             measured.append((count, one, two))
     return measured
-
-
-def _tell(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -113,13 +109,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     counts = [int(each) for each in options.rooms.split(",")]
     load = os.getloadavg()[0]
-    measured: Any = trio.run(until_signal, functools.partial(run, counts, options.seconds), _tell)
+    measured: Any = trio.run(until_signal, functools.partial(run, counts, options.seconds))
     if isinstance(measured, int):
         return measured
-    machine = Machine.this("1.13.5")
-    print("Room events: the edge alone, every second room fed with silence\n")
-    print(f"  {machine.cores} cores, {machine.processor}")
-    print(f"  load {load:.1f} before the run, {os.getloadavg()[0]:.1f} after it\n")
+    print(heading("Room events: the edge alone, every second room fed with silence", load) + "\n")
     print(f"  {'CPU s a room-minute':<20}{'one process':>13}{'two processes':>15}{'ratio':>7}")
     for count, one, two in measured:
         line = f"  {count:>5} rooms         {one:>13.2f}"

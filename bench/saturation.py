@@ -36,7 +36,6 @@ import logging
 import os
 import secrets
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -52,8 +51,8 @@ from bench.cost import cpu_s
 from bench.fleet import TEMPLATE, health_of, lags, processes_of, quantile_ms
 from bench.guest import Guest, join_as_guest
 from bench.noises import beginnings
-from bench.programs import AGENT, Program, environment, run_program, until_signal
-from bench.report import Machine, percentile
+from bench.programs import AGENT, Program, environment, run_program, tell, until_signal
+from bench.report import heading, percentile
 from channels.settings import LiveKitAccount
 from channels.wire.events import ReplyAudio
 from channels.wire.messages import InputAudio
@@ -386,10 +385,10 @@ async def _climb(stage: _Stage, counts: Sequence[int], seconds: float) -> tuple[
             while len(stage.rooms) < count:
                 room = await stack.enter_async_context(stage.room())
                 if room is None:
-                    _tell(f"no agent came to room {len(stage.rooms) + 1} within {_COMES_WITHIN_S:.0f} s")
+                    tell(f"no agent came to room {len(stage.rooms) + 1} within {_COMES_WITHIN_S:.0f} s")
                     return scales, tries
             scales.append(await _scale(stage, seconds))
-            _tell(f"{count} rooms: p99 lag {scales[-1].lag_p99_ms:.0f} ms")
+            tell(f"{count} rooms: p99 lag {scales[-1].lag_p99_ms:.0f} ms")
             if count in _TRIED_AT:
                 tries.append(await _interrupt(stage))
             if scales[-1].lag_p99_ms > LATE_MS and count >= max(_TRIED_AT):
@@ -423,10 +422,10 @@ async def run(counts: Sequence[int], processes: int, seconds: float) -> Figures:
         ping_s=None,
         slow_client_s=60.0,
     )
-    async with livekit_server(progress=_tell) as livekit, voice_agent_server(options) as service:
+    async with livekit_server(progress=tell) as livekit, voice_agent_server(options) as service:
         async with _worker(livekit, service, processes, 1) as stage:
             scales, tries = await _climb(stage, counts, seconds)
-        _tell("admission")
+        tell("admission")
         async with _worker(livekit, service, processes, None) as stage:
             admitted = await _admit(stage, max(counts), seconds)
     return Figures(scales, tries, admitted)
@@ -478,10 +477,6 @@ def table(figures: Figures) -> list[str]:
     return lines
 
 
-def _tell(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; gives the exit code."""
     parser = argparse.ArgumentParser(
@@ -499,16 +494,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # It reports each room that ends under its guest, which is how they end here.
     logging.getLogger("livekit").setLevel(logging.CRITICAL)
     load, began = os.getloadavg()[0], time.monotonic()
-    figures: Any = trio.run(
-        until_signal, functools.partial(run, counts, options.processes, options.seconds), _tell
-    )
+    figures: Any = trio.run(until_signal, functools.partial(run, counts, options.processes, options.seconds))
     if isinstance(figures, int):
         return figures
-    machine = Machine.this("1.13.5")
-    print("Saturation: one worker, every second room speaking\n")
-    print(f"  {machine.cores} cores, {machine.processor}; {options.processes} process(es)")
-    lasted_s = time.monotonic() - began
-    print(f"  load {load:.1f} before the run, {os.getloadavg()[0]:.1f} after it; {lasted_s:.0f} s\n")
+    what = f"{options.processes} process(es)"
+    head = heading("Saturation: one worker, every second room speaking", load, what)
+    print(f"{head}; {time.monotonic() - began:.0f} s\n")
     print("\n".join(table(figures)))
     if options.json is not None:
         options.json.write_text(json.dumps(attrs.asdict(figures), indent=1) + "\n")

@@ -20,7 +20,6 @@ import functools
 import json
 import os
 import re
-import sys
 import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -32,9 +31,9 @@ import attrs
 import trio
 
 from bench.fleet import health_of
-from bench.programs import AGENT, Program, environment, run_program, until_signal
+from bench.programs import AGENT, Program, environment, run_program, tell, until_signal
 from bench.relay import relay_to
-from bench.report import Machine
+from bench.report import heading
 from bench.small_multiples import Line, Marks, Panel, small_multiples
 from bench.soak_report import HELD, Sample, Watcher, slopes, table, verdict
 from bench.soak_rooms import AGENT_NAME, Fault, SoakRooms, ToolCaller
@@ -116,7 +115,7 @@ async def run(minutes: float, seed: int) -> Soaked:
     at_capacity = ServerOptions(speech=ToneSpeech, faults=Faults("at_capacity"), record=0)
     no_more = ServerOptions(speech=ToneSpeech, faults=Faults("concurrency_exceeded"), record=0)
     async with (
-        livekit_server(progress=_tell) as livekit,
+        livekit_server(progress=tell) as livekit,
         voice_agent_server(options) as service,
         voice_agent_server(at_capacity) as full,
         voice_agent_server(no_more) as limited,
@@ -163,13 +162,11 @@ async def _soak(program: Program, rooms: SoakRooms, minutes: float, seed: int) -
                 while watcher.samples[-1].rooms:  # noqa: ASYNC110 - it is asked every two seconds
                     await trio.sleep(0.5)
             if patience.cancelled_caught:
-                _tell(
-                    f"after {_EMPTY_WITHIN_S:.0f} s, {watcher.samples[-1].rooms:.0f} rooms were still there"
-                )
+                tell(f"after {_EMPTY_WITHIN_S:.0f} s, {watcher.samples[-1].rooms:.0f} rooms were still there")
             else:
                 await trio.sleep(_QUIET_FOR_S)
                 now = await watcher.look(quiet=True)
-                _tell(
+                tell(
                     f"minute {now.minute:.1f}: {now.served:.0f} rooms, {now.faults} faults; "
                     f"{now.pss_mb:.1f} MB, {now.descriptors:.0f} descriptors, {now.threads:.0f} threads, "
                     f"{now.tasks:.0f} tasks"
@@ -194,10 +191,6 @@ async def _look(watcher: Watcher) -> None:
 
 def _complaints(log: str) -> Counter[str]:
     return Counter(re.findall(r"\[(?:warning|error) *\] (\w+)", log))
-
-
-def _tell(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
 
 
 def as_text(soaked: Soaked) -> str:
@@ -229,13 +222,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not 0 < options.minutes <= 24 * 60:
         parser.error(f"--minutes {options.minutes:g} is not above 0, or more than a day")
     load = os.getloadavg()[0]
-    soaked: Any = trio.run(until_signal, functools.partial(run, options.minutes, options.seed), _tell)
+    soaked: Any = trio.run(until_signal, functools.partial(run, options.minutes, options.seed))
     if isinstance(soaked, int):
         return soaked
-    machine = Machine.this("1.13.5")
-    print("Soak: one worker, rooms that come and go, and faults\n")
-    print(f"  {machine.cores} cores, {machine.processor}; seed {options.seed}")
-    print(f"  load {load:.1f} before the run, {os.getloadavg()[0]:.1f} after it")
+    print(heading("Soak: one worker, rooms that come and go, and faults", load, f"seed {options.seed}"))
     print(as_text(soaked))
     if options.json is not None:
         options.json.write_text(json.dumps(soaked.as_json(), indent=1) + "\n")

@@ -16,7 +16,6 @@ import argparse
 import functools
 import os
 import platform
-import sys
 import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
@@ -27,7 +26,7 @@ from attrs import define, field, frozen
 
 from actors.api import ApiSession
 from actors.api.dialling import dial
-from bench.programs import until_signal
+from bench.programs import count_up_to, until_signal
 from bench.report import percentile
 from channels.backoff import Turns
 from channels.bounded import Channel, Full
@@ -199,23 +198,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; gives the exit code."""
     parser = argparse.ArgumentParser(prog="python -m bench.storm", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--sessions", type=_count, default=20, help="(default: 20)")
-    parser.add_argument("--times", type=_count, default=5, help="that they are dropped (default: 5)")
+    parser.add_argument("--sessions", type=count_up_to(100), default=20, help="(default: 20)")
+    parser.add_argument(
+        "--times", type=count_up_to(100), default=5, help="that they are dropped (default: 5)"
+    )
     parser.add_argument("--seed", type=int, default=1, help="(default: 1)")
     given = parser.parse_args(arguments)
     run = functools.partial(_run, given.sessions, given.times, given.seed)
-    outcome = trio.run(until_signal, run, functools.partial(print, file=sys.stderr))
+    outcome = trio.run(until_signal, run)
     if isinstance(outcome, int):
         return outcome
     print("\n".join(outcome))
     return 0
-
-
-def _count(text: str) -> int:
-    number = int(text)
-    if not 1 <= number <= 100:
-        raise argparse.ArgumentTypeError("a number from 1 to 100")
-    return number
 
 
 if __name__ == "__main__":
