@@ -14,18 +14,22 @@ import os
 import shutil
 import signal
 import subprocess
+import wave
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
 import attrs
+import numpy as np
+import soxr
 import trio
 import trio_websocket
 
 from channels.child import start_child
+from sound.pcm import SAMPLE_RATE_HZ
 
-__all__ = ["ABSENT", "REFUSED", "Browser", "Tab", "chromium", "executable"]
+__all__ = ["ABSENT", "REFUSED", "Browser", "Tab", "chromium", "executable", "microphone_file"]
 
 REFUSED = "refused"
 ABSENT = "absent"
@@ -45,6 +49,17 @@ _FLAGS = (
     "--window-size=1280,800",
 )
 _KEYS = {"Enter": (13, "\r"), "Tab": (9, ""), "Escape": (27, ""), " ": (32, " ")}
+
+
+def microphone_file(path: Path, pcm: bytes) -> Path:
+    """Writes what Chromium's microphone plays again and again (PCM16 mono 24 kHz)."""
+    samples = soxr.resample(np.frombuffer(pcm, np.int16), SAMPLE_RATE_HZ, 48_000)
+    with wave.open(str(path), "wb") as out:
+        out.setnchannels(1)
+        out.setsampwidth(2)
+        out.setframerate(48_000)
+        out.writeframes(samples.astype("<i2").tobytes())
+    return path
 
 
 def executable() -> str | None:

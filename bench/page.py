@@ -31,19 +31,16 @@ import secrets
 import subprocess
 import sys
 import tempfile
-import wave
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import attrs
-import numpy as np
-import soxr
 import trio
 
 from actors.room.actor import mint_client_token
-from bench.chromium import Tab, chromium
+from bench.chromium import Tab, chromium, microphone_file
 from bench.programs import AGENT, environment, run_program, tell, until_signal
 from bench.report import Machine, percentile
 from bench.speech import silence, spoken
@@ -51,7 +48,6 @@ from playground.livekit_build.binary import find_or_build
 from playground.livekit_server import LiveKitServer
 from playground.local import local_services
 from playground.page_server import Joining, page_server
-from sound.pcm import SAMPLE_RATE_HZ
 
 __all__ = ["main"]
 
@@ -106,16 +102,6 @@ def _what_is_said() -> bytes:
     )
 
 
-def _microphone(path: Path) -> Path:
-    samples = soxr.resample(np.frombuffer(_what_is_said(), np.int16), SAMPLE_RATE_HZ, 48_000)
-    with wave.open(str(path), "wb") as out:
-        out.setnchannels(1)
-        out.setsampwidth(2)
-        out.setframerate(48_000)
-        out.writeframes(samples.astype("<i2").tobytes())
-    return path
-
-
 async def _call(way: str, seconds: float, picture: Path | None = None) -> Call:
     room_name = f"bench-{secrets.token_hex(4)}"
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
@@ -134,7 +120,9 @@ async def _call(way: str, seconds: float, picture: Path | None = None) -> Call:
             async with (
                 run_program(AGENT, env, folder / "agent"),
                 page_server(port=0, join=join) as url,
-                chromium(folder, microphone=_microphone(folder / "microphone.wav")) as browser,
+                chromium(
+                    folder, microphone=microphone_file(folder / "microphone.wav", _what_is_said())
+                ) as browser,
             ):
                 tab = await browser.open("about:blank#")
                 await tab.call("Page.addScriptToEvaluateOnNewDocument", source=_HOOK % _WAYS[way])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import attrs
 import trio
 
 from channels.child import ended, start_child, stop_child, stream_of
+from channels.secret import Secret
 from channels.settings.catalogue import CATALOGUE
 from playground.livekit_server import LiveKitServer
 
@@ -49,6 +51,13 @@ class AgentProcess:
         with trio.fail_after(within_s):
             while text not in self.printed:
                 await trio.sleep(0.02)
+
+    async def way_in(self) -> tuple[str, Secret]:
+        """The URL and the token that it prints without an account, once its room is there."""
+        await self.prints("Press Ctrl-C to stop", within_s=60)
+        found = re.search(r"URL\s+(wss?://\S+)\s+token\s+(\S+)", self.printed)
+        assert found is not None, self.printed
+        return found[1], Secret(found[2])
 
     async def ended(self) -> int:
         """Waits until it ends by itself; gives its exit code."""

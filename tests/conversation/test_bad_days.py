@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,6 @@ import trio
 
 from bench.guest import join_as_guest
 from bench.speech import silence, spoken
-from channels.secret import Secret
 from playground.livekit_build.binary import find_or_build
 from playground.livekit_server import ServerConfig, run_server
 from playground.voice_agent_api import ServerOptions, ToneSpeech, voice_agent_server
@@ -58,12 +56,7 @@ async def test_with_nothing_set_the_agent_brings_its_own_services_and_says_how_t
     tmp_path: Path,
 ) -> None:
     async with run_agent({}, folder=tmp_path) as agent:
-        await agent.prints("Press Ctrl-C to stop", within_s=60)
-        url = re.search(r"URL\s+(ws://\S+)", agent.printed)
-        token = re.search(r"token\s+(\S+)", agent.printed)
-        assert url is not None
-        assert token is not None
-        async with join_as_guest((url[1], Secret(token[1])), "") as guest:
+        async with join_as_guest(await agent.way_in(), "") as guest:
             await guest.hear_sound(within_s=60)
         took_s = await agent.leave()
         assert agent.process.returncode == 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +14,6 @@ import trio_asyncio
 from actors.room.actor import AGENT_IDENTITY
 from bench.guest import Guest, join_as_guest
 from bench.speech import at_16_khz
-from channels.secret import Secret
 from channels.texts import CONFIGURE_METHOD
 from channels.wire.messages import SessionUpdate
 from playground.livekit_server import LiveKitServer
@@ -78,13 +76,9 @@ async def configure(guest: Guest, changes: Mapping[str, str]) -> Any:
 async def test_without_an_account_the_same_file_says_how_the_agent_greets(tmp_path: Path) -> None:
     (tmp_path / "agent.toml").write_text(CONFIGURED)
     async with run_agent({}, "--config", "agent.toml", folder=tmp_path) as agent:
-        await agent.prints("Press Ctrl-C to stop", within_s=60)
-        url = re.search(r"URL\s+(ws://\S+)", agent.printed)
-        token = re.search(r"token\s+(\S+)", agent.printed)
-        assert url is not None
-        assert token is not None
+        way_in = await agent.way_in()
         began = time.monotonic()
-        async with join_as_guest((url[1], Secret(token[1])), "") as guest:
+        async with join_as_guest(way_in, "") as guest:
             await guest.hear_sound(within_s=60)
             await guest.hear_silence(for_s=1.0, within_s=60)
             heard = guest.sound_since(began)

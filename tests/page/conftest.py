@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import os
-import wave
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import TypeAlias
 
-import numpy as np
 import pytest
-import soxr
 
 from actors.room.actor import mint_client_token
-from bench.chromium import executable
+from bench.chromium import executable, microphone_file
 from channels.settings import LiveKitAccount
 from playground.livekit_server import LiveKitServer
 from playground.page_server import Joining, page_server
-from sound.pcm import SAMPLE_RATE_HZ
 
 PageOf: TypeAlias = Callable[[str], AbstractAsyncContextManager[str]]
 Microphone: TypeAlias = Callable[[bytes], Path]
@@ -61,13 +57,6 @@ def microphone(tmp_path: Path) -> Microphone:
     """Makes the file that Chromium's microphone plays, of PCM16 mono 24 kHz."""
 
     def make(pcm: bytes) -> Path:
-        samples = soxr.resample(np.frombuffer(pcm, np.int16), SAMPLE_RATE_HZ, 48_000)
-        path = tmp_path / "microphone.wav"
-        with wave.open(str(path), "wb") as out:
-            out.setnchannels(1)
-            out.setsampwidth(2)
-            out.setframerate(48_000)
-            out.writeframes(samples.astype("<i2").tobytes())
-        return path
+        return microphone_file(tmp_path / "microphone.wav", pcm)
 
     return make

@@ -78,6 +78,8 @@ async def converse(tab: Tab, *, own_word: str) -> str:
     assert await tab.evaluate(caption) == heard, "and does not come later"
     await tab.until("/\\d/.test(document.querySelector('#latency-last').value)")
     for timer in ("latency", "barge-in"):
+        # The agent tells of a turn when it is over.
+        await tab.until(f"document.querySelector('#{timer}-agent').textContent !== ''", within_s=30)
         here = await tab.evaluate(f"document.querySelector('#{timer}-last').value")
         part = await tab.evaluate(f"document.querySelector('#{timer}-agent').textContent")
         assert "in the agent: " in part

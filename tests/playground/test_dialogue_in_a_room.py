@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,7 +11,6 @@ import pytest
 
 from actors.filler.sound import TONE_HZ
 from bench.guest import Guest, join_as_guest
-from channels.secret import Secret
 from tests.agent_process import run_agent
 from tests.playground.sse_server import fake_endpoint, speaking
 from tests.talk import answer_to
@@ -23,14 +21,13 @@ pytestmark = [pytest.mark.server, pytest.mark.slow]
 @asynccontextmanager
 async def on_this_machine(folder: Path, *arguments: str, **settings: str) -> AsyncIterator[Guest]:
     """A guest in the agent's room, when the greeting is over."""
-    async with run_agent(settings, *arguments, folder=folder) as agent:
-        await agent.prints("Press Ctrl-C to stop.", within_s=60)
-        found = re.search(r"(wss?://\S+)\s+token\s+(\S+)", agent.printed)
-        assert found is not None, agent.printed
-        async with join_as_guest((found[1], Secret(found[2])), "", "") as guest:
-            await guest.hear_sound(within_s=60)
-            await guest.hear_silence(for_s=0.8, within_s=20)
-            yield guest
+    async with (
+        run_agent(settings, *arguments, folder=folder) as agent,
+        join_as_guest(await agent.way_in(), "", "") as guest,
+    ):
+        await guest.hear_sound(within_s=60)
+        await guest.hear_silence(for_s=0.8, within_s=20)
+        yield guest
 
 
 async def test_a_sum_is_answered_by_voice_and_a_soft_tone_is_heard_while_a_slow_function_of_ones_own_runs(
