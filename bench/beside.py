@@ -189,8 +189,7 @@ async def _in_room(
         asked = time.monotonic()
         async with contender.agent(room, speaks=speaks):
             with trio.fail_after(_COMES_WITHIN_S):
-                while not guest.agent_tracks:  # noqa: ASYNC110 - a guest has no event for it
-                    await trio.sleep(0.005)
+                await guest.agent_came.wait()
             came_ms = (time.monotonic() - asked) * 1000
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(hush if speaks else talk, guest)

@@ -122,8 +122,7 @@ async def in_room(
         metadata = json.dumps({"template": template}) if template else ""
         await create_dispatch(account, room, NAME, metadata)
         with trio.fail_after(_COMES_WITHIN_S):
-            while not guest.agent_tracks:  # noqa: ASYNC110 - a guest has no event for it
-                await trio.sleep(0.005)
+            await guest.agent_came.wait()
         came_ms = (time.monotonic() - asked) * 1000
         async with trio.open_nursery() as nursery:
             nursery.start_soon(hush if template else talk, guest)

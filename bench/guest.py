@@ -65,6 +65,8 @@ class Guest:
     _source: rtc.AudioSource
     heard: list[HeardFrame] = attrs.field(factory=list)
     agent_tracks: set[str] = attrs.field(factory=set)
+    agent_came: trio.Event = attrs.field(factory=trio.Event, init=False)
+    """Set once there is a voice in the room."""
     _news: trio.Event = attrs.field(factory=trio.Event, init=False)
 
     async def say(self, pcm: bytes) -> None:
@@ -168,6 +170,7 @@ async def join_as_guest(
         def on_track(track: rtc.Track, _: object, participant: rtc.RemoteParticipant) -> None:
             if track.kind == rtc.TrackKind.KIND_AUDIO:
                 guest.agent_tracks.add(participant.identity)
+                guest.agent_came.set()
                 tracks_in.send_nowait(track)
 
         async def listen(track: rtc.Track) -> None:

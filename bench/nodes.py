@@ -137,8 +137,7 @@ async def _one(
         since = time.monotonic()
         made = await create_dispatch(nodes.account(asked_at), room, NAME)
         with trio.move_on_after(_COMES_WITHIN_S):
-            while not guest.agent_tracks:  # noqa: ASYNC110 - a guest has no event for it
-                await trio.sleep(0.005)
+            await guest.agent_came.wait()
             track_ms = (time.monotonic() - since) * 1000
             sound = await guest.hear_sound(within_s=_COMES_WITHIN_S, since=since)
             sound_ms = (sound.at - since) * 1000

@@ -177,8 +177,7 @@ class SoakRooms:
             async with join_as_guest(self.livekit, room) as guest:
                 made = await create_dispatch(self._account, room, AGENT_NAME)
                 with trio.move_on_after(_COMES_WITHIN_S) as patience:
-                    while not guest.agent_tracks:  # noqa: ASYNC110 - a guest has no event for it
-                        await trio.sleep(0.02)
+                    await guest.agent_came.wait()
                 if patience.cancelled_caught:
                     await self._ask("DeleteRoom", room=room)
                     return "no agent came"
