@@ -86,7 +86,8 @@ class Stopwatch:
                 self._name_sound(at)
                 self._held = at
             case VoiceResumed():
-                self._held, self._sound_began = None, None
+                # Its sound may go on, and interrupt after all ("No, stop"): it began when it was first heard.
+                self._held = None
                 if self._replies:
                     # It was said in between: the agent's next reply answers something else.
                     self._sound_ended = None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import pytest
+
 from actors.timers import Stopwatch
 from channels.happenings import (
     Happening,
@@ -122,6 +124,25 @@ def test_a_word_thrown_in_is_no_interruption_and_no_question() -> None:
     )
     assert (first.turn_latency_ms, first.barge_in_ms) == (None, None)
     assert second.turn_latency_ms is None, "it answers no sound that was over 13 s before"
+
+
+@pytest.mark.parametrize("pause", [[], [SoundStopped(7.25)]], ids=["goes on", "pauses"])
+def test_a_first_word_that_was_taken_for_agreement_is_the_beginning_of_the_interruption(
+    pause: list[Happening],
+) -> None:
+    (turn,) = timed(
+        [
+            ReplyBegan("r", 5.0),
+            SoundStarted(7.0),
+            VoiceHeld(7.1),
+            *pause,
+            VoiceResumed(7.3, 200),  # "No" sounded like "mm-hm"
+            VoiceHeld(7.4),  # and then came "stop it"
+            Interrupted("r", 10.7),
+            ended(10.7, ReplyOutcome.CUT),
+        ]
+    )
+    assert turn.barge_in_ms == 400
 
 
 def test_an_interruption_that_no_microphone_heard_is_not_counted_from_an_older_sound() -> None:
