@@ -56,7 +56,8 @@ TOOLS = "voice-agent.tools"
 """Participant attribute of ours: the names of the tools that run, with commas, or empty."""
 
 UNHEARD = "voice-agent.unheard"
-"""Participant attribute of ours: why nobody can hear the agent: muted, forbidden, unpublished or alone; else empty."""
+"""Participant attribute of ours: why nobody can hear the agent (muted, forbidden, unpublished or alone), or
+empty."""
 
 TURNS_TOPIC = "voice-agent.turns"
 """Text stream of ours: one JSON object for each reply that ended."""
