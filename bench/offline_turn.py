@@ -36,9 +36,9 @@ from playground.livekit_build.binary import find_or_build
 from playground.livekit_server import LiveKitServer, livekit_server
 from playground.voice_agent_api import ServerOptions, voice_agent_server
 
-__all__ = ["main"]
+__all__ = ["QUESTIONS", "main"]
 
-_QUESTIONS = (
+QUESTIONS = (
     "What time is it?",
     "What is twelve times seven?",
     "Who are you?",
@@ -80,7 +80,7 @@ async def measure_turns(count: int, livekit: LiveKitServer) -> list[Parts | None
             await guest.hear_sound(within_s=60)
             await guest.hear_silence(for_s=1.0, within_s=20)
             for number in range(count):
-                pcm = spoken(_QUESTIONS[number % len(_QUESTIONS)], VOICES[number // 2 % len(VOICES)])
+                pcm = spoken(QUESTIONS[number % len(QUESTIONS)], VOICES[number // 2 % len(VOICES)])
                 guest.heard.clear()
                 began_at = time.monotonic()
                 turns.append(None)

@@ -1,6 +1,7 @@
 """The two timers as a browser hears them, beside the agent's own, and what the browser's jitter buffer costs.
 
     .venv/bin/python -m bench.page [--rounds N] [--seconds S] [--json FILE]
+    .venv/bin/python -m bench.page --questions 20
     .venv/bin/python -m bench.page --picture docs/page.png
 
 A real Chromium opens the playground's page and talks with the offline agent: its microphone asks for a story
@@ -14,6 +15,10 @@ Each way is a call of its own, in turn with the others:
 - as it is: the page as people get it
 - target 0: with `RTCRtpReceiver.jitterBufferTarget = 0` for the agent's sound
 - no DTX: the microphone sends its silences, too (LiveKit's client leaves them out by default)
+
+With `--questions` nobody interrupts: the microphone asks so many things, in several voices, every other one
+with a pause of 300 to 900 ms at a comma (`bench.pauses`), and waits for each answer. More turns than
+questions are questions that were parted: the agent took the pause for the end.
 
 With `--picture` it measures nothing: it keeps what is seen when the agent is interrupted for the fourth time.
 
@@ -41,13 +46,17 @@ import trio
 
 from actors.room.actor import mint_client_token
 from bench.chromium import Tab, chromium, microphone_file
+from bench.offline_turn import QUESTIONS
+from bench.pauses import paused
 from bench.programs import AGENT, environment, run_program, tell, until_signal
 from bench.report import Machine, percentile
 from bench.speech import silence, spoken
+from bench.word_errors import VOICES
 from playground.livekit_build.binary import find_or_build
 from playground.livekit_server import LiveKitServer
 from playground.local import local_services
 from playground.page_server import Joining, page_server
+from sound.pcm import ms_of_bytes
 
 __all__ = ["main"]
 
@@ -56,6 +65,10 @@ _WAYS = {
     "target 0": "receiver.jitterBufferTarget = 0;",
     "no DTX": "window.withoutDtx = true;",
 }
+
+_BEFORE_QUESTIONS_MS = 7000
+"""For joining, and the greeting."""
+_FOR_AN_ANSWER_MS = 7000
 
 _HOOK = """
 window.receivers = [];
@@ -90,6 +103,10 @@ class Call:
     stats: dict[str, float]
     told: str
     """What the page says of the jitter buffer and the loudspeaker."""
+    asked: int | None = None
+    """So many questions; None: the person interrupts again and again."""
+    turns: int = 0
+    """What the agent took them for."""
 
 
 def _what_is_said() -> bytes:
@@ -102,7 +119,27 @@ def _what_is_said() -> bytes:
     )
 
 
-async def _call(way: str, seconds: float, picture: Path | None = None) -> Call:
+def _what_is_asked(count: int) -> tuple[bytes, float]:
+    """So many questions with time for their answers, and how long it all takes (s)."""
+    with_pauses = paused(count // 2)
+    sound = silence(_BEFORE_QUESTIONS_MS)
+    for number in range(count):
+        if number % 2:
+            each = next(with_pauses)
+            question = each.before + silence(each.pause_ms) + each.after
+        else:
+            question = spoken(QUESTIONS[number // 2 % len(QUESTIONS)], VOICES[number % len(VOICES)])
+        sound += question + silence(_FOR_AN_ANSWER_MS)
+    # Chromium plays the file again and again: nothing of the second time is wanted.
+    return sound + silence(60_000), ms_of_bytes(len(sound)) / 1000
+
+
+async def _call(
+    way: str, seconds: float, *, questions: int | None = None, picture: Path | None = None
+) -> Call:
+    said = _what_is_said()
+    if questions is not None:
+        said, seconds = _what_is_asked(questions)
     room_name = f"bench-{secrets.token_hex(4)}"
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
@@ -120,9 +157,7 @@ async def _call(way: str, seconds: float, picture: Path | None = None) -> Call:
             async with (
                 run_program(AGENT, env, folder / "agent"),
                 page_server(port=0, join=join) as url,
-                chromium(
-                    folder, microphone=microphone_file(folder / "microphone.wav", _what_is_said())
-                ) as browser,
+                chromium(folder, microphone=microphone_file(folder / "microphone.wav", said)) as browser,
             ):
                 tab = await browser.open("about:blank#")
                 await tab.call("Page.addScriptToEvaluateOnNewDocument", source=_HOOK % _WAYS[way])
@@ -135,7 +170,7 @@ async def _call(way: str, seconds: float, picture: Path | None = None) -> Call:
                 else:
                     await _interrupted_again_and_again(tab)
                     await tab.screenshot(picture)
-                return await _read(way, tab)
+                return await _read(way, tab, questions)
 
 
 async def _interrupted_again_and_again(tab: Tab) -> None:
@@ -148,7 +183,7 @@ async def _interrupted_again_and_again(tab: Tab) -> None:
         await tab.until("document.body.dataset.state === 'interrupted'", within_s=60)
 
 
-async def _read(way: str, tab: Tab) -> Call:
+async def _read(way: str, tab: Tab, asked: int | None) -> Call:
     rows: list[list[str]] = await tab.evaluate(_TIMERS)
     names = ("answer", "answer_agent", "silence", "silence_agent")
     timers = [dict(zip(names, map(_ms, row), strict=True)) for row in rows]
@@ -156,7 +191,8 @@ async def _read(way: str, tab: Tab) -> Call:
     agent = max(stats, key=lambda each: float(each.get("jitterBufferEmittedCount", 0)))
     numbers = {name: float(value) for name, value in agent.items() if isinstance(value, int | float)}
     told: str = await tab.evaluate("document.querySelector('#way').textContent")
-    return Call(way, timers, numbers, told)
+    turns: int = await tab.evaluate("document.querySelectorAll('#captions .you[data-final=true]').length")
+    return Call(way, timers, numbers, told, asked, turns)
 
 
 def _ms(text: str) -> float | None:
@@ -165,7 +201,7 @@ def _ms(text: str) -> float | None:
 
 
 def _table(calls: Sequence[Call]) -> str:
-    lines = [f"  {'ms, p50 (max)':14}{'n':>8}{'here':>16}{'in the agent':>16}{'the way':>16}"]
+    lines = [f"  {'ms, p50 p95 (max)':18}{'n':>8}{'here':>22}{'in the agent':>22}{'the way':>22}"]
     for way in dict.fromkeys(call.way for call in calls):
         timers = [each for call in calls if call.way == way for each in call.timers]
         lines.append(f"{way}")
@@ -178,14 +214,21 @@ def _table(calls: Sequence[Call]) -> str:
                 [agent for _, agent in pairs],
                 [here - agent for here, agent in pairs],
             ]
-            figures = "".join(f"{_figures(values):>16}" for values in columns)
-            lines.append(f"  {name:14}{f'{len(pairs)}/{len(told)}':>8}{figures}")
+            figures = "".join(f"{_figures(values):>22}" for values in columns)
+            lines.append(f"  {name:18}{f'{len(pairs)}/{len(told)}':>8}{figures}")
+        lines += [
+            f"  {call.asked} questions, {call.turns} turns"
+            for call in calls
+            if call.way == way and call.asked is not None
+        ]
         lines += [f"  {_buffer(call)}" for call in calls if call.way == way]
     return "\n".join(lines)
 
 
 def _figures(values: Sequence[float]) -> str:
-    return f"{percentile(values, 50):,.0f} ({max(values):,.0f})" if values else "–"
+    if not values:
+        return "–"
+    return f"{percentile(values, 50):,.0f} {percentile(values, 95):,.0f} ({max(values):,.0f})"
 
 
 def _buffer(call: Call) -> str:
@@ -203,14 +246,16 @@ def _buffer(call: Call) -> str:
     )
 
 
-async def _run(rounds: int, seconds: float, ways: Sequence[str]) -> tuple[Machine, list[Call]]:
+async def _run(
+    rounds: int, seconds: float, ways: Sequence[str], questions: int | None
+) -> tuple[Machine, list[Call]]:
     binary = await find_or_build(progress=tell)
     asked = await trio.run_process([str(binary), "--version"], capture_stdout=True, stderr=subprocess.DEVNULL)
     calls = []
     for number in range(rounds):
         for way in ways:
             tell(f"round {number + 1} of {rounds}: {way}, {seconds:.0f} s (load {os.getloadavg()[0]:.1f})")
-            calls.append(await _call(way, seconds))
+            calls.append(await _call(way, seconds, questions=questions))
     return Machine.this(asked.stdout.decode().split()[-1]), calls
 
 
@@ -220,17 +265,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--rounds", type=int, default=1, help="calls of each way (default: 1)")
     parser.add_argument("--seconds", type=float, default=120, help="of each call (default: 120)")
+    parser.add_argument("--questions", type=int, help="ask so many questions, and interrupt nothing")
     parser.add_argument("--way", choices=[*_WAYS], action="append", help="only this one; may be repeated")
     parser.add_argument("--picture", type=Path, help="only keep a picture, a PNG file")
     parser.add_argument("--json", type=Path, help="write everything to this file")
     options = parser.parse_args(arguments)
     if options.picture is not None:
         picture = options.picture
-        shown = trio.run(until_signal, lambda: _call("as it is", 0, picture))
+        shown = trio.run(until_signal, lambda: _call("as it is", 0, picture=picture))
         return shown if isinstance(shown, int) else 0
     before = os.getloadavg()[0]
-    ways = options.way or [*_WAYS]
-    outcome = trio.run(until_signal, lambda: _run(options.rounds, options.seconds, ways))
+    ways = options.way or ([*_WAYS] if options.questions is None else ["as it is"])
+    outcome = trio.run(until_signal, lambda: _run(options.rounds, options.seconds, ways, options.questions))
     if isinstance(outcome, int):
         return outcome
     machine, calls = outcome

@@ -37,6 +37,7 @@ __all__ = [
     "SpeechStirs",
     "Transcriber",
     "TurnEnded",
+    "TurnMayEnd",
 ]
 
 _PARTIAL_EVERY_MS = 480
@@ -77,6 +78,14 @@ class PartialWords:
 
 
 @attrs.frozen
+class TurnMayEnd:
+    """Somebody has stopped, and if they say no more, this is all: the turn ends with the same words."""
+
+    text: str
+    """As in `TurnEnded`."""
+
+
+@attrs.frozen
 class TurnEnded:
     """The turn is over."""
 
@@ -86,7 +95,7 @@ class TurnEnded:
     """It was short, and said with the mouth closed: an "mm-hm", of which the recogniser makes other words."""
 
 
-HearingEvent: TypeAlias = SpeechStirs | SpeechOnset | PartialWords | TurnEnded
+HearingEvent: TypeAlias = SpeechStirs | SpeechOnset | PartialWords | TurnMayEnd | TurnEnded
 
 
 class Transcriber(Protocol):
@@ -176,7 +185,7 @@ class Ears:
                         await self._tell(SpeechOnset(brief, ago_ms))
                 case Lull(utterance):
                     self._turn.asked_ms = self._detector.turn_ms
-                    nursery.start_soon(self._show, self._turn, utterance)
+                    nursery.start_soon(self._show_all, self._turn, utterance)
                     if self.judge is not None and self.detection.adaptive:
                         await self._end_after(utterance, await self._complete(self.judge, utterance), nursery)
                 case Pause(utterance):
@@ -206,6 +215,13 @@ class Ears:
         if due and self._turn.begun and self._detector.speaking and not self._recogniser_queue.busy:
             self._turn.asked_ms = turn_ms
             nursery.start_soon(self._show, self._turn, self._detector.utterance())
+
+    async def _show_all(self, turn: _Turn, utterance: bytes) -> None:
+        await self._show(turn, utterance)
+        words = await self._recogniser_queue.words(utterance)
+        async with self._telling:
+            if turn is self._turn and words and not self._detector.speaking:
+                await self._tell(TurnMayEnd(words))
 
     async def _show(self, turn: _Turn, utterance: bytes) -> None:
         words = await self._recogniser_queue.words(utterance)

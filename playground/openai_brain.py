@@ -84,18 +84,22 @@ class OpenAIBrain:
     _prompt: str = attrs.field(default="", init=False)
     _tools: tuple[Mapping[str, Any], ...] = attrs.field(default=(), init=False)
     _history: list[ChatEntry] = attrs.field(factory=list, init=False)
+    _latest: list[ChatEntry] = attrs.field(factory=list, init=False)
+    """What the latest answer has added to it: the question, and the calls that nobody has made yet."""
     _apology: str = attrs.field(default="", init=False)
     """Said in this reply by nobody but this program: the model is not told of it."""
 
     def answer(self, heard: str) -> AsyncGenerator[Thought, None]:
         """The model's answer to what the person said."""
-        self._add(Line("user", heard))
+        question = Line("user", heard)
+        self._add(question)
+        self._latest = [question]
         return self._complete()
 
     def take_back(self) -> None:
-        """The model is not told of that turn twice."""
-        if self._history and isinstance(self._history[-1], Line) and self._history[-1].role == "user":
-            del self._history[-1]
+        """The model is not told of that turn twice, nor of calls that were never made."""
+        mine, self._latest = {id(entry) for entry in self._latest}, []
+        self._history = [entry for entry in self._history if id(entry) not in mine]
 
     def instruct(self, instructions: str) -> AsyncGenerator[Thought, None]:
         """What the model says by instructions that hold for this once."""
@@ -165,6 +169,7 @@ class OpenAIBrain:
                 yield sentence
             for call in calls.complete():
                 self._add(Called(call))
+                self._latest.append(self._history[-1])
                 yield call
             if not said and not calls:
                 raise ChatFailed("it said nothing")

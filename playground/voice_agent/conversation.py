@@ -6,12 +6,15 @@ are waited for). While the person speaks, the gate is closed: no reply begins to
 
 A tool's result makes a reply of its own. It waits while the person speaks; when its tool has taken longer
 than it may, or the reply that asked for it was interrupted, nobody waits for it any more.
+
+While the agent is silent, an answer is thought of (`draft`) as soon as somebody may have finished. Whatever
+else happens before they have, the brain takes it back.
 """
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from typing import Literal, TypeAlias
 
@@ -28,8 +31,9 @@ from channels.wire.events import (
 from channels.wire.messages import ReplyCreate, ToolResult
 from channels.wire.session import TurnSettings
 from playground.brain import Brain, CallTool, Thought
-from playground.ears import HearingEvent, PartialWords, SpeechOnset, SpeechStirs, TurnEnded
+from playground.ears import HearingEvent, PartialWords, SpeechOnset, SpeechStirs, TurnEnded, TurnMayEnd
 from playground.voice_agent.arrivals import Reminder, RestartDue, ToolOverdue, WordsDue
+from playground.voice_agent.draft import Draft
 from playground.voice_agent.faults import Mishaps
 from playground.voice_agent.gate import Gate
 from playground.voice_agent.mouth import Mouth
@@ -78,6 +82,7 @@ class Conversation:
         outlet: where events go.
         options: of the server.
         later: lets `remind` be called with this after so many seconds.
+        beside: runs something in a task of its own.
         peak_since: gives the person's loudest sample since a time, as a fraction of full scale.
     """
 
@@ -90,11 +95,13 @@ class Conversation:
         outlet: Outlet,
         options: ServerOptions,
         later: Callable[[float, Reminder], None],
+        beside: Callable[[Callable[[], Awaitable[None]]], None],
         peak_since: Callable[[float], float],
     ) -> None:
         self._config = config
         self._brain = brain
         self._later = later
+        self._beside = beside
         self._voice = voice if options.canned_reply is None else CannedVoice(options.canned_reply)
         self._mouth = mouth
         self._outlet = outlet
@@ -117,6 +124,10 @@ class Conversation:
         self._beginnings: dict[str, list[str]] = {}
         """What the replies say that are to begin again, by their ids."""
         self._mishaps = Mishaps(options.faults)
+        self._draft: Draft | None = None
+        """The answer to what the person has said so far, while nobody knows whether that is all."""
+        self._taken: Draft | None = None
+        """The latest one that became a reply."""
 
     def greet(self) -> None:
         """Says the greeting, if there is one."""
@@ -126,6 +137,9 @@ class Conversation:
 
     async def hear(self, event: HearingEvent) -> None:
         """Takes what the ears heard."""
+        if isinstance(event, TurnMayEnd):
+            self._think_ahead(event.text)
+            return
         self._stirs = isinstance(event, SpeechStirs)
         match event:
             case SpeechStirs():
@@ -140,6 +154,7 @@ class Conversation:
                 await self._obey(self._person.words(self._scene(), text))
             case TurnEnded(text=text, hummed=hummed):
                 await self._obey(self._person.ends(self._scene(), text, hummed=hummed))
+                self.forget_draft()
 
     async def remind(self, reminder: Reminder) -> None:
         """Something that was to happen later is due."""
@@ -250,7 +265,7 @@ class Conversation:
                 case WaitForWords(until_s=until_s):
                     self._later(until_s - trio.current_time(), WordsDue(self._turn))
                 case Answered(text=text):
-                    self._say("turn", self._brain.answer(text), answers=text)
+                    self._answer(text)
                 case Joined(text=text):
                     self._join(text)
                 case Released(restart=restart):
@@ -259,11 +274,46 @@ class Conversation:
         if not (self._person.speaks or self._stirs):
             self._gate.open()
 
+    def _think_ahead(self, text: str) -> None:
+        if self._draft is not None and self._draft.answers == text:
+            return
+        self.forget_draft()
+        # A brain thinks of one thing at a time, and has to know first what was heard of the reply before.
+        busy = self._mouth.busy or self._calls.on_hold
+        if busy or not text.strip() or self._options.canned_reply is not None:
+            return
+        self._give_up_taken()
+        self._draft = Draft(text, self._brain.answer(text), self._voice)
+        self._beside(self._draft.run)
+
+    def forget_draft(self) -> None:
+        """What the next answer depends on has changed, or is no longer what it was."""
+        draft, self._draft = self._draft, None
+        if draft is not None:
+            draft.give_up()
+            self._brain.take_back()
+
+    def _give_up_taken(self) -> None:
+        # A reply that was stopped before it looked at its thoughts has left them as they were.
+        taken, self._taken = self._taken, None
+        if taken is not None:
+            taken.give_up()
+
+    def _answer(self, text: str) -> None:
+        draft = self._draft
+        if draft is None or draft.answers != text:
+            self.forget_draft()
+            self._say("turn", self._brain.answer(text), answers=text)
+            return
+        self._draft, self._taken = None, draft
+        self._say("turn", draft, voice=draft, answers=text)
+
     def _join(self, text: str) -> None:
         reply = self._mouth.reply
         if reply is None or not reply.can_rethink:
-            self._say("turn", self._brain.answer(text), answers=text)
+            self._answer(text)
             return
+        self._give_up_taken()
         both = f"{reply.answers} {text}"
         self._brain.take_back()
         reply.rethink(self._thoughts(self._brain.answer(both)), both)
@@ -318,19 +368,21 @@ class Conversation:
         thoughts: AsyncGenerator[Thought, None],
         *,
         reply_id: str | None = None,
+        voice: Voice | None = None,
         delay_ms: int = 0,
         answers: str = "",
         empty: bool = False,
         over: bool = False,
         first: bool = False,
     ) -> None:
+        self.forget_draft()  # for the brain, this comes first
         name = reply_id or _id("resp")
         reply = Reply(
             name,
             _id("msg"),
             why,
             self._thoughts(thoughts),
-            self._voice,
+            voice or self._voice,
             self._downlink,
             lambda: self._config().output.volume,
             self._options,

@@ -70,6 +70,11 @@ class Mouth:
         """The reply that is being spoken; None if there is none, or its `reply.done` is out."""
         return None if self._now is None or self._now.reply.done else self._now.reply
 
+    @property
+    def busy(self) -> bool:
+        """Whether a reply is being spoken, or will be, or nobody has been told yet how it ended."""
+        return self._now is not None or bool(self._waiting or self._beside)
+
     def say(self, reply: Reply) -> None:
         """Speaks it, at once or after those before it."""
         self._waiting.append(reply)

@@ -38,7 +38,7 @@ from channels.wire.messages import (
     ToolResult,
 )
 from playground.brain import Brain, CallTool
-from playground.ears import HearingEvent, PartialWords, SpeechOnset, SpeechStirs, TurnEnded
+from playground.ears import HearingEvent, PartialWords, SpeechOnset, SpeechStirs, TurnEnded, TurnMayEnd
 from playground.voice_agent.accounts import Accounts, Admission
 from playground.voice_agent.arrivals import (
     Arrival,
@@ -226,6 +226,7 @@ class Session:
             self._outlet,
             self._options,
             lambda seconds, reminder: nursery.start_soon(tell_later, seconds, reminder),
+            nursery.start_soon,
             self._hearing.peak_since,
         )
         nursery.start_soon(self._hearing.run, prepared.speech, self._heard)
@@ -253,7 +254,7 @@ class Session:
                 complaint = self._hearing.take(audio)
                 if complaint is not None:
                     await self._outlet.send(complaint)
-            case SpeechStirs() | SpeechOnset() | PartialWords() | TurnEnded():
+            case SpeechStirs() | SpeechOnset() | PartialWords() | TurnMayEnd() | TurnEnded():
                 await self._conversation.hear(arrival)
             case ReplyCreate():
                 await self._conversation.create(arrival)
@@ -269,6 +270,7 @@ class Session:
                         SessionFailed("invalid_format", f"Invalid message format for type '{arrival.type}'")
                     )
                 elif self._options.tells_messages:
+                    self._conversation.forget_draft()
                     self._brain.remember(role, content)
             case _:
                 raise AssertionError(f"{type(arrival).__name__} is handled by run")
@@ -310,6 +312,8 @@ class Session:
             await self._outlet.send(self._error(refused))
             return
         self._config = config
+        if self._conversation is not None:
+            self._conversation.forget_draft()
         self._brain.prompt(config.system_prompt)
         self._brain.offer(config.tools)
         self._hearing.configure(turn_detection(config.input, options.endpointing_ms))

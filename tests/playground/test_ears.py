@@ -21,6 +21,7 @@ from playground.ears import (
     SpeechStirs,
     Transcriber,
     TurnEnded,
+    TurnMayEnd,
 )
 from playground.turns import ADAPTIVE, TurnRules
 from sound.recogniser import Recogniser
@@ -50,8 +51,12 @@ async def hear(
     judge: Judge | None = None,
     chunk_bytes: int = 2400,
     times_real: float = 0,
+    hints: bool = False,
 ) -> list[HearingEvent]:
-    """What the ears tell of some sound, but that it stirs; `times_real` above 0: so many times real time."""
+    """What the ears tell of some sound; `times_real` above 0: so many times real time.
+
+    Only with `hints`: that somebody stirs, and that a turn may end.
+    """
     made = rig(detection, recogniser, judge)
     pcm = b"".join(sound)
 
@@ -66,7 +71,8 @@ async def hear(
         async with trio.open_nursery() as nursery:
             nursery.start_soon(feed)
             nursery.start_soon(made.ears.run)
-            return [e async for e in made.heard.receiver() if not isinstance(e, SpeechStirs)]
+            heard = [event async for event in made.heard.receiver()]
+    return heard if hints else [e for e in heard if not isinstance(e, SpeechStirs | TurnMayEnd)]
 
 
 def turns(events: list[HearingEvent]) -> list[str]:
@@ -112,6 +118,20 @@ async def test_somebody_who_looks_for_a_word_is_given_time(hesitation: str) -> N
     events = await hear(spoken(hesitation), silence(700), spoken("next Friday evening."), silence(2500))
     assert len(turns(events)) == 1
     assert "Friday" in turns(events)[0]
+
+
+async def test_what_was_said_is_told_at_each_pause_before_it_is_certain_that_it_was_all() -> None:
+    events = await hear(
+        spoken("I would like to book a room for, um,"),
+        silence(700),
+        spoken("next Friday evening."),
+        silence(2000),
+        times_real=2,
+        hints=True,
+    )
+    *first, last = [event.text for event in events if isinstance(event, TurnMayEnd)]
+    assert any("room" in text and "Friday" not in text for text in first)
+    assert [last] == turns(events), "with the words that the turn ends with"
 
 
 async def test_somebody_who_never_finds_the_word_is_answered_in_the_end() -> None:

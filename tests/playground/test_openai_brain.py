@@ -329,3 +329,14 @@ async def test_a_turn_that_is_taken_back_is_told_to_the_model_once() -> None:
         brain.take_back()
         await all_of(brain.answer("Examine me on attention"))
     assert told(endpoint) == [("user", "Examine me on attention")]
+
+
+async def test_a_call_that_nobody_made_is_taken_back_with_its_turn() -> None:
+    async with fake_endpoint(calling_a_tool('{"id": "4471"}'), speaking("Nobody.")) as endpoint:
+        brain = a_brain(endpoint)
+        brain.offer([ORDER_STATUS])
+        assert isinstance((await all_of(brain.answer("What is")))[0], CallTool)
+        brain.remember("system", "Ada has come.")
+        brain.take_back()
+        await all_of(brain.answer("What is there?"))
+    assert told(endpoint) == [("system", "Ada has come."), ("user", "What is there?")]
