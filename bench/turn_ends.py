@@ -63,17 +63,21 @@ class Silence:
         return ending(self.words)
 
 
-_BEFORE = TurnRules(min_silence=500, max_silence=1600)
-
-
 def _finished(one: Silence) -> bool:
-    return one.ending is Ending.SENTENCE
+    """By its punctuation and its last word alone, as the rules before the last have it."""
+    return one.ending is Ending.SENTENCE or (one.ending is Ending.CLAUSE and one.words.strip().endswith("."))
 
 
 def _both(one: Silence, sure: float, else_ms: int | None = None) -> int:
     if _finished(one) and one.complete >= sure:
         return LULL_MS
-    return else_ms if else_ms and _finished(one) else _BEFORE.patience_ms(one.ending)
+    return (else_ms or 500) if _finished(one) else 1600
+
+
+def _with_commas(one: Silence) -> int:
+    if one.complete >= 0.95 and one.words.strip().endswith((",", "-")):
+        return 1100
+    return _both(one, 0.95, 960)
 
 
 def _of_profiles() -> Iterator[tuple[str, Callable[[Silence], int]]]:
@@ -92,14 +96,17 @@ def _patience_ms(rules: TurnRules, one: Silence) -> int:
 
 
 RULES: Mapping[str, Callable[[Silence], int]] = {
-    "words: 500 or 1,600 ms (before)": lambda one: _BEFORE.patience_ms(one.ending),
+    "words: 500 or 1,600 ms (before)": lambda one: 500 if _finished(one) else 1600,
     "words: 300 or 1,600": lambda one: 300 if _finished(one) else 1600,
     "sound, 0.5: 224 or 1,600": lambda one: LULL_MS if one.complete >= 0.5 else 1600,
     "sound, 0.95: 224 or 1,600": lambda one: LULL_MS if one.complete >= 0.95 else 1600,
     "words and sound, 0.5: 224; words: 500 or 1,600": lambda one: _both(one, 0.5),
     "words and sound, 0.95: 224; words: 500 or 1,600": lambda one: _both(one, 0.95),
     "words and sound, 0.95: 224; words: 960 or 1,600": lambda one: _both(one, 0.95, 960),
-    "… and a comma and sound, 0.95: 1,100 (now)": lambda one: ADAPTIVE.patience_ms(one.ending, one.complete),
+    "… 960, and a comma and sound, 0.95: 1,100": _with_commas,
+    '… 750, a later comma 640, "When …" 1,100 (now)': lambda one: ADAPTIVE.patience_ms(
+        one.ending, one.complete
+    ),
     **dict(_of_profiles()),
 }
 """The silence after which each ends a turn."""

@@ -2,8 +2,9 @@
 
 The recogniser puts a full stop or a question mark behind almost anything, so punctuation decides only
 where it says "more to come" (a comma, a dash, dots). Otherwise the last word decides: nobody ends on
-"the", "because" or "um", and few on "of" or "is" unless it is a question. A wrong "unfinished" costs a
-second of waiting, a wrong "finished" cuts somebody off, so a word that seldom ends a sentence waits.
+"the", "because" or "um", and few on "of" or "is" unless it is a question. The first words tell, too: behind
+"When I came home", more is to come. A wrong "unfinished" costs a second of waiting, a wrong "finished" cuts
+somebody off, so a word that seldom ends a sentence waits.
 """
 
 from __future__ import annotations
@@ -35,6 +36,17 @@ _SELDOM_LAST = re.compile(
 )
 """They can end a question ("Where are you from?", "Really?"). Behind a whole request, "please" is its end
 ("One more, please.")."""
+_OPENING = re.compile(
+    r"""(?:(?:and|but|so|well|yes|no|okay)\ )?(?:
+    (?:if | unless | although | though | while | whenever | even\ (?:if|though) | as\ (?:soon|long|far)\ as
+       | when(?!\ (?:do|does|did|is|are|was|were|will|can|could|should|would|has|have|had)\b))\ \w+\ \w+
+    | (?:once | before | after | until | instead\ of)\ \w+\ \w+\ \w+
+    )""",
+    re.VERBOSE,
+)
+"""Of a clause that another must follow. "After lunch." can be an answer."""
+_LONGEST_OPENING = 7
+"""Words. What is longer has its second clause, and the recogniser wrote no comma between the two."""
 _MORE_TO_COME = (",", "-", "\u2013", "\u2014", "\u2026", "...", ":", ";")
 
 
@@ -43,8 +55,11 @@ class Ending(enum.Enum):
 
     SENTENCE = enum.auto()
     """They can be the whole of what somebody wanted to say. Nothing at all (a cough) can."""
+    CLAUSES = enum.auto()
+    """Their punctuation says that more is to come; but it said so before, and the recogniser hears commas at
+    ends as well: "In the morning, I take the bus,"."""
     CLAUSE = enum.auto()
-    """Their punctuation says that more is to come; but the recogniser hears commas at ends as well."""
+    """Their punctuation says that more is to come, or their beginning: "When I came home."."""
     WORD = enum.auto()
     """The last of them says so."""
 
@@ -55,4 +70,8 @@ def ending(text: str) -> Ending:
     words = " ".join(re.findall(r"[a-z0-9']+", text))
     if _NEVER_LAST.search(words) or (not text.endswith("?") and _SELDOM_LAST.search(words)):
         return Ending.WORD
-    return Ending.CLAUSE if text.endswith(_MORE_TO_COME) else Ending.SENTENCE
+    several = "," in text.rstrip(" ,;:.-\u2013\u2014\u2026")
+    if text.endswith(_MORE_TO_COME):
+        return Ending.CLAUSES if several else Ending.CLAUSE
+    alone = not several and not text.endswith("?") and len(words.split()) <= _LONGEST_OPENING
+    return Ending.CLAUSE if alone and _OPENING.match(words) else Ending.SENTENCE

@@ -19,7 +19,10 @@ from playground.voice_agent_process import voice_agent_process
 
 __all__ = ["local_services"]
 
-_FOR_A_PERSON = ("--leading-silence-ms", "0", "--speech-started", "onset", "--over-hold", "heard")
+_FOR_A_PERSON = (
+    *("--delays", "none", "--leading-silence-ms", "0"),
+    *("--speech-started", "onset", "--over-hold", "heard"),
+)
 
 
 @asynccontextmanager

@@ -13,7 +13,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.speech import PEOPLE, at_16_khz, noise, people, silence, spoken, word_errors
-from playground.completeness import Ending, ending
 from sound.recogniser import (
     LONGEST_PIECE_MS,
     SAMPLE_RATE_HZ,
@@ -114,58 +113,3 @@ def test_many_may_ask_at_once(recogniser: Recogniser) -> None:
     alone = [recogniser.transcribe(sound) for sound in sounds]
     with ThreadPoolExecutor(4) as threads:
         assert list(threads.map(Recogniser().transcribe, sounds * 3)) == alone * 3
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "Yes.",
-        "What is the weather like?",
-        "Where are you from?",
-        "Really?",
-        "I like it here.",
-        "Thank you",
-        "It is 5.",
-        "Tell me a story, please.",
-        "Yes please.",
-    ],
-)
-def test_a_finished_sentence(text: str) -> None:
-    assert ending(text) is Ending.SENTENCE
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "I would like to, um,",
-        "I would like to, um.",
-        "Can you tell me the.",
-        "I went there because.",
-        "Well, I think\u2026",
-        "My name is",
-        "It\u2019s.",
-        "I was wondering",
-        "So first -",
-        "Can you send it to my?",
-        "And?",
-        "Please.",
-        "Could you please,",
-        "And please.",
-    ],
-)
-def test_a_sentence_that_waits_for_its_end(text: str) -> None:
-    assert ending(text) is not Ending.SENTENCE
-
-
-@pytest.mark.parametrize(
-    ("text", "how"),
-    [
-        ("I take the bus to work,", Ending.CLAUSE),
-        ("The number is 472-", Ending.CLAUSE),
-        ("Can you send it to my,", Ending.WORD),
-        ("I went there because.", Ending.WORD),
-    ],
-)
-def test_a_comma_says_less_than_the_last_word(text: str, how: Ending) -> None:
-    assert ending(text) is how
