@@ -37,7 +37,6 @@ from commands.fleet import JobRoomMaker, serve_in_processes, serve_jobs, tell_pa
 from commands.fleet.descriptors import allow_descriptors
 from commands.graph import draw, show_graph
 from commands.operate import operate
-from commands.replay import replay
 from commands.serve import RoomEnded, RoomSpec, serve, supervise
 from commands.serve.held import LoopWatch
 from commands.serve.observed import UNOBSERVED, observe
@@ -118,6 +117,8 @@ def _run(
 
     match options.command:
         case "replay":
+            from commands.replay import replay  # with Trio's tools for tests, which nothing else needs
+
             return replay(options, wire)
         case "graph":
             drawing = functools.partial(draw, functools.partial(wire, additions=additions))

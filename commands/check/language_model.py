@@ -6,8 +6,8 @@ import attrs
 
 from channels.errors import SettingsError
 from commands.check.finding import Colour, Finding
-from playground.brains import find_endpoint
 from playground.chat_completions import ChatFailed, Endpoint, Patience
+from playground.language_model import find_endpoint
 
 __all__ = ["check_language_model"]
 
