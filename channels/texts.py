@@ -22,6 +22,7 @@ __all__ = [
     "TOOLS",
     "TRANSCRIPTION_TOPIC",
     "TURNS_TOPIC",
+    "UNANSWERED_TOPIC",
     "UNHEARD",
     "Asked",
     "Pressed",
@@ -54,6 +55,10 @@ UNHEARD = "voice-agent.unheard"
 
 TURNS_TOPIC = "voice-agent.turns"
 """Text stream of ours: one JSON object for each reply that ended."""
+
+UNANSWERED_TOPIC = "voice-agent.unanswered"
+"""Text stream of ours: one JSON object for each text that somebody typed and that will not be answered, with
+`text` and `why`."""
 
 SESSION_TOPIC = "voice-agent.session"
 """Text stream of ours: the session's configuration, as one JSON object."""
