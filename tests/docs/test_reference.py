@@ -74,6 +74,7 @@ def test_each_command_is_listed_with_its_flags() -> None:
     for command in ("config", "token", "check", "serve", "dispatch", "graph", "operate", "replay"):
         assert f"## `{command}`" in page
     assert "`--record-audio`" in page
+    assert "`--version`" in page
     assert "`--reports`" not in page
 
 
