@@ -44,5 +44,6 @@ html_static_path = ["_static"]
 html_extra_path = ["_root"]
 html_css_files = ["site.css"]
 html_copy_source = False
+html_show_copyright = False
 html_show_sphinx = False
 html_theme_options = {"source_view_link": "", "top_of_page_buttons": []}

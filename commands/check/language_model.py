@@ -15,7 +15,7 @@ PATIENCE = Patience(next_bytes_s=10.0, whole_s=10.0)
 
 
 async def check_language_model() -> Finding:
-    """Whether it is there and has the model: it is asked for its models, which costs nothing."""
+    """Whether its server is there and has the model: it is asked for its models, which costs nothing."""
     try:
         endpoint = find_endpoint(lambda line: None)
     except SettingsError as error:
