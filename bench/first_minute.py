@@ -150,8 +150,8 @@ def timed(you: Sequence[Sound], agent: Sequence[Sound]) -> tuple[tuple[float, ..
         return tuple(answers), None
     # A voice that comes back while the person still talks was not silent.
     over = [each for each in agent if each.began < interruption.ended and each.ended > interruption.began]
-    heard = bool(over) and over[0].began < interruption.began
-    return tuple(answers), (over[-1].ended - interruption.began) * 1000 if heard else None
+    talked = bool(over) and over[0].began < interruption.began
+    return tuple(answers), (over[-1].ended - interruption.began) * 1000 if talked else None
 
 
 def _microphone() -> bytes:
