@@ -20,6 +20,7 @@ from channels.happenings import (
     CallBegan,
     Happening,
     Interrupted,
+    PersonTyped,
     ReplyBegan,
     ReplyEnded,
     SoundStarted,
@@ -93,6 +94,9 @@ class Stopwatch:
                     self._sound_ended = None
             case Interrupted(reply_id=reply_id, at=at, by_person=True):
                 self._cut(reply_id, at if self._held is None else self._held)
+            case PersonTyped():
+                # The next reply answers that, however long ago the person's last sound was.
+                self._sound_ended = None
             case CallBegan():
                 self.turns = 0
             case ReplyEnded():

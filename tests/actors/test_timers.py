@@ -10,6 +10,7 @@ from actors.timers import Stopwatch
 from channels.happenings import (
     Happening,
     Interrupted,
+    PersonTyped,
     ReplyBegan,
     ReplyEnded,
     ReplyOutcome,
@@ -83,6 +84,29 @@ def test_a_greeting_has_no_latency_and_two_replies_to_one_turn_have_one() -> Non
         ]
     )
     assert [turn.turn_latency_ms for turn in (greeting, first, second)] == [None, 1000, None]
+
+
+def test_what_is_typed_is_answered_without_a_latency_from_an_earlier_mm_hm() -> None:
+    story, typed, spoken = timed(
+        [
+            ReplyBegan("r", 5.0),
+            SoundStarted(7.0),
+            VoiceHeld(7.1),
+            VoiceResumed(7.5, 1000),  # a hum, by its sound; it goes on for a moment
+            SoundStopped(7.6),
+            TurnStopped(8.3),
+            ended(60.0),
+            PersonTyped("alice", "What time is it?"),
+            ReplyBegan("r", 70.0),
+            ended(72.0),
+            SoundStarted(80.0),
+            SoundStopped(81.0),
+            TurnStopped(81.5),
+            ReplyBegan("r", 82.0),
+            ended(83.0),
+        ]
+    )
+    assert [turn.turn_latency_ms for turn in (story, typed, spoken)] == [None, None, 1000]
 
 
 def test_a_reply_that_was_never_audible_has_no_timers() -> None:
