@@ -22,6 +22,9 @@ from playground.dialogue.words import plain, quotable, spoken_list
 __all__ = ["answer", "checked"]
 
 _BRACES = re.compile(r"\{(\w+)\}")
+_CLAUSE_ENDS = re.compile(r"[.,;:!?] ")
+_CLAUSES = 5
+"""So many at the end of a turn are looked at: a long one is not worth the time."""
 _NOT_SAID: Slots = {}
 
 
@@ -45,6 +48,16 @@ def _answers(turn: Turn) -> Iterator[Answer | None]:
     yield tools.fits_well(turn)
     yield from _of_book(turn)
     yield tools.fits_a_little(turn)
+    if rest := _behind_what_is_known(turn.said):
+        yield from _answers(attrs.evolve(turn, said=rest))
+
+
+def _behind_what_is_known(said: str) -> str:
+    """What follows the last known question of a turn: of "Stop. What is 3 times 4?" the sum."""
+    for end in reversed([*_CLAUSE_ENDS.finditer(said)][-_CLAUSES:]):
+        if BOOK.whole(plain(said[: end.start()])) is not None:
+            return said[end.end() :]
+    return ""
 
 
 def _of_book(turn: Turn, *, restated: bool = False) -> Iterator[Answer | None]:

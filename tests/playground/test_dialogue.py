@@ -164,6 +164,22 @@ def test_being_tired_is_no_name() -> None:
     assert talk("I am Anton.", "What's my name?")[1] == "Your name is Anton."
 
 
+BEHIND_SOMETHING_KNOWN = [
+    ("Stop. What is twelve times seven?", "12 times 7 is 84."),
+    ("No, stop, what is twelve times seven?", "12 times 7 is 84."),
+    ("Hello. How are you? Spell the word owl.", "Owl: O, W, L."),
+]
+
+
+@pytest.mark.parametrize(("said", "expected"), BEHIND_SOMETHING_KNOWN)
+def test_a_question_with_a_gap_is_answered_behind_something_that_is_known(said: str, expected: str) -> None:
+    assert reply(said) == expected
+
+
+def test_what_is_not_understood_behind_a_stop_is_offered_something_that_is() -> None:
+    assert "You can say" in reply("Stop. Brillig and the slithy toves?")
+
+
 def test_it_says_the_last_thing_again() -> None:
     assert talk("What is three times three?", "Say that again.", "Pardon?") == ["3 times 3 is 9."] * 3
 
