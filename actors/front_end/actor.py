@@ -66,7 +66,7 @@ ANSWERED_WITHIN_S = 10.0
 
 LOCKED = {
     "voice": "The service fixes the voice when a session starts.",
-    "greeting": "The greeting has been spoken.",
+    "greeting": "It has been spoken.",
 }
 CHANGEABLE = ("system_prompt", "profile")
 NOT_THE_OWNER = "Only the operator of this agent may change it."

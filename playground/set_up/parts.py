@@ -57,7 +57,7 @@ def playground(environ: Mapping[str, str] | None = None) -> list[Part]:
         parts.append(
             Part(
                 "LiveKit server",
-                [*go, ("the Go modules that it is made of (removed afterwards)", 90)],
+                [*go, ("the Go modules that LiveKit is made of (removed afterwards)", 90)],
                 lambda progress: binary.find_or_build(progress=progress, environ=environ),
             )
         )
