@@ -7,6 +7,7 @@ import functools
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Sequence
 
 import trio
@@ -56,6 +57,8 @@ def main(wire: Wiring, arguments: Sequence[str] | None = None) -> int:
         try:
             if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
                 signal.signal(signal.SIGINT, signal.default_int_handler)
+            # `livekit-server --dev` has the secret "secret", which is no news to whoever starts that.
+            warnings.filterwarnings("ignore", message="The HMAC key is")
             options = parse([as_written(each) for each in (sys.argv[1:] if arguments is None else arguments)])
             options.log = _shown(options)
             if options.log != "conversation":

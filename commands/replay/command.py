@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from time import perf_counter
 
-from attrs import evolve
+from attrs import asdict, evolve
 
 from actors.record.reading import Record, RecordUnreadable, read_record
 from channels.printable import complain, tell
@@ -81,6 +81,12 @@ def _draw(picture: Path, record: Record, verdict: Verdict) -> None:
         file.write(content)
 
 
+def _changes(recorded: BargeInSettings | SpeakerSettings, replayed: BargeInSettings | SpeakerSettings) -> str:
+    after = asdict(replayed)
+    changed = [(name, was, after[name]) for name, was in asdict(recorded).items() if was != after[name]]
+    return ", ".join(f"{name} {now} instead of {was}" for name, was, now in changed)
+
+
 def _print(
     record: Record,
     barge_in: BargeInSettings,
@@ -96,7 +102,7 @@ def _print(
     both = (("barge_in", header.barge_in, barge_in), ("speaker", header.speaker, speaker))
     for name, recorded, replayed in both:
         if recorded != replayed:
-            tell(f"  replayed with another {name}: {replayed}")
+            tell(f"  replayed with another {name}: {_changes(recorded, replayed)}")
     for remark in (*record.remarks, *verdict.remarks):
         tell(f"  note: {remark}")
     for difference in comparison.differences:

@@ -128,3 +128,8 @@ def test_a_token_is_for_the_room_of_the_configuration_file(shell: Shell) -> None
     outcome = shell.run("token", "--identity", "alice", "--config", "agent.toml", env=ACCOUNT)
     assert outcome.code == 0
     assert jwt.decode(outcome.out.strip(), SECRET, algorithms=["HS256"])["video"]["room"] == "tea room"
+
+
+def test_the_secret_of_a_development_server_makes_a_token_without_a_warning(shell: Shell) -> None:
+    outcome = shell.run("token", "--identity", "alice", env={**ACCOUNT, "LIVEKIT_API_SECRET": "secret"})
+    assert (outcome.code, outcome.lines) == (0, [])

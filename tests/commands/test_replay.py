@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,7 @@ def test_another_setting_shows_what_would_have_happened_with_it(
 ) -> None:
     assert replay(options(recorded, "--hold-ms", "0"), runner.wire) == 1
     said = capsys.readouterr().out
+    assert re.search(r"another barge_in: longest_hold_ms 0 instead of \d+\n", said), said
     assert "voice held: recorded at 0:09.5" in said
     assert "replayed not at all" in said
     assert "reply over, r2: recorded cut" in said, "unheld it was over before the service decided"
