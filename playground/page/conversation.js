@@ -85,12 +85,15 @@ export class Conversation {
     const item = document.createElement("li");
     item.className = speaker === "agent" || speaker === "you" ? speaker : "other";
     item.dataset.final = false;
+    // All of it runs as its words do; what has a direction of its own does not count.
+    item.dir = "auto";
     const who = document.createElement("span");
     who.className = "who";
+    who.dir = "ltr";
     who.textContent = nameOf(speaker);
     const text = document.createElement("p");
-    text.dir = "auto";
     const note = document.createElement("small");
+    note.dir = "ltr";
     item.append(who, text, note);
     this.#list.append(item);
     const caption = { item, text, note, segment, speaker, final: false, settled: false };
@@ -109,7 +112,7 @@ export class Conversation {
     const group = document.createElement("div");
     group.className = "offers";
     group.append(...buttonsFor(offers, this.#say));
-    caption.item.append(group);
+    caption.note.before(group);
   }
 
   #follow() {

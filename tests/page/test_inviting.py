@@ -177,3 +177,29 @@ async def test_another_microphone_can_be_chosen_in_the_call(
         await tab.until("!document.querySelector('#mute').hidden")
         assert await tab.evaluate("localStorage.getItem('voice-agent.microphone')"), "and the next time"
         assert tab.complaints == []
+
+
+async def test_another_loudspeaker_can_be_chosen_in_the_call_and_is_used_in_the_next(
+    livekit: LiveKitServer, page_of: PageOf, tmp_path: Path, microphone: Microphone
+) -> None:
+    played = "[...document.querySelectorAll('audio')].map((each) => each.sinkId).join()"
+    async with call(livekit, page_of, tmp_path, microphone(noise(2000))) as talk:
+        tab = talk.tab
+        await tab.until("document.querySelector('audio') !== null")
+        await tab.click("#open-settings")
+        await tab.until("document.querySelectorAll('#loudspeaker-choice option').length > 1")
+        assert await tab.evaluate(played) in {"", "default"}
+        await tab.evaluate(
+            "{ const choice = document.querySelector('#loudspeaker-choice'); choice.selectedIndex = 1;"
+            "choice.dispatchEvent(new Event('change')) }"
+        )
+        chosen = await tab.evaluate("document.querySelector('#loudspeaker-choice').value")
+        assert chosen
+        await tab.until(f"{played} === '{chosen}'")
+        await tab.call("Page.reload")
+        await tab.until("document.readyState === 'complete' && document.body.dataset.state === 'resting'")
+        await tab.click("#talk")
+        await tab.until(f"{played} === '{chosen}'")
+        await tab.click("#open-settings")
+        await tab.until(f"document.querySelector('#loudspeaker-choice').value === '{chosen}'")
+        assert tab.complaints == []
