@@ -48,6 +48,7 @@ let unsent = []; // typed before the agent was there: {text, note}
 // ---- what the person does
 
 $("talk").addEventListener("click", () => {
+  wantsToTalk = true;
   if (isAway()) start();
   talk();
 });

@@ -35,7 +35,7 @@ function describeWaiting(obstacle) {
     case "stale":
       return say("ended", "The agent was restarted", "Reload this page to talk with it.");
     case "told":
-      return say("ended", obstacle.told.what ?? "The agent's program does not let this page in", obstacle.told.fix ?? "");
+      return say("ended", sentence(obstacle.told.what ?? "the agent's program does not let this page in"), sentence(obstacle.told.fix ?? ""));
     default:
       return say("connecting", "Reconnecting…", "The room's server (LiveKit) does not answer. This page keeps trying.");
   }
@@ -73,6 +73,11 @@ function describeAgent({ agentState, tools = [], someoneElseIsHeard, interrupted
       return say("connecting", "Connecting…", "The agent is getting ready.");
   }
   return say("interrupted", "Interrupted", "It stopped, and is listening to you.");
+}
+
+// The runner's own words are the half of a line each.
+function sentence(text) {
+  return text.replace(/^./, (letter) => letter.toUpperCase());
 }
 
 // A tool's name as one reads it: order_status is "order status".

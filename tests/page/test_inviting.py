@@ -127,6 +127,42 @@ async def test_the_title_stays_where_it_is(
             assert len(seen) == 1
 
 
+async def test_nothing_is_pushed_away_when_words_and_figures_come(
+    livekit: LiveKitServer, page_of: PageOf, tmp_path: Path, microphone: Microphone
+) -> None:
+    tops = (
+        "['#tape', '#mute', '#timers', '#conversation', '#captions li'].map((each) =>"
+        " document.querySelector(each)?.getBoundingClientRect().top ?? 0)"
+    )
+    async with call(livekit, page_of, tmp_path, microphone(noise(2000))) as talk:
+        tab, agent = talk.tab, talk.agent
+        for turn, (width, height) in enumerate(((1280, 900), (1024, 640), (390, 844)), 1):
+            await tab.look(width=width, height=height, calm=True)
+            before = await tab.evaluate(tops)
+            if turn == 1:
+                await agent.say("reply-0", "Good morning. How can I help?")
+                await tab.shows("How can I help?")
+                first = (await tab.evaluate(tops))[-1]
+                before[-1] = first
+            await agent.caption_person(talk.me, f"p-{turn}", "Tell me a story.", final=True)
+            await agent.say(f"reply-{turn}", f"Once there was a lighthouse, {turn}.")
+            await tab.shows(f"lighthouse, {turn}.")
+            if turn < 3:  # by then the list scrolls on a phone
+                assert await tab.evaluate(tops) == before, f"words, {width} px"
+            said = await tab.evaluate(tops)
+            await agent.tell_turn(turn, latency_ms=640, barge_in_ms=180, reply_id=f"reply-{turn}")
+            await tab.until(f"document.querySelectorAll('#chart-rows tr').length === {turn}")
+            assert await tab.evaluate(tops) == said, f"figures, {width} px"
+        for width, height in ((360, 640), (844, 390)):
+            await tab.look(width=width, height=height, calm=True)
+            said = await tab.evaluate(tops)
+            await tab.evaluate(
+                "document.querySelectorAll('output').forEach((each) => (each.value = '888 ms'))"
+            )
+            assert await tab.evaluate(tops) == said, f"figures of this browser, {width} px"
+            await tab.evaluate("document.querySelectorAll('output').forEach((each) => (each.value = '–'))")
+
+
 async def fits(tab: Tab, width: int, height: int, text: int = 16) -> None:
     await tab.look(width=width, height=height)
     await tab.call("Page.setFontSizes", fontSizes={"standard": text, "fixed": text})

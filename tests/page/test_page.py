@@ -83,7 +83,7 @@ async def test_what_is_in_the_way_is_said_in_words(page_of: PageOf, tmp_path: Pa
     expected: list[tuple[dict[str, Any], str]] = [
         ({"phase": "waiting", "obstacle": {"what": "runner"}}, "The agent has ended"),
         ({"phase": "waiting", "obstacle": {"what": "livekit"}}, "Reconnecting…"),
-        ({"phase": "waiting", "obstacle": told}, "the room is full"),
+        ({"phase": "waiting", "obstacle": told}, "The room is full"),
         ({"phase": "removed"}, "The call is over"),
         ({"phase": "joined", "waitedS": 1}, "Connecting…"),
         ({"phase": "joined", "waitedS": 9}, "No agent yet"),
@@ -91,6 +91,7 @@ async def test_what_is_in_the_way_is_said_in_words(page_of: PageOf, tmp_path: Pa
         (here, "Listening"),
         (here | {"agentState": "idle"}, "Listening"),
         (here | {"microphone": "muted"}, "Muted"),
+        (here | {"microphone": "asked"}, "Ready"),
         ({"phase": "resting", "left": True}, "You left the call"),
         (here | {"agentState": ""}, "Connecting…"),
         (here | {"agentState": "something new"}, "Connecting…"),
