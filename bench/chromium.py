@@ -14,6 +14,7 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 import wave
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -279,29 +280,31 @@ async def chromium(folder: Path, *, microphone: Path | str = ABSENT) -> AsyncIte
     else:
         flags += ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
         flags += [f"--use-file-for-fake-audio-capture={microphone}"]
-    process = _start(flags, folder)
-    try:
-        address = await _address(trio.Path(folder) / "profile" / "DevToolsActivePort", process)
-        async with (
-            trio_websocket.open_websocket_url(address, max_message_size=2**26) as socket,
-            trio.open_nursery() as nursery,
-        ):
-            wire = _Wire(socket)
-            nursery.start_soon(wire.read)
-            yield Browser(wire, process)
-            nursery.cancel_scope.cancel()
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+    # What it leaves behind when it is killed goes with this folder, whose name is short: sockets lie in it.
+    with tempfile.TemporaryDirectory(prefix="chromium-", ignore_cleanup_errors=True) as temporary:
+        process = _start(flags, folder, temporary)
+        try:
+            address = await _address(trio.Path(folder) / "profile" / "DevToolsActivePort", process)
+            async with (
+                trio_websocket.open_websocket_url(address, max_message_size=2**26) as socket,
+                trio.open_nursery() as nursery,
+            ):
+                wire = _Wire(socket)
+                nursery.start_soon(wire.read)
+                yield Browser(wire, process)
+                nursery.cancel_scope.cancel()
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
 
-def _start(flags: Sequence[str], folder: Path) -> subprocess.Popen[bytes]:
+def _start(flags: Sequence[str], folder: Path, temporary: str) -> subprocess.Popen[bytes]:
     program = executable()
     assert program is not None, "Chromium is not on this machine"
     with (folder / "chromium.log").open("wb") as log:
         return start_child(
             [program, *flags, "about:blank"],
-            environ={**os.environ, "HOME": str(folder)},
+            environ={**os.environ, "HOME": str(folder), "TMPDIR": temporary},
             stdout=log,
             stderr=log,
         )

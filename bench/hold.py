@@ -1,6 +1,6 @@
 """How soon the agent falls silent from a person's first sound on, and how often for nothing.
 
-    .venv/bin/python -m bench.barge_in hold [--rounds N] [--quick] [--json FILE]
+    .venv/bin/python -m bench.barge_in hold [--rounds N] [--quick] [--with PATH=VALUE] [--json FILE]
 
 One run, one real LiveKit server, this agent as a process of its own, and a caller in the room whose
 microphone speaks and whose ears measure: nothing is timed where it is not heard. The Voice Agent API is
@@ -15,6 +15,7 @@ first sound, as the live service was recorded to (drawn with a seed, the same fo
 - Noises (`bench.noises`) over the agent's voice, which nothing confirms: how often it paused, how long.
 - The agent's own voice in the microphone, 20 dB below: with the echo canceller and without, first alone,
   then with a person over it.
+- Holding with another value of a setting (`--with speaker.queue_size_ms=400`), in the same run.
 
 Cases are dealt out to rounds and shuffled in each, so that a machine that is busy for a while is so for all.
 Each try ends with a confirmed interruption: the agent trusts its ears again, whatever came before.
@@ -23,16 +24,16 @@ Each try ends with a confirmed interruption: the agent trusts its ears again, wh
 from __future__ import annotations
 
 import argparse
-import enum
 import functools
 import json
 import os
+import re
 import secrets
 import statistics
 import subprocess
 import tempfile
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from random import Random
@@ -71,32 +72,32 @@ _AFTER_NOISE_S = 1.5
 """So long after a noise a hold for it is over: 800 ms of lingering, and a pause to know that it ended."""
 
 
-class Ears(enum.Enum):
+@attrs.frozen
+class Ears:
     """How the agent listens, and what its caller's microphone hears."""
 
-    HOLDING = "holding"
-    IN_NOISE = "holding, in noise of 15 dB"
-    NOT_HOLDING = "not holding"
-    ECHO = "echo -20 dB, canceller on"
-    ECHO_UNCANCELLED = "echo -20 dB, canceller off"
+    name: str
+    settings: tuple[str, ...] = ()
+    """Of the agent, as `barge_in.longest_hold_ms=0`."""
+    room_db: float = 40.0
+    """How far the noise of the caller's room is below their voice."""
+    echo_db: float | None = None
+    """The echo of its caller."""
 
     @property
-    def environment(self) -> Mapping[str, str]:
-        """The settings of it."""
-        return {
-            Ears.NOT_HOLDING: {"HOLD_MS": "0"},
-            Ears.ECHO_UNCANCELLED: {"VOICE_AGENT_BARGE_IN_ECHO_CANCELLATION": "false"},
-        }.get(self, {})
+    def program(self) -> tuple[str, ...]:
+        """The agent that listens so."""
+        return (*AGENT, *(word for setting in self.settings for word in ("--set", setting)))
 
-    @property
-    def room_db(self) -> float:
-        """How far the noise of the caller's room is below their voice."""
-        return 15.0 if self is Ears.IN_NOISE else 40.0
 
-    @property
-    def echo_db(self) -> float | None:
-        """The echo of its caller."""
-        return ECHO_DB if self in (Ears.ECHO, Ears.ECHO_UNCANCELLED) else None
+HOLDING = Ears("holding")
+EARS = (
+    HOLDING,
+    Ears("holding, in noise of 15 dB", room_db=15.0),
+    Ears("not holding", ("barge_in.longest_hold_ms=0",)),
+    Ears("echo -20 dB, canceller on", echo_db=ECHO_DB),
+    Ears("echo -20 dB, canceller off", ("barge_in.echo_cancellation=false",), echo_db=ECHO_DB),
+)
 
 
 @attrs.frozen
@@ -109,6 +110,7 @@ class Plan:
     echo_tries: int
     noise_tries: int
     seed: int
+    ears: tuple[Ears, ...] = EARS
 
 
 @attrs.frozen
@@ -152,16 +154,16 @@ async def measure(plan: Plan, livekit: LiveKitServer) -> tuple[list[Interruption
     listenings: list[Listening] = []
     # The first caller of a process was measured to hear and to be heard some 200 ms later each way than all
     # that follow, whatever the agent does: it is not counted.
-    async with _stage(livekit, Ears.HOLDING) as stage:
+    async with _stage(livekit, HOLDING) as stage:
         await _interrupt(stage, "warm-up", people[0], "warm-up")
     for number in range(plan.rounds):
-        order = list(Ears)
+        order = list(plan.ears)
         random.shuffle(order)
         for ears in order:
-            tell(f"round {number + 1} of {plan.rounds}: {ears.value}")
+            tell(f"round {number + 1} of {plan.rounds}: {ears.name}")
             tries = plan.tries if ears.echo_db is None else plan.echo_tries
             jobs: list[Person | tuple[str, bytes]] = list(people[:tries][number :: plan.rounds])
-            if ears is Ears.HOLDING:
+            if ears is HOLDING:
                 jobs += [
                     (kind, each) for kind, all_ in noises.items() for each in all_[number :: plan.rounds]
                 ]
@@ -170,7 +172,7 @@ async def measure(plan: Plan, livekit: LiveKitServer) -> tuple[list[Interruption
                 for count, job in enumerate(jobs):
                     reply_id = f"reply-{number}-{count}"
                     if isinstance(job, Person):
-                        interruption, before = await _interrupt(stage, ears.value, job, reply_id)
+                        interruption, before = await _interrupt(stage, ears.name, job, reply_id)
                         interruptions.append(interruption)
                         if ears.echo_db is not None:
                             listenings.append(before)
@@ -241,8 +243,11 @@ async def _stage(livekit: LiveKitServer, ears: Ears) -> AsyncIterator[Stage]:
     async with voice_agent_service() as service, join_as_guest(livekit, room_name) as guest:
         caller = Caller(guest, ears.echo_db, PERSON_RMS * 10 ** (-ears.room_db / 20))
         with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-            env = {**environment(livekit, room_name, service.url), **ears.environment}
-            async with trio.open_nursery() as nursery, run_program(AGENT, env, Path(folder)) as program:
+            env = environment(livekit, room_name, service.url)
+            async with (
+                trio.open_nursery() as nursery,
+                run_program(ears.program, env, Path(folder)) as program,
+            ):
                 nursery.start_soon(caller.run)
                 with trio.move_on_after(_READY_WITHIN_S) as patience:
                     await service.received.until("input.audio")
@@ -351,6 +356,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--rounds", type=int, default=2, metavar="N", help="each in a random order (default: 2)"
     )
+    parser.add_argument(
+        "--with",
+        dest="others",
+        action="append",
+        default=[],
+        metavar="PATH=VALUE",
+        help="a further case: holding, with another value of a setting; may be repeated",
+    )
     parser.add_argument("--quick", action="store_true", help="one round, with a quarter of the tries")
     parser.add_argument("--seed", type=int, default=1, help="of all that is drawn (default: %(default)s)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write each try's figures to a file")
@@ -359,8 +372,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"--json: there is no folder {options.json.parent}")
     seed = options.seed
     rounds = max(1, options.rounds)
+    ears = (*EARS, *(Ears(re.sub(r"^.*\.(?=[a-z_]+=)", "", other), (other,)) for other in options.others))
     plan = (
-        Plan(1, 6, 4, 2, seed) if options.quick else Plan(rounds, 24 * rounds, 6 * rounds, 4 * rounds, seed)
+        Plan(1, 6, 4, 2, seed, ears)
+        if options.quick
+        else Plan(rounds, 24 * rounds, 6 * rounds, 4 * rounds, seed, ears)
     )
     report = trio.run(until_signal, functools.partial(run, plan))
     if isinstance(report, int):

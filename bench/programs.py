@@ -22,6 +22,7 @@ import trio
 
 from channels.child import ended, start_child, stop_child, stream_of
 from channels.errors import VoiceAgentError, reason_of
+from channels.stopping import Stopped, until_told_to_stop
 from playground.livekit_server import LiveKitServer
 
 __all__ = [
@@ -225,24 +226,19 @@ async def until_signal(measure: Callable[[], Awaitable[R]]) -> R | int:
     Returns:
         What was measured, or the exit code when it could not be.
     """
-    outcome: R | int = 1
-    async with trio.open_nursery() as nursery:
 
-        async def end_on_signal() -> None:
-            nonlocal outcome
-            with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-                async for number in signals:
-                    outcome = 128 + number
-                    tell("stopping")
-                    nursery.cancel_scope.cancel()
-
-        nursery.start_soon(end_on_signal)
+    async def measured() -> R | int:
         try:
-            outcome = await measure()
+            return await measure()
         except (VoiceAgentError, BaseExceptionGroup) as error:
             reason = reason_of(error)
             if reason is None:
                 raise
             tell(str(reason))
-        nursery.cancel_scope.cancel()
+            return 1
+
+    outcome = await until_told_to_stop(measured)
+    if isinstance(outcome, Stopped):
+        tell("stopping")
+        return outcome.code
     return outcome

@@ -3,19 +3,21 @@
     .venv/bin/python -m bench.turn_ends [--count 240] [--seed 1] [--json FILE]
 
 Sentences with one pause each (`bench.pauses`), and questions and sentences without one, go through the ears'
-detector and recogniser; each rule then says after how much silence it would have ended the turn. A cut-off
-is a turn that it ends within the pause; "parted" are two sentences with a pause between them that become two
-turns. Smart Turn, a network of others, is what hears the sound (`sound.smart_turn`). Time is sound: the way
-over the network, and what recogniser and network take, are not in it.
+detector and recogniser; each rule then says after how much silence it would have ended the turn. The last
+rules are the profiles that set silences, as the offline service takes them. A cut-off is a turn that it ends
+within the pause; "parted" are two sentences with a pause between them that become two turns. Smart Turn, a
+network of others, is what hears the sound (`sound.smart_turn`). Time is sound: the way over the network, and
+what recogniser and network take, are not in it.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from random import Random
 
@@ -28,6 +30,7 @@ from bench.speech import silence, spoken
 from bench.turn_parts import audible_ms
 from bench.word_errors import SENTENCES, VOICES
 from channels.ending import end_with
+from channels.settings.profiles import OUR_FOLDER, read_profiles
 from playground.completeness import Ending, ending
 from playground.turn_model.fetch import find_or_fetch
 from playground.turns import ADAPTIVE, LULL_MS, Lull, TurnDetector, TurnRules
@@ -60,18 +63,15 @@ class Silence:
         return ending(self.words)
 
 
-_BEFORE = TurnRules(min_silence=500, max_silence=1600)
-
-
 def _finished(one: Silence) -> bool:
-    """By its punctuation and its last word alone."""
+    """By its punctuation and its last word alone, as the rules before the last have it."""
     return one.ending is Ending.SENTENCE or (one.ending is Ending.CLAUSE and one.words.strip().endswith("."))
 
 
 def _both(one: Silence, sure: float, else_ms: int | None = None) -> int:
     if _finished(one) and one.complete >= sure:
         return LULL_MS
-    return else_ms if else_ms and _finished(one) else _BEFORE.patience_ms(one.ending)
+    return (else_ms or 500) if _finished(one) else 1600
 
 
 def _with_commas(one: Silence) -> int:
@@ -80,8 +80,23 @@ def _with_commas(one: Silence) -> int:
     return _both(one, 0.95, 960)
 
 
+def _of_profiles() -> Iterator[tuple[str, Callable[[Silence], int]]]:
+    """What a client that sets silences gets: then the words decide which of the two it is."""
+    for name, profile in read_profiles([OUR_FOLDER]).items():
+        least, most = (
+            profile.values.get(f"session.input.turn_detection.{end}_silence") for end in ("min", "max")
+        )
+        if least is not None and most is not None:
+            rules = TurnRules(min_silence=least, max_silence=most)
+            yield f"profile {name}: {least:,} or {most:,}", functools.partial(_patience_ms, rules)
+
+
+def _patience_ms(rules: TurnRules, one: Silence) -> int:
+    return rules.patience_ms(one.ending)
+
+
 RULES: Mapping[str, Callable[[Silence], int]] = {
-    "words: 500 or 1,600 ms (before)": lambda one: _BEFORE.patience_ms(one.ending),
+    "words: 500 or 1,600 ms (before)": lambda one: 500 if _finished(one) else 1600,
     "words: 300 or 1,600": lambda one: 300 if _finished(one) else 1600,
     "sound, 0.5: 224 or 1,600": lambda one: LULL_MS if one.complete >= 0.5 else 1600,
     "sound, 0.95: 224 or 1,600": lambda one: LULL_MS if one.complete >= 0.95 else 1600,
@@ -92,6 +107,7 @@ RULES: Mapping[str, Callable[[Silence], int]] = {
     '… 750, a later comma 640, "When …" 1,100 (now)': lambda one: ADAPTIVE.patience_ms(
         one.ending, one.complete
     ),
+    **dict(_of_profiles()),
 }
 """The silence after which each ends a turn."""
 

@@ -22,7 +22,7 @@ COMMAND = DISTRIBUTION if IS_INSTALLED else "python runner.py"
 
 
 def version() -> str:
-    """The version of this project; of a tree that does not tell, "" (an image has no pyproject.toml)."""
+    """The version of this project; "" of a tree without a pyproject.toml."""
     if IS_INSTALLED:
         return metadata.version(DISTRIBUTION)
     try:

@@ -22,6 +22,7 @@ __all__ = [
     "TOOLS",
     "TRANSCRIPTION_TOPIC",
     "TURNS_TOPIC",
+    "UNANSWERED_TOPIC",
     "UNHEARD",
     "Asked",
     "Pressed",
@@ -32,13 +33,18 @@ __all__ = [
 ]
 
 AGENT_STATE = "lk.agent.state"
-"""Participant attribute: initializing, idle, listening, thinking or speaking."""
+"""Participant attribute of LiveKit's: initializing, idle, listening, thinking or speaking."""
 
 TRANSCRIPTION_TOPIC = "lk.transcription"
+"""Text stream of LiveKit's: what both sides say. The agent's words come as they are heard, and end where they
+stopped. Attributes: lk.segment_id, lk.transcription_final, lk.transcribed_track_id."""
+
 CHAT_TOPIC = "lk.chat"
+"""Text stream of LiveKit's, to the agent: what somebody typed, to be answered as if it had been said."""
 
 LISTENING_TO = "voice-agent.listening_to"
-"""Participant attribute of ours: the identity whose microphone the agent hears, `EVERYBODY`, or empty."""
+"""Participant attribute of ours: the identity whose microphone the agent hears; "*": everybody's; empty:
+nobody's."""
 
 EVERYBODY = "*"
 
@@ -50,10 +56,15 @@ TOOLS = "voice-agent.tools"
 """Participant attribute of ours: the names of the tools that run, with commas, or empty."""
 
 UNHEARD = "voice-agent.unheard"
-"""Participant attribute of ours: why nobody can hear the agent, as `VoiceUnheard` has it, or empty."""
+"""Participant attribute of ours: why nobody can hear the agent (muted, forbidden, unpublished or alone), or
+empty."""
 
 TURNS_TOPIC = "voice-agent.turns"
 """Text stream of ours: one JSON object for each reply that ended."""
+
+UNANSWERED_TOPIC = "voice-agent.unanswered"
+"""Text stream of ours: one JSON object for each text that somebody typed and that will not be answered, with
+`text` and `why`."""
 
 SESSION_TOPIC = "voice-agent.session"
 """Text stream of ours: the session's configuration, as one JSON object."""
@@ -63,7 +74,7 @@ CONFIGURE_METHOD = "voice-agent.configure"
 
 
 OPERATE_METHOD = "voice-agent.operate"
-"""RPC method of ours: commands of an operator, see `actors.operator.commands`."""
+"""RPC method of ours: what an operator may do."""
 
 
 @attrs.frozen

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from channels.program import COMMAND
+from channels.program import COMMAND, DISTRIBUTION, version
 from channels.settings.catalogue import CATALOGUE
 from channels.settings.listening import LISTEN_CHOICES
 from channels.settings.rules import Malformed, Rule, Whole
@@ -37,6 +37,12 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 def command_line() -> argparse.ArgumentParser:
     """What may stand on it, with its help."""
     parser = argparse.ArgumentParser(prog=COMMAND, description="A voice agent in a LiveKit room.")
+    parser.add_argument(
+        "--version",
+        action="version",
+        version=f"{DISTRIBUTION} {version()}".strip(),
+        help="print the name and version, and exit",
+    )
     parser.add_argument(
         "--log",
         choices=("conversation", "text", "json"),

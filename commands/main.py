@@ -5,25 +5,18 @@ from __future__ import annotations
 import argparse
 import functools
 import os
-import secrets
 import signal
 import sys
-from collections.abc import Awaitable, Sequence
-from random import Random
+from collections.abc import Sequence
 
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from actors.record import check_free
-from actors.room.livekit_edge import LiveKitEdge
-from actors.room.seat import OWN_ROOM, Seat
-from channels.backoff import Turns
 from channels.errors import SettingsError, cause_of, was_interrupted
-from channels.log import LogFormat, open_log, warnings_alone
-from channels.named_paths import PathNames
+from channels.log import LogFormat, open_log
 from channels.printable import complain
 from channels.program import DISTRIBUTION, IS_INSTALLED
-from channels.settings import ACCOUNT, LIVEKIT_ACCOUNT, Accounts, Settings, read_configuration
+from channels.settings import ACCOUNT, LIVEKIT_ACCOUNT, read_configuration
 from channels.standard_streams import as_written, standard_streams
 from channels.terminal import Terminal, bottom_line
 from commands.added import read_addition
@@ -31,26 +24,17 @@ from commands.agents_here import LiveKitRoom
 from commands.arguments import parse
 from commands.check import check
 from commands.config import gather_from, print_configuration
-from commands.console import with_person
+from commands.conversations import Conversations
 from commands.dispatch import dispatch
-from commands.fleet import JobRoomMaker, serve_in_processes, serve_jobs, tell_parent
-from commands.fleet.descriptors import allow_descriptors
 from commands.graph import draw, show_graph
 from commands.operate import operate
-from commands.replay import replay
-from commands.serve import RoomEnded, RoomSpec, serve, supervise
-from commands.serve.held import LoopWatch
-from commands.serve.observed import UNOBSERVED, observe
 from commands.services import (
     can_run_here,
-    services_for_calls,
-    services_for_jobs,
     services_of,
-    services_without_page,
 )
 from commands.token import print_token
-from commands.tools import read_tools, with_tools
-from commands.wired import Wired, Wiring
+from commands.tools import read_tools
+from commands.wired import Wiring
 
 __all__ = ["main"]
 
@@ -118,6 +102,8 @@ def _run(
 
     match options.command:
         case "replay":
+            from commands.replay import replay  # with Trio's tools for tests, which nothing else needs
+
             return replay(options, wire)
         case "graph":
             drawing = functools.partial(draw, functools.partial(wire, additions=additions))
@@ -138,83 +124,15 @@ def _run(
     if options.command == "check":
         services = services_of(configuration, has_account)
         return trio.run(check, services, configuration.settings(), has_account, options.json)
-    if options.record is not None and options.command != "serve":
-        check_free(PathNames(configuration.room_name).path(options.record), with_sound=options.record_audio)
-    if additions:
-        # Report impossible subscriptions before anything starts.
-        draw(functools.partial(wire, additions=additions))
     tools = read_tools(configuration.tools(), log.warning)
-
-    is_worker = options.command == "serve"
-    is_parent = is_worker and options.processes > 1 and not options.reports
-    observed = UNOBSERVED
-    if not is_parent:
-        has_parent = is_worker and options.reports
-        observed = observe(configuration.health(), log, is_worker=is_worker, has_parent=has_parent)
-
-    you = f"console-{secrets.token_hex(4)}" if options.command == "console" else ""
-    turns = Turns(Random())
-
-    def wire_it(settings: Settings, accounts: Accounts, edge: LiveKitEdge, seat: Seat = OWN_ROOM) -> Wired:
-        # On your own machine, everybody in the room is the agent's owner.
-        return wire(
-            settings,
-            accounts,
-            edge,
-            configurable=not has_account,
-            terminal=terminal,
-            you=you,
-            additions=additions,
-            seat=seat,
-            turns=turns,
-            metrics=observed.metrics,
-            traces=observed.traces,
-        )
-
-    if options.command == "serve":
-        services = services_for_jobs(configuration, has_account, log)
-        draining = trio.Event()
-
-        def serve_all(accounts: Accounts, watch: LoopWatch) -> Awaitable[Sequence[RoomEnded]]:
-            worker = configuration.worker()
-            if is_parent:
-                return serve_in_processes(
-                    options, accounts, draining, log, configuration.health(), worker.urls
-                )
-            allow_descriptors(options.rooms, log)
-            rooms = JobRoomMaker(
-                writings,
-                tools,
-                accounts,
-                wire_it,
-                log.warning,
-                options.record,
-                options.record_audio,
-                worker.urls,
-            )
-            return serve_jobs(
-                rooms,
-                worker,
-                log,
-                most_rooms=options.rooms,
-                draining=draining,
-                watch=watch,
-                reported=tell_parent if options.reports else None,
-                observed=observed,
-            )
-
-        return trio.run(functools.partial(serve, services, log, serve_all, draining=draining))
-
-    settings = with_tools(configuration.settings(), tools)
-
-    async def serve_one(accounts: Accounts, watch: LoopWatch) -> Sequence[RoomEnded]:
-        room = RoomSpec(settings, accounts, wire_it, options.record, options.record_audio)
-        async with observed.shown(log, watch):
-            return await supervise([room], log if terminal is None else warnings_alone(), watch=watch)
-
-    if options.command == "console":
-        prepare = services_without_page(configuration, has_account, log)
-        services = functools.partial(with_person, prepare, configuration.room_name, you)
-    else:
-        services = services_for_calls(configuration, has_account, log, briefly=terminal is not None)
-    return trio.run(serve, services, log, serve_one)
+    return Conversations(
+        options=options,
+        wire=wire,
+        additions=additions,
+        writings=writings,
+        configuration=configuration,
+        has_account=has_account,
+        log=log,
+        tools=tools,
+        terminal=terminal,
+    ).run()

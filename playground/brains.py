@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from pathlib import Path
 
-from channels.settings.dotenv import Silent, read_dotenv, unquoted
 from playground.brain import Brain
-from playground.chat_completions import Endpoint, read_endpoint
 from playground.dialogue import Dialogue
+from playground.language_model import tell_who_answers
 from playground.openai_brain import OpenAIBrain
 
-__all__ = ["choose_brain", "find_endpoint"]
-
-PATIENCE_S = 5.0
-"""For a `.env` that is a named pipe; the agent's own process has read it before."""
+__all__ = ["choose_brain"]
 
 
 def choose_brain(progress: Callable[[str], None]) -> Callable[[], Brain]:
@@ -25,27 +19,7 @@ def choose_brain(progress: Callable[[str], None]) -> Callable[[], Brain]:
         progress: is given a line if a language model answers.
 
     Raises:
-        SettingsError: as `find_endpoint`.
+        SettingsError: as `language_model.find_endpoint`.
     """
-    endpoint = find_endpoint(progress)
-    if endpoint is None:
-        return Dialogue
-    progress(f"answers come from the language model at {endpoint.base_url}")
-    return lambda: OpenAIBrain(endpoint)
-
-
-def find_endpoint(progress: Callable[[str], None]) -> Endpoint | None:
-    """The language model that is set up; None: there is none.
-
-    Args:
-        progress: is given a line if something about `.env` is to be told.
-
-    Raises:
-        SettingsError: `OPENAI_BASE_URL` (of the environment, or of `.env` here) or its key cannot be used.
-    """
-    try:
-        written = read_dotenv(Path(".env"), progress, patience_s=PATIENCE_S)
-    except Silent:
-        written = {}  # what wrote into it for the agent does so once
-    environ = {name: unquoted(value) for name, value in os.environ.items() if value.strip()}
-    return read_endpoint({**written, **environ})
+    endpoint = tell_who_answers(progress)
+    return Dialogue if endpoint is None else lambda: OpenAIBrain(endpoint)

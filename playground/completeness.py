@@ -45,6 +45,8 @@ _OPENING = re.compile(
     re.VERBOSE,
 )
 """Of a clause that another must follow. "After lunch." can be an answer."""
+_LONGEST_OPENING = 7
+"""Words. What is longer has its second clause, and the recogniser wrote no comma between the two."""
 _MORE_TO_COME = (",", "-", "\u2013", "\u2014", "\u2026", "...", ":", ";")
 
 
@@ -71,5 +73,5 @@ def ending(text: str) -> Ending:
     several = "," in text.rstrip(" ,;:.-\u2013\u2014\u2026")
     if text.endswith(_MORE_TO_COME):
         return Ending.CLAUSES if several else Ending.CLAUSE
-    opens = not several and not text.endswith("?") and _OPENING.match(words)
-    return Ending.CLAUSE if opens else Ending.SENTENCE
+    alone = not several and not text.endswith("?") and len(words.split()) <= _LONGEST_OPENING
+    return Ending.CLAUSE if alone and _OPENING.match(words) else Ending.SENTENCE

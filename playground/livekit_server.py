@@ -33,6 +33,7 @@ import trio
 from channels.child import ended, start_child, stop_child
 from channels.errors import PlaygroundFault, SettingsError, VoiceAgentError
 from channels.secret import Secret
+from channels.stopping import Stopped, until_told_to_stop
 from playground.livekit_build.binary import find_or_build
 from playground.livekit_build.step import Progress
 
@@ -285,30 +286,17 @@ async def _serve(port: int | None) -> None:
             raise ServerDied(f"the LiveKit server ended with code {code}", config.log)
 
 
-async def _build_only() -> None:
-    _tell(f"LiveKit server: {await find_or_build(progress=_tell)}")
-
-
-async def _until_signal(options: argparse.Namespace) -> int:
-    """Does what is asked; a signal ends it, without an error if it was to serve."""
-    code = 0
-    async with trio.open_nursery() as nursery:
-
-        async def end_on_signal() -> None:
-            nonlocal code
-            with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-                async for number in signals:
-                    code = 128 + number if options.build_only else 0
-                    nursery.cancel_scope.cancel()
-
-        nursery.start_soon(end_on_signal)
+async def _until_told_to_stop(port: int | None) -> int:
+    async def serve() -> int:
         try:
-            await (_build_only() if options.build_only else _serve(options.port or None))
+            await _serve(port)
         except VoiceAgentError as error:
             _tell(f"{error}")
-            code = 1
-        nursery.cancel_scope.cancel()
-    return code
+            return 1
+        return 0
+
+    code = await until_told_to_stop(serve)
+    return 0 if isinstance(code, Stopped) else code
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -322,11 +310,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--port", type=int, default=_DEFAULT_PORT, help="TCP port, 0 for any free one (default: %(default)s)"
     )
-    parser.add_argument("--build-only", action="store_true", help="find or build the server, then exit")
     options = parser.parse_args(arguments)
     if not 0 <= options.port <= 65535:
         parser.error("--port must be a number from 0 to 65535")
-    return trio.run(_until_signal, options)
+    return trio.run(_until_told_to_stop, options.port or None)
 
 
 if __name__ == "__main__":

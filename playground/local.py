@@ -13,13 +13,16 @@ from contextlib import asynccontextmanager
 import trio
 
 from channels.settings import Accounts, ApiAccount, LiveKitAccount
-from playground.brains import choose_brain
+from playground.language_model import tell_who_answers
 from playground.livekit_server import livekit_server
 from playground.voice_agent_process import voice_agent_process
 
 __all__ = ["local_services"]
 
-_FOR_A_PERSON = ("--leading-silence-ms", "0", "--speech-started", "onset", "--over-hold", "heard")
+_FOR_A_PERSON = (
+    *("--delays", "none", "--leading-silence-ms", "0"),
+    *("--speech-started", "onset", "--over-hold", "heard"),
+)
 
 
 @asynccontextmanager
@@ -33,7 +36,9 @@ async def local_services(progress: Callable[[str], None]) -> AsyncIterator[Accou
         PlaygroundFault: (perhaps in a group) a service cannot run here, or has ended.
         SettingsError: `OPENAI_BASE_URL` or its key cannot be used.
     """
-    choose_brain(progress)  # the server chooses for itself; here it is told, and a mistake is found
+    tell_who_answers(
+        progress
+    )  # the server finds it out for itself; here a mistake is found before anything runs
     # It speaks and listens at once, and nothing that is said to it gets lost: the service's slower habits,
     # and its deafness while a tool runs, are for tests.
     async with (

@@ -103,10 +103,14 @@ class TurnRules:
             complete: how likely the turn is complete by its sound, 0 to 1; None: nobody knows.
         """
         if self.adaptive and complete is not None:
-            if words is Ending.SENTENCE:
-                return LULL_MS if complete >= _SURE else _UNSURE_MS
-            if complete >= _SURE and words in (Ending.CLAUSES, Ending.CLAUSE):
-                return _CLAUSES_MS if words is Ending.CLAUSES else _CLAUSE_MS
+            sure = complete >= _SURE
+            match words:
+                case Ending.SENTENCE:
+                    return LULL_MS if sure else _UNSURE_MS
+                case Ending.CLAUSES:
+                    return _CLAUSES_MS if sure else _CLAUSE_MS
+                case Ending.CLAUSE if sure:
+                    return _CLAUSE_MS
         return min(self.min_silence if words is Ending.SENTENCE else self.max_silence, self.max_silence)
 
 
@@ -127,7 +131,7 @@ _UNSURE_MS = 750
 _CLAUSES_MS = 640
 """A complete turn by its sound, behind which the recogniser wrote a comma that was not its first."""
 _CLAUSE_MS = 1100
-"""The same where it was the first."""
+"""The same where it was the first, or where the sound is not complete."""
 
 _HYSTERESIS = 0.15
 """Silero's own (`neg_threshold` in its utils): below the threshold by this much, speech is over."""

@@ -21,7 +21,6 @@ import logging
 import os
 import re
 import secrets
-import signal
 import sys
 from collections.abc import Sequence
 
@@ -30,6 +29,7 @@ import trio
 from channels.ending import end_with
 from channels.errors import PlaygroundFault, SettingsError
 from channels.secret import Secret
+from channels.stopping import until_told_to_stop
 from playground.brains import choose_brain
 from playground.voice_agent.flags import add_behaviour, behaviour
 from playground.voice_agent.options import (
@@ -139,30 +139,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
 async def _serve(options: ServerOptions, port: int, made: Secret | None) -> None:
     server = VoiceAgentServer(options)
     listeners = await open_listeners(port)
-    fault: PlaygroundFault | None = None
-    async with trio.open_nursery() as nursery:
-        await nursery.start(_cancel_on_signal, nursery.cancel_scope)
+
+    async def serve() -> PlaygroundFault | None:
         try:
             print(server.bind(listeners), flush=True)
             if made is not None:
                 print(f"{_KEY}={made.reveal()}", flush=True)
             await server.serve(listeners)
         except PlaygroundFault as error:
-            # Out of here it would be a group, which nobody wants to read.
-            fault = error
-            nursery.cancel_scope.cancel()
-    if fault is not None:
+            return error  # out of a nursery it would be a group, which nobody wants to read
+        return None
+
+    fault = await until_told_to_stop(serve)
+    if isinstance(fault, PlaygroundFault):
         raise fault
-
-
-async def _cancel_on_signal(
-    scope: trio.CancelScope, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
-) -> None:
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        task_status.started()
-        async for _ in signals:
-            scope.cancel()
-            return
 
 
 def _parser() -> argparse.ArgumentParser:

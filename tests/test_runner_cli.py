@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -156,6 +157,12 @@ def test_a_mistyped_command_is_answered_with_how_it_is_used(shell: Shell, argume
     outcome = shell.run(*arguments, env=LIVEKIT)
     assert outcome.code == 2
     assert outcome.lines[0].startswith("usage: python runner.py")
+
+
+def test_it_tells_its_name_and_version_without_an_account(shell: Shell) -> None:
+    project = tomllib.loads(RUNNER.with_name("pyproject.toml").read_text("utf-8"))["project"]
+    outcome = shell.run("--version")
+    assert (outcome.code, outcome.out) == (0, f"{project['name']} {project['version']}\n")
 
 
 def test_help_says_what_there_is(shell: Shell) -> None:

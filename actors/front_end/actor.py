@@ -19,6 +19,7 @@ from actors.front_end.captions import Captions
 from channels.agent_state import AgentState, StateKeeper
 from channels.bounded import Receiver, Sender
 from channels.happenings import (
+    AskGivenUp,
     CallBegan,
     Happening,
     HeardBy,
@@ -38,7 +39,7 @@ from channels.happenings import (
     VoiceUnheard,
     WordsHeard,
 )
-from channels.instructions import TYPED, quoted
+from channels.instructions import TYPED, quoted, unquoted
 from channels.json_text import read_json
 from channels.settings import CallSettings, FrontEndSettings
 from channels.taps import Taps
@@ -50,6 +51,7 @@ from channels.texts import (
     SESSION_TOPIC,
     TOOLS,
     TURNS_TOPIC,
+    UNANSWERED_TOPIC,
     UNHEARD,
     Asked,
     RoomText,
@@ -168,6 +170,8 @@ class FrontEnd:
                 await self._captions.tell_end(happening)
             case TurnTimed():
                 await self._show_turn(happening)
+            case AskGivenUp(request=request, why=why):
+                await self._show_unanswered(request, why)
             case SessionConfigured(config=config):
                 self._config = config
                 await self._show_session()
@@ -232,6 +236,12 @@ class FrontEnd:
             "heard_text": timed.reply.heard_text,
         }
         await self.board.send_text(TURNS_TOPIC, json.dumps(turn, ensure_ascii=False), attributes={})
+
+    async def _show_unanswered(self, request: ReplyCreate, why: str) -> None:
+        typed = unquoted(request.instructions or "", TYPED)
+        if typed:
+            told = json.dumps({"text": typed, "why": why}, ensure_ascii=False)
+            await self.board.send_text(UNANSWERED_TOPIC, told, attributes={})
 
     async def _show_session(self) -> None:
         if not self._config:

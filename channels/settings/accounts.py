@@ -63,6 +63,7 @@ class ApiAccount:
     """The Voice Agent API, the key to it, and whom it tells of our sessions."""
 
     url: Annotated[str, Address(carries_key=True, env="VOICE_AGENT_URL")] = DEFAULT_VOICE_AGENT_URL
+    """Another region or server. Without TLS, the key is sent to loopback only."""
     api_key: Annotated[
         Secret,
         Key(env="ASSEMBLYAI_API_KEY", fix="make one at https://www.assemblyai.com/dashboard/api-keys"),

@@ -39,10 +39,12 @@ _T = TypeVar("_T")
 
 @attrs.frozen
 class Chosen:
-    """What a person takes off the shelf."""
+    """Files that come with the agent, or stand beside yours, by name."""
 
     profile: Annotated[str, OneLine(64)] = "adaptive"
+    """How turns are taken."""
     template: Annotated[str | None, OneLine(64)] = None
+    """A system prompt, whose gaps the table `variables` fills."""
 
 
 @attrs.frozen

@@ -208,6 +208,7 @@ class Settings:
     """All that one room needs besides the accounts, which it may share with others."""
 
     room_name: Annotated[str, OneLine(256, env="ROOM_NAME")] = DEFAULT_ROOM_NAME
+    """The room to serve."""
     api: ApiSettings = attrs.field(factory=ApiSettings)
     speaker: SpeakerSettings = SpeakerSettings()
     barge_in: BargeInSettings = BargeInSettings()

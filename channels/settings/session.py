@@ -93,7 +93,7 @@ class OutputSettings:
 
 @attrs.frozen
 class SessionSettings:
-    """How the service shall behave."""
+    """How the service behaves."""
 
     system_prompt: Annotated[str | None, Text(mutable=True)] = (
         "You are a friendly voice assistant in a live call. Answer in one or two short spoken sentences, "

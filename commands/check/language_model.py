@@ -6,8 +6,8 @@ import attrs
 
 from channels.errors import SettingsError
 from commands.check.finding import Colour, Finding
-from playground.brains import find_endpoint
 from playground.chat_completions import ChatFailed, Endpoint, Patience
+from playground.language_model import find_endpoint
 
 __all__ = ["check_language_model"]
 
@@ -15,7 +15,7 @@ PATIENCE = Patience(next_bytes_s=10.0, whole_s=10.0)
 
 
 async def check_language_model() -> Finding:
-    """Whether it is there and has the model: it is asked for its models, which costs nothing."""
+    """Whether its server is there and has the model: it is asked for its models, which costs nothing."""
     try:
         endpoint = find_endpoint(lambda line: None)
     except SettingsError as error:

@@ -3,6 +3,7 @@
 - `contents` takes the order of the site from the lists of `docs/index.md`.
 - `generated` puts what is read off the code in the place of a block ```` ```{generated} NAME ````.
 - `pictures` draws the blocks of Mermaid and SVG, without a browser and without the network.
+- `elsewhere` checks the links into Trio's documentation.
 - `source` shows each file that a page links to.
 - `llms` writes `llms.txt`, `llms-full.txt` and the Markdown of each page.
 """
@@ -13,7 +14,7 @@ from typing import Any
 
 from sphinx.application import Sphinx
 
-from docs._ext import contents, generated, llms, pictures, source
+from docs._ext import contents, elsewhere, generated, llms, pictures, source
 
 __all__ = ["setup"]
 
@@ -23,6 +24,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("source-read", generated.replace_blocks)
     app.connect("source-read", llms.keep, priority=900)
     app.connect("source-read", contents.add_contents, priority=950)
+    app.connect("doctree-read", elsewhere.check_links)
     app.add_transform(source.LinkToSource)
     app.add_transform(pictures.DrawPictures)
     app.connect("html-collect-pages", source.pages)

@@ -38,7 +38,8 @@ def _one(check: Check) -> str:
     lines = [f"## {', '.join(check.names)}", "", check.doc, ""]
     for colour, said, fix in check.findings:
         mark = {"RED": "✗", "YELLOW": "!"}[colour]
-        lines.append(f"- {inline(mark)} {said or '…'}" + (f" → {fix}" if fix else ""))
+        what = said or ("…" if fix else "an error, which names its fix")
+        lines.append(f"- {inline(mark)} {what}" + (f" → {fix}" if fix else ""))
     return "\n".join(lines) + "\n"
 
 

@@ -18,10 +18,14 @@ def all_commands() -> str:
     said = {each.dest: each.help or "" for each in commands._choices_actions}
     parts = [f"## Without a command\n\nServes one room.\n\n{_usage(parser)}\n{_flags(parser)}"]
     parts += [
-        f"## `{name}`\n\n{said[name][:1].upper()}{said[name][1:]}.\n\n{_usage(command)}\n{_flags(command)}"
+        f"## `{name}`\n\n{_sentence(said[name])}\n\n{_usage(command)}\n{_flags(command)}"
         for name, command in commands.choices.items()
     ]
     return "\n".join(parts)
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith('?') else '.'}"
 
 
 def _usage(parser: argparse.ArgumentParser) -> str:

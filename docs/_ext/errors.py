@@ -50,5 +50,6 @@ def kinds_of_errors() -> list[type[VoiceAgentError]]:
 def _below(kind: type[VoiceAgentError]) -> Iterator[type[VoiceAgentError]]:
     for each in kind.__subclasses__():
         if each.__module__.partition(".")[0] in ("channels", "actors", "commands"):
-            yield each
+            if not each.__name__.startswith("_"):  # such a one is caught in its own module
+                yield each
             yield from _below(each)

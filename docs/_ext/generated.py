@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 
 from sphinx.application import Sphinx
 
-from docs._ext import checks, command_line, drawings, errors, flows, messages, metrics, settings
+from docs._ext import checks, command_line, drawings, errors, flows, front_ends, messages, metrics, settings
 
 __all__ = ["GENERATED", "replace_blocks"]
 
@@ -25,6 +25,7 @@ GENERATED: Mapping[str, Callable[[], str]] = {
     "messages": messages.between_actors,
     "wire messages": messages.to_the_service,
     "wire events": messages.from_the_service,
+    "texts of the room": front_ends.texts_of_the_room,
     "errors": errors.all_errors,
     "codes": errors.codes_of_the_service,
     "metrics": metrics.all_metrics,

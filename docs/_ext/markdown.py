@@ -10,7 +10,7 @@ from typing import Any
 
 from sphinx.pycode import ModuleAnalyzer
 
-__all__ = ["doc_of", "docs_of_fields", "inline", "one_line", "table"]
+__all__ = ["doc_of", "docs_of_constants", "docs_of_fields", "inline", "one_line", "table"]
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -49,4 +49,13 @@ def docs_of_fields(kind: type[Any]) -> dict[str, str]:
         name: textwrap.dedent("\n".join(lines)).strip()
         for (owner, name), lines in _attribute_docs(kind.__module__).items()
         if owner == kind.__qualname__
+    }
+
+
+def docs_of_constants(module: str) -> dict[str, str]:
+    """What stands below each constant of a module."""
+    return {
+        name: " ".join(" ".join(lines).split())
+        for (owner, name), lines in _attribute_docs(module).items()
+        if not owner
     }

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from channels.settings.catalogue import CATALOGUE, Chosen, Setting
+from channels.settings import Settings
+from channels.settings.catalogue import CATALOGUE, Setting
 from channels.settings.profiles import OUR_FOLDER, files_of, read_profiles
 from channels.settings.prompts import read_template
 from channels.settings.rules import Choice, Flag, Key, Number, OneLine, Rule, Text, Texts, Whole, shown
@@ -34,8 +35,8 @@ def _part(where: str, settings: list[Setting]) -> str:
         ]
         for each in settings
     ]
-    title = inline(where) or "What you take off the shelf"
-    said = "\n\n".join(doc_of(kind) for kind in kinds if kind is not Chosen)
+    title = inline(where) or "At the top of a file"
+    said = "\n\n".join(doc_of(kind) for kind in kinds if kind is not Settings)
     head = ["Setting", "Environment", "May be", "Default", "What"]
     return f"## {title}\n\n{said}\n\n{table(head, rows)}"
 
@@ -43,6 +44,8 @@ def _part(where: str, settings: list[Setting]) -> str:
 def _said(setting: Setting, docs: dict[str, str]) -> Iterator[str]:
     if said := docs.get(setting.path.rpartition(".")[2]):
         yield said
+    if fix := setting.rule.fix:
+        yield f"{fix[:1].upper()}{fix[1:]}.".replace("<", r"\<")
     if setting.rule.private:
         yield "Never in a file that is shared."
     if setting.rule.mutable:

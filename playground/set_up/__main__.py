@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import shutil
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import trio
 
 from channels.ending import end_with
+from channels.stopping import Stopped, until_told_to_stop
 from playground.set_up import Course, Part, packages, playground
 
 UNFINISHED = "unfinished"
@@ -67,20 +67,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 async def _get(parts: Sequence[Part]) -> int:
     terminal = Terminal()
-    code = 0
-    async with trio.open_nursery() as nursery:
-
-        async def end_on_signal() -> None:
-            nonlocal code
-            with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-                async for number in signals:
-                    code = 128 + number
-                    nursery.cancel_scope.cancel()
-
-        nursery.start_soon(end_on_signal)
-        if await Course(parts, terminal.tell, terminal.show if terminal.is_one else None).run():
-            code = 1
-        nursery.cancel_scope.cancel()
+    course = Course(parts, terminal.tell, terminal.show if terminal.is_one else None)
+    missing = await until_told_to_stop(course.run)
+    code = missing.code if isinstance(missing, Stopped) else int(bool(missing))
     if code and terminal.is_one:
         print(file=sys.stderr)  # what was shown last says how far it came
     return code

@@ -1,7 +1,8 @@
 """How long the service takes for what this server does at once.
 
-`QUICK` adds nothing: a person who talks with the playground waits for no imitation. `RECORDED` is what the
-live service took; tests and benches of an agent turn it on.
+`QUICK` adds nothing. `RECORDED` is what the live service took; tests and benches of an agent turn it on. What
+the start of a session and of a greeting take is among the options; `--delays none` leaves that out as well,
+so that a person who talks with the playground waits for no imitation.
 """
 
 from __future__ import annotations

@@ -84,10 +84,10 @@ def add_behaviour(parser: argparse.ArgumentParser) -> None:
         group.add_argument(flag, choices=choices, help=text)
     group.add_argument(
         "--delays",
-        choices=("quick", "recorded"),
+        choices=("none", "quick", "recorded"),
         default="quick",
-        help="the live service's delays (seconds of thinking, late first words and deltas): none (default, "
-        "since a person may be waiting), or as recorded",
+        help="the live service's delays: none; only those of a session's start and a greeting, 0.6 s "
+        "(default); or as recorded, with seconds of thinking, late first words and deltas",
     )
     group.add_argument(
         "--thinking",
@@ -118,6 +118,7 @@ def behaviour(given: argparse.Namespace) -> dict[str, Any]:
     """What was given, as arguments of `ServerOptions`."""
     return {
         "delays": RECORDED if given.delays == "recorded" else QUICK,
+        **({"start_ms": 0, "ready_gap_ms": 0, "preamble_ms": 0} if given.delays == "none" else {}),
         "thinking": given.thinking,
         "final_transcript": given.final_transcript,
         "interruption": Interruption(

@@ -17,6 +17,7 @@ from actors.front_end.actor import ANSWERED_WITHIN_S
 from channels.agent_state import THINKS_AT_MOST_S
 from channels.bounded import Channel, Full, Receiver, Sender
 from channels.happenings import (
+    AskGivenUp,
     FloorHolder,
     FloorPassed,
     Happening,
@@ -48,6 +49,7 @@ from channels.texts import (
     SESSION_TOPIC,
     TOOLS,
     TURNS_TOPIC,
+    UNANSWERED_TOPIC,
     Asked,
     RoomText,
     Typed,
@@ -275,6 +277,20 @@ async def test_each_turn_is_shown_with_its_timers() -> None:
                 "heard_ms": 700,
                 "heard_text": "Yes.",
             }
+        ]
+
+
+async def test_whoever_typed_is_told_if_no_answer_comes() -> None:
+    async with scene() as play:
+        play.texts.send_nowait(Typed("alice", 'What is "the" time?'))
+        asked = await play.requests.receive()
+        assert isinstance(asked, ReplyCreate)
+        await play.happens(
+            AskGivenUp(asked, "its turn did not come within 30 s"),
+            AskGivenUp(ReplyCreate("of an operator"), "its turn did not come within 30 s"),
+        )
+        assert play.board.shown(UNANSWERED_TOPIC) == [
+            {"text": 'What is "the" time?', "why": "its turn did not come within 30 s"}
         ]
 
 

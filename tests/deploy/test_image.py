@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import json
+import re
 import socket
 import subprocess
 import sys
@@ -65,6 +66,10 @@ def test_its_models_load_and_what_the_playground_needs_is_not_there(image: Image
         "print([name for name in ('playground', 'hibari', 'scipy', 'tests') if find_spec(name)])"
     )
     assert ran(image, "python", "-c", script) == "[]\n"
+
+
+def test_it_tells_its_version(image: Image) -> None:
+    assert re.fullmatch(r"\S+ \d+\.\d+\.\d+\n", ran(image, "python", "runner.py", "--version"))
 
 
 def test_every_module_finds_its_packages_in_it(image: Image) -> None:

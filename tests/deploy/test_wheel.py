@@ -104,6 +104,8 @@ def test_its_command_calls_itself_by_its_own_name(site: Path) -> None:
     assert PROJECT["project"]["name"] == DISTRIBUTION
     assert ran(site, "-m", "trio_voice_agent", "--help").startswith(f"usage: {DISTRIBUTION} ")
     assert "adaptive" in ran(site, "-m", "trio_voice_agent", "--profile", "adaptive", "config")
+    version = PROJECT["project"]["version"]
+    assert ran(site, "-m", "trio_voice_agent", "--version") == f"{DISTRIBUTION} {version}\n"
 
 
 def test_the_extra_that_sends_traces_is_what_make_traces_installs() -> None:

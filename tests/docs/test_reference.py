@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from actors.metrics.series import Series
+from channels import texts
 from channels.happenings import __all__ as happenings
 from channels.settings.catalogue import CATALOGUE, Setting
 from channels.wire.events import EVENTS
@@ -35,6 +36,13 @@ def test_each_metric_is_listed() -> None:
     page = GENERATED["metrics"]()
     for family in Series().registry.collect():
         assert page.count(f"| `{family.name}{'_total' * (family.type == 'counter')}` |") == 1
+
+
+def test_everything_that_is_written_into_the_room_is_listed_with_its_meaning() -> None:
+    rows = re.findall(r"^\| `(.+?)` \| (.+?) \| (.+) \|$", GENERATED["texts of the room"](), re.MULTILINE)
+    named = {getattr(texts, name) for name in texts.__all__ if name.isupper()} - {texts.EVERYBODY}
+    assert {name for name, _, _ in rows} == named
+    assert all(re.match("Participant attribute|Text stream|RPC method", kind) for _, kind, _ in rows)
 
 
 def test_each_error_and_each_code_is_listed() -> None:
@@ -66,6 +74,7 @@ def test_each_command_is_listed_with_its_flags() -> None:
     for command in ("config", "token", "check", "serve", "dispatch", "graph", "operate", "replay"):
         assert f"## `{command}`" in page
     assert "`--record-audio`" in page
+    assert "`--version`" in page
     assert "`--reports`" not in page
 
 

@@ -94,8 +94,14 @@ def test_a_link_to_nothing_fails_the_build(tmp_path: Path) -> None:
         (source / name).symlink_to(ROOT / name)
     for page in (source / "docs").rglob("*.md"):
         page.unlink()
-    (source / "docs" / "index.md").write_text("# Index\n\n[nowhere](nowhere.md) and [no place](#nothing)\n")
+    trio = "https://trio.readthedocs.io/en/stable/reference-core.html"
+    (source / "docs" / "index.md").write_text(
+        "# Index\n\n[nowhere](nowhere.md) and [no place](#nothing), "
+        f"[a nursery]({trio}#trio.open_nursery) and [none]({trio}#trio.open_nursery_school)\n"
+    )
     built = build(source, tmp_path / "site")
     assert built.returncode != 0
     assert "nowhere.md" in built.stderr
     assert "nothing" in built.stderr
+    assert built.stderr.count("Trio's documentation has no") == 1
+    assert "school" in built.stderr

@@ -30,7 +30,7 @@ from tests.examples.scripted_call import Call, scripted_call
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "composing.md").read_text("utf-8")
-README = (ROOT / "README.md").read_text("utf-8")
+TUTORIAL = (ROOT / "docs" / "tutorials" / "own-actor.md").read_text("utf-8")
 
 
 def files(page: str, name: str) -> list[str]:
@@ -124,17 +124,20 @@ async def test_what_works_in_a_thread_is_heard_for_each_second(call_clock: MockC
     assert told[0] == 0
 
 
-async def test_the_smallest_example_of_the_readme_writes_down_what_was_said(
+async def test_the_actor_of_the_tutorial_writes_down_what_was_said(
     call_clock: MockClock, tmp_path: Path
 ) -> None:
-    (code,) = files(README, "my_transcript.py")
+    (code,) = files(TUTORIAL, "transcript.py")
     path = tmp_path / "said.jsonl"
-    example = added(tmp_path, "my_transcript.py", code, "MyTranscript", f",path={path}")
+    example = added(tmp_path, "transcript.py", code, "Transcript", f",path={path}")
     async with scripted_call(example) as call:
         await talk(call)
     lines = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
-    assert lines == [{"person": "Tell me about tea."}, {"agent": "Tea is a plant and a drink."}]
-    assert "runner.py --actor my_transcript.py:MyTranscript,path=said.jsonl" in README
+    assert lines == [
+        {"person": "Tell me about tea."},
+        {"agent": "Tea is a plant and a drink.", "ended": "played"},
+    ]
+    assert "runner.py --actor transcript.py:Transcript,path=said.jsonl" in TUTORIAL
 
 
 @pytest.mark.parametrize("command", commands())

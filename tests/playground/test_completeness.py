@@ -24,6 +24,7 @@ from playground.completeness import Ending, ending
         "As soon as possible.",
         "When do you open.",
         "When I came home, the door was open.",
+        "If it rains tomorrow we will stay at home.",
     ],
 )
 def test_a_finished_sentence(text: str) -> None:

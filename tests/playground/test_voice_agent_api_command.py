@@ -145,6 +145,11 @@ def test_every_flag_of_behaviour_changes_the_options() -> None:
     assert all(changed.count(options) == 1 for options in changed)
 
 
+def test_a_person_can_be_spared_the_service_s_slow_start_too() -> None:
+    options = the_options("--delays", "none")
+    assert (options.start_ms, options.ready_gap_ms, options.preamble_ms, options.delays) == (0, 0, 0, QUICK)
+
+
 def test_help_says_of_each_behaviour_where_it_is_known_from(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["--help"])
