@@ -10,7 +10,7 @@ browser's own microphone and the sound that arrives are listened to beside the p
 - address: from the start of the command to the line with the address
 - first sound: from the click to the first sound of the agent's greeting
 - answer: from the last sound of a question in the microphone to the first of the agent
-- silence: from the first sound over the story to the agent's last
+- silence: from the first sound over the story to the agent's last before the person has finished
 
 With `--in`, another checkout of the project is run (one that is set up), to compare with.
 """
@@ -148,8 +148,10 @@ def timed(you: Sequence[Sound], agent: Sequence[Sound]) -> tuple[tuple[float, ..
     interruption = you[len(QUESTIONS) + 1] if len(you) > len(QUESTIONS) + 1 else None
     if interruption is None:
         return tuple(answers), None
-    over = [each for each in agent if each.began < interruption.began < each.ended]
-    return tuple(answers), (over[0].ended - interruption.began) * 1000 if over else None
+    # A voice that comes back while the person still talks was not silent.
+    over = [each for each in agent if each.began < interruption.ended and each.ended > interruption.began]
+    talked = bool(over) and over[0].began < interruption.began
+    return tuple(answers), (over[-1].ended - interruption.began) * 1000 if talked else None
 
 
 def _microphone() -> bytes:
@@ -183,7 +185,7 @@ async def _try(checkout: Path) -> Minute:
                 clicked_ms = await tab.evaluate("Date.now()")
                 await tab.click("#talk")
                 await trio.sleep(ms_of_bytes(len(said)) / 1000)
-                return await _read(tab, address, clicked_ms)
+                return await _read(tab, program, address, clicked_ms)
 
 
 async def _address(program: Program) -> str:
@@ -195,9 +197,11 @@ async def _address(program: Program) -> str:
     return shown[0]
 
 
-async def _read(tab: Tab, address: float, clicked_ms: float) -> Minute:
+async def _read(tab: Tab, program: Program, address: float, clicked_ms: float) -> Minute:
     frames: Mapping[str, Any] = await tab.evaluate("window.frames")
-    first_ms: float = await tab.evaluate("window.firstSound ?? NaN")
+    first_ms: float | None = await tab.evaluate("window.firstSound ?? null")
+    if first_ms is None:
+        raise program.failure("no sound of the agent arrived")
     you, agent = (sounds(frames[who], _PAUSE_S[who]) for who in ("you", "agent"))
     answers, silence_ms = timed(you, agent)
     return Minute(address, first_ms - clicked_ms, answers, silence_ms)

@@ -47,7 +47,8 @@ class Brain(Protocol):
     def take_back(self) -> None:
         """The latest `answer` is given up before anything of it was heard or asked for.
 
-        Its words are asked again, with what the person said next.
+        Its words are asked again, with what the person said next. Its generator may not be closed yet, but
+        nothing more of it is remembered.
         """
 
     def instruct(self, instructions: str) -> AsyncGenerator[Thought, None]:

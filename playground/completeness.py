@@ -38,13 +38,21 @@ _SELDOM_LAST = re.compile(
 ("One more, please.")."""
 _OPENING = re.compile(
     r"""(?:(?:and|but|so|well|yes|no|okay)\ )?(?:
-    (?:if | unless | although | though | while | whenever | even\ (?:if|though) | as\ (?:soon|long|far)\ as
-       | when(?!\ (?:do|does|did|is|are|was|were|will|can|could|should|would|has|have|had)\b))\ \w+\ \w+
-    | (?:once | before | after | until | instead\ of)\ \w+\ \w+\ \w+
+    (?!.*\ (?:can|know|like|want|mind|possible|so|you)$)
+    (?: (?:if | although | though | while | whenever
+           | when(?!(?:\ exactly|\ else)?\ (?:do|does|did|is|are|am|was|were|will|can|could|should|would
+                                             |has|have|had|may|might|must|shall)\b))\ \w+\ \w+\ \w+
+      | (?:unless | even\ (?:if|though) | as\ (?:soon|long|far)\ as)\ \w+\ \w+
+      )
+    | (?: once(?!\ (?:a|every|in|upon|more|again)\b)
+        | (?:before | after)(?!\ (?:\d|\w+day\b|that\b|half\b))
+        | until(?=\ (?:i|you|he|she|it|we|they)\b)
+        | instead\ of
+      )\ \w+\ \w+\ \w+
     )""",
     re.VERBOSE,
 )
-"""Of a clause that another must follow. "After lunch." can be an answer."""
+"""Of a clause that another must follow. "After lunch.", "If you like." and "When I can." can be answers."""
 _LONGEST_OPENING = 7
 """Words. What is longer has its second clause, and the recogniser wrote no comma between the two."""
 _MORE_TO_COME = (",", "-", "\u2013", "\u2014", "\u2026", "...", ":", ";")

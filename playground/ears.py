@@ -217,19 +217,19 @@ class Ears:
             nursery.start_soon(self._show, self._turn, self._detector.utterance())
 
     async def _show_all(self, turn: _Turn, utterance: bytes) -> None:
-        await self._show(turn, utterance)
-        words = await self._recogniser_queue.words(utterance)
+        words = await self._show(turn, utterance)
         async with self._telling:
             if turn is self._turn and words and not self._detector.speaking:
                 await self._tell(TurnMayEnd(words))
 
-    async def _show(self, turn: _Turn, utterance: bytes) -> None:
+    async def _show(self, turn: _Turn, utterance: bytes) -> str:
         words = await self._recogniser_queue.words(utterance)
         async with self._telling:
             # The turn may have ended, or may not have been told of yet, while this was recognised.
             if turn is self._turn and turn.begun and words not in ("", turn.shown):
                 turn.shown = words
                 await self._tell(PartialWords(words))
+        return words
 
     async def _tell(self, event: HearingEvent) -> None:
         try:

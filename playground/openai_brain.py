@@ -85,7 +85,7 @@ class OpenAIBrain:
     _tools: tuple[Mapping[str, Any], ...] = attrs.field(default=(), init=False)
     _history: list[ChatEntry] = attrs.field(factory=list, init=False)
     _latest: list[ChatEntry] = attrs.field(factory=list, init=False)
-    """What the latest answer has added to it: the question, and the calls that nobody has made yet."""
+    """What the latest answer has added to it: the question, and its calls. Empty: it was taken back."""
     _apology: str = attrs.field(default="", init=False)
     """Said in this reply by nobody but this program: the model is not told of it."""
 
@@ -94,12 +94,13 @@ class OpenAIBrain:
         question = Line("user", heard)
         self._add(question)
         self._latest = [question]
-        return self._complete()
+        return self._complete(added=self._latest)
 
     def take_back(self) -> None:
         """The model is not told of that turn twice, nor of calls that were never made."""
-        mine, self._latest = {id(entry) for entry in self._latest}, []
-        self._history = [entry for entry in self._history if id(entry) not in mine]
+        added = {id(entry) for entry in self._latest}
+        self._latest.clear()  # what is still being thought of that answer sees it, and adds nothing
+        self._history = [entry for entry in self._history if id(entry) not in added]
 
     def instruct(self, instructions: str) -> AsyncGenerator[Thought, None]:
         """What the model says by instructions that hold for this once."""
@@ -148,7 +149,9 @@ class OpenAIBrain:
             for tool in self._tools
         ]
 
-    async def _complete(self, instructions: str | None = None) -> AsyncGenerator[Thought, None]:
+    async def _complete(
+        self, instructions: str | None = None, *, added: list[ChatEntry] | None = None
+    ) -> AsyncGenerator[Thought, None]:
         scissors, calls, said = SentenceSplitter(), Calls(), 0
         try:
             if self._model is None:
@@ -168,8 +171,11 @@ class OpenAIBrain:
                 said += len(sentence)
                 yield sentence
             for call in calls.complete():
+                if added == []:
+                    return
                 self._add(Called(call))
-                self._latest.append(self._history[-1])
+                if added is not None:
+                    added.append(self._history[-1])
                 yield call
             if not said and not calls:
                 raise ChatFailed("it said nothing")

@@ -65,6 +65,8 @@ __all__ = ["Conversation"]
 
 _TOOL_S = 120
 """The time that a tool has which the session does not declare (a test's)."""
+_MOST_DRAFTS = 5
+"""In one turn: each may cost a request to a language model."""
 _DECISION_S = 0.008
 """From `input.speech.stopped` to `reply.done{interrupted}`: 6 to 12 ms were recorded."""
 
@@ -126,6 +128,8 @@ class Conversation:
         self._mishaps = Mishaps(options.faults)
         self._draft: Draft | None = None
         """The answer to what the person has said so far, while nobody knows whether that is all."""
+        self._drafts = 0
+        """How many there were in this turn."""
         self._taken: Draft | None = None
         """The latest one that became a reply."""
 
@@ -151,10 +155,13 @@ class Conversation:
                 scene = self._scene(trio.current_time() - ago_ms / 1000)
                 await self._obey(self._person.begins(scene, brief=brief, ago_s=ago_ms / 1000))
             case PartialWords(text=text):
+                if self._draft is not None and self._draft.answers != text:
+                    self.forget_draft()  # a model that goes on for nobody costs
                 await self._obey(self._person.words(self._scene(), text))
             case TurnEnded(text=text, hummed=hummed):
                 await self._obey(self._person.ends(self._scene(), text, hummed=hummed))
                 self.forget_draft()
+                self._drafts = 0
 
     async def remind(self, reminder: Reminder) -> None:
         """Something that was to happen later is due."""
@@ -162,6 +169,7 @@ class Conversation:
             case ToolOverdue(call_id=call_id):
                 tool = self._calls.name(call_id)
                 if tool is not None:
+                    self.forget_draft()
                     waited = f"it gave no answer within {self._patience_s(tool)} seconds"
                     self._calls.returned(call_id, waited, is_error=True)
                     self._say_returned()
@@ -203,6 +211,7 @@ class Conversation:
     async def drop_reply(self) -> None:
         """Forgets the reply, with no events."""
         await self._mouth.stop()
+        self._give_up_taken()
 
     async def call(self, call: CallTool, reply_id: str | None = None) -> None:
         """Asks the client to run a tool.
@@ -226,6 +235,7 @@ class Conversation:
 
     def take_result(self, result: ToolResult) -> None:
         """Says what a tool returned. One that nobody waits for is ignored, as a late one is."""
+        self.forget_draft()  # it was thought of without this
         self._calls.returned(result.call_id, result.result, is_error=result.is_error)
         self._say_returned()
 
@@ -278,11 +288,12 @@ class Conversation:
         if self._draft is not None and self._draft.answers == text:
             return
         self.forget_draft()
-        # A brain thinks of one thing at a time, and has to know first what was heard of the reply before.
-        busy = self._mouth.busy or self._calls.on_hold
-        if busy or not text.strip() or self._options.canned_reply is not None:
+        # A brain thinks of one thing at a time, and has to know first what was heard of the reply before, and
+        # what a tool gave while the person spoke.
+        busy = self._mouth.busy or self._calls.on_hold or self._calls.has_returned
+        if busy or not text.strip() or self._options.canned_reply is not None or self._drafts >= _MOST_DRAFTS:
             return
-        self._give_up_taken()
+        self._drafts += 1
         self._draft = Draft(text, self._brain.answer(text), self._voice)
         self._beside(self._draft.run)
 
@@ -320,6 +331,7 @@ class Conversation:
 
     async def _cut(self, *, around_started: bool) -> None:
         stopped = await self._mouth.stop()
+        self._give_up_taken()
         events = () if stopped is None else stopped[1]
         if stopped is not None:
             self._calls.forget_of(stopped[0].reply_id)

@@ -47,6 +47,11 @@ class ToolCalls:
         """Whether a call is open whose tool is to be waited for in silence (`execution_mode: hold`)."""
         return any(one.hold for one in self._open.values())
 
+    @property
+    def has_returned(self) -> bool:
+        """Whether there are results that nothing has come of yet."""
+        return bool(self._returned)
+
     def add(self, call: CallTool, reply_id: str | None, *, hold: bool, repeats: bool = False) -> bool:
         """A call that was sent; false if there are too many to wait for it.
 

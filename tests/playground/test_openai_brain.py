@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 
+import attrs
 import pytest
 import trio
+import trio.testing
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -340,3 +342,46 @@ async def test_a_call_that_nobody_made_is_taken_back_with_its_turn() -> None:
         brain.take_back()
         await all_of(brain.answer("What is there?"))
     assert told(endpoint) == [("system", "Ada has come."), ("user", "What is there?")]
+
+
+@attrs.frozen
+class Deciding(Endpoint):
+    """Calls a tool, once it may."""
+
+    may: trio.Event = attrs.field(factory=trio.Event)
+    told: list[Sequence[Mapping[str, Any]]] = attrs.field(factory=list)
+
+    async def stream(
+        self, model: str, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]]
+    ) -> AsyncGenerator[Mapping[str, Any], None]:
+        self.told.append(messages)
+        await self.may.wait()
+        yield {"tool_calls": [{"index": 0, "id": "1", "function": {"name": "order_status"}}]}
+
+    def roles_told(self) -> list[str]:
+        return [message["role"] for message in self.told[-1]]
+
+
+async def test_a_turn_that_is_taken_back_while_its_last_bytes_arrive_leaves_no_call() -> None:
+    endpoint = Deciding("http://localhost", model="tiny")
+    brain = OpenAIBrain(endpoint)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(all_of, brain.answer("What is"))
+        await trio.testing.wait_all_tasks_blocked()
+        endpoint.may.set()
+        brain.take_back()
+    await all_of(brain.answer("What is there?"))
+    assert endpoint.roles_told() == ["user"]
+
+
+async def test_a_call_of_the_turn_before_is_not_taken_back() -> None:
+    endpoint = Deciding("http://localhost", model="tiny")
+    brain = OpenAIBrain(endpoint)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(all_of, brain.answer("Look it up"))
+        await trio.testing.wait_all_tasks_blocked()
+        brain.answer("And")
+        endpoint.may.set()
+    brain.take_back()
+    await all_of(brain.answer("And then?"))
+    assert endpoint.roles_told() == ["user", "assistant", "tool", "assistant", "user"]

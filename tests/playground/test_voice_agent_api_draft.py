@@ -191,6 +191,124 @@ async def test_a_draft_that_is_given_up_before_it_has_begun_asks_nobody() -> Non
     assert brain.asked == []
 
 
+class Faulty(EchoBrain):
+    """Cannot think of one thing."""
+
+    async def answer(self, heard: str) -> AsyncGenerator[Any, None]:
+        if heard == "What is":
+            raise ValueError(heard)
+        yield f"You said {heard}"
+
+
+async def test_what_goes_wrong_in_a_draft_that_nobody_hears_ends_nothing(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    server = VoiceAgentServer(ServerOptions(speech=ToneSpeech, brain=Faulty))
+    async with calling(server) as caller:
+        await caller.start()
+        await unsure(server, "What is")
+        await server.hear(TurnEnded("What is there?"))
+        await caller.until("reply.done")
+    assert said(caller) == ["You said What is there?"]
+
+
+async def test_what_goes_wrong_in_a_draft_comes_to_the_reply(autojump_clock: trio.testing.MockClock) -> None:
+    server = VoiceAgentServer(ServerOptions(speech=ToneSpeech, brain=Faulty))
+    async with calling(server) as caller:
+        await caller.start()
+        await unsure(server, "What is")
+        assert not caller.of("session.error")
+        await server.hear(TurnEnded("What is"))
+        await caller.until("session.error")
+    assert caller.of("transcript.user")
+
+
+async def test_who_pauses_all_the_time_costs_few_requests(autojump_clock: trio.testing.MockClock) -> None:
+    brain = Slow()
+    server = a_server(brain)
+    async with calling(server) as caller:
+        await caller.start()
+        words = ""
+        for number in range(20):
+            words += f" {number}"
+            await unsure(server, words)
+        await server.hear(TurnEnded(words))
+        await caller.until("reply.done")
+        assert len(brain.asked) == 6, "five ahead, and the answer"
+        await unsure(server, "And now")
+        assert brain.asked[-1] == "And now", "the next turn may have as many"
+
+
+async def test_who_speaks_on_ends_the_request(autojump_clock: trio.testing.MockClock) -> None:
+    brain = Slow()
+    server = a_server(brain)
+    async with calling(server) as caller:
+        await caller.start()
+        await unsure(server, "I can come on Monday")
+        await server.hear(PartialWords("I can come on Monday or"))
+        await trio.testing.wait_all_tasks_blocked()
+        assert brain.closed == ["I can come on Monday"]
+
+
+async def test_a_result_that_comes_meanwhile_is_known_to_the_answer(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    brain = Slow(CallTool("look"))
+    server = a_server(brain)
+    async with calling(server) as caller:
+        await caller.start(tools=[LOOK])
+        await server.hear(SpeechOnset())
+        await server.hear(TurnEnded("Look"))
+        call = await caller.until("tool.call")
+        await caller.until("reply.done")
+        await trio.sleep(1)
+        await unsure(server, "And what")
+        await caller.send("tool.result", call_id=call["call_id"], result="Nothing")
+        await trio.testing.wait_all_tasks_blocked()
+        await unsure(server, "And what is there")
+        assert brain.asked == ["Look", "And what (taken back)"]
+
+
+async def test_only_the_first_thought_is_thought_ahead(autojump_clock: trio.testing.MockClock) -> None:
+    thought: list[int] = []
+
+    async def thoughts() -> AsyncGenerator[Thought, None]:
+        for number in range(3):
+            thought.append(number)
+            yield str(number)
+
+    draft = Draft("Hello", thoughts(), HummingVoice())
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(draft.run)
+        for number in range(3):
+            await trio.testing.wait_all_tasks_blocked()
+            assert thought == list(range(max(1, number)))
+            assert await anext(draft) == str(number)
+        assert await anext(draft, None) is None
+
+
+async def test_nothing_of_a_brain_runs_behind_the_end_of_its_reply(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    closed = False
+
+    async def thoughts() -> AsyncGenerator[Thought, None]:
+        nonlocal closed
+        try:
+            yield "one"
+        finally:
+            with trio.CancelScope(shield=True):
+                await trio.sleep(1)  # closes its connection
+            closed = True
+
+    draft = Draft("Hello", thoughts(), HummingVoice())
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(draft.run)
+        await anext(draft)
+        await draft.aclose()
+        assert closed
+
+
 async def test_a_draft_says_other_sentences_as_its_voice_does() -> None:
     async def thoughts() -> AsyncGenerator[Thought, None]:
         yield "one two"
