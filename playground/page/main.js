@@ -176,6 +176,7 @@ call.addEventListener("words", ({ detail }) => {
   conversation.show(detail);
   showLive(detail);
 });
+call.addEventListener("unanswered", ({ detail }) => conversation.leaveUnanswered(detail));
 call.addEventListener("session", ({ detail }) => tellSession(detail));
 call.addEventListener("turn", ({ detail }) => {
   conversation.settle(detail);

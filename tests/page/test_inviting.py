@@ -67,6 +67,26 @@ async def test_one_click_on_the_first_screen_asks_for_a_story_without_a_micropho
         assert tab.complaints == []
 
 
+async def test_what_the_agent_cannot_answer_is_offered_to_be_sent_again(
+    livekit: LiveKitServer, page_of: PageOf, tmp_path: Path, microphone: Microphone
+) -> None:
+    async with call(livekit, page_of, tmp_path, microphone(noise(2000))) as talk:
+        tab, agent = talk.tab, talk.agent
+        await tab.click("#typed")
+        await tab.type("Are you open?")
+        await tab.press("Enter")
+        await typed(agent, "Are you open?")
+        await agent.tell("voice-agent.unanswered", {"text": "Are you open?", "why": "too much was waiting"})
+        await tab.shows("Not answered: too much was waiting.")
+        await tab.click("#captions .again")
+        await typed(agent, "Are you open?", "Are you open?")
+        await tab.until("document.querySelectorAll('#captions .again').length === 0")
+        await agent.tell("voice-agent.unanswered", {"text": "what another tab typed", "why": "too late"})
+        await agent.say("reply-1", "We are.")
+        await tab.shows("We are.")
+        assert tab.complaints == []
+
+
 async def test_what_is_said_now_stands_large_beside_the_voices(
     livekit: LiveKitServer, page_of: PageOf, tmp_path: Path, microphone: Microphone
 ) -> None:
@@ -130,9 +150,11 @@ async def test_the_title_stays_where_it_is(
 async def test_nothing_is_pushed_away_when_words_and_figures_come(
     livekit: LiveKitServer, page_of: PageOf, tmp_path: Path, microphone: Microphone
 ) -> None:
+    # A list that became smaller follows its last line a frame later.
+    drawn = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
     tops = (
-        "['#tape', '#mute', '#timers', '#conversation', '#captions li'].map((each) =>"
-        " document.querySelector(each)?.getBoundingClientRect().top ?? 0)"
+        f"{drawn}.then(() => {drawn}).then(() => ['#tape', '#mute', '#timers', '#conversation', '#captions li'].map((each) =>"
+        " document.querySelector(each)?.getBoundingClientRect().top ?? 0))"
     )
     async with call(livekit, page_of, tmp_path, microphone(noise(2000))) as talk:
         tab, agent = talk.tab, talk.agent
