@@ -153,7 +153,8 @@ async def test_nothing_is_pushed_away_when_words_and_figures_come(
     # A list that became smaller follows its last line a frame later.
     drawn = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
     tops = (
-        f"{drawn}.then(() => {drawn}).then(() => ['#tape', '#mute', '#timers', '#conversation', '#captions li'].map((each) =>"
+        f"{drawn}.then(() => {drawn}).then(() =>"
+        " ['#tape', '#mute', '#timers', '#conversation', '#captions li'].map((each) =>"
         " document.querySelector(each)?.getBoundingClientRect().top ?? 0))"
     )
     async with call(livekit, page_of, tmp_path, microphone(noise(2000))) as talk:
