@@ -350,6 +350,7 @@ def wire(
         ),
         FrontEnd(
             settings=settings.front_end,
+            call=settings.call,
             configurable=configurable,
             board=edge.board,
             texts=c.texts.receiver(),

@@ -1,7 +1,7 @@
 """Prints the bill of materials, CycloneDX 1.6 in JSON, from the lock files alone: `make sbom`.
 
 It names what the agent and its playground are made of: Python packages, the Go modules of the LiveKit server
-that is built here, the page's npm packages and its font, and two models: one lies in this repository, one
+that is built here, the page's npm packages and its fonts, and two models: one lies in this repository, one
 is fetched.
 Tools for tests and builds are not in it. The same lock files give the same bill.
 """
@@ -19,7 +19,7 @@ from typing import Any
 from urllib.parse import quote
 
 ROOT = Path(__file__).resolve().parents[1]
-FONT = ROOT / "playground/page/font/atkinson-hyperlegible-next.woff2"
+FONTS = ROOT / "playground/page/font"
 MODEL = ROOT / "sound/silero_vad/silero_vad_16k.onnx"
 
 Component = dict[str, Any]
@@ -38,7 +38,7 @@ def bill() -> dict[str, Any]:
             *python_packages((ROOT / "requirements.lock").read_text("utf-8")),
             *go_modules((ROOT / "playground/livekit_build/go.mod").read_text("utf-8")),
             *npm_packages((ROOT / "playground/page_build/package-lock.json").read_text("utf-8")),
-            font(),
+            *fonts(),
             model(),
             turn_model((ROOT / "playground/turn_model/wheel.lock").read_text("utf-8")),
         ],
@@ -113,17 +113,17 @@ def model() -> Component:
     }
 
 
-def font() -> Component:
-    """The page's, as it lies here."""
-    digest = hashlib.sha256(FONT.read_bytes()).hexdigest()
-    return {
-        "type": "library",
-        "bom-ref": FONT.name,
-        "name": "@fontsource-variable/atkinson-hyperlegible-next",
-        "version": "5.3.0",
-        "licenses": [{"license": {"id": "OFL-1.1"}}],
-        "hashes": [{"alg": "SHA-256", "content": digest}],
-    }
+def fonts() -> Iterator[Component]:
+    """The page's, as they lie here."""
+    for file in sorted(FONTS.glob("*.woff2")):
+        yield {
+            "type": "library",
+            "bom-ref": file.name,
+            "name": "@fontsource-variable/atkinson-hyperlegible-next",
+            "version": "5.3.0",
+            "licenses": [{"license": {"id": "OFL-1.1"}}],
+            "hashes": [{"alg": "SHA-256", "content": hashlib.sha256(file.read_bytes()).hexdigest()}],
+        }
 
 
 def turn_model(lock: str) -> Component:

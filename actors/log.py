@@ -46,6 +46,7 @@ from channels.happenings import (
     TurnTimed,
     UpdateAnswered,
     VoiceAudible,
+    VoiceChosen,
     VoiceUnheard,
     WordsHeard,
 )
@@ -119,6 +120,7 @@ class EventLog:
                 | ReplyCutShort()
                 | ReplyGivenUp()
                 | VoiceUnheard()
+                | VoiceChosen(voice=None)
             ):
                 write = self.log.warning
             case _:

@@ -62,6 +62,7 @@ __all__ = [
     "TurnTimed",
     "UpdateAnswered",
     "VoiceAudible",
+    "VoiceChosen",
     "VoiceHeld",
     "VoiceResumed",
     "VoiceUnheard",
@@ -523,6 +524,16 @@ class SessionConfigured:
 
 
 @attrs.frozen
+class VoiceChosen:
+    """From the next session on, this is the agent's voice; None: the configured one, as another was refused.
+
+    A session that takes over in mid-call keeps the voice of the one before.
+    """
+
+    voice: str | None
+
+
+@attrs.frozen
 class UpdateAnswered:
     """The service answered a `session.update` that somebody requested."""
 
@@ -551,6 +562,7 @@ Happening: TypeAlias = (
     | RequestWithheld
     | SessionConfigured
     | UpdateAnswered
+    | VoiceChosen
     | SoundStarted
     | SoundJudged
     | SoundRose

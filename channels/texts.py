@@ -70,7 +70,8 @@ SESSION_TOPIC = "voice-agent.session"
 """Text stream of ours: the session's configuration, as one JSON object."""
 
 CONFIGURE_METHOD = "voice-agent.configure"
-"""RPC method of ours: changes what the protocol allows to change in mid-call."""
+"""RPC method of ours: changes what the protocol allows to change in mid-call, and, with `next_voice`, the
+voice of the sessions to come."""
 
 
 OPERATE_METHOD = "voice-agent.operate"

@@ -27,7 +27,7 @@ from random import Random
 from typing import Any, TypeAlias, get_args
 
 import trio
-from attrs import Factory, define, field
+from attrs import Factory, define, evolve, field
 
 from actors.api.call import Call, DesiredSession
 from actors.api.connection import Dialer, ServiceConnection, dial, open_connection
@@ -47,6 +47,7 @@ from channels.happenings import (
     SessionLost,
     SessionStarted,
     UpdateAnswered,
+    VoiceChosen,
 )
 from channels.messages import (
     ApiEvent,
@@ -139,6 +140,8 @@ class ApiSession:
     """Gives seconds since the epoch, to know when a session expires."""
     passed_by: int = field(default=0, init=False)
     """Frames and fields from the service that this agent does not know."""
+    _voice: str | None = field(default=None, init=False)
+    """What somebody chose for the sessions that are begun from now on; None: the configured one."""
     _latest_call: Call = field(default=Factory(lambda self: self._new_call(), takes_self=True), init=False)
     _policy: RetryPolicy = field(
         default=Factory(
@@ -178,6 +181,8 @@ class ApiSession:
                     self._latest_call = self._new_call()
                     if former:
                         self._forget_requests()
+                self._take_happenings()
+                self._latest_call.asked.session = self._wanted_session()
                 if not await self._until_ended():
                     break
                 former = True
@@ -191,6 +196,8 @@ class ApiSession:
 
     def _take_happenings(self) -> None:
         for happening in self.happenings.receive_waiting():
+            if isinstance(happening, VoiceChosen):
+                self._voice = happening.voice
             self._latest_call.happened(happening, trio.current_time())
 
     async def _follow(self) -> None:
@@ -258,14 +265,32 @@ class ApiSession:
             self._tell(ConnectionBroke())
             following = self._policy.failed(failure, now)
             if following is None:
-                raise failure
+                if not self._gives_up_voice(failure):
+                    raise failure
+                resume = None
+                continue
             no_place = isinstance(failure, ServiceBusy)
             self.taps.publish(SessionLost(str(failure), following.wait_s, no_place=no_place))
             await trio.sleep(following.wait_s)
             resume = self._call.session_id if following.resume else None
 
+    def _gives_up_voice(self, failure: ServiceError) -> bool:
+        """Whether to try once more with the configured voice, since a chosen one may have been refused."""
+        if self._voice is None or not isinstance(failure, ConfigurationRefused):
+            return False
+        self._voice = None
+        self._latest_call.asked.session = self._wanted_session()
+        self.taps.publish(VoiceChosen(None))
+        return True
+
     def _new_call(self) -> Call:
-        return Call(DesiredSession(self.settings.session.as_wire(self.account.webhook)))
+        return Call(DesiredSession(self._wanted_session()))
+
+    def _wanted_session(self) -> Mapping[str, Any]:
+        session = self.settings.session
+        if self._voice is not None:
+            session = evolve(session, output=evolve(session.output, voice=self._voice))
+        return session.as_wire(self.account.webhook)
 
     async def _talk(self, resume: str | None) -> ServiceError | None:
         """One connection, from dialling to the failure that ended it; None: the frames have ended."""

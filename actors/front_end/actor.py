@@ -35,12 +35,13 @@ from channels.happenings import (
     TurnTimed,
     UpdateAnswered,
     VoiceAudible,
+    VoiceChosen,
     VoiceUnheard,
     WordsHeard,
 )
 from channels.instructions import TYPED, quoted, unquoted
 from channels.json_text import read_json
-from channels.settings import FrontEndSettings
+from channels.settings import CallSettings, FrontEndSettings
 from channels.taps import Taps
 from channels.texts import (
     AGENT_STATE,
@@ -69,6 +70,7 @@ LOCKED = {
     "greeting": "It has been spoken.",
 }
 CHANGEABLE = ("system_prompt", "profile")
+FOR_THE_NEXT_CALL = ("next_voice",)
 NOT_THE_OWNER = "Only the operator of this agent may change it."
 
 
@@ -97,6 +99,7 @@ class FrontEnd:
         configurable: whether people in the room may change the session. Only where everybody in the room
             is the owner of the agent.
         settings: what front ends are told, and what each profile changes.
+        call: when a call ends, and whether another one may follow.
     """
 
     happenings: Receiver[Happening]
@@ -106,6 +109,7 @@ class FrontEnd:
     taps: Taps
     configurable: bool = False
     settings: FrontEndSettings = field(factory=FrontEndSettings)
+    call: CallSettings = field(factory=CallSettings)
     _keeper: StateKeeper = field(factory=StateKeeper, init=False)
     _shown_state: AgentState | None = field(default=None, init=False)
     _shown_tools: str = field(default="", init=False)
@@ -118,6 +122,8 @@ class FrontEnd:
     _captions: Captions = field(init=False)
     _config: Mapping[str, Any] = field(factory=dict, init=False)
     _profile: str | None = field(init=False)
+    _next_voice: str | None = field(default=None, init=False)
+    """What somebody chose for the sessions to come."""
     _pending: list[_Pending] = field(factory=list, init=False)
     """Updates that the service has not answered yet, oldest first."""
 
@@ -171,6 +177,9 @@ class FrontEnd:
                 await self._show_session()
             case UpdateAnswered():
                 self._answer_asked(happening)
+            case VoiceChosen(voice=voice):
+                self._next_voice = voice
+                await self._show_session()
             case ParticipantJoined(identity=identity):
                 await self._show_session()
                 await self._captions.come(identity)
@@ -245,6 +254,8 @@ class FrontEnd:
             "profiles": list(self.settings.profiles) or None,
             "profile_descriptions": dict(self.settings.profile_descriptions),
             "system_prompt": self._config.get("system_prompt", "") if self.configurable else "",
+            "next_voice": self._next_voice if self._offers_next_voice else None,
+            "next_call_after_s": self.call.alone_ms / 1000 if self._offers_next_voice else None,
             "locked": LOCKED if self.configurable else LOCKED | dict.fromkeys(CHANGEABLE, NOT_THE_OWNER),
         }
         await self.board.send_text(SESSION_TOPIC, json.dumps(session, ensure_ascii=False), attributes={})
@@ -266,6 +277,10 @@ class FrontEnd:
             self.board.answer(asked.call_id, _answer({"accepted": False, "why": refusal}))
             return
         changes = read_json(asked.payload)
+        if changes.keys() == {"next_voice"}:
+            self._choose_voice(changes)
+            self.board.answer(asked.call_id, _answer({"accepted": True, "why": ""}))
+            return
         *before, last = self.settings.profiles[changes["profile"]] if "profile" in changes else ({},)
         if "system_prompt" in changes:
             last = {**last, "system_prompt": changes["system_prompt"]}
@@ -273,6 +288,15 @@ class FrontEnd:
         self._pending += [*(_Pending(update, now) for update in before), _Pending(last, now, asked, changes)]
         for update in (*before, last):
             await self.requests.send(SessionUpdate(update))
+
+    @property
+    def _offers_next_voice(self) -> bool:
+        """Whether there may be another call here, and its voice may be chosen."""
+        return self.configurable and bool(self.settings.voices) and self.call.when_over == "stay"
+
+    def _choose_voice(self, changes: Mapping[str, str]) -> None:
+        if "next_voice" in changes:
+            self.taps.publish(VoiceChosen(changes["next_voice"]))
 
     def _refusal(self, asked: Asked) -> str | None:
         if not self.configurable:
@@ -284,12 +308,14 @@ class FrontEnd:
         if not isinstance(changes, dict) or not changes:
             return "The request does not say what to change."
         for name, value in changes.items():
-            if name not in CHANGEABLE:
+            if name not in CHANGEABLE + FOR_THE_NEXT_CALL:
                 return LOCKED.get(name, f"There is no setting called {name[:40]!r}.")
             if not isinstance(value, str):
                 return f"{name} must be text."
             if name == "profile" and value not in self.settings.profiles:
                 return f"There is no profile called {value[:40]!r}."
+            if name == "next_voice" and not (self._offers_next_voice and value in self.settings.voices):
+                return f"The next call cannot have a voice called {value[:40]!r}."
         since = trio.current_time() - ANSWERED_WITHIN_S
         self._pending = [one for one in self._pending if one.sent_at > since]
         if len(self._pending) >= 8:
@@ -301,6 +327,7 @@ class FrontEnd:
             if one.update == answer.session:
                 del self._pending[place]
                 if answer.accepted:
+                    self._choose_voice(one.changes)
                     self._profile = one.changes.get("profile", self._profile)
                 if one.asked is not None:
                     said = {"accepted": answer.accepted, "why": answer.why}

@@ -109,7 +109,7 @@ class Configuration:
     def settings(self) -> Settings:
         """All that a room needs besides the accounts."""
         front_end = FrontEndSettings(
-            self.matrix.served,
+            () if "session.agent_id" in self.values else self.matrix.served,
             self.profile.name,
             wire_updates(self.profiles),
             {profile.name: profile.description for profile in self.profiles.values() if profile.description},

@@ -5,6 +5,7 @@
 //   words    {key, speaker, text, final}: a caption is new or different
 //   turn     a turn record of the agent (its topic is named below)
 //   session  the agent told its settings
+//   unanswered  {text, why}: what somebody typed gets no answer
 //   stale    this page may not connect to where the room is now: it has to be loaded anew
 //
 // All it uses of the agent are LiveKit's conventions, and for what LiveKit has no name for, text streams,
@@ -23,6 +24,7 @@ const EVERYBODY = "*";
 const TOOLS = "voice-agent.tools";
 const TURNS = "voice-agent.turns";
 const SESSION = "voice-agent.session";
+const UNANSWERED = "voice-agent.unanswered";
 const CONFIGURE = "voice-agent.configure";
 const OPERATE = "voice-agent.operate";
 const MICROPHONE = "voice-agent.microphone";
@@ -232,6 +234,7 @@ export class Call extends EventTarget {
     room.registerTextStreamHandler(TRANSCRIPTION, (reader, from) => this.#readCaption(reader, from.identity));
     room.registerTextStreamHandler(CHAT, (reader, from) => this.#readChat(reader, from.identity));
     room.registerTextStreamHandler(TURNS, (reader, from) => this.#readRecord("turn", reader, from.identity));
+    room.registerTextStreamHandler(UNANSWERED, (reader, from) => this.#readRecord("unanswered", reader, from.identity));
     room.registerTextStreamHandler(SESSION, (reader, from) => this.#readRecord("session", reader, from.identity));
     return room;
   }

@@ -10,6 +10,7 @@ const HEIGHT = 112;
 const LEFT = 40;
 const TOP = 8;
 const BOTTOM = 18;
+const GOOD = 90; // for two words
 // From here on people notice that they wait (docs/observing.md).
 const NOTICED_MS = 1500;
 const OUTCOMES = { played: "played to the end", cut: "stopped", abandoned: "broken off" };
@@ -22,7 +23,6 @@ export class Chart {
   #turns = [];
   #svg = document.querySelector("#chart");
   #rows = document.querySelector("#chart-rows");
-  #section = document.querySelector("#timers");
 
   constructor() {
     new ResizeObserver(() => this.#draw()).observe(this.#svg);
@@ -43,7 +43,6 @@ export class Chart {
     };
     if (index >= 0) this.#turns[index] = record;
     else this.#turns.push(record);
-    this.#section.hidden = false;
     for (const timer of TIMERS) this.#tell(timer);
     this.#svg.toggleAttribute("hidden", this.#turns.length < FEWEST);
     this.#draw();
@@ -53,17 +52,21 @@ export class Chart {
   #tell({ name, id }) {
     const last = this.#turns.findLast((turn) => turn.agents[name] !== null);
     if (!last) return;
-    const show = (part, text) => (document.querySelector(`#${id}-${part}`).textContent = text);
-    show("last", inWords(last.here[name]));
-    const heard = last.here[name] !== null;
-    show("agent", `${heard ? "of it in the agent" : "in the agent"}: ${inWords(last.agents[name])}`);
+    const show = (part, what, ms) => {
+      const figure = document.createElement("span");
+      figure.textContent = inWords(ms);
+      document.querySelector(`#${id}-${part}`).replaceChildren(what, figure);
+    };
+    show("last", "", last.here[name]);
+    show("agent", last.here[name] === null ? "in the agent: " : "of it in the agent: ", last.agents[name]);
     const values = this.#turns.map((turn) => turn.here[name]).filter((value) => value !== null);
-    show("median", values.length > 1 ? `median ${inWords(median(values))}, n = ${values.length}` : "");
+    if (values.length > 1) show("median", `median of ${values.length} turns: `, median(values));
   }
 
   #draw() {
-    const width = this.#svg.clientWidth;
-    if (this.#turns.length < FEWEST || width === 0) return;
+    // As high as letters are big, and drawn in that scale.
+    const width = (this.#svg.clientWidth / this.#svg.clientHeight) * HEIGHT;
+    if (this.#turns.length < FEWEST || !(width > 0)) return;
     const first = Math.max(0, this.#turns.length - SHOWN);
     const turns = this.#turns.slice(first);
     const shown = (turn, name) => turn.here[name] ?? turn.agents[name];
@@ -76,6 +79,7 @@ export class Chart {
       parts.push(line(LEFT, y(ms), width, y(ms), "grid"));
       parts.push(text(LEFT - 8, y(ms) + 4, ms === 0 ? "0" : `${ms / 1000} s`, "scale"));
     }
+    if (LEFT + step * turns.length < width - GOOD) parts.push(text(width - 6, good + 13, "a good answer", "told"));
     turns.forEach((turn, index) => {
       const x = LEFT + step * (index + 0.5) + 4;
       const kind = (name, own) => (turn.here[name] === null ? `${own} agents` : own);

@@ -63,6 +63,23 @@ export class Conversation {
     };
   }
 
+  /** Takes what somebody typed and the agent does not answer; it is offered to be sent again where it stands. */
+  leaveUnanswered({ text, why }) {
+    const typed = [...this.#captions.values()].filter(({ item }) => item.dataset.typed && !item.hasAttribute("data-failed"));
+    const caption = typed.findLast((each) => each.text.textContent === text);
+    if (!caption) return; // somebody else's
+    caption.note.textContent = `Not answered: ${why}.`;
+    caption.item.toggleAttribute("data-failed", true);
+    const [again] = buttonsFor(["Send it again"], () => {
+      again.remove();
+      this.#say(text);
+    });
+    again.classList.add("again");
+    caption.item.append(again);
+    this.#announce(caption.note.textContent);
+    this.#follow();
+  }
+
   /** Takes the record of a turn: how the agent's reply ended, and what of it was heard; `latency` is how long it took here. */
   settle({ reply_id: replyId, segment_id: segment = replyId, outcome, interrupted, heard_text: heard }, latency = null) {
     const replies = [...this.#captions.values()].filter((caption) => caption.speaker === "agent");
@@ -85,12 +102,15 @@ export class Conversation {
     const item = document.createElement("li");
     item.className = speaker === "agent" || speaker === "you" ? speaker : "other";
     item.dataset.final = false;
+    // All of it runs as its words do; what has a direction of its own does not count.
+    item.dir = "auto";
     const who = document.createElement("span");
     who.className = "who";
+    who.dir = "ltr";
     who.textContent = nameOf(speaker);
     const text = document.createElement("p");
-    text.dir = "auto";
     const note = document.createElement("small");
+    note.dir = "ltr";
     item.append(who, text, note);
     this.#list.append(item);
     const caption = { item, text, note, segment, speaker, final: false, settled: false };
@@ -109,7 +129,7 @@ export class Conversation {
     const group = document.createElement("div");
     group.className = "offers";
     group.append(...buttonsFor(offers, this.#say));
-    caption.item.append(group);
+    caption.note.before(group);
   }
 
   #follow() {

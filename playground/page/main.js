@@ -8,7 +8,6 @@ import { Devices } from "/devices.js";
 import { inWords } from "/duration.js";
 import { Levels } from "/levels.js";
 import { Microphone, PROBLEMS } from "/microphone.js";
-import { buttonsFor } from "/offers.js";
 import { Operator } from "/operator.js";
 import { Reserve } from "/reserve.js";
 import { Settings } from "/settings.js";
@@ -16,14 +15,14 @@ import { describe } from "/status.js";
 import { goOnHere, startOver } from "/start_over.js";
 import { Tape } from "/tape.js";
 
+const $ = (id) => document.getElementById(id);
+
 const INTERRUPTED_FOR_MS = 2500;
 const SILENT_FOR_MS = 6000;
 // The last sound of a turn is still on its way when the agent tells of the turn.
 const HEARD_AFTER_MS = 800;
-const FIRST_WORDS = ["Tell me a story", "What is twelve times seven?", "What can you do?"];
+const NOTHING_SAID = $("live").textContent;
 const NEWSWORTHY = new Set(["waiting", "ended", "interrupted"]);
-
-const $ = (id) => document.getElementById(id);
 
 const announcer = new Announcer();
 const call = new Call();
@@ -49,6 +48,7 @@ let unsent = []; // typed before the agent was there: {text, note}
 // ---- what the person does
 
 $("talk").addEventListener("click", () => {
+  wantsToTalk = true;
   if (isAway()) start();
   talk();
 });
@@ -78,7 +78,9 @@ $("composer").addEventListener("submit", (event) => {
   sayTyped(text);
 });
 
-for (const place of document.querySelectorAll("[data-suggestions]")) place.append(...buttonsFor(FIRST_WORDS, sayTyped));
+for (const offer of document.querySelectorAll("[data-suggestions] .offer")) {
+  offer.addEventListener("click", () => sayTyped(offer.textContent));
+}
 
 const devices = new Devices(({ microphone: id, loudspeaker }) => {
   microphone.choose(id);
@@ -123,7 +125,8 @@ function start() {
   agentWasHere = false;
   left = true;
   document.body.dataset.began = true;
-  for (const id of ["conversation", "composer", "tape-figure", "open-settings"]) $(id).hidden = false;
+  // All that the call may show has its place from the beginning, so that nothing is pushed away later.
+  for (const id of ["conversation", "composer", "tape-figure", "live", "timers", "open-settings"]) $(id).hidden = false;
   $("first-words").hidden = true;
   call.join();
 }
@@ -173,9 +176,12 @@ call.addEventListener("words", ({ detail }) => {
   conversation.show(detail);
   showLive(detail);
 });
+call.addEventListener("unanswered", ({ detail }) => conversation.leaveUnanswered(detail));
 call.addEventListener("session", ({ detail }) => tellSession(detail));
 call.addEventListener("turn", ({ detail }) => {
   conversation.settle(detail);
+  const { outcome, heard_text: heard } = detail;
+  if (outcome === "cut" && heard && $("live").textContent.startsWith(heard)) showLive({ speaker: "agent", text: `${heard} —`, final: true });
   const until = levels.listener.now;
   setTimeout(() => showTimers(detail, until), HEARD_AFTER_MS);
   if (!detail.interrupted) return;
@@ -204,6 +210,7 @@ setInterval(render, 500);
 
 function render() {
   const away = isAway();
+  const asked = wantsToTalk && microphone.track === null && !microphone.problem;
   const status = describe({
     phase: call.phase,
     left,
@@ -214,7 +221,7 @@ function render() {
     tools: call.tools,
     someoneElseIsHeard: call.someoneElseIsHeard,
     interrupted: Date.now() < interruptedUntil,
-    microphone: microphone.track === null ? "none" : muted ? "muted" : "open",
+    microphone: asked ? "asked" : microphone.track === null ? "none" : muted ? "muted" : "open",
     waitedS: waitingSince ? (Date.now() - waitingSince) / 1000 : 0,
   });
   showStatus(status);
@@ -222,13 +229,14 @@ function render() {
   document.body.toggleAttribute("data-muted", muted && !away && microphone.track !== null);
   label("talk", microphone.problem ? "Try the microphone again" : "Talk");
   const talkHadFocus = document.activeElement === $("talk");
-  $("talk").hidden = !away && microphone.track !== null;
+  $("talk").hidden = !away && (asked || microphone.track !== null);
   // Later, the line to type in is there already.
   $("type-only").hidden = left;
   $("leave").hidden = away;
-  $("mute").hidden = away || microphone.track === null;
+  $("mute").hidden = away || (!asked && microphone.track === null);
   $("mute").setAttribute("aria-pressed", String(muted));
   label("mute", muted ? "Unmute" : "Mute");
+  $("mute").title = muted ? "Unmute" : "Mute";
   $("mute").querySelector("use").setAttribute("href", muted ? "#i-muted" : "#i-microphone");
   $("typed").placeholder = away ? "Type to join again…" : "Type instead…";
   if (away) showLive(null);
@@ -300,12 +308,10 @@ function showLevels({ agent, you }, calm) {
 
 /** Shows the words that are said now, of either side; they stand in the conversation, too. */
 function showLive(words) {
-  const shown = words !== null && ["agent", "you"].includes(words.speaker);
-  $("live").hidden = !shown;
-  if (!shown) return;
-  setText($("live").firstElementChild, words.text);
-  $("live").dataset.speaker = words.speaker;
-  $("live").dataset.final = words.final;
+  const shown = ["agent", "you"].includes(words?.speaker) ? words : { text: NOTHING_SAID, speaker: "", final: true };
+  setText($("live").firstElementChild, shown.text);
+  $("live").dataset.speaker = shown.speaker;
+  $("live").dataset.final = shown.final;
 }
 
 function label(id, text) {

@@ -16,6 +16,7 @@ export function buttonsFor(texts, say) {
     const button = document.createElement("button");
     button.type = "button";
     button.className = "offer";
+    button.dir = "auto";
     button.textContent = text;
     button.addEventListener("click", () => say(text));
     return button;

@@ -4,7 +4,7 @@ import { whyNotAsked } from "/failed_calls.js";
 
 const FIELDS = [
   { name: "profile", label: "Profile", choices: "profiles", about: "profile_descriptions" },
-  { name: "voice", label: "Voice", choices: "voices", next: (voice) => `python runner.py --voice ${voice}` },
+  { name: "voice", label: "Voice", choices: "voices", next: "next_voice", start: (voice) => `python runner.py --voice ${voice}` },
   { name: "system_prompt", label: "Instructions" },
 ];
 const LONGEST_PROMPT = 10000;
@@ -18,7 +18,7 @@ export class Settings {
   #apply = document.querySelector("#apply-settings");
   #configure;
   #session = null;
-  #inputs = new Map();
+  #inputs = new Map(); // by what is asked to change: {input, was}
   #asking = false;
 
   /** `configure(changes)` asks the agent and gives its {accepted, why}. */
@@ -41,29 +41,33 @@ export class Settings {
     this.#fields.replaceChildren();
     this.#waiting.hidden = session !== null;
     if (session === null) this.#answer.textContent = "";
-    for (const field of session === null ? [] : FIELDS) this.#addField(field, session, edited[field.name]);
+    for (const field of session === null ? [] : FIELDS) this.#addField(field, session, edited);
     for (const [name, why] of Object.entries(session?.locked ?? {})) {
       if (!FIELDS.some((field) => field.name === name)) this.#fields.append(told(name, why));
     }
-    this.#apply.hidden = ![...this.#inputs.values()].some((input) => !input.disabled);
+    this.#apply.hidden = ![...this.#inputs.values()].some(({ input }) => !input.disabled);
   }
 
-  #addField({ name, label, choices, about, next }, session, edited) {
+  #addField({ name, label, choices, about, next, start }, session, edited) {
     const why = session.locked?.[name] ?? "";
-    const value = session[name] ?? "";
+    const now = session[name] ?? "";
     const known = choices ? session[choices] : null;
     // Neither a value, nor a choice, nor a reason: this agent has no such thing.
     if (choices && session[name] === null && !known && !why) return;
-    // What is fixed now can still be chosen for the next call, by whoever starts it.
+    // What is fixed now can still be chosen for the next call: here, if there can be another, or by whoever starts it.
     const later = Boolean(why && next && known && isOwner(session));
+    const after = later && session.next_call_after_s;
+    const asked = Number.isFinite(after) ? next : name;
+    const value = (asked === next && session[next]) || now;
     const input = choices ? choiceOf(known, value, Boolean(why)) : document.createElement("textarea");
     input.id = `setting-${name}`;
     input.name = name;
     if (!choices) {
+      input.dir = "auto";
       input.rows = 6;
       input.maxLength = LONGEST_PROMPT;
     }
-    input.value = why ? value : (edited ?? value);
+    input.value = why && asked === name ? value : (edited[asked] ?? value);
     input.disabled = why !== "" && !later;
     const caption = document.createElement("label");
     caption.htmlFor = input.id;
@@ -73,9 +77,11 @@ export class Settings {
     note.id = `why-${name}`;
     const tell = () => {
       const chosen = session[about]?.[input.value] ?? "";
-      const command = later && input.value !== value ? document.createElement("code") : "";
-      if (command) command.textContent = next(input.value);
-      note.replaceChildren(why || chosen, command && " Next time, start it with ", command);
+      const another = later && input.value !== now;
+      const command = another ? document.createElement("code") : "";
+      if (command) command.textContent = start(input.value);
+      const how = asked === next ? ` To hear ${input.value}, leave, wait ${after} s, and talk again. To have it each time, start the agent with ` : " Next time, start it with ";
+      note.replaceChildren(why || chosen, another ? how : "", command);
       note.hidden = note.textContent === "";
     };
     input.addEventListener("change", tell);
@@ -84,14 +90,14 @@ export class Settings {
     const field = document.createElement("div");
     field.className = "field";
     field.append(caption, input, note);
-    if (!later) this.#inputs.set(name, input);
+    if (!later || asked === next) this.#inputs.set(asked, { input, was: value });
     this.#fields.append(field);
   }
 
   #changes() {
     const changes = {};
-    for (const [name, input] of this.#inputs) {
-      if (!input.disabled && input.value !== (this.#session?.[name] ?? "")) changes[name] = input.value;
+    for (const [name, { input, was }] of this.#inputs) {
+      if (!input.disabled && input.value !== was) changes[name] = input.value;
     }
     return changes;
   }
@@ -107,8 +113,11 @@ export class Settings {
     this.#say("Asking the agent…", "");
     try {
       const { accepted, why } = await this.#configure(changes);
-      if (accepted) Object.assign(this.#session ?? {}, changes);
-      this.#say(accepted ? why || "Changed." : `Not changed: ${why || "the agent gives no reason"}`, accepted ? "good" : "bad");
+      for (const [name, { input }] of accepted ? this.#inputs : []) {
+        if (name in changes) this.#inputs.set(name, { input, was: changes[name] });
+      }
+      const done = Object.keys(changes).join() === "next_voice" ? "Chosen for the next call." : "Changed.";
+      this.#say(accepted ? why || done : `Not changed: ${why || "the agent gives no reason"}`, accepted ? "good" : "bad");
     } catch (error) {
       this.#say(`Not changed: ${whyNotAsked(error, "this agent has no settings to change.")}`, "bad");
     } finally {

@@ -7,8 +7,8 @@ const SOON_S = 4;
  * thinking, speaking, interrupted, waiting or ended.
  *
  * known: {phase, left, obstacle, agentHere, agentWasHere, agentState, tools, someoneElseIsHeard, interrupted,
- * microphone, waitedS}; `left` whether there was a call before, `tools` are the names of those that run, `microphone` is "open", "muted" or "none",
- * `waitedS` how long the agent has been waited for.
+ * microphone, waitedS}; `left` whether there was a call before, `tools` are the names of those that run, `microphone` is "open", "muted",
+ * "asked" (the browser asks whether it is allowed) or "none", `waitedS` how long the agent has been waited for.
  */
 export function describe(known) {
   switch (known.phase) {
@@ -35,24 +35,29 @@ function describeWaiting(obstacle) {
     case "stale":
       return say("ended", "The agent was restarted", "Reload this page to talk with it.");
     case "told":
-      return say("ended", obstacle.told.what ?? "The agent's program does not let this page in", obstacle.told.fix ?? "");
+      return say("ended", sentence(obstacle.told.what ?? "the agent's program does not let this page in"), sentence(obstacle.told.fix ?? ""));
     default:
-      return say("connecting", "Reconnecting…", "LiveKit does not answer. This page keeps trying.");
+      return say("connecting", "Reconnecting…", "The room's server (LiveKit) does not answer. This page keeps trying.");
   }
 }
 
 function describeAbsence({ agentWasHere, waitedS }) {
   if (agentWasHere) return say("waiting", "The agent left", "You will hear it as soon as it comes back.");
   if (waitedS < SOON_S) return say("connecting", "Connecting…", "You are in the room; the agent is on its way.");
-  return say("waiting", "Waiting for the agent", "It is not in the room yet. Is it running, and what does it say?");
+  return say("waiting", "No agent yet", "It is not in the room. Is it running, and what does it say?");
 }
 
 function describeAgent({ agentState, tools = [], someoneElseIsHeard, interrupted, microphone }) {
   if (someoneElseIsHeard) {
-    return say("waiting", "It is listening to someone else", "Perhaps in another tab of yours. It is your turn when they leave.");
+    return say("waiting", "Not your turn", "It listens to someone else, perhaps in another tab.");
   }
-  const ways = { open: "", muted: "You are muted. It reads what you type.", none: "It reads what you type." };
-  const listens = { open: "Listening", muted: "Muted", none: "Ready" }[microphone] ?? "Listening";
+  const ways = {
+    open: "",
+    muted: "You are muted. It reads what you type.",
+    asked: "Allow the microphone in your browser, or type.",
+    none: "It reads what you type.",
+  };
+  const listens = { open: "Listening", muted: "Muted", asked: "Ready", none: "Ready" }[microphone] ?? "Listening";
   switch (agentState) {
     case "thinking":
       if (interrupted) break; // the decision comes with the end of the sentence, and an answer right after it
@@ -68,6 +73,11 @@ function describeAgent({ agentState, tools = [], someoneElseIsHeard, interrupted
       return say("connecting", "Connecting…", "The agent is getting ready.");
   }
   return say("interrupted", "Interrupted", "It stopped, and is listening to you.");
+}
+
+// The runner's own words are the half of a line each.
+function sentence(text) {
+  return text.replace(/^./, (letter) => letter.toUpperCase());
 }
 
 // A tool's name as one reads it: order_status is "order status".

@@ -128,7 +128,8 @@ function stroke(pen, x, from, length, colour) {
 function drawBars(pen, width, height, levels, colours) {
   const thickness = 10;
   const margin = 13;
-  for (const [name, y] of [["agent", height * 0.36], ["you", height * 0.64]]) {
+  // Each beside its label.
+  for (const [name, y] of [["agent", height * 0.25], ["you", height * 0.75]]) {
     for (const [colour, part] of [[colours.line, 1], [colours[name], levels[name]]]) {
       pen.fillStyle = colour;
       pen.beginPath();

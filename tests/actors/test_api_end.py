@@ -13,10 +13,17 @@ from hypothesis import strategies as st
 from trio.testing import MockClock
 from trio_websocket import ConnectionClosed, wrap_server_stream
 
-from channels.happenings import PersonSaid, RequestWithheld, SessionClosed, SessionLost, SessionStarted
+from channels.happenings import (
+    PersonSaid,
+    RequestWithheld,
+    SessionClosed,
+    SessionLost,
+    SessionStarted,
+    VoiceChosen,
+)
 from channels.messages import BeginSession, EndSession, SessionOver
 from channels.settings import SessionSettings
-from channels.wire.events import SessionEnded, SessionReady, SpeechStarted, UserTranscript
+from channels.wire.events import SessionEnded, SessionFailed, SessionReady, SpeechStarted, UserTranscript
 from channels.wire.messages import (
     ConversationMessage,
     InputAudio,
@@ -25,7 +32,7 @@ from channels.wire.messages import (
     SessionResume,
     SessionUpdate,
 )
-from playground.voice_agent_api import Drop, Expect, Send, Stall, Wait
+from playground.voice_agent_api import Close, Drop, Expect, Send, Stall, Wait
 from tests.actors.test_api_support import RESUME, START, Conversation, conversation, in_virtual_time, ready
 
 CTRL_C_S = 3.0
@@ -252,6 +259,46 @@ async def test_ordered_to_end_the_session_is_ended_and_the_next_person_gets_one_
         first, again = talk.sent(SessionUpdate)
         assert again.what == first.what, "nothing of the former call is told to another person"
         assert talk.happened(SessionStarted)[-1] == SessionStarted("sess_2", resumed=False)
+
+
+def voices(talk: Conversation) -> list[str | None]:
+    """Those that were asked for, a session each."""
+    return [sent.what.session.get("output", {}).get("voice") for sent in talk.sent(SessionUpdate)]
+
+
+@pytest.mark.parametrize("fresh", [True, False])
+async def test_a_voice_that_is_chosen_in_one_session_is_that_of_the_next_and_those_after_it(
+    autojump_clock: MockClock, fresh: bool
+) -> None:
+    async with conversation(*[(Expect("session.update"), ready(f"sess_{n}")) for n in range(3)]) as talk:
+        await talk.speak_for(1)
+        talk.taps.publish(VoiceChosen("eve"))
+        for _ in range(2):
+            await talk.speak_for(1)
+            talk.orders.send_nowait(EndSession())
+            await talk.speak_for(20)
+            talk.orders.send_nowait(BeginSession(fresh=fresh))
+        await talk.speak_for(1)
+        assert voices(talk) == [None, "eve", "eve"]
+
+
+async def test_a_chosen_voice_that_the_service_refuses_ends_no_call(autojump_clock: MockClock) -> None:
+    refused = (
+        Expect("session.update"),
+        Send(SessionFailed("invalid_value", "No", "output.voice")),
+        Close(1008),
+    )
+    third = (Expect("session.update"), ready("sess_2"))
+    async with conversation(START, refused, third) as talk:
+        await talk.speak_for(1)
+        talk.taps.publish(VoiceChosen("eve"))
+        talk.orders.send_nowait(EndSession())
+        await talk.speak_for(20)
+        talk.orders.send_nowait(BeginSession(fresh=True))
+        await talk.speak_for(5)
+        assert voices(talk) == [None, "eve", None]
+        assert talk.failure is None
+        assert talk.happened(VoiceChosen)[-1] == VoiceChosen(None), "and whoever chose it is told"
 
 
 async def test_a_call_that_is_taken_up_again_is_neither_greeted_nor_forgotten(

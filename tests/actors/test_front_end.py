@@ -36,9 +36,10 @@ from channels.happenings import (
     ToolCalled,
     TurnTimed,
     UpdateAnswered,
+    VoiceChosen,
     WordsHeard,
 )
-from channels.settings import FrontEndSettings
+from channels.settings import CallSettings, FrontEndSettings
 from channels.taps import Taps
 from channels.texts import (
     AGENT_STATE,
@@ -140,12 +141,19 @@ class Scene:
 
 
 @asynccontextmanager
-async def scene(*, configurable: bool = True) -> AsyncIterator[Scene]:
+async def scene(*, configurable: bool = True, call: CallSettings | None = None) -> AsyncIterator[Scene]:
     texts = Channel[RoomText]("texts", capacity=8, unit="texts", full=Full.DROP_OLDEST, because="test")
     requests = Channel[ClientMessage]("requests", capacity=8, unit="messages", full=Full.WAIT, because="test")
     taps, board = Taps(), Board()
     front_end = FrontEnd(
-        taps.tap("front end"), texts.receiver(), board, requests.sender(), taps, configurable, SETTINGS
+        taps.tap("front end"),
+        texts.receiver(),
+        board,
+        requests.sender(),
+        taps,
+        configurable,
+        SETTINGS,
+        call or CallSettings(),
     )
     async with trio.open_nursery() as nursery:
         nursery.start_soon(front_end.run)
@@ -335,6 +343,7 @@ async def test_a_change_that_the_service_refuses_is_refused_in_its_words() -> No
     ("payload", "why"),
     [
         ('{"voice": "eve"}', "The service fixes the voice"),
+        ('{"next_voice": "nobody"}', "cannot have a voice called 'nobody'"),
         ('{"colour": "red"}', "no setting called 'colour'"),
         ('{"system_prompt": 5}', "must be text"),
         ('{"profile": 5}', "must be text"),
@@ -371,6 +380,42 @@ async def test_the_profile_can_be_changed_in_mid_call_and_is_shown_once_the_serv
         await play.happens(accepted(update.session), SessionConfigured(CONFIG))
         assert play.board.answers["1"]["accepted"] is True
         assert play.board.shown(SESSION_TOPIC)[-1]["profile"] == "deliberate"
+
+
+async def test_a_voice_can_be_chosen_for_the_next_call_and_is_shown_to_whoever_looks() -> None:
+    async with scene() as play:
+        await play.happens(SessionConfigured(CONFIG))
+        shown = play.board.shown(SESSION_TOPIC)[-1]
+        assert (shown["next_voice"], shown["next_call_after_s"]) == (None, 10)
+        play.texts.send_nowait(change('{"next_voice": "eve"}'))
+        await trio.testing.wait_all_tasks_blocked()
+        assert play.board.answers == {"1": {"accepted": True, "why": ""}}
+        shown = play.board.shown(SESSION_TOPIC)[-1]
+        assert (shown["voice"], shown["next_voice"]) == ("alba", "eve")
+        await play.happens(VoiceChosen(None))
+        assert play.board.shown(SESSION_TOPIC)[-1]["next_voice"] is None, "it was refused when the call began"
+
+
+async def test_a_voice_beside_a_change_that_the_service_refuses_is_not_chosen() -> None:
+    async with scene() as play:
+        await play.happens(SessionConfigured(CONFIG))
+        for why, number in (("refused", "1"), ("accepted", "2")):
+            play.texts.send_nowait(change('{"next_voice": "eve", "system_prompt": "x"}', number))
+            assert await play.requests.receive() == SessionUpdate({"system_prompt": "x"})
+            answer = refused if why == "refused" else accepted
+            await play.happens(answer({"system_prompt": "x"}))
+            assert play.board.answers[number]["accepted"] is (why == "accepted")
+            chosen = play.board.shown(SESSION_TOPIC)[-1]["next_voice"]
+            assert chosen == ("eve" if why == "accepted" else None)
+
+
+async def test_no_voice_is_offered_for_a_call_that_will_not_be() -> None:
+    async with scene(call=CallSettings(when_over="leave")) as play:
+        await play.happens(SessionConfigured(CONFIG))
+        assert play.board.shown(SESSION_TOPIC)[-1]["next_call_after_s"] is None
+        play.texts.send_nowait(change('{"next_voice": "eve"}'))
+        await trio.testing.wait_all_tasks_blocked()
+        assert play.board.answers["1"]["accepted"] is False
 
 
 async def test_a_change_that_takes_two_updates_is_answered_when_the_service_took_the_second() -> None:

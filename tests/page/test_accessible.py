@@ -21,16 +21,22 @@ from tests.page.test_page import SETTINGS
 
 pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.browser]
 
+REAL_CALL = Path(__file__).parents[2] / "docs/tutorials/call.jsonl"
 FALLBACK = 'I only caught "the north". You can say "tell me a story" or "flip a coin".'
+
+
+STAND_STILL = """(() => {
+    const still = new CSSStyleSheet();
+    still.replaceSync("*, ::before, ::after { transition: none !important; animation: none !important }");
+    document.adoptedStyleSheets = [still];
+})()"""
+"""A colour that is just fading over, since the agent's state has changed, is no screen."""
 
 
 async def shuts_nobody_out(tab: Tab, screen: str) -> None:
     for width, height, dark in ((1280, 900, False), (1280, 900, True), (390, 844, False)):
         await tab.look(width=width, height=height, dark=dark, calm=True)
-        # Colours fade over.
-        await tab.evaluate(
-            "Promise.allSettled(document.getAnimations().map((each) => each.finished)).then(() => null)"
-        )
+        await tab.evaluate(STAND_STILL)
         assert await violations(tab) == [], f"{screen}, {width} px, {'dark' if dark else 'light'}"
 
 
@@ -81,6 +87,26 @@ def replayed(tmp_path: Path) -> Path:
     recorded = record_call(tmp_path / "call.jsonl", a_call(), ends_at=22.0)
     replay(parse(["replay", str(recorded), "--hold-ms", "0"]), runner.wire)
     return recorded.with_suffix(".html")
+
+
+@pytest.fixture
+def real_call(tmp_path: Path) -> Path:
+    """The same of a call that was held with the offline agent."""
+    picture = tmp_path / "real.html"
+    replay(parse(["replay", str(REAL_CALL), "--hold-ms", "0", "--picture", str(picture)]), runner.wire)
+    return picture
+
+
+async def test_no_screen_has_to_scroll_a_replay_of_a_real_call_sideways(
+    real_call: Path, tmp_path: Path
+) -> None:
+    async with chromium(tmp_path) as browser:
+        tab = await browser.open(real_call.as_uri())
+        for width, height in ((1280, 860), (820, 1180), (844, 390), (390, 844), (320, 568)):
+            await tab.look(width=width, height=height)
+            parts = "[...document.querySelectorAll('h1, h2, p, li, tr, td')].map((each) =>"
+            parts += " each.getBoundingClientRect().right)"
+            assert await tab.evaluate(f"Math.max(...{parts})") <= width, f"{width} px"
 
 
 async def test_axe_finds_nothing_on_a_replay_and_a_phone_shows_it_without_scrolling_sideways(

@@ -44,7 +44,7 @@ async def test_an_agent_that_is_late_or_leaves_is_waited_for(
         tab = await browser.open(url)
         await tab.click("#talk")
         await tab.shows("You are in the room; the agent is on its way.")
-        await tab.shows("Waiting for the agent")
+        await tab.shows("No agent yet")
         async with fake_agent(livekit, "late") as agent:
             await agent.be("listening")
             await tab.shows("Listening")

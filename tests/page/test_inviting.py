@@ -67,6 +67,26 @@ async def test_one_click_on_the_first_screen_asks_for_a_story_without_a_micropho
         assert tab.complaints == []
 
 
+async def test_what_the_agent_cannot_answer_is_offered_to_be_sent_again(
+    livekit: LiveKitServer, page_of: PageOf, tmp_path: Path, microphone: Microphone
+) -> None:
+    async with call(livekit, page_of, tmp_path, microphone(noise(2000))) as talk:
+        tab, agent = talk.tab, talk.agent
+        await tab.click("#typed")
+        await tab.type("Are you open?")
+        await tab.press("Enter")
+        await typed(agent, "Are you open?")
+        await agent.tell("voice-agent.unanswered", {"text": "Are you open?", "why": "too much was waiting"})
+        await tab.shows("Not answered: too much was waiting.")
+        await tab.click("#captions .again")
+        await typed(agent, "Are you open?", "Are you open?")
+        await tab.until("document.querySelectorAll('#captions .again').length === 0")
+        await agent.tell("voice-agent.unanswered", {"text": "what another tab typed", "why": "too late"})
+        await agent.say("reply-1", "We are.")
+        await tab.shows("We are.")
+        assert tab.complaints == []
+
+
 async def test_what_is_said_now_stands_large_beside_the_voices(
     livekit: LiveKitServer, page_of: PageOf, tmp_path: Path, microphone: Microphone
 ) -> None:
@@ -127,6 +147,45 @@ async def test_the_title_stays_where_it_is(
             assert len(seen) == 1
 
 
+async def test_nothing_is_pushed_away_when_words_and_figures_come(
+    livekit: LiveKitServer, page_of: PageOf, tmp_path: Path, microphone: Microphone
+) -> None:
+    # A list that became smaller follows its last line a frame later.
+    drawn = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+    tops = (
+        f"{drawn}.then(() => {drawn}).then(() =>"
+        " ['#tape', '#mute', '#timers', '#conversation', '#captions li'].map((each) =>"
+        " document.querySelector(each)?.getBoundingClientRect().top ?? 0))"
+    )
+    async with call(livekit, page_of, tmp_path, microphone(noise(2000))) as talk:
+        tab, agent = talk.tab, talk.agent
+        for turn, (width, height) in enumerate(((1280, 900), (1024, 640), (390, 844)), 1):
+            await tab.look(width=width, height=height, calm=True)
+            before = await tab.evaluate(tops)
+            if turn == 1:
+                await agent.say("reply-0", "Good morning. How can I help?")
+                await tab.shows("How can I help?")
+                first = (await tab.evaluate(tops))[-1]
+                before[-1] = first
+            await agent.caption_person(talk.me, f"p-{turn}", "Tell me a story.", final=True)
+            await agent.say(f"reply-{turn}", f"Once there was a lighthouse, {turn}.")
+            await tab.shows(f"lighthouse, {turn}.")
+            if turn < 3:  # by then the list scrolls on a phone
+                assert await tab.evaluate(tops) == before, f"words, {width} px"
+            said = await tab.evaluate(tops)
+            await agent.tell_turn(turn, latency_ms=640, barge_in_ms=180, reply_id=f"reply-{turn}")
+            await tab.until(f"document.querySelectorAll('#chart-rows tr').length === {turn}")
+            assert await tab.evaluate(tops) == said, f"figures, {width} px"
+        for width, height in ((360, 640), (844, 390)):
+            await tab.look(width=width, height=height, calm=True)
+            said = await tab.evaluate(tops)
+            await tab.evaluate(
+                "document.querySelectorAll('output').forEach((each) => (each.value = '888 ms'))"
+            )
+            assert await tab.evaluate(tops) == said, f"figures of this browser, {width} px"
+            await tab.evaluate("document.querySelectorAll('output').forEach((each) => (each.value = '–'))")
+
+
 async def fits(tab: Tab, width: int, height: int, text: int = 16) -> None:
     await tab.look(width=width, height=height)
     await tab.call("Page.setFontSizes", fontSizes={"standard": text, "fixed": text})
@@ -176,4 +235,30 @@ async def test_another_microphone_can_be_chosen_in_the_call(
                 await trio.sleep(0.05)
         await tab.until("!document.querySelector('#mute').hidden")
         assert await tab.evaluate("localStorage.getItem('voice-agent.microphone')"), "and the next time"
+        assert tab.complaints == []
+
+
+async def test_another_loudspeaker_can_be_chosen_in_the_call_and_is_used_in_the_next(
+    livekit: LiveKitServer, page_of: PageOf, tmp_path: Path, microphone: Microphone
+) -> None:
+    played = "[...document.querySelectorAll('audio')].map((each) => each.sinkId).join()"
+    async with call(livekit, page_of, tmp_path, microphone(noise(2000))) as talk:
+        tab = talk.tab
+        await tab.until("document.querySelector('audio') !== null")
+        await tab.click("#open-settings")
+        await tab.until("document.querySelectorAll('#loudspeaker-choice option').length > 1")
+        assert await tab.evaluate(played) in {"", "default"}
+        await tab.evaluate(
+            "{ const choice = document.querySelector('#loudspeaker-choice'); choice.selectedIndex = 1;"
+            "choice.dispatchEvent(new Event('change')) }"
+        )
+        chosen = await tab.evaluate("document.querySelector('#loudspeaker-choice').value")
+        assert chosen
+        await tab.until(f"{played} === '{chosen}'")
+        await tab.call("Page.reload")
+        await tab.until("document.readyState === 'complete' && document.body.dataset.state === 'resting'")
+        await tab.click("#talk")
+        await tab.until(f"{played} === '{chosen}'")
+        await tab.click("#open-settings")
+        await tab.until(f"document.querySelector('#loudspeaker-choice').value === '{chosen}'")
         assert tab.complaints == []

@@ -83,20 +83,21 @@ async def test_what_is_in_the_way_is_said_in_words(page_of: PageOf, tmp_path: Pa
     expected: list[tuple[dict[str, Any], str]] = [
         ({"phase": "waiting", "obstacle": {"what": "runner"}}, "The agent has ended"),
         ({"phase": "waiting", "obstacle": {"what": "livekit"}}, "Reconnecting…"),
-        ({"phase": "waiting", "obstacle": told}, "the room is full"),
+        ({"phase": "waiting", "obstacle": told}, "The room is full"),
         ({"phase": "removed"}, "The call is over"),
         ({"phase": "joined", "waitedS": 1}, "Connecting…"),
-        ({"phase": "joined", "waitedS": 9}, "Waiting for the agent"),
+        ({"phase": "joined", "waitedS": 9}, "No agent yet"),
         ({"phase": "joined", "agentWasHere": True}, "The agent left"),
         (here, "Listening"),
         (here | {"agentState": "idle"}, "Listening"),
         (here | {"microphone": "muted"}, "Muted"),
+        (here | {"microphone": "asked"}, "Ready"),
         ({"phase": "resting", "left": True}, "You left the call"),
         (here | {"agentState": ""}, "Connecting…"),
         (here | {"agentState": "something new"}, "Connecting…"),
         (here | {"interrupted": True}, "Interrupted"),
         (here | {"agentState": "thinking", "interrupted": True}, "Interrupted"),
-        (here | {"someoneElseIsHeard": True, "agentState": "speaking"}, "It is listening to someone else"),
+        (here | {"someoneElseIsHeard": True, "agentState": "speaking"}, "Not your turn"),
     ]
     async with page_of("words") as url, chromium(tmp_path) as browser:
         tab = await browser.open(url)
@@ -262,6 +263,32 @@ async def test_settings_are_changed_where_that_can_be_and_the_page_says_why_not_
         assert tab.complaints == []
 
 
+async def test_the_owner_chooses_a_voice_for_the_next_call(
+    livekit: LiveKitServer, page_of: PageOf, tmp_path: Path, microphone: Microphone
+) -> None:
+    choose = (
+        "{ const voice = document.querySelector('#setting-voice');"
+        "voice.value = 'ada'; voice.dispatchEvent(new Event('change')) }"
+    )
+    async with call(livekit, page_of, tmp_path, microphone(noise(2000))) as talk:
+        tab, agent = talk.tab, talk.agent
+        told = {**SETTINGS, "next_voice": None, "next_call_after_s": 10}
+        await agent.tell("voice-agent.session", told)
+        await tab.click("#open-settings")
+        await tab.shows("Voice for the next call")
+        await tab.evaluate(choose)
+        await tab.shows("To hear ada, leave, wait 10 s, and talk again.")
+        await tab.click("#apply-settings")
+        await tab.shows("Chosen for the next call.")
+        assert agent.asked == [{"next_voice": "ada"}]
+        # The agent tells it to every page, and to this one when it is loaded again.
+        await agent.tell("voice-agent.session", {**told, "next_voice": "ada"})
+        await tab.click("#apply-settings")
+        await tab.shows("Nothing to change.")
+        assert await tab.evaluate("document.querySelector('#setting-voice').value") == "ada"
+        assert tab.complaints == []
+
+
 async def test_a_second_tab_waits_while_the_agent_listens_to_the_first(
     livekit: LiveKitServer, page_of: PageOf, tmp_path: Path, microphone: Microphone
 ) -> None:
@@ -278,7 +305,7 @@ async def test_a_second_tab_waits_while_the_agent_listens_to_the_first(
         await first.shows("Listening")
         second = await browser.open(url)
         await second.click("#talk")
-        await second.shows("It is listening to someone else")
+        await second.shows("Not your turn")
         with trio.fail_after(5):
             while len(agent.people) < 2:
                 await trio.sleep(0.05)

@@ -24,25 +24,29 @@ NARROW = 360.0
 _LAYOUT = """
 body{margin:0 auto;max-width:1440px;padding:1rem 1.25rem 3rem;background:var(--paper);color:var(--ink);
 font:15px/1.5 system-ui,"Segoe UI",Roboto,"Helvetica Neue",Arial,sans-serif}
+h1,p,li,td{overflow-wrap:anywhere}
 h1{font-size:1.35rem;margin:.25rem 0}h2{font-size:1.05rem;margin:1.6rem 0 .4rem}p{margin:.25rem 0}
 .faint{color:var(--faint)}ul.legend{display:flex;flex-wrap:wrap;gap:.3rem 1.4rem;padding:.6rem .9rem;
 margin:.8rem 0;background:var(--panel);border-radius:8px;list-style:none}
 ul.legend svg{width:34px;height:18px;vertical-align:-4px;margin-right:.4rem}
 .rows{display:none}.rows>svg{display:block;width:100%;height:auto;margin:0 0 .9rem}
 .zoom label{display:inline-block;margin-right:1rem}
-table{border-collapse:collapse;width:100%;font-size:14px}th,td{text-align:left;padding:.25rem .6rem;
+table{border-collapse:collapse;width:100%;font-size:14px}th,td{text-align:left;padding:.25rem .5rem;
 border-bottom:1px solid var(--line);vertical-align:top}
-td.number,th.number{text-align:right;white-space:nowrap}
+th{vertical-align:bottom}td.number,th.number{text-align:right}td.number{white-space:nowrap}
 ol.differences li{margin:.2rem 0}ol.differences{padding-left:2rem}
 """
 
-# On a phone: rows of their own instead of the zoom, and a turn is a card with the names in it.
+# On a phone: rows of their own instead of the zoom. On a tablet, too, a turn is a card with the names in it.
 _PHONE = """
 @media(max-width:45rem){body:has(#zoom-10) .rows.rows{display:none}
-body:has(#zoom-10) .rows.narrow{display:block}.zoom,thead{display:none}
+body:has(#zoom-10) .rows.narrow{display:block}.zoom{display:none}}
+@media(max-width:60rem){thead{display:none}
 table,tbody,tr,td{display:block}tr{padding:.4rem 0;border-bottom:1px solid var(--line)}
 td,td.number{display:flex;justify-content:space-between;gap:1rem;padding:.1rem 0;border:0;text-align:right;
 white-space:normal}td::before{content:attr(data-name);flex:none;color:var(--faint);text-align:left}}
+@media(min-width:45rem) and (max-width:60rem){td,td.number{justify-content:flex-start;text-align:left}
+td::before{flex-basis:9rem}}
 """
 
 _COLUMNS = (
