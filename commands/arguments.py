@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,12 @@ __all__ = ["command_line", "parse"]
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Parses the command line; `command` is None for serving a room. Exits with 2 if it is wrong."""
     parser = command_line()
+    first = next(iter(arguments or ()), "").partition("=")[0]
+    flags = [flag for action in parser._actions for flag in action.option_strings]
+    if first.startswith("--") and not any(flag.startswith(first) for flag in flags):
+        # argparse would take what stands behind it for a command, and complain of that.
+        near = get_close_matches(first, flags, n=1)
+        parser.error(f"there is no {first}" + (f"; did you mean {near[0]}?" if near else ""))
     options = parser.parse_args(arguments)
     if options.log == "conversation" and (options.verbose or options.command not in (None, "console")):
         beside = "--verbose" if options.verbose else f"`{options.command}`"

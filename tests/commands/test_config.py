@@ -133,3 +133,9 @@ def test_a_token_is_for_the_room_of_the_configuration_file(shell: Shell) -> None
 def test_the_secret_of_a_development_server_makes_a_token_without_a_warning(shell: Shell) -> None:
     outcome = shell.run("token", "--identity", "alice", env={**ACCOUNT, "LIVEKIT_API_SECRET": "secret"})
     assert (outcome.code, outcome.lines) == (0, [])
+
+
+def test_a_misspelt_flag_is_named_with_the_one_that_was_meant(shell: Shell) -> None:
+    outcome = shell.run("--profle", "deliberate", "config")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.lines[-1].endswith("there is no --profle; did you mean --profile?")
