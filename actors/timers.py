@@ -33,7 +33,10 @@ from channels.happenings import (
 )
 from channels.taps import Taps
 
-__all__ = ["Stopwatch", "TurnTimer"]
+__all__ = ["TOLD_BY_OTHERS", "Stopwatch", "TurnTimer"]
+
+TOLD_BY_OTHERS = (CallBegan, PersonTyped)
+"""What a stopwatch takes besides sounds and what the controller decides. A replay tells it, too."""
 
 
 OF_A_SOUND_S = 3.0

@@ -12,7 +12,7 @@ from actors.barge_in.floor import FloorState
 from actors.barge_in.machine import step
 from actors.record.notes import RecordLine
 from actors.record.reading import Record
-from actors.timers import Stopwatch
+from actors.timers import TOLD_BY_OTHERS, Stopwatch
 from channels.happenings import SoundStarted, SoundStopped
 from channels.messages import TimePassed
 from channels.seen import On
@@ -45,13 +45,13 @@ def _decided(record: Record, settings: BargeInSettings) -> list[RecordLine]:
 
 def _timed(record: Record, decided: list[RecordLine]) -> list[RecordLine]:
     """With the two timers of each turn."""
-    sounds = [
+    told = [
         entry
         for entry in record.entries
-        if entry.on == On.HAPPENINGS and isinstance(entry.what, SoundStarted | SoundStopped)
+        if entry.on == On.HAPPENINGS and isinstance(entry.what, (SoundStarted, SoundStopped, *TOLD_BY_OTHERS))
     ]
     stopwatch, timed = Stopwatch(), list[RecordLine]()
-    for entry in sorted([*sounds, *decided], key=lambda entry: entry.t):
+    for entry in sorted([*told, *decided], key=lambda entry: entry.t):
         timed.append(entry)
         if entry.on == On.HAPPENINGS and (timers := stopwatch.take(entry.what)) is not None:
             timed.append(RecordLine(entry.t, On.HAPPENINGS, timers))

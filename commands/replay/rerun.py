@@ -21,7 +21,7 @@ from actors.record.reading import Record
 from actors.record.runs import Runs
 from actors.room.livekit_edge import LiveKitEdge
 from actors.speaker import SpeakerPump
-from actors.timers import TurnTimer
+from actors.timers import TOLD_BY_OTHERS, TurnTimer
 from channels.happenings import SoundJudged
 from channels.seen import Noted, On
 from channels.settings import BargeInSettings, Settings, SpeakerSettings
@@ -69,7 +69,12 @@ def rerun(
         # What a short sound was is not judged again: no words are understood in virtual time.
         feeds = [feed for feed in feeds if feed.on != On.SOUNDS or isinstance(feed.what, SoundJudged)]
         feeds += [RecordLine(sound.t, On.SOUNDS, sound.what) for sound in sounds]
-        feeds.sort(key=lambda feed: feed.t)
+    feeds += [
+        entry
+        for entry in record.entries
+        if entry.on == On.HAPPENINGS and isinstance(entry.what, TOLD_BY_OTHERS)
+    ]
+    feeds.sort(key=lambda feed: feed.t)
     until = conversation_ends(record) + slack_s
     return trio.run(_run, wiring, barge_in, speaker, feeds, until, clock=MockClock(autojump_threshold=0))
 
@@ -105,7 +110,7 @@ async def _run(
         for feed in feeds:
             await trio.sleep_until(started + feed.t)
             message = shifted(feed.what, started)
-            if feed.on in (On.SOUNDS, On.TOOLS):
+            if feed.on in (On.SOUNDS, On.TOOLS, On.HAPPENINGS):
                 taps.publish(message)
             if feed.on in senders:
                 senders[feed.on].send_nowait(message)

@@ -92,6 +92,20 @@ def test_a_call_in_the_middle_of_which_the_agent_left_replays_as_it_was(tmp_path
     assert replay(options(path), runner.wire) == 0
 
 
+@pytest.mark.parametrize("setting", [[], ["--linger-ms", "900"]], ids=["as it was", "in virtual time"])
+def test_what_was_typed_after_a_hum_is_timed_in_the_replay_as_it_was(
+    tmp_path: Path, setting: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = Script()
+    script.session(0.4)
+    script.says(1.0, 1.6, "Mm-hm.")
+    script.types(20.0, "What time is it?")
+    script.reply(20.6, "r1", "It is ten to nine.")
+    path = record_call(tmp_path / "typed.jsonl", script, ends_at=26)
+    assert replay(options(path, *setting), runner.wire) == 0, capsys.readouterr().out
+    assert '"turn_latency_ms":null' in path.read_text("utf-8").replace(" ", "")
+
+
 def test_a_session_that_was_resumed_or_begun_anew_replays_as_it_was(tmp_path: Path) -> None:
     script = Script()
     script.session(0.2)

@@ -23,7 +23,7 @@ from actors.record.recorder import RecordTap
 from actors.room.livekit_edge import LiveKitEdge
 from actors.speaker import SpeakerPump
 from actors.timers import TurnTimer
-from channels.happenings import SoundStarted, SoundStopped
+from channels.happenings import PersonTyped, SoundStarted, SoundStopped
 from channels.messages import ApiEvent
 from channels.secret import Secret
 from channels.settings import Accounts, ApiAccount, BargeInSettings, LiveKitAccount, Settings, SpeakerSettings
@@ -63,7 +63,7 @@ class Cue:
     """What comes, and when (s)."""
 
     at: float
-    what: ApiEvent | SoundStarted | SoundStopped
+    what: ApiEvent | SoundStarted | SoundStopped | PersonTyped
 
 
 @define
@@ -106,6 +106,10 @@ class Script:
         self._cue(begins + 0.09, SoundStarted(begins))
         self._cue(ends + 0.31, SoundStopped(ends))
 
+    def types(self, at: float, text: str) -> None:
+        """The person types something."""
+        self._cue(at, PersonTyped("alice", text))
+
     def says(
         self, begins: float, ends: float, text: str, *, named_after: float = 0.3, interrupts: str = ""
     ) -> None:
@@ -121,7 +125,7 @@ class Script:
             self._cue(ends + 0.61, ReplyDone(interrupts, "interrupted"))
         self._cue(ends + 0.65, UserTranscript(text))
 
-    def _cue(self, at: float, what: ApiEvent | SoundStarted | SoundStopped) -> None:
+    def _cue(self, at: float, what: ApiEvent | SoundStarted | SoundStopped | PersonTyped) -> None:
         self.cues.append(Cue(at, what))
 
 
@@ -178,6 +182,8 @@ async def _take_place(
                     sound = SoundStopped(started + at)
                     taps.publish(sound)
                     sounds.send_nowait(sound)
+                case PersonTyped() as typed:
+                    taps.publish(typed)
                 case event:
                     service.send_nowait(event)
         await trio.sleep_until(started + ends_at)
