@@ -167,9 +167,17 @@ class Tab:
             " catch (error) { if (error instanceof TypeError) return null; throw error } })()"
         )
         with trio.move_on_after(within_s):
-            while not (value := await self.evaluate(patient)):  # noqa: ASYNC110 - it is in the browser
+            while True:
+                try:
+                    value = await self.evaluate(patient)
+                except _Refused as refused:
+                    # The page that was asked is being left: the next one answers.
+                    if "navigated" not in str(refused):
+                        raise
+                    value = None
+                if value:
+                    return value
                 await trio.sleep(0.05)
-            return value
         shown = await self.evaluate("document.body.innerText")
         raise AssertionError(
             f"not within {within_s} s: {expression}\nthe page shows:\n{shown}\n{self.complaints}"
