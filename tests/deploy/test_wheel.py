@@ -125,11 +125,11 @@ async def test_with_no_account_somebody_hears_it(site: Path, tmp_path: Path) -> 
         "    async def run(self) -> None:\n"
         "        async with self.happenings:\n"
         "            async for each in self.happenings:\n"
-        "                print('mine was told of', type(each).__name__, flush=True)\n"
+        "                print(f'mine was told of {type(each).__name__}', flush=True)\n"
     )
     program = ("-m", "trio_voice_agent")
     settings = {"PYTHONPATH": str(site)}
     async with run_agent(settings, "--actor", "mine.py:Mine", folder=tmp_path, program=program) as agent:
         async with join_as_guest(await agent.way_in(), "") as guest:
             await guest.hear_sound(within_s=60)
-        await agent.prints("mine was told of ParticipantJoined", within_s=60)
+        await agent.prints("mine was told of ParticipantJoined", within_s=20)
