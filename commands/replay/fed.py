@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from actors.record.notes import PlayingRun, RecordLine, ReplyAudioRun
 from actors.record.reading import Record
 from actors.record.sound_reference import stand_in
+from channels.happenings import Happening
 from channels.messages import Playing
 from channels.seen import On
 from channels.wire.events import ReplyAudio
 
-__all__ = ["FROM_OUTSIDE", "conversation_ends", "fed_to_controller", "knows_what_was_seen"]
+__all__ = ["FROM_OUTSIDE", "conversation_ends", "fed_to_controller", "happened", "knows_what_was_seen"]
 
 FROM_OUTSIDE = frozenset({On.SERVICE, On.SOUNDS, On.ROOM, On.FILLS, On.TOOLS})
 """What the controller is fed with whatever it decides."""
@@ -38,6 +39,11 @@ def fed_to_controller(record: Record, channels: frozenset[On] = FROM_OUTSIDE | T
     """Its inputs that came on those channels, one entry each."""
     fed = [each for entry in record.entries if entry.on in channels for each in _each(entry)]
     return sorted(fed, key=lambda entry: entry.t)
+
+
+def happened(record: Record, *kinds: type[Happening]) -> list[RecordLine]:
+    """The happenings of some kinds."""
+    return [entry for entry in record.entries if entry.on == On.HAPPENINGS and isinstance(entry.what, kinds)]
 
 
 def _each(entry: RecordLine) -> Iterator[RecordLine]:

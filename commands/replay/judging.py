@@ -17,7 +17,7 @@ from channels.happenings import SoundStarted, SoundStopped
 from channels.messages import TimePassed
 from channels.seen import On
 from channels.settings import BargeInSettings
-from commands.replay.fed import fed_to_controller
+from commands.replay.fed import fed_to_controller, happened
 
 __all__ = ["judge"]
 
@@ -45,11 +45,7 @@ def _decided(record: Record, settings: BargeInSettings) -> list[RecordLine]:
 
 def _timed(record: Record, decided: list[RecordLine]) -> list[RecordLine]:
     """With the two timers of each turn."""
-    told = [
-        entry
-        for entry in record.entries
-        if entry.on == On.HAPPENINGS and isinstance(entry.what, (SoundStarted, SoundStopped, *TOLD_BY_OTHERS))
-    ]
+    told = happened(record, SoundStarted, SoundStopped, *TOLD_BY_OTHERS)
     stopwatch, timed = Stopwatch(), list[RecordLine]()
     for entry in sorted([*told, *decided], key=lambda entry: entry.t):
         timed.append(entry)

@@ -25,7 +25,7 @@ from actors.timers import TOLD_BY_OTHERS, TurnTimer
 from channels.happenings import SoundJudged
 from channels.seen import Noted, On
 from channels.settings import BargeInSettings, Settings, SpeakerSettings
-from commands.replay.fed import FROM_OUTSIDE, conversation_ends, fed_to_controller
+from commands.replay.fed import FROM_OUTSIDE, conversation_ends, fed_to_controller, happened
 from commands.wired import NOBODYS, Wiring
 
 __all__ = ["rerun"]
@@ -69,11 +69,7 @@ def rerun(
         # What a short sound was is not judged again: no words are understood in virtual time.
         feeds = [feed for feed in feeds if feed.on != On.SOUNDS or isinstance(feed.what, SoundJudged)]
         feeds += [RecordLine(sound.t, On.SOUNDS, sound.what) for sound in sounds]
-    feeds += [
-        entry
-        for entry in record.entries
-        if entry.on == On.HAPPENINGS and isinstance(entry.what, TOLD_BY_OTHERS)
-    ]
+    feeds += happened(record, *TOLD_BY_OTHERS)
     feeds.sort(key=lambda feed: feed.t)
     until = conversation_ends(record) + slack_s
     return trio.run(_run, wiring, barge_in, speaker, feeds, until, clock=MockClock(autojump_threshold=0))
