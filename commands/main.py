@@ -29,10 +29,7 @@ from commands.conversations import Conversations
 from commands.dispatch import dispatch
 from commands.graph import draw, show_graph
 from commands.operate import operate
-from commands.services import (
-    can_run_here,
-    services_of,
-)
+from commands.services import can_run_here, services_of
 from commands.token import print_token
 from commands.tools import read_tools
 from commands.wired import Wiring

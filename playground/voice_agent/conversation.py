@@ -7,7 +7,7 @@ are waited for). While the person speaks, the gate is closed: no reply begins to
 A tool's result makes a reply of its own. It waits while the person speaks; when its tool has taken longer
 than it may, or the reply that asked for it was interrupted, nobody waits for it any more.
 
-While the agent is silent, an answer is thought of (`draft`) as soon as somebody may have finished. Whatever
+While the agent is silent, an answer is thought of (`drafts`) as soon as somebody may have finished. Whatever
 else happens before they have, the brain takes it back.
 """
 
@@ -33,7 +33,7 @@ from channels.wire.session import TurnSettings
 from playground.brain import Brain, CallTool, Thought
 from playground.ears import HearingEvent, PartialWords, SpeechOnset, SpeechStirs, TurnEnded, TurnMayEnd
 from playground.voice_agent.arrivals import Reminder, RestartDue, ToolOverdue, WordsDue
-from playground.voice_agent.draft import Draft
+from playground.voice_agent.drafts import Drafts
 from playground.voice_agent.faults import Mishaps
 from playground.voice_agent.gate import Gate
 from playground.voice_agent.mouth import Mouth
@@ -65,8 +65,6 @@ __all__ = ["Conversation"]
 
 _TOOL_S = 120
 """The time that a tool has which the session does not declare (a test's)."""
-_MOST_DRAFTS = 5
-"""In one turn: each may cost a request to a language model."""
 _DECISION_S = 0.008
 """From `input.speech.stopped` to `reply.done{interrupted}`: 6 to 12 ms were recorded."""
 
@@ -103,7 +101,6 @@ class Conversation:
         self._config = config
         self._brain = brain
         self._later = later
-        self._beside = beside
         self._voice = voice if options.canned_reply is None else CannedVoice(options.canned_reply)
         self._mouth = mouth
         self._outlet = outlet
@@ -126,12 +123,7 @@ class Conversation:
         self._beginnings: dict[str, list[str]] = {}
         """What the replies say that are to begin again, by their ids."""
         self._mishaps = Mishaps(options.faults)
-        self._draft: Draft | None = None
-        """The answer to what the person has said so far, while nobody knows whether that is all."""
-        self._drafts = 0
-        """How many there were in this turn."""
-        self._taken: Draft | None = None
-        """The latest one that became a reply."""
+        self._drafts = Drafts(brain, self._voice, beside)
 
     def greet(self) -> None:
         """Says the greeting, if there is one."""
@@ -155,13 +147,11 @@ class Conversation:
                 scene = self._scene(trio.current_time() - ago_ms / 1000)
                 await self._obey(self._person.begins(scene, brief=brief, ago_s=ago_ms / 1000))
             case PartialWords(text=text):
-                if self._draft is not None and self._draft.answers != text:
-                    self.forget_draft()  # a model that goes on for nobody costs
+                self._drafts.goes_on(text)
                 await self._obey(self._person.words(self._scene(), text))
             case TurnEnded(text=text, hummed=hummed):
                 await self._obey(self._person.ends(self._scene(), text, hummed=hummed))
-                self.forget_draft()
-                self._drafts = 0
+                self._drafts.turn_is_over()
 
     async def remind(self, reminder: Reminder) -> None:
         """Something that was to happen later is due."""
@@ -169,7 +159,7 @@ class Conversation:
             case ToolOverdue(call_id=call_id):
                 tool = self._calls.name(call_id)
                 if tool is not None:
-                    self.forget_draft()
+                    self._drafts.forget()
                     waited = f"it gave no answer within {self._patience_s(tool)} seconds"
                     self._calls.returned(call_id, waited, is_error=True)
                     self._say_returned()
@@ -211,7 +201,7 @@ class Conversation:
     async def drop_reply(self) -> None:
         """Forgets the reply, with no events."""
         await self._mouth.stop()
-        self._give_up_taken()
+        self._drafts.give_up_taken()
 
     async def call(self, call: CallTool, reply_id: str | None = None) -> None:
         """Asks the client to run a tool.
@@ -235,7 +225,7 @@ class Conversation:
 
     def take_result(self, result: ToolResult) -> None:
         """Says what a tool returned. One that nobody waits for is ignored, as a late one is."""
-        self.forget_draft()  # it was thought of without this
+        self._drafts.forget()  # it was thought of without this
         self._calls.returned(result.call_id, result.result, is_error=result.is_error)
         self._say_returned()
 
@@ -285,53 +275,35 @@ class Conversation:
             self._gate.open()
 
     def _think_ahead(self, text: str) -> None:
-        if self._draft is not None and self._draft.answers == text:
-            return
-        self.forget_draft()
         # A brain thinks of one thing at a time, and has to know first what was heard of the reply before, and
         # what a tool gave while the person spoke.
         busy = self._mouth.busy or self._calls.on_hold or self._calls.has_returned
-        if busy or not text.strip() or self._options.canned_reply is not None or self._drafts >= _MOST_DRAFTS:
-            return
-        self._drafts += 1
-        self._draft = Draft(text, self._brain.answer(text), self._voice)
-        self._beside(self._draft.run)
+        self._drafts.may_be_all(text, think=not busy and self._options.canned_reply is None)
 
     def forget_draft(self) -> None:
-        """What the next answer depends on has changed, or is no longer what it was."""
-        draft, self._draft = self._draft, None
-        if draft is not None:
-            draft.give_up()
-            self._brain.take_back()
-
-    def _give_up_taken(self) -> None:
-        # A reply that was stopped before it looked at its thoughts has left them as they were.
-        taken, self._taken = self._taken, None
-        if taken is not None:
-            taken.give_up()
+        """What the next answer depends on has changed."""
+        self._drafts.forget()
 
     def _answer(self, text: str) -> None:
-        draft = self._draft
-        if draft is None or draft.answers != text:
-            self.forget_draft()
+        draft = self._drafts.take(text)
+        if draft is None:
             self._say("turn", self._brain.answer(text), answers=text)
-            return
-        self._draft, self._taken = None, draft
-        self._say("turn", draft, voice=draft, answers=text)
+        else:
+            self._say("turn", draft, voice=draft, answers=text)
 
     def _join(self, text: str) -> None:
         reply = self._mouth.reply
         if reply is None or not reply.can_rethink:
             self._answer(text)
             return
-        self._give_up_taken()
+        self._drafts.give_up_taken()
         both = f"{reply.answers} {text}"
         self._brain.take_back()
         reply.rethink(self._thoughts(self._brain.answer(both)), both)
 
     async def _cut(self, *, around_started: bool) -> None:
         stopped = await self._mouth.stop()
-        self._give_up_taken()
+        self._drafts.give_up_taken()
         events = () if stopped is None else stopped[1]
         if stopped is not None:
             self._calls.forget_of(stopped[0].reply_id)
@@ -387,7 +359,7 @@ class Conversation:
         over: bool = False,
         first: bool = False,
     ) -> None:
-        self.forget_draft()  # for the brain, this comes first
+        self._drafts.forget()  # for the brain, this comes first
         name = reply_id or _id("resp")
         reply = Reply(
             name,
