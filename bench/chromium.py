@@ -1,9 +1,9 @@
 """A real headless Chromium, driven by the Chrome DevTools Protocol over one websocket.
 
 `chromium()` starts it with an empty profile and a microphone that plays a WAV file in a loop (or one that
-is refused, or none at all); `Browser.open` gives a `Tab`, which clicks and types as a person does, with
-real input events. Whatever the page complains about (errors on the console, exceptions, violations of its
-policy, failed loads) is kept in `Tab.complaints`. No process is left behind.
+is refused, or none at all, or one into which `Tab.say` speaks); `Browser.open` gives a `Tab`, which clicks
+and types as a person does, with real input events. Whatever the page complains about (errors on the console,
+exceptions, violations of its policy, failed loads) is kept in `Tab.complaints`. No process is left behind.
 """
 
 from __future__ import annotations
@@ -30,10 +30,11 @@ import trio_websocket
 from channels.child import start_child
 from sound.pcm import SAMPLE_RATE_HZ
 
-__all__ = ["ABSENT", "REFUSED", "Browser", "Tab", "chromium", "executable", "microphone_file"]
+__all__ = ["ABSENT", "ON_CUE", "REFUSED", "Browser", "Tab", "chromium", "executable", "microphone_file"]
 
 REFUSED = "refused"
 ABSENT = "absent"
+ON_CUE = "on cue"
 
 _FLAGS = (
     "--headless",
@@ -49,6 +50,30 @@ _FLAGS = (
     "--allow-loopback-in-peer-connection",
     "--window-size=1280,800",
 )
+# Chromium reads its microphone's file as it starts: what is said in answer to something comes by this. The
+# browser's own microphone is opened all the same, so that the page is asked and told as by any.
+_SPEAKS_ON_CUE = """(() => {
+    const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+    let audio, mouth;
+    navigator.mediaDevices.getUserMedia = async (constraints) => {
+        (await open(constraints)).getTracks().forEach((track) => track.stop());
+        audio ??= new AudioContext({ sampleRate: RATE });
+        mouth ??= audio.createGain();
+        const microphone = audio.createMediaStreamDestination();
+        mouth.connect(microphone);
+        await audio.resume();
+        return microphone.stream;
+    };
+    window.sayIntoMicrophone = (base64) => new Promise((resolve) => {
+        const samples = new Int16Array(Uint8Array.from(atob(base64), (each) => each.charCodeAt(0)).buffer);
+        const sound = audio.createBuffer(1, samples.length, RATE);
+        sound.copyToChannel(Float32Array.from(samples, (each) => each / 32768), 0);
+        const source = new AudioBufferSourceNode(audio, { buffer: sound });
+        source.connect(mouth);
+        source.onended = resolve;
+        source.start();
+    });
+})()""".replace("RATE", str(SAMPLE_RATE_HZ))
 _KEYS = {"Enter": (13, "\r"), "Tab": (9, ""), "Escape": (27, ""), " ": (32, " ")}
 
 
@@ -215,6 +240,10 @@ class Tab:
         """Types into whatever has the focus."""
         await self.call("Input.insertText", text=text)
 
+    async def say(self, pcm: bytes) -> None:
+        """Says something (PCM16 mono 24 kHz) into a microphone that is `ON_CUE` and open, to its end."""
+        await self.evaluate(f"sayIntoMicrophone({json.dumps(base64.b64encode(pcm).decode())})")
+
     async def screenshot(self, path: Path) -> None:
         """Keeps what is seen now as a PNG file."""
         picture = await self.call("Page.captureScreenshot", format="png")
@@ -250,6 +279,7 @@ class Browser:
 
     wire: _Wire
     process: subprocess.Popen[bytes]
+    _in_each_page: str = ""
 
     @contextmanager
     def asleep(self) -> Iterator[None]:
@@ -267,6 +297,7 @@ class Browser:
         tab = self.wire.tabs[session] = Tab(self.wire, session, target)
         for domain in ("Runtime", "Log", "Page"):
             await tab.call(f"{domain}.enable")
+        await tab.call("Page.addScriptToEvaluateOnNewDocument", source=self._in_each_page)
         await tab.call("Page.navigate", url=url)
         await tab.until("document.readyState === 'complete' && location.href !== 'about:blank'")
         return tab
@@ -278,7 +309,7 @@ async def chromium(folder: Path, *, microphone: Path | str = ABSENT) -> AsyncIte
 
     Args:
         folder: an empty one, for its profile.
-        microphone: a 48 kHz WAV file that it plays in a loop, or `REFUSED`, or `ABSENT`.
+        microphone: a 48 kHz WAV file that it plays in a loop, or `ON_CUE`, or `REFUSED`, or `ABSENT`.
     """
     flags = [*_FLAGS, f"--user-data-dir={folder / 'profile'}"]
     if microphone == REFUSED:
@@ -287,7 +318,8 @@ async def chromium(folder: Path, *, microphone: Path | str = ABSENT) -> AsyncIte
         flags += ["--use-fake-ui-for-media-stream"]
     else:
         flags += ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
-        flags += [f"--use-file-for-fake-audio-capture={microphone}"]
+        if microphone != ON_CUE:
+            flags += [f"--use-file-for-fake-audio-capture={microphone}"]
     # What it leaves behind when it is killed goes with this folder, whose name is short: sockets lie in it.
     with tempfile.TemporaryDirectory(prefix="chromium-", ignore_cleanup_errors=True) as temporary:
         process = _start(flags, folder, temporary)
@@ -299,7 +331,7 @@ async def chromium(folder: Path, *, microphone: Path | str = ABSENT) -> AsyncIte
             ):
                 wire = _Wire(socket)
                 nursery.start_soon(wire.read)
-                yield Browser(wire, process)
+                yield Browser(wire, process, _SPEAKS_ON_CUE if microphone == ON_CUE else "")
                 nursery.cancel_scope.cancel()
         finally:
             os.killpg(process.pid, signal.SIGKILL)
