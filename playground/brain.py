@@ -131,7 +131,7 @@ def reply_text(heard: str, now: datetime, name: str = NAME) -> str:
     """
     heard = " ".join(heard.split())
     if not _WORD.search(heard):
-        return "I only caught a sound, no words."
+        return "I heard a sound, but no words."
     if _TIME.search(heard):
         return f"It is {now:%H:%M}."
     if _DATE.search(heard):
@@ -139,5 +139,5 @@ def reply_text(heard: str, now: datetime, name: str = NAME) -> str:
     if _WHO.search(heard):
         return f"I'm {name}. I have no language model: I repeat what I understand."
     if len(heard.split()) == 1 and len(heard.strip(".,!?")) < 3:
-        return f"I only caught {heard}"
+        return f"I only heard {heard}"
     return f"You said: {heard}"

@@ -127,13 +127,12 @@ def _not_understood(turn: Turn) -> Answer:
     misses, offers = turn.memory.misses, BOOK.file.offers
     first, second = (offers[(2 * misses + one) % len(offers)] for one in range(2))
     memory = attrs.evolve(turn.memory, misses=misses + 1)
-    caught = quotable(turn.said)
     if any(letter.isalnum() for letter in turn.said):
-        caught = f'I only caught "{caught}".'
-        without = "" if misses else " I don't have a language model, so that's beyond me."
+        why = "I can't answer that" if misses else "that's beyond me without a language model"
+        caught = f'I heard "{quotable(turn.said)}", but {why}.'
     else:
-        caught, without = "I only caught a sound, no words.", ""
-    return Answer(f'{caught}{without} You can say "{first}" or "{second}".', memory)
+        caught = "I heard a sound, but no words."
+    return Answer(f'{caught} You can say "{first}" or "{second}".', memory)
 
 
 def _remembered(turn: Turn, given: Answer) -> Answer:

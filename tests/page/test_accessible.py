@@ -22,7 +22,7 @@ from tests.page.test_page import SETTINGS
 pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.browser]
 
 REAL_CALL = Path(__file__).parents[2] / "docs/tutorials/call.jsonl"
-FALLBACK = 'I only caught "the north". You can say "tell me a story" or "flip a coin".'
+FALLBACK = 'I heard "the north", but that is beyond me. You can say "tell me a story" or "flip a coin".'
 
 
 STAND_STILL = """(() => {

@@ -50,7 +50,8 @@ async def test_one_click_on_the_first_screen_asks_for_a_story_without_a_micropho
 
             # What it offers, when it has not understood, can be clicked, too.
             await agent.say(
-                "reply-1", 'I only caught "story". You can say "flip a coin" or "tell me a joke".'
+                "reply-1",
+                'I heard "story", but that is beyond me. You can say "flip a coin" or "tell me a joke".',
             )
             await tab.until("document.querySelectorAll('#captions .offer').length === 2")
             await tab.click("#captions .offer")

@@ -36,11 +36,11 @@ def test_it_says_who_it_is_and_what_it_is_not(heard: str) -> None:
 
 @pytest.mark.parametrize("heard", ["", "  ", "...", "?!"])
 def test_it_says_so_if_there_were_no_words(heard: str) -> None:
-    assert reply_text(heard, NOW) == "I only caught a sound, no words."
+    assert reply_text(heard, NOW) == "I heard a sound, but no words."
 
 
 def test_a_scrap_is_not_taken_for_a_turn() -> None:
-    assert reply_text("Th.", NOW) == "I only caught Th."
+    assert reply_text("Th.", NOW) == "I only heard Th."
 
 
 def test_it_repeats_everything_else() -> None:
