@@ -6,6 +6,7 @@ said of times here is only what no busy machine can change: orders, and seconds 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -36,6 +37,8 @@ pytestmark = [pytest.mark.server, pytest.mark.slow]
 
 _WINDOW_FRAMES = 4
 """40 ms: long enough to tell pitches apart that are three semitones from each other."""
+_AROUND_FRAMES = 10
+"""A frame sounds like most of the 100 ms on each side: where a packet was lost, WebRTC makes up a sound."""
 _TOOLS = Path(__file__).parent / "tool_of_the_notes.py"
 
 
@@ -115,15 +118,22 @@ def _lengths(script: Script) -> Mapping[str, float]:
 def _told_apart(frames: Sequence[HeardFrame], lengths: Mapping[str, float]) -> list[tuple[float, str]]:
     """The scripts give the reply `resp_N` the pitch N - 1."""
     pitches = {reply_id: pitch_hz(int(reply_id.removeprefix("resp_")) - 1) for reply_id in lengths}
-    found = []
+    nearest: list[str | None] = []
     for place, frame in enumerate(frames):
         if not frame.audible:
+            nearest.append(None)
             continue
         around = frames[max(0, place - _WINDOW_FRAMES // 2) : place + _WINDOW_FRAMES // 2]
         samples = np.frombuffer(b"".join(one.pcm for one in around), "<i2").astype(float)
         spectrum = np.abs(np.fft.rfft(samples * np.hanning(len(samples)), SAMPLE_RATE_HZ))
         hz = 200 + int(np.argmax(spectrum[200:4000]))
-        found.append((frame.at, min(pitches, key=lambda reply_id: abs(np.log(hz / pitches[reply_id])))))
+        nearest.append(min(pitches, key=lambda reply_id: abs(np.log(hz / pitches[reply_id]))))
+    found = []
+    for place, (frame, reply_id) in enumerate(zip(frames, nearest, strict=True)):
+        if reply_id is not None:
+            window = nearest[max(0, place - _AROUND_FRAMES) : place + _AROUND_FRAMES + 1]
+            near = Counter(one for one in window if one is not None)
+            found.append((frame.at, near.most_common(1)[0][0]))
     return found
 
 
@@ -132,8 +142,7 @@ async def test_an_interrupted_greeting_stops_long_before_the_service_decides(liv
     lengths = _lengths(script)
     # The service streams all of it, and decides 2.9 s after the person's first sound: 1.4 s into it.
     assert 1000 < call.ms("resp_1") < lengths["resp_1"] - 1500
-    # Within the window by which the two are told apart.
-    assert call.last("resp_1") < call.first("resp_2") + _WINDOW_FRAMES / 100
+    assert call.last("resp_1") < call.first("resp_2")
     assert call.ms("resp_2") > lengths["resp_2"] * 0.95
 
 
