@@ -74,6 +74,8 @@ _SPEAKS_ON_CUE = """(() => {
         source.start();
     });
 })()""".replace("RATE", str(SAMPLE_RATE_HZ))
+# A tab in the background draws none.
+_NEXT_FRAME = "new Promise((done) => { requestAnimationFrame(done); setTimeout(done, 500) })"
 _KEYS = {"Enter": (13, "\r"), "Tab": (9, ""), "Escape": (27, ""), " ": (32, " ")}
 
 
@@ -129,7 +131,7 @@ class _Wire:
         self._waiting[number] = trio.Event()
         message = {"id": number, "method": method, "params": params}
         await self.socket.send_message(json.dumps(message | ({"sessionId": session} if session else {})))
-        with trio.fail_after(30):
+        with trio.fail_after(60):
             await self._waiting[number].wait()
         del self._waiting[number]
         answer = self._answers.pop(number)
@@ -181,7 +183,7 @@ class Tab:
             raise AssertionError(f"{expression}: {answer['exceptionDetails']}")
         return answer["result"].get("value")
 
-    async def until(self, expression: str, *, within_s: float = 10) -> Any:
+    async def until(self, expression: str, *, within_s: float = 30) -> Any:
         """Waits until a JavaScript expression is truthy, and gives its value.
 
         An element that is not there yet makes a TypeError of most expressions: that is to be waited for, too.
@@ -208,17 +210,24 @@ class Tab:
             f"not within {within_s} s: {expression}\nthe page shows:\n{shown}\n{self.complaints}"
         )
 
-    async def shows(self, text: str, *, within_s: float = 10) -> None:
+    async def shows(self, text: str, *, within_s: float = 30) -> None:
         """Waits until a text can be read on the page."""
         await self.until(f"document.body.innerText.includes({json.dumps(text)})", within_s=within_s)
 
     async def click(self, selector: str) -> None:
         """Clicks the middle of an element with the mouse."""
-        box = await self.until(
+        where = (
             f"(() => {{ const e = document.querySelector({json.dumps(selector)});"
             "e?.scrollIntoViewIfNeeded(); const b = e?.getBoundingClientRect();"
             "return b?.width ? [b.x + b.width / 2, b.y + b.height / 2] : null })()"
         )
+        box = await self.until(where)
+        # Nobody clicks what is just being moved by something else.
+        for _ in range(20):
+            await self.evaluate(_NEXT_FRAME)
+            before, box = box, await self.until(where)
+            if box == before:
+                break
         for kind in ("mousePressed", "mouseReleased"):
             await self.call(
                 "Input.dispatchMouseEvent", type=kind, x=box[0], y=box[1], button="left", clickCount=1
@@ -351,7 +360,7 @@ def _start(flags: Sequence[str], folder: Path, temporary: str) -> subprocess.Pop
 
 
 async def _address(told: trio.Path, process: subprocess.Popen[bytes]) -> str:
-    with trio.fail_after(30):
+    with trio.fail_after(60):
         while not await told.exists() or "\n" not in (await told.read_text()).strip():
             assert process.poll() is None, "Chromium ended by itself"
             await trio.sleep(0.05)

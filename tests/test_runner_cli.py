@@ -8,7 +8,8 @@ import socket
 import subprocess
 import sys
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,14 @@ class Shell:
 @pytest.fixture
 def shell(tmp_path: Path) -> Shell:
     return Shell(tmp_path)
+
+
+@contextmanager
+def nobody_listens() -> Iterator[int]:
+    """A port at which nobody listens, and nobody else can begin to."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield taken.getsockname()[1]
 
 
 def read_token(token: str) -> dict[str, Any]:
@@ -185,9 +194,8 @@ def test_white_space_around_a_setting_is_warned_of_in_the_log(shell: Shell, form
 
 
 def test_with_a_log_in_json_every_line_is_json_from_the_start_to_the_reason_of_the_end(shell: Shell) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    outcome = shell.run("--log", "json", env={**ACCOUNT, "LIVEKIT_URL": f"ws://127.0.0.1:{port}"})
+    with nobody_listens() as port:
+        outcome = shell.run("--log", "json", env={**ACCOUNT, "LIVEKIT_URL": f"ws://127.0.0.1:{port}"})
     assert outcome.code == 1
     assert outcome.out == ""
     lines = [json.loads(line) for line in outcome.lines]
@@ -201,9 +209,8 @@ def test_with_a_log_in_json_every_line_is_json_from_the_start_to_the_reason_of_t
 
 
 def test_a_livekit_server_that_is_not_there_is_one_line_with_a_fix(shell: Shell) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    outcome = shell.run(env={**ACCOUNT, "LIVEKIT_URL": f"ws://127.0.0.1:{port}"})
+    with nobody_listens() as port:
+        outcome = shell.run(env={**ACCOUNT, "LIVEKIT_URL": f"ws://127.0.0.1:{port}"})
     assert outcome.code == 1
     (ended,) = (line for line in outcome.lines if " ended " in line)
     assert "cannot be reached" in ended
@@ -211,10 +218,9 @@ def test_a_livekit_server_that_is_not_there_is_one_line_with_a_fix(shell: Shell)
 
 
 def test_a_conversation_in_a_pipe_is_plain_lines_that_say_why_it_ended(shell: Shell) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    url = f"ws://127.0.0.1:{port}"
-    outcome = shell.run("--log", "conversation", env={**ACCOUNT, "LIVEKIT_URL": url})
+    with nobody_listens() as port:
+        url = f"ws://127.0.0.1:{port}"
+        outcome = shell.run("--log", "conversation", env={**ACCOUNT, "LIVEKIT_URL": url})
     assert outcome.code == 1
     assert outcome.lines[-2:] == [
         f"! Ended: LiveKit at {url} cannot be reached",

@@ -76,7 +76,7 @@ def _drained(pipe: Path, patience_s: float, tell: Callable[[str], None]) -> byte
                     if not part:
                         return bytes(content)
                     content += part
-            elif time.monotonic() >= deadline:
+            elif told and time.monotonic() >= deadline:
                 raise Silent(
                     f"{pipe} is a named pipe into which nobody writes",
                     "see that its writer runs, or use a file",

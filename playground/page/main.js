@@ -121,7 +121,6 @@ function isAway() {
 
 function start() {
   levels.start();
-  waitingSince = Date.now();
   agentWasHere = false;
   left = true;
   document.body.dataset.began = true;
@@ -162,8 +161,9 @@ call.addEventListener("change", () => {
     for (const { text, note } of unsent) send(text, note);
     unsent = [];
   }
-  if (!agent && waitingSince === 0) waitingSince = Date.now();
-  if (agent) waitingSince = 0;
+  // Only where we are ourselves somebody can be missing: joining may take long.
+  if (agent || call.phase !== "joined") waitingSince = 0;
+  else waitingSince ||= Date.now();
   // It speaks anew: the interruption is history.
   if (agentState !== formerAgentState && agentState === "speaking") interruptedUntil = 0;
   formerAgentState = agentState;

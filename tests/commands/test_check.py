@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import subprocess
 import sys
@@ -53,9 +54,12 @@ async def test_where_everything_is_there_a_sound_goes_through_the_room_and_a_ses
 ) -> None:
     async with voice_agent_server(ServerOptions(keys=[KEY])) as service:
         findings = await found(accounts_of(livekit, service.url), capsys, code=0)
-    for name in ("LiveKit", "Voice Agent API", "clock", "token grants", "room", "session", "turn detection"):
+    for name in ("LiveKit", "Voice Agent API", "clock", "token grants", "session", "turn detection"):
         assert findings[name][0] == "green", findings[name]
-    assert "a beep is heard after" in findings["room"][1]
+    colour, said = findings["room"]
+    heard = re.search(r"a beep is heard after (\d+) ms", said)
+    assert heard is not None
+    assert colour == ("green" if int(heard[1]) <= 400 else "yellow"), "on a busy machine, it may be late"
     assert findings["echo cancellation"][0] == "yellow", "nobody is there to be asked"
 
 
@@ -96,12 +100,12 @@ def test_with_no_account_the_services_of_this_machine_are_checked_line_by_line(t
         cwd=tmp_path,
         capture_output=True,
         encoding="utf-8",
-        timeout=120,
+        timeout=300,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     lines = done.stdout.splitlines()
     assert all(line[0] in "✓!" for line in lines)
-    assert any(line.startswith("✓ room ") for line in lines)
+    assert any(" room " in line and "a beep is heard after" in line for line in lines)
     assert any(line.startswith("✓ session ") for line in lines)
     # Python, LiveKit's SDK and server, the models: with nothing configured, nothing leaves this machine.
     assert watched.peers_elsewhere() == []

@@ -121,10 +121,16 @@ async def test_what_flows_through_a_running_agent_is_shown(livekit: LiveKitServe
             assert "session_started" not in agent.printed, "who only watches is nobody to talk with"
 
             async with join_as_guest(livekit, room) as alice, trio.open_nursery() as nursery:
-                nursery.start_soon(alice.hush, 60)
+                nursery.start_soon(alice.hush, 600)
                 await agent.prints("session_started", within_s=60)
-                told = {each["name"]: each for each in json.loads((await ask("--json")).stdout)["channels"]}
-                assert 5 < told["microphone"]["per_second"] < 40, "frames of 50 ms"
+                for _ in range(5):
+                    channels = json.loads((await ask("--json")).stdout)["channels"]
+                    told = {each["name"]: each for each in channels}
+                    # Frames of 50 ms. What a busy machine was late with comes all at once, for a second.
+                    if 5 < told["microphone"]["per_second"] < 40:
+                        break
+                else:
+                    pytest.fail(f"20 frames a second were to be told of: {told['microphone']}")
                 assert set(vars(runner.Channels())) <= {name.replace(" ", "_") for name in told}
                 assert "tap front end" in told
 
@@ -148,13 +154,15 @@ async def watch_until_ctrl_c(settings: Mapping[str, str], folder: Path) -> None:
     command = [sys.executable, str(ROOT / "runner.py"), "graph", "--live"]
     env = {**settings, "FORCE_COLOR": "1", "TERM": "xterm", "COLUMNS": "100", "LINES": "60"}
     process = start_child(command, environ=env, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-    shown = b""
+    shown, pressed = b"", False
     with trio.fail_after(60):
         async with stream_of(process.stdout) as out:
             async for chunk in out:
                 shown += chunk
-                if shown.count(b"messages/s") == 3:
+                # Two of them may come at once.
+                if not pressed and shown.count(b"messages/s") >= 3:
                     process.send_signal(signal.SIGINT)
+                    pressed = True
         assert await ended(process) == 0
     assert shown.count(b"messages/s") >= 3
     assert b"microphone" in shown

@@ -106,7 +106,7 @@ async def test_clients_that_connect_and_wait_keep_nobody_out_and_give_way_to_who
     async with served() as url:
         idle = [await trio.open_tcp_stream(*address(url)) for _ in range(3 * MOST_CONNECTIONS)]
         assert (await get(url, "/livez")).status == 200
-        with trio.fail_after(5):
+        with trio.fail_after(60):
             for stream in idle[: 2 * MOST_CONNECTIONS]:
                 with suppress(trio.BrokenResourceError):
                     assert await stream.receive_some() == b"", "the oldest are let go"

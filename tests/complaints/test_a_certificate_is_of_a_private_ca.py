@@ -75,6 +75,9 @@ async def test_a_service_that_is_not_trusted_is_said_at_once_and_asked_once(ca: 
             allow_unwrapped=True,
         ):
             await session_at(url).run()
+        with trio.fail_after(30):
+            while not met:  # the server has heard of it
+                await trio.sleep(0.01)
         assert met == ["refused"]
         for finding in (
             (await check_api_key(ApiAccount(url, api_key=KEY)))[0],

@@ -52,7 +52,7 @@ class Agent:
 
     async def until(self, *expected: RoomEvent) -> None:
         """Waits until all of these have happened."""
-        with trio.fail_after(15):
+        with trio.fail_after(60):
             while not all(event in self.events for event in expected):
                 await trio.sleep(0.02)
 
@@ -62,7 +62,7 @@ class Agent:
 
     async def track(self) -> MicrophoneTrack:
         """The last track that was told of."""
-        with trio.fail_after(15):
+        with trio.fail_after(60):
             while not (heard := [event for event in self.events if isinstance(event, AudioTrackHeard)]):
                 await trio.sleep(0.02)
         return heard[-1].track
@@ -104,7 +104,7 @@ async def join(
 
 
 async def leave(room: rtc.Room) -> None:
-    with trio.move_on_after(2, shield=True):
+    with trio.move_on_after(20, shield=True):
         await trio_asyncio.aio_as_trio(room.disconnect)()
 
 
@@ -130,12 +130,17 @@ async def test_hundreds_of_messages_that_never_end_keep_nobody_else_from_being_r
         await send(alice, "hello?")
         await agent.until(Typed("alice", "hello?"))
         assert 0 < being_read() <= 4
-        await trio.sleep(1)
-        await send(mallory, "Sorry, my client is broken")
-        await agent.until(Typed("mallory", "Sorry, my client is broken"))
+        sorry = Typed("mallory", "Sorry, my client is broken")
+        with trio.fail_after(60):
+            # What comes in the same second as the flood is not read.
+            while sorry not in agent.events:
+                await trio.sleep(1)
+                await send(mallory, sorry.text)
         await leave(mallory)
         await agent.until(ParticipantWent("mallory"))
-        assert being_read() == 0
+        with trio.fail_after(30):
+            while being_read():
+                await trio.sleep(0.1)
 
 
 async def test_calls_by_the_hundred_leave_an_operators_own_waiting_and_are_told_to_try_again(
@@ -157,11 +162,11 @@ async def test_calls_by_the_hundred_leave_an_operators_own_waiting_and_are_told_
 
         for _ in range(60):
             nursery.start_soon(call, mallory, "x")
-        with trio.fail_after(15):
+        with trio.fail_after(60):
             while len(refused) < 52:
                 await trio.sleep(0.02)
         nursery.start_soon(call, boss, "mine")
-        with trio.fail_after(15):
+        with trio.fail_after(60):
             while not any(isinstance(event, Asked) and event.identity == "boss" for event in agent.events):
                 await trio.sleep(0.02)
         asked = [event for event in agent.events if isinstance(event, Asked)]
@@ -185,13 +190,13 @@ async def test_nothing_is_sent_to_the_agent_of_tracks_that_it_does_not_listen_to
         await alice.unpublish()
         alice.room.on("local_track_subscribed", lambda _: sent.update(alice=sent["alice"] + 1))
         await alice.publish()
-        with trio.fail_after(15):
+        with trio.fail_after(60):
             while not sent["alice"]:
                 await trio.sleep(0.02)
         assert sent == {"alice": 1, "mallory": 0}
         await alice.leave()
         await here.until_heard("mallory")
-        with trio.fail_after(15):
+        with trio.fail_after(60):
             while not sent["mallory"]:
                 await trio.sleep(0.02)
         await trio.sleep(0.3)
@@ -208,7 +213,7 @@ async def test_a_track_that_is_closed_and_opened_in_one_breath_is_heard_each_tim
         nursery.start_soon(alice.speak_for_ever)
         track = await agent.track()
         for pause_s in (0, 0, 0.05, 0.3):
-            with trio.fail_after(10):
+            with trio.fail_after(30):
                 async with track.frames(50) as frames:
                     async for _ in frames:
                         break
@@ -257,14 +262,15 @@ async def test_what_recorders_and_other_agents_type_is_not_read(livekit: LiveKit
         assert agent.of(Typed) == [Typed("alice", "hello")]
 
 
-def threads_of_voices() -> int:
-    """How many threads the SDK has for the sound of agents."""
+def threads_of_voices() -> set[str]:
+    """The threads that the SDK has for the sound of agents."""
     gc.collect()
-    count = 0
+    found = set[str]()
     for task in Path("/proc/self/task").iterdir():
         with contextlib.suppress(OSError):  # it has just ended
-            count += (task / "comm").read_text().startswith("AudioSourceCapt")
-    return count
+            if (task / "comm").read_text().startswith("AudioSourceCapt"):
+                found.add(task.name)
+    return found
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="threads are counted in /proc")
@@ -274,14 +280,16 @@ async def test_a_room_that_the_server_closes_leaves_no_thread_behind(livekit: Li
     for number in range(2):
         room = f"closed-{number}"
         async with agent_in(livekit, room) as agent:
-            assert threads_of_voices() > before
+            with trio.fail_after(30):
+                while not threads_of_voices() - before:
+                    await trio.sleep(0.02)
             # Its voice is there: in the middle of publishing, the SDK keeps the thread whatever one does.
             alice = await agent.visit("alice")
-            with trio.fail_after(10):
+            with trio.fail_after(30):
                 while not any(each.track_publications for each in alice.remote_participants.values()):
                     await trio.sleep(0.02)
             assert (await ask_livekit(account, "DeleteRoom", grants, {"room": room})).status == 200
             await agent.until(RoomLeft(WhyLeft.CLOSED, "ROOM_DELETED"))
-    with trio.fail_after(10):
-        while threads_of_voices() > before:
+    with trio.fail_after(30):
+        while threads_of_voices() - before:
             await trio.sleep(0.1)

@@ -107,12 +107,14 @@ async def test_livekit_is_joined_through_the_proxy_elsewhere_and_straight_on_thi
 
         monkeypatch.setenv("HTTP_PROXY", f"http://{proxy.address}")
         await join(there)
-        assert proxy.asked == [(f"agents.test:{port}", None)]
+        # The SDK asks again where it has to wait.
+        asked = list(proxy.asked)
+        assert set(asked) == {(f"agents.test:{port}", None)}
         await join(livekit.url)
         monkeypatch.setenv("NO_PROXY", ".test")
         with pytest.raises(RoomUnreachable, match=r"cannot be reached; check LIVEKIT_URL"):
             await join(there)
-        assert len(proxy.asked) == 1
+        assert proxy.asked == asked
         monkeypatch.delenv("NO_PROXY")
         proxy.status = 407
         with pytest.raises(NoWayToRoom, match=rf"proxy {proxy.address} of HTTP_PROXY \(HTTP 407\)"):

@@ -20,7 +20,7 @@ from actors.barge_in.machine import Event, TimePassed, step
 from actors.room.actor import AGENT_IDENTITY, RoomActor
 from actors.room.livekit_edge import livekit_edge
 from actors.speaker import SpeakerPump
-from bench.guest import join_as_guest
+from bench.guest import Guest, join_as_guest
 from channels.bounded import Channel, Full, Sender, Watched
 from channels.happenings import (
     AnswerMissing,
@@ -50,6 +50,8 @@ from tests.actors.test_speaker import sound
 from tests.complaints.test_the_voice_clicks import TONE
 
 A_SECOND = TONE[:24_000].tobytes()
+A_LONG_REPLY_S = 4
+"""So long that on a busy machine, too, a moderator is there before its end."""
 
 
 @define
@@ -64,7 +66,7 @@ class Agent:
         self.service.send_nowait(ReplyAudio(A_SECOND * seconds, reply_id))
         self.service.send_nowait(ReplyDone(reply_id))
 
-    async def tells(self, kind: type, *, within_s: float = 10) -> Any:
+    async def tells(self, kind: type, *, within_s: float = 30) -> Any:
         """Waits until it has told of a thing; gives the latest of them."""
         with trio.fail_after(within_s):
             while not (told := [one for one in self.happened if isinstance(one, kind)]):
@@ -129,7 +131,7 @@ async def test_who_subscribes_late_hears_the_whole_greeting_and_the_next_one_who
     async with agent_in(livekit, "late") as agent:
         async with join_as_guest(livekit, "late", publish=False, subscribe=False) as guest:
             agent.says("greeting", 1)
-            with trio.fail_after(5):
+            with trio.fail_after(30):
                 while not guest.room.remote_participants:
                     await trio.sleep(0.01)
             await trio.sleep(1.2)
@@ -137,16 +139,21 @@ async def test_who_subscribes_late_hears_the_whole_greeting_and_the_next_one_who
             guest.listen()
             ended = await agent.tells(ReplyEnded)
             assert (ended.outcome, ended.heard_ms) == (ReplyOutcome.PLAYED, 1000)
-            await guest.hear_silence(for_s=0.2, within_s=5)
-            assert sum(frame.audible for frame in guest.heard) >= 90, "in steps of 10 ms"
+            await heard_all_but_a_tenth(guest, 1)
             await agent.tells(ParticipantJoined)
             agent.happened.clear()
         assert (await agent.tells(VoiceUnheard)).why == "alone"
         agent.says("news", 1)
         async with join_as_guest(livekit, "late", "bob", publish=False) as guest:
             assert (await agent.tells(ReplyEnded)).heard_ms == 1000
-            await guest.hear_silence(for_s=0.2, within_s=5)
-            assert sum(frame.audible for frame in guest.heard) >= 90
+            await heard_all_but_a_tenth(guest, 1)
+
+
+async def heard_all_but_a_tenth(guest: Guest, seconds: int) -> None:
+    """Waits for it: the last of it is still on its way when the agent tells of its end."""
+    with trio.fail_after(30):
+        while sum(frame.audible for frame in guest.heard) < 90 * seconds:  # of 10 ms
+            await trio.sleep(0.05)
 
 
 @pytest.mark.server
@@ -159,21 +166,21 @@ async def test_a_moderator_silences_the_agent_and_lets_it_speak_again(
         join_as_guest(livekit, how, publish=False) as guest,
         trio_asyncio.open_loop(),
     ):
-        agent.says("r", 2)
-        await guest.hear_sound(within_s=5)
+        agent.says("r", A_LONG_REPLY_S)
+        await guest.hear_sound(within_s=30)
         agent.happened.clear()
         await moderate(livekit, how, silenced=True)
         assert (await agent.tells(VoiceUnheard)).why == how
         assert (await agent.tells(FloorPassed)).holder is not FloorHolder.AGENT, "it does not speak"
-        silent = time.monotonic() + 1.0
-        await trio.sleep(2.2)
+        await guest.hear_silence(for_s=1.0, within_s=30)
+        silent = time.monotonic()
+        await trio.sleep(A_LONG_REPLY_S)
         assert not any(frame.audible for frame in guest.heard if frame.at > silent)
         assert not any(isinstance(one, ReplyEnded) for one in agent.happened)
         await moderate(livekit, how, silenced=False)
         ended = await agent.tells(ReplyEnded)
-        assert (ended.outcome, ended.heard_ms) == (ReplyOutcome.PLAYED, 2000)
-        await guest.hear_silence(for_s=0.2, within_s=5)
-        assert sum(frame.audible for frame in guest.heard) >= 180
+        assert (ended.outcome, ended.heard_ms) == (ReplyOutcome.PLAYED, A_LONG_REPLY_S * 1000)
+        await heard_all_but_a_tenth(guest, A_LONG_REPLY_S)
 
 
 async def moderate(livekit: LiveKitServer, room: str, *, silenced: bool) -> None:

@@ -48,7 +48,7 @@ async def test_a_voice_and_a_guest_in_one_room_do_not_wake_the_others(
                 spoken.set()
             await spoken.wait()
 
-    with trio.fail_after(30):
+    with trio.fail_after(60):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(lambda: agent("speaking", speaks=True))
             nursery.start_soon(lambda: agent("quiet", speaks=False))

@@ -49,14 +49,19 @@ class FakeAgent:
         """The identities of the others."""
         return list(self.room.remote_participants)
 
-    async def meets_somebody(self, *, within_s: float = 10) -> str:
+    def tracks_of(self, identity: str) -> list[str]:
+        """The ids of what somebody publishes; none of somebody who is not there."""
+        person = self.room.remote_participants.get(identity)
+        return [] if person is None else list(person.track_publications)
+
+    async def meets_somebody(self, *, within_s: float = 30) -> str:
         """Waits until there is somebody else in the room, and gives the identity."""
         with trio.fail_after(within_s):
             while not self.people:
                 await trio.sleep(0.05)
         return self.people[0]
 
-    async def is_left_alone(self, *, within_s: float = 10) -> None:
+    async def is_left_alone(self, *, within_s: float = 30) -> None:
         """Waits until there is nobody else in the room."""
         with trio.fail_after(within_s):
             while self.people:

@@ -21,6 +21,7 @@ from commands.check.finding import Colour
 from playground.livekit_server import LiveKitServer
 from tests.page.conftest import Microphone, PageOf
 from tests.page.fake_agent import FakeAgent, fake_agent
+from tests.page.passing import has_said, keep_what_it_says
 
 pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.browser]
 
@@ -112,12 +113,18 @@ async def test_the_policy_of_the_page_holds(page_of: PageOf, tmp_path: Path) -> 
         assert (
             await tab.evaluate("fetch('http://127.0.0.1:9/').then(() => 'let out', () => 'held')") == "held"
         )
-        assert "Content Security Policy" in str(tab.complaints)
-        before = len(tab.complaints)
+        await complains(tab, "connect-src")
         script = "Object.assign(document.createElement('script'), {textContent: 'window.evil = 1'})"
         await tab.evaluate(f"document.body.append({script})")
         assert await tab.evaluate("window.evil ?? null") is None
-        assert len(tab.complaints) > before
+        await complains(tab, "script-src")
+
+
+async def complains(tab: Tab, directive: str) -> None:
+    """Waits for a complaint about what a directive of the policy forbids: it comes beside the answers."""
+    with trio.fail_after(30):
+        while not any("Content Security Policy" in told and directive in told for told in tab.complaints):
+            await trio.sleep(0.05)
 
 
 async def test_what_the_agent_does_is_shown_as_it_does_it(
@@ -158,10 +165,11 @@ async def test_what_the_agent_does_is_shown_as_it_does_it(
         agent.loudness = 0
         await agent.close_caption(writer, "reply-1")
         await agent.be("listening")
+        await keep_what_it_says(tab)
         await agent.tell_turn(
             1, latency_ms=640, barge_in_ms=180, outcome="cut", interrupted=True, heard_text="Once there was a"
         )
-        await tab.shows("Interrupted")
+        await has_said(tab, "Interrupted")
         await tab.until(f"{LAST_CAPTION}.querySelector('p').textContent === 'Once there was a'")
         await tab.shows("you interrupted here")
         # No voice was in the microphone, so this browser knows of no turn: these are the agent's own figures.
@@ -169,7 +177,7 @@ async def test_what_the_agent_does_is_shown_as_it_does_it(
         await tab.shows("in the agent: 180 ms")
         for timer in ("latency", "barge-in"):
             assert await tab.evaluate(f"document.querySelector('#{timer}-last').value") == "–"
-        await tab.shows("Listening", within_s=5)
+        await tab.shows("Listening")
         assert tab.complaints == []
 
 
@@ -183,13 +191,13 @@ async def test_the_microphone_is_used_as_it_should_be(
         )
         assert asked["echoCancellation"] is True
         assert asked["noiseSuppression"] is False
-        with trio.fail_after(10):
+        with trio.fail_after(30):
             while not _microphones(talk):
                 await trio.sleep(0.05)
         await talk.tab.click("#mute")
         await talk.tab.shows("Unmute")
         await talk.tab.shows("You are muted.")
-        with trio.fail_after(10):
+        with trio.fail_after(30):
             while not all(muted for muted in _microphones(talk)):
                 await trio.sleep(0.05)
 
@@ -220,7 +228,7 @@ async def test_without_a_microphone_the_page_says_why_and_one_types(
         assert await tab.evaluate("document.activeElement.id") == "typed"
         await tab.type("What time is it?")
         await tab.press("Enter")
-        with trio.fail_after(5):
+        with trio.fail_after(30):
             while not agent.typed:
                 await trio.sleep(0.05)
         assert agent.typed == [(await agent.meets_somebody(), "What time is it?")]
@@ -306,13 +314,13 @@ async def test_a_second_tab_waits_while_the_agent_listens_to_the_first(
         second = await browser.open(url)
         await second.click("#talk")
         await second.shows("Not your turn")
-        with trio.fail_after(5):
+        with trio.fail_after(30):
             while len(agent.people) < 2:
                 await trio.sleep(0.05)
         (two,) = set(agent.people) - {one}
         await second.until("[...document.querySelectorAll('audio')].every((each) => each.muted)")
         await first.close()
-        with trio.fail_after(5):
+        with trio.fail_after(30):
             while one in agent.people:
                 await trio.sleep(0.05)
         await agent.be("listening", listening_to=two)
@@ -367,7 +375,7 @@ async def test_whoever_looks_after_the_agent_sees_that_the_page_cancels_its_echo
     async with call(livekit, page_of, tmp_path, microphone(noise(1000))):
         account = LiveKitAccount(livekit.url, livekit.api_key, livekit.api_secret)
         room_name = f"page-{tmp_path.name}"
-        with trio.fail_after(20):
+        with trio.fail_after(60):
             while (finding := await check_clients(account, room_name)).colour is not Colour.GREEN:
                 await trio.sleep(0.1)
         assert finding.said.startswith("on for ")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -52,7 +52,7 @@ def speaking(text: str) -> list[bytes]:
 class FakeEndpoint:
     """Answers each request with the next of `answers`; the last one again and again."""
 
-    answers: list[Sequence[bytes] | Callable[[], Sequence[bytes]]]
+    answers: list[Sequence[bytes] | Callable[[], Iterable[bytes]]]
     status: int = 200
     pause_s: float = 0.0
     """Before each piece."""

@@ -172,7 +172,7 @@ def test_ctrl_c_ends_it_without_an_error_and_leaves_no_process_behind(tmp_path: 
                 break
         wait_until((tmp_path / "going").exists)
         running.send_signal(signal.SIGINT)
-        assert running.wait(timeout=20) == 130
+        assert running.wait(timeout=60) == 130
         assert "Traceback" not in running.stderr.read()
     processes = [Path("/proc", number) for number in (tmp_path / "going").read_text().split()]
     wait_until(lambda: not any(process.exists() for process in processes))
@@ -180,7 +180,7 @@ def test_ctrl_c_ends_it_without_an_error_and_leaves_no_process_behind(tmp_path: 
 
 def wait_until(holds: Callable[[], bool]) -> None:
     async def wait() -> None:
-        with trio.fail_after(20):
+        with trio.fail_after(60):
             while not holds():
                 await trio.sleep(0.02)
 

@@ -61,7 +61,7 @@ def test_its_first_line_is_its_url_and_ctrl_c_ends_it_without_a_word() -> None:
         assert json.loads(answer.content)["expires_in_seconds"] == 60
         assert httpcore.request("GET", f"http://{parts.netloc}/").status == 404
         program.send_signal(signal.SIGINT)
-        rest, errors = program.communicate(timeout=10)
+        rest, errors = program.communicate(timeout=60)
         assert (program.returncode, rest, errors) == (0, "", "")
 
 
@@ -71,7 +71,7 @@ def test_it_can_be_ended_while_its_models_load(after_s: float) -> None:
         assert url.startswith("ws://127.0.0.1:")
         time.sleep(after_s)
         program.send_signal(signal.SIGINT)
-        _, errors = program.communicate(timeout=20)
+        _, errors = program.communicate(timeout=60)
         assert (program.returncode, errors) == (0, "")
 
 
@@ -79,7 +79,7 @@ def test_a_port_that_is_taken_is_named_in_one_line() -> None:
     with running("--tones") as (url, _):
         port = urlsplit(url).port
         second = subprocess.run(
-            [*PROGRAM, "--tones", "--port", str(port)], capture_output=True, text=True, timeout=30
+            [*PROGRAM, "--tones", "--port", str(port)], capture_output=True, text=True, timeout=60
         )
         assert second.returncode == 2
         assert second.stdout == ""
@@ -169,7 +169,7 @@ async def test_a_script_is_played_over_real_tcp(tmp_path: Path, monkeypatch: pyt
         '{"d":"<","m":{"type":"session.ready","session_id":"sess_1"}}\n{"d":"<","close":1000}\n'
     )
     monkeypatch.setenv("ASSEMBLYAI_API_KEY", "k")
-    with running("--script", str(script)) as (url, _), trio.fail_after(20):
+    with running("--script", str(script)) as (url, _), trio.fail_after(60):
         async with open_websocket_url(url, extra_headers=[(b"authorization", b"Bearer k")]) as ws:
             assert json.loads(await ws.get_message())["session_id"] == "sess_1"
 

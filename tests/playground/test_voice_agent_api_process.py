@@ -100,7 +100,7 @@ def test_it_does_not_outlive_an_owner_that_was_killed() -> None:
         assert is_there(pid)
         owner.send_signal(signal.SIGKILL)
         owner.wait()
-        for _ in range(500):
+        for _ in range(3000):
             if not is_there(pid):
                 return
             time.sleep(0.02)

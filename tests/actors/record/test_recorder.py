@@ -84,7 +84,7 @@ async def test_what_passed_is_on_disk_long_before_the_end(tmp_path: Path) -> Non
 
     async def talk(put: Put, _taps: Taps) -> None:
         put(UserTranscript("Remember this"))
-        with trio.fail_after(20):
+        with trio.fail_after(60):
             while "Remember this" not in path.read_text("utf-8"):
                 await trio.sleep(0.05)
 
@@ -95,15 +95,15 @@ async def test_what_happens_on_the_way_out_is_recorded_too(tmp_path: Path) -> No
     path = tmp_path / "call.jsonl"
 
     async def talk(put: Put, _taps: Taps) -> None:
-        with trio.CancelScope() as scope:
-            scope.cancel()
-            try:
-                await trio.sleep_forever()
-            finally:
-                put(UserTranscript("Good bye"))
+        leaving.cancel()
+        try:
+            await trio.sleep_forever()
+        finally:
+            put(UserTranscript("Good bye"))
 
-    with trio.move_on_after(0.01):
+    with trio.CancelScope() as leaving:
         await record(path, talk)
+    assert leaving.cancelled_caught
     assert any(entry.what == UserTranscript("Good bye") for entry in read_record(path).entries)
 
 
@@ -188,7 +188,7 @@ async def test_a_full_disk_is_told_once_and_the_conversation_goes_on(
         tmp_path / "call.jsonl", SETTINGS, ACCOUNTS.secrets, [service], taps, Watched("inputs")
     ):
         put(UserTranscript("one"))
-        with trio.fail_after(20):
+        with trio.fail_after(60):
             while not told:
                 await trio.sleep(0.05)
         for _ in range(1000):
@@ -210,7 +210,7 @@ async def test_a_disk_that_hangs_keeps_nobody_from_leaving(
         put(UserTranscript("one"))
 
     try:
-        with trio.fail_after(20):
+        with trio.fail_after(60):
             await record(tmp_path / "call.jsonl", talk)
     finally:
         hanging.set()
