@@ -96,6 +96,7 @@ async def over_the_voice(
     *,
     service: Sequence[tuple[float, ApiEvent]] = (),
     recogniser: Transcribe | None = RECOGNISER.transcribe,
+    hangs: bool = False,
     lasts_s: float = 4.0,
 ) -> Came:
     """What comes of a sound that a person makes while the agent speaks.
@@ -105,6 +106,7 @@ async def over_the_voice(
         sound: of the person.
         service: what it says, and when (s from the beginning of the sound).
         recogniser: None: there is none, and nobody judges.
+        hangs: whether the recogniser does; else it takes no time of this clock.
         lasts_s: how long to go on from the beginning of the sound.
     """
     c, taps, came = runner.Channels(), Taps(), Came()
@@ -193,7 +195,7 @@ async def over_the_voice(
             while said and said[0][0] * 1000 <= since_ms():
                 events.send_nowait(said.pop(0)[1])
             await wait_all_tasks_blocked()
-            while thread.borrowed_tokens and recogniser == RECOGNISER.transcribe:
+            while thread.borrowed_tokens and not hangs:
                 await trio.to_thread.run_sync(time.sleep, 0.001)
                 await wait_all_tasks_blocked()
         clock.autojump_threshold = 0.1  # a recogniser that hangs is not waited for for long
@@ -382,7 +384,7 @@ async def test_without_a_judge_the_voice_waits_as_long_as_it_did_without_one(
         return "Stop."
 
     recogniser = None if how == "is not there" else recognise
-    came = await over_the_voice(mock_clock, word, recogniser=recogniser)
+    came = await over_the_voice(mock_clock, word, recogniser=recogniser, hangs=how == "hangs")
     go_on.set()
     assert came.whys == []
     (back,) = came.voice_is_back
