@@ -62,6 +62,9 @@ TIMERS = """['latency', 'barge-in'].map((timer) => ['last', 'agent'].map((part) 
     document.querySelector(`#${timer}-${part}`).textContent
 )))"""
 
+IS_TIMED = "/\\d/.test(document.querySelector('#latency-last').value)"
+TURNS = "document.querySelectorAll('#chart-rows tr').length"
+
 
 async def converse(tab: Tab, request: str, *, own_word: str) -> str:
     """Talks with the agent of a page that is open, over its answer, too; gives what was heard of the answer.
@@ -101,7 +104,14 @@ async def converse(tab: Tab, request: str, *, own_word: str) -> str:
 async def timers_are_shown(tab: Tab) -> None:
     # The agent tells of a turn when it is over.
     await tab.until(f"{TIMERS}.every(([, agent]) => agent !== '')", within_s=60)
-    await tab.until("/\\d/.test(document.querySelector('#latency-last').value)")
+    # Where sound was too late for any turn, the page shows none of its own; then the next one is timed.
+    for _ in range(3):
+        if await tab.evaluate(IS_TIMED):
+            break
+        timed = await tab.evaluate(TURNS)
+        await tab.say(spoken("What can you do?"))
+        await tab.until(f"{TURNS} > {timed}", within_s=60)
+    assert await tab.evaluate(IS_TIMED)
     # All at once: the next turn may come in between.
     for (here, part), least_ms in zip(await tab.evaluate(TIMERS), (SOONEST_ANSWER_MS, 0), strict=True):
         assert "in the agent: " in part
