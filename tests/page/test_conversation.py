@@ -39,7 +39,7 @@ AGENT_IS_HEARD = """(async () => {
 
 
 SAID = "[...document.querySelectorAll('#captions .you[data-final=true]')].map((each) => each.innerText)"
-LAST_ANSWER = "[...document.querySelectorAll('#captions .agent p')].at(-1).textContent"
+ANSWERS = "[...document.querySelectorAll('#captions .agent p')].map((each) => each.textContent)"
 CUT_ANSWER = "[...document.querySelectorAll('#captions .agent[data-cut] p')].at(-1).textContent"
 
 
@@ -57,7 +57,7 @@ async def is_in_state(tab: Tab, state: str) -> None:
 
 
 async def make(request: str, tab: Tab, *, own_word: str) -> None:
-    """Makes a request until it is understood, up to three times, and waits for the answer.
+    """Makes a request until it is understood, up to three times, and waits for the first word of the answer.
 
     Args:
         request: in English.
@@ -65,10 +65,11 @@ async def make(request: str, tab: Tab, *, own_word: str) -> None:
         own_word: of the request; it tells that it was understood.
     """
     for _ in range(3):
-        before = len(await tab.evaluate(SAID))
+        before, answers = len(await tab.evaluate(SAID)), len(await tab.evaluate(ANSWERS))
         await tab.say(spoken(request))
         await is_in_state(tab, "speaking")
         if own_word in " ".join((await tab.evaluate(SAID))[before:]):
+            await tab.until(f"{ANSWERS}.length > {answers}")
             return
         await is_in_state(tab, "listening")
     raise AssertionError(f"{request!r} was not understood: {await tab.evaluate(SAID)}")
@@ -88,7 +89,7 @@ async def converse(tab: Tab, request: str, *, own_word: str, until_heard: str) -
     assert await tab.evaluate(AGENT_IS_HEARD), "the greeting is heard"
     await is_in_state(tab, "listening")
     await make(request, tab, own_word=own_word)
-    await tab.until(f"/{until_heard}/.test({LAST_ANSWER})", within_s=60)
+    await tab.until(f"/{until_heard}/.test({ANSWERS}.at(-1))", within_s=60)
     assert await tab.evaluate(AGENT_IS_HEARD), "the answer is heard"
 
     async with trio.open_nursery() as nursery:
