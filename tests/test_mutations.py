@@ -33,9 +33,8 @@ def judge(copy: Path, mutation: Mutation | None) -> str:
         path = copy / mutation.path
         path.write_text(path.read_text().replace(mutation.right, mutation.wrong))
     order = ["--calls-first"] if mutation is not None and mutation.in_calls else []
-    # It only computes: who talks in real time meanwhile goes first.
     judged = subprocess.run(
-        tied(["nice", "-n", "10", sys.executable, "-m", "tests.mutations.judge", *order]),
+        tied([sys.executable, "-m", "tests.mutations.judge", *order]),
         cwd=copy,
         capture_output=True,
         text=True,
