@@ -68,7 +68,11 @@ async def test_the_first_message_to_the_service_is_what_the_file_says(
 async def configure(guest: Guest, changes: Mapping[str, str]) -> Any:
     """Asks the agent for a change, as the page does."""
     answer = await trio_asyncio.aio_as_trio(guest.room.local_participant.perform_rpc)(
-        destination_identity=AGENT_IDENTITY, method=CONFIGURE_METHOD, payload=json.dumps(changes)
+        destination_identity=AGENT_IDENTITY,
+        method=CONFIGURE_METHOD,
+        payload=json.dumps(changes),
+        response_timeout=60.0,
+        max_round_trip_latency=30.0,
     )
     return json.loads(answer)
 
