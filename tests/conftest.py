@@ -23,6 +23,17 @@ hypothesis.settings.register_profile("any machine", deadline=None)
 hypothesis.settings.load_profile("any machine")
 
 
+def pytest_configure() -> None:
+    """Programs that tests start heed Ctrl-C and a closed terminal, however the suite was started.
+
+    Under nohup, or in the background of a script, they would not: that a signal is ignored is passed on.
+    A handler is not, and with this one the suite itself goes on ignoring it.
+    """
+    for each in (signal.SIGINT, signal.SIGHUP):
+        if signal.getsignal(each) is signal.SIG_IGN:
+            signal.signal(each, lambda *_: None)
+
+
 @pytest.fixture(autouse=True)
 def wire_witness(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Witness]:
     """Whatever the agent or the playground's server sends in any test is right by the protocol's schema."""

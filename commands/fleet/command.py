@@ -160,19 +160,21 @@ async def serve_jobs(
     )
 
     dispatches = Dispatches(rooms.accounts.livekit, rooms.nodes)
-    dispatch = DispatchActor(rooms.accounts.livekit, worker, orders.receiver(), events.sender())
+    dispatch = DispatchActor(
+        account=rooms.accounts.livekit, settings=worker, orders=orders.receiver(), events=events.sender()
+    )
     owner = JobRooms(
-        Admission(most_rooms, worker.most_load),
-        lambda: meter.load().value,
-        rooms.plan,
-        dispatches.is_wanted,
-        dispatches.release,
-        events.receiver(),
-        orders.sender(),
-        log,
-        trio.Event() if draining is None else draining,
-        worker.drain_s,
-        watch,
+        admission=Admission(most_rooms, worker.most_load),
+        load=lambda: meter.load().value,
+        plan=rooms.plan,
+        is_wanted=dispatches.is_wanted,
+        release=dispatches.release,
+        events=events.receiver(),
+        orders=orders.sender(),
+        log=log,
+        draining=trio.Event() if draining is None else draining,
+        drain_s=worker.drain_s,
+        watch=watch,
         metrics=observed.metrics,
     )
     failures: list[VoiceAgentError] = []

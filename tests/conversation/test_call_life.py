@@ -94,15 +94,12 @@ async def test_a_room_that_livekit_closes_when_all_have_left_is_there_for_the_ne
 async def test_a_terminal_that_is_closed_ends_the_session_in_good_order(
     livekit: LiveKitServer, tmp_path: Path
 ) -> None:
-    # Under nohup it is not to be heeded, and whoever starts this suite so passes that on.
-    heeded = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     room = f"hung-up-{tmp_path.name}"
     async with voice_agent_server(ServerOptions(speech=ToneSpeech, record=10_000)) as service:
         async with (
             run_agent(settings_for(livekit, service.url, room)) as agent,
             join_as_guest(livekit, room, "alice") as alice,
         ):
-            signal.signal(signal.SIGHUP, heeded)
             await alice.hear_sound(within_s=60)
             agent.process.send_signal(signal.SIGHUP)
             with trio.fail_after(60):
