@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
 import trio
 import trio_asyncio
 
@@ -20,6 +21,8 @@ from playground.livekit_server import LiveKitServer
 from playground.voice_agent_api import ServerOptions, voice_agent_server
 from sound.recogniser import Recogniser
 from tests.agent_process import run_agent, settings_for
+
+pytestmark = [pytest.mark.server, pytest.mark.slow]
 
 CONFIGURED = """
 template = "support"
