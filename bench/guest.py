@@ -28,6 +28,11 @@ __all__ = ["AUDIBLE_RMS", "Guest", "HeardFrame", "join_as_guest", "rms"]
 HEARD_FRAME_MS = 10
 SPOKEN_FRAME_MS = 20
 
+QUEUE_MS = 400
+AHEAD_S = 0.3
+"""So much of what is said waits to be sent: for so long this process may stand still without a gap in it."""
+POLL_S = 0.1
+
 AUDIBLE_RMS = 100.0
 """Of 32767. Opus turns digital silence into less than 5; quiet speech is above 300."""
 
@@ -70,16 +75,23 @@ class Guest:
     _news: trio.Event = attrs.field(factory=trio.Event, init=False)
 
     async def say(self, pcm: bytes) -> None:
-        """Speaks PCM16 mono 24 kHz at real time; returns when it has been sent."""
+        """Speaks PCM16 mono 24 kHz at real time; returns when it has been sent.
+
+        Cancelled, it is silent at once.
+        """
         step = bytes_of_ms(SPOKEN_FRAME_MS)
         start = trio.current_time()
-        for number, offset in enumerate(range(0, len(pcm), step)):
-            await self.capture(pcm[offset : offset + step].ljust(step, b"\0"))
-            await trio.sleep_until(start + (number + 1) * SPOKEN_FRAME_MS / 1000 - 0.1)
-        await trio.sleep(0.1)
+        try:
+            for number, offset in enumerate(range(0, len(pcm), step)):
+                await self.capture(pcm[offset : offset + step].ljust(step, b"\0"))
+                await trio.sleep_until(start + (number + 1) * SPOKEN_FRAME_MS / 1000 - AHEAD_S)
+            await trio.sleep(AHEAD_S)
+        except trio.Cancelled:
+            self._source.clear_queue()
+            raise
 
     async def capture(self, pcm: bytes) -> None:
-        """Appends sound to what the microphone is about to send: whole steps of 10 ms, 400 ms at most."""
+        """Appends sound to what the microphone is about to send: whole steps of 10 ms, `QUEUE_MS` at most."""
         frame = rtc.AudioFrame(pcm, SAMPLE_RATE_HZ, 1, len(pcm) // 2)
         with trio.CancelScope(shield=True):
             await trio_asyncio.aio_as_trio(self._source.capture_frame)(frame)
@@ -108,11 +120,15 @@ class Guest:
 
     async def hear_silence(self, *, for_s: float, within_s: float) -> None:
         """Waits until nothing audible has come in for a while."""
-        start = time.monotonic()
+        silent_s, before = 0.0, time.monotonic()
         with trio.fail_after(within_s):
-            # Frames keep coming, silent ones too, for as long as a track is there.
-            while time.monotonic() - max(start, self.last_audible_at()) < for_s:
+            while silent_s < for_s:
+                known = len(self.heard)
                 await self._hear_more()
+                # What came while this process stood still has yet to be heard.
+                silent_s, before = silent_s + min(time.monotonic() - before, POLL_S), time.monotonic()
+                if any(frame.audible for frame in self.heard[known:]):
+                    silent_s = 0.0
 
     def hear(self, pcm: bytes) -> None:
         """Takes in a frame that arrived now."""
@@ -121,7 +137,7 @@ class Guest:
         self._news = trio.Event()
 
     async def _hear_more(self) -> None:
-        with trio.move_on_after(0.1):
+        with trio.move_on_after(POLL_S):
             await self._news.wait()
 
     def last_audible_at(self, *, before: float = float("inf")) -> float:
@@ -162,7 +178,7 @@ async def join_as_guest(
     async with trio_asyncio.open_loop() as loop, trio.open_nursery() as nursery:
         room = rtc.Room(loop=loop)
         source = rtc.AudioSource(
-            SAMPLE_RATE_HZ, 1, 400, loop=cast(asyncio.AbstractEventLoop, UntimedLoop(loop))
+            SAMPLE_RATE_HZ, 1, QUEUE_MS, loop=cast(asyncio.AbstractEventLoop, UntimedLoop(loop))
         )
         guest = Guest(room, source)
         tracks_in, tracks_out = trio.open_memory_channel[rtc.Track](16)
@@ -208,6 +224,7 @@ async def join_as_guest(
             yield guest
         finally:
             source.clear_queue()
-            with trio.move_on_after(2, shield=True):
+            # Whoever gave up early would still be there, for as long as LiveKit waits for them.
+            with trio.move_on_after(10, shield=True):
                 await trio_asyncio.aio_as_trio(room.disconnect)()
             nursery.cancel_scope.cancel()

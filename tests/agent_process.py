@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import re
 import signal
@@ -21,9 +22,15 @@ from channels.secret import Secret
 from channels.settings.catalogue import CATALOGUE
 from playground.livekit_server import LiveKitServer
 
-__all__ = ["AgentProcess", "listened_to", "run_agent", "settings_for"]
+__all__ = ["LEAVES_WITHIN_S", "AgentProcess", "listened_to", "run_agent", "settings_for"]
 
 ROOT = Path(__file__).resolve().parent.parent
+
+LEAVES_WITHIN_S = 10.0
+"""It takes a second where nothing else runs; LiveKit's SDK, interrupted in the middle of joining, 15."""
+
+_LAST_WORDS_S = 5.0
+"""How long to wait for what was printed last, when a child that is left may still hold the pipe."""
 
 
 def settings_for(livekit: LiveKitServer, api_url: str, room_name: str) -> dict[str, str]:
@@ -45,6 +52,8 @@ class AgentProcess:
     process: subprocess.Popen[bytes]
     printed: str = ""
     """Both its log and its output."""
+    silent: trio.Event = attrs.field(factory=trio.Event, init=False)
+    """Set when it, and all its children, will print no more."""
 
     async def prints(self, text: str, *, within_s: float) -> None:
         """Waits until it has printed a text."""
@@ -60,16 +69,21 @@ class AgentProcess:
         return found[1], Secret(found[2])
 
     async def ended(self) -> int:
-        """Waits until it ends by itself; gives its exit code."""
-        return await ended(self.process)
+        """Waits until it ends by itself, and all that it printed is here; gives its exit code."""
+        code = await ended(self.process)
+        with trio.move_on_after(_LAST_WORDS_S):
+            await self.silent.wait()
+        return code
 
     async def leave(self) -> float:
         """Presses Ctrl-C; returns how many seconds it took to end."""
         started = time.monotonic()
         self.process.send_signal(signal.SIGINT)
-        with trio.fail_after(20):
+        with trio.fail_after(60):
+            await ended(self.process)
+            took_s = time.monotonic() - started
             await self.ended()
-        return time.monotonic() - started
+        return took_s
 
 
 Running = TypeVar("Running", bound=AgentProcess)
@@ -103,9 +117,11 @@ async def listened_to(
     """Takes down what it prints until the block ends, stops it then, and shows what it printed."""
 
     async def read() -> None:
+        decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         async with stream_of(agent.process.stdout) as out:
             async for chunk in out:
-                agent.printed += chunk.decode(errors="replace")
+                agent.printed += decoder.decode(chunk)
+        agent.silent.set()
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(read)
@@ -113,5 +129,7 @@ async def listened_to(
             yield agent
         finally:
             await stop_child(agent.process, stopped_by)
+            with trio.move_on_after(_LAST_WORDS_S, shield=True):
+                await agent.silent.wait()
             nursery.cancel_scope.cancel()
             print(agent.printed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import fcntl
 import os
 import pty
@@ -74,7 +75,7 @@ class Window:
     async def press_ctrl_c(self) -> int:
         """Presses it; gives the program's exit code."""
         os.write(self.keyboard, b"\x03")
-        with trio.fail_after(20):
+        with trio.fail_after(60):
             return await ended(self.process)
 
 
@@ -97,14 +98,20 @@ async def run_in_window(
     )
     os.close(terminal)
     window = Window(process, keyboard)
+    drawn_to_the_end = trio.Event()
 
     async def read() -> None:
+        decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         while True:
             await trio.lowlevel.wait_readable(keyboard)
             try:
-                window.drawn += os.read(keyboard, 65536).decode(errors="replace")
+                drawn = os.read(keyboard, 65536)
             except OSError:  # the last program there has ended
+                drawn = b""
+            if not drawn:
+                drawn_to_the_end.set()
                 return
+            window.drawn += decoder.decode(drawn)
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(read)
@@ -112,6 +119,8 @@ async def run_in_window(
             yield window
         finally:
             await stop_child(process, ((signal.SIGINT, 5.0), (signal.SIGKILL, 5.0)))
+            with trio.move_on_after(5, shield=True):
+                await drawn_to_the_end.wait()
             nursery.cancel_scope.cancel()
             os.close(keyboard)
             print(re.sub(_GOES_BACK, "\n", window.drawn))

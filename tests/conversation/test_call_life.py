@@ -34,15 +34,15 @@ async def test_when_all_have_left_the_session_ends_and_the_next_person_is_greete
             await trio.sleep(1)
             assert service.connections == 0, "nobody is there yet"
             async with join_as_guest(livekit, room, "alice") as alice:
-                await alice.hear_sound(within_s=30)
+                await alice.hear_sound(within_s=60)
                 assert service.connections == 1
-            await agent.prints("everybody left", within_s=30)
-            with trio.fail_after(10):
+            await agent.prints("everybody left", within_s=60)
+            with trio.fail_after(60):
                 while service.connections:
                     await trio.sleep(0.05)
             assert (sent(SessionUpdate), sent(SessionEnd)) == (1, 1)
             async with join_as_guest(livekit, room, "bob") as bob:
-                await bob.hear_sound(within_s=30)
+                await bob.hear_sound(within_s=60)
                 assert sent(SessionUpdate) == 2
             assert "Traceback" not in agent.printed
 
@@ -60,7 +60,7 @@ async def test_an_agent_that_shall_leave_when_the_call_is_over_ends_in_good_orde
         async with run_agent(settings) as agent:
             async with join_as_guest(livekit, room, "alice") as alice:
                 await alice.hear_sound(within_s=60)
-            with trio.fail_after(30):
+            with trio.fail_after(60):
                 assert await agent.ended() == 0
             assert "the call is over: everybody left" in agent.printed
             assert "Traceback" not in agent.printed
@@ -102,7 +102,10 @@ async def test_a_terminal_that_is_closed_ends_the_session_in_good_order(
         ):
             await alice.hear_sound(within_s=60)
             agent.process.send_signal(signal.SIGHUP)
-            with trio.fail_after(20):
+            with trio.fail_after(60):
                 assert await agent.ended() == 0
             assert "Traceback" not in agent.printed
+        with trio.fail_after(20):  # what it said last may still be on its way
+            while service.connections:
+                await trio.sleep(0.05)
         assert sum(isinstance(one.what, SessionEnd) for one in service.received) == 1

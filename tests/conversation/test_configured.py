@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
 import trio
 import trio_asyncio
 
@@ -20,6 +21,8 @@ from playground.livekit_server import LiveKitServer
 from playground.voice_agent_api import ServerOptions, voice_agent_server
 from sound.recogniser import Recogniser
 from tests.agent_process import run_agent, settings_for
+
+pytestmark = [pytest.mark.server, pytest.mark.slow]
 
 CONFIGURED = """
 template = "support"
@@ -68,7 +71,11 @@ async def test_the_first_message_to_the_service_is_what_the_file_says(
 async def configure(guest: Guest, changes: Mapping[str, str]) -> Any:
     """Asks the agent for a change, as the page does."""
     answer = await trio_asyncio.aio_as_trio(guest.room.local_participant.perform_rpc)(
-        destination_identity=AGENT_IDENTITY, method=CONFIGURE_METHOD, payload=json.dumps(changes)
+        destination_identity=AGENT_IDENTITY,
+        method=CONFIGURE_METHOD,
+        payload=json.dumps(changes),
+        response_timeout=60.0,
+        max_round_trip_latency=30.0,
     )
     return json.loads(answer)
 

@@ -9,6 +9,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 import attrs
 import pytest
 import trio
+from livekit import rtc
 
 from bench.guest import join_as_guest
 from channels.errors import NoAudioDevice, reason_of
@@ -33,13 +34,20 @@ async def test_who_talks_at_this_computer_is_heard_in_the_room_until_the_agent_e
 
     async with join_as_guest(livekit, "console", publish=False) as guest:
         left = trio.Event()
-        guest.room.on("participant_disconnected", lambda _: left.set())
+        why = list[object]()
+
+        def leave(person: rtc.RemoteParticipant) -> None:
+            why.append(person.disconnect_reason)
+            left.set()
+
+        guest.room.on("participant_disconnected", leave)
         async with with_person(prepare, "console", "me", AT_A_FAKE_MICROPHONE):
-            await guest.hear_sound(within_s=30)
+            await guest.hear_sound(within_s=60)
             (person,) = guest.room.remote_participants.values()
             assert person.identity == "me"
-        with trio.fail_after(5):  # it says goodbye: a server takes 15 s and more to miss somebody
+        with trio.fail_after(60):
             await left.wait()
+        assert why == [rtc.DisconnectReason.CLIENT_INITIATED], "it says goodbye, and nobody has to miss it"
     told = capsys.readouterr().out
     assert "listens to A microphone and speaks through A \\x1b[2Jloudspeaker" in told
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import re
 import signal
@@ -19,6 +18,7 @@ import trio
 from google.protobuf.json_format import Parse
 from livekit import api, rtc
 from livekit.protocol.agent import Job
+from livekit.protocol.agent_dispatch import AgentDispatch
 
 from actors.room.actor import AGENT_IDENTITY, mint_watcher_token
 from actors.room.livekit_edge import line_to_agent
@@ -36,7 +36,7 @@ from playground.livekit_server import LiveKitServer, ServerConfig, run_server
 from playground.voice_agent_api import ServerOptions, ToneSpeech, voice_agent_server
 from runner import wire
 from sound.recogniser import Recogniser
-from tests.agent_process import run_agent, settings_for
+from tests.agent_process import LEAVES_WITHIN_S, run_agent, settings_for
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 
@@ -91,15 +91,29 @@ class Fleet:
             if line["event"] == event and all(line.get(name) == value for name, value in fields.items())
         ]
 
-    async def until(self, holds: Callable[[], object], *, within_s: float = 30) -> None:
+    async def until(self, holds: Callable[[], object], *, within_s: float = 60) -> None:
         """Waits until something holds."""
         with trio.fail_after(within_s):
             while not holds():
                 await trio.sleep(0.02)
 
+    async def send_for(self, room: str, agent_name: str, metadata: str = "") -> AgentDispatch:
+        """Asks for an agent in a room until it has come.
+
+        LiveKit asks its workers once, and on a busy machine it may miss their answer.
+        """
+        before = len(self.told("room_joined", room=room))
+        for _ in range(3):
+            made = await create_dispatch(self.account, room, agent_name, metadata)
+            with trio.move_on_after(20):
+                await self.until(lambda: len(self.told("room_joined", room=room)) > before)
+                return made
+            await cancel_dispatch(self.account, room, made.id)
+        raise AssertionError(f"{agent_name!r} did not come to {room!r}")
+
     async def job_of(self, dispatch_id: str, room: str) -> Job:
         """The job of a dispatch, which the server lists some seconds after it was assigned."""
-        with trio.fail_after(20):
+        with trio.fail_after(60):
             while True:
                 for each in await list_dispatches(self.account, room):
                     if each.id == dispatch_id and each.state.jobs:
@@ -151,9 +165,9 @@ async def test_an_agent_that_was_sent_for_talks_and_its_room_shows_whose_it_is(
 ) -> None:
     async with fleet_at(livekit, lines) as fleet:
         await fleet.start(WorkerSettings("waiter"))
-        made = await create_dispatch(fleet.account, "sent for", "waiter", '{"listen": "mix"}')
+        made = await fleet.send_for("sent for", "waiter", '{"listen": "mix"}')
         async with join_as_guest(livekit, "sent for", "alice") as alice:
-            await alice.hear_sound(within_s=20)
+            await alice.hear_sound(within_s=60)
             (agent,) = agents_heard_by(alice)
             job = await fleet.job_of(made.id, "sent for")
             assert (job.state.participant_identity, job.metadata) == (agent, '{"listen": "mix"}')
@@ -169,7 +183,7 @@ async def test_an_agent_that_was_sent_for_talks_and_its_room_shows_whose_it_is(
             assert json.loads(answer.partition("\n")[0])["done"] is True
         # Nobody but the agent is left: the job is not over until the room closes, so it can come again.
         async with join_as_guest(livekit, "sent for", "bob") as bob:
-            await bob.hear_sound(within_s=20)
+            await bob.hear_sound(within_s=60)
             assert agents_heard_by(bob) == [agent]
 
 
@@ -196,7 +210,7 @@ async def test_an_agent_without_a_name_comes_to_every_new_room(
         await fleet.start(WorkerSettings())
         for room in ("new one", "new two"):
             async with join_as_guest(livekit, room, "alice") as alice:
-                await alice.hear_sound(within_s=20)
+                await alice.hear_sound(within_s=60)
                 assert len(agents_heard_by(alice)) == 1
 
 
@@ -210,7 +224,7 @@ async def test_an_agent_comes_for_each_person_when_its_jobs_are_made_for_people(
             join_as_guest(livekit, f"each {kind}", "alice") as alice,
             join_as_guest(livekit, f"each {kind}", "bob"),
         ):
-            await alice.hear_sound(within_s=20)
+            await alice.hear_sound(within_s=60)
             await fleet.until(lambda: len(agents_heard_by(alice)) == 2)
 
 
@@ -219,14 +233,12 @@ async def test_a_worker_without_a_place_declines_and_another_takes_the_job(
 ) -> None:
     async with fleet_at(livekit, lines) as fleet:
         await fleet.start(WorkerSettings("full"), rooms=1)
-        await create_dispatch(fleet.account, "first", "full")
-        await fleet.until(lambda: fleet.told("room_joined", room="first"))
+        await fleet.send_for("first", "full")
         await create_dispatch(fleet.account, "second", "full")
         await trio.sleep(1)
         assert not fleet.told("room_joined", room="second")
         await fleet.start(WorkerSettings("full"), rooms=1)
-        await create_dispatch(fleet.account, "second", "full")
-        await fleet.until(lambda: fleet.told("room_joined", room="second"))
+        await fleet.send_for("second", "full")
 
 
 async def test_whoever_finds_the_service_full_hears_a_tone_and_then_the_agent(
@@ -234,15 +246,15 @@ async def test_whoever_finds_the_service_full_hears_a_tone_and_then_the_agent(
 ) -> None:
     async with fleet_at(livekit, lines, sessions=1) as fleet:
         await fleet.start(WorkerSettings("crowded"))
-        first = await create_dispatch(fleet.account, "has the place", "crowded")
+        first = await fleet.send_for("has the place", "crowded")
         async with (
             join_as_guest(livekit, "has the place", "alice") as alice,
             join_as_guest(livekit, "waits for it", "bob") as bob,
         ):
-            await alice.hear_sound(within_s=20)
-            await create_dispatch(fleet.account, "waits for it", "crowded")
+            await alice.hear_sound(within_s=60)
+            await fleet.send_for("waits for it", "crowded")
             await fleet.until(lambda: fleet.told("service_full"))
-            await bob.hear_sound(within_s=20)
+            await bob.hear_sound(within_s=60)
             assert fleet.told("session_lost", room="waits for it", no_place=True)
             assert not fleet.told("session_started", room="waits for it")
             await cancel_dispatch(fleet.account, "has the place", first.id)
@@ -254,8 +266,7 @@ async def test_a_worker_gets_a_job_for_each_of_its_places(livekit: LiveKitServer
     async with fleet_at(livekit, lines) as fleet:
         await fleet.start(WorkerSettings("places"), rooms=4)
         for number in range(4):
-            await create_dispatch(fleet.account, f"place {number}", "places")
-            await fleet.until(functools.partial(fleet.told, "room_joined", room=f"place {number}"))
+            await fleet.send_for(f"place {number}", "places")
 
 
 async def test_two_agents_in_one_room_do_not_throw_each_other_out(
@@ -266,8 +277,8 @@ async def test_two_agents_in_one_room_do_not_throw_each_other_out(
         await fleet.start(WorkerSettings("two"))
         async with join_as_guest(livekit, "both", "alice") as alice:
             for name in ("one", "two"):
-                await create_dispatch(fleet.account, "both", name)
-            await alice.hear_sound(within_s=20)
+                await fleet.send_for("both", name)
+            await alice.hear_sound(within_s=60)
             await fleet.until(lambda: len(agents_heard_by(alice)) == 2)
             await trio.sleep(3)
             assert len(agents_heard_by(alice)) == 2
@@ -279,14 +290,14 @@ async def test_a_dispatch_that_is_taken_back_ends_its_job_and_no_other(
 ) -> None:
     async with fleet_at(livekit, lines) as fleet:
         await fleet.start(WorkerSettings("waiter"))
-        kept = await create_dispatch(fleet.account, "kept", "waiter")
-        made = await create_dispatch(fleet.account, "taken back", "waiter")
+        kept = await fleet.send_for("kept", "waiter")
+        made = await fleet.send_for("taken back", "waiter")
         async with (
             join_as_guest(livekit, "taken back", "alice") as alice,
             join_as_guest(livekit, "kept", "bob") as bob,
         ):
-            await alice.hear_sound(within_s=20)
-            await bob.hear_sound(within_s=20)
+            await alice.hear_sound(within_s=60)
+            await bob.hear_sound(within_s=60)
             await cancel_dispatch(fleet.account, "taken back", made.id)
             await fleet.until(lambda: not agents_heard_by(alice))
             assert len(agents_heard_by(bob)) == 1
@@ -301,8 +312,7 @@ async def test_a_deleted_room_ends_its_job_in_good_order_and_is_not_opened_again
 ) -> None:
     async with fleet_at(livekit, lines) as fleet:
         await fleet.start(WorkerSettings("waiter"))
-        await create_dispatch(fleet.account, "deleted", "waiter")
-        await fleet.until(lambda: fleet.told("room_joined", room="deleted"))
+        await fleet.send_for("deleted", "waiter")
         await fleet.delete_room("deleted")
         await fleet.until(lambda: fleet.told("left", room="deleted"))
         await trio.sleep(2)
@@ -318,9 +328,9 @@ async def test_a_room_that_everybody_left_ends_its_job(livekit: LiveKitServer, l
         room = {"name": "everybody left", "departure_timeout": 1, "empty_timeout": 60}
         grants = api.VideoGrants(room_create=True)
         assert (await ask_livekit(fleet.account, "CreateRoom", grants, room)).status == 200
-        await create_dispatch(fleet.account, "everybody left", "waiter")
+        await fleet.send_for("everybody left", "waiter")
         async with join_as_guest(livekit, "everybody left", "alice") as alice:
-            await alice.hear_sound(within_s=20)
+            await alice.hear_sound(within_s=60)
         await fleet.until(lambda: fleet.told("left", room="everybody left"))
         await trio.sleep(1)
         assert not fleet.told("ended")
@@ -330,11 +340,14 @@ async def test_a_room_that_everybody_left_ends_its_job(livekit: LiveKitServer, l
 async def test_a_worker_that_ends_leaves_its_rooms_at_once(livekit: LiveKitServer, lines: list[Any]) -> None:
     async with fleet_at(livekit, lines) as fleet:
         scope = await fleet.start(WorkerSettings("waiter"))
-        await create_dispatch(fleet.account, "ends", "waiter")
+        await fleet.send_for("ends", "waiter")
         async with join_as_guest(livekit, "ends", "alice") as alice:
-            await alice.hear_sound(within_s=20)
+            why = list[object]()
+            alice.room.on("participant_disconnected", lambda left: why.append(left.disconnect_reason))
+            await alice.hear_sound(within_s=60)
             scope.cancel()
-            await fleet.until(lambda: not agents_heard_by(alice), within_s=10)
+            await fleet.until(lambda: not agents_heard_by(alice))
+            assert why == [rtc.DisconnectReason.CLIENT_INITIATED], "nobody has to miss it first"
 
 
 async def test_a_wrong_secret_is_told_once_with_its_fix(livekit: LiveKitServer, lines: list[Any]) -> None:
@@ -358,24 +371,24 @@ async def test_a_server_that_was_killed_has_its_worker_back_and_the_call_goes_on
         async with run_server(config) as running:
             await fleet.start(WorkerSettings(name))
             if name:
-                await create_dispatch(fleet.account, "outlives", name)
+                await fleet.send_for("outlives", name)
             async with join_as_guest(config.server, "outlives", "alice") as alice:
-                await alice.hear_sound(within_s=20)
+                await alice.hear_sound(within_s=60)
                 (agent,) = agents_heard_by(alice)
             running.kill()
         await fleet.until(lambda: fleet.told("worker_lost"))
         async with run_server(config):
-            await fleet.until(lambda: len(fleet.told("worker_registered")) == 2, within_s=60)
+            await fleet.until(lambda: len(fleet.told("worker_registered")) > 1)
             assert fleet.told("worker_registered")[-1]["running"] == 1
             async with join_as_guest(config.server, "outlives", "bob") as bob:
-                await fleet.until(lambda: agents_heard_by(bob) == [agent], within_s=60)
-                await bob.hear_sound(within_s=30)
+                await fleet.until(lambda: agents_heard_by(bob) == [agent])
+                await bob.hear_sound(within_s=60)
                 assert agents_heard_by(bob) == [agent]
             # The worker is there for new rooms, too.
             if name:
-                await create_dispatch(fleet.account, "after", name)
+                await fleet.send_for("after", name)
             async with join_as_guest(config.server, "after", "carol") as carol:
-                await carol.hear_sound(within_s=30)
+                await carol.hear_sound(within_s=60)
             fleet.nursery.cancel_scope.cancel()
 
 
@@ -391,15 +404,16 @@ async def test_an_agent_whose_node_died_comes_to_its_room_at_another_and_goes_on
     # They share no rooms, so that somebody who waits at the second one sees who comes by themselves.
     async with fleet_at(config.server, lines) as fleet, run_server(config) as running:
         await fleet.start(WorkerSettings("waiter", urls=(livekit.url,)))
-        await create_dispatch(fleet.account, "moved", "waiter")
+        await fleet.send_for("moved", "waiter")
         async with (
             join_as_guest(config.server, "moved", "alice") as alice,
             join_as_guest(livekit, "moved", "alice") as waiting,
         ):
-            await alice.hear_sound(within_s=20)
+            await alice.hear_sound(within_s=60)
             agents = agents_heard_by(alice)
             running.kill()
-            await fleet.until(lambda: agents_heard_by(waiting) == agents)
+            # LiveKit's SDK gives up after some 25 s.
+            await fleet.until(lambda: agents_heard_by(waiting) == agents, within_s=120)
             await fleet.until(lambda: fleet.told("room_joined", rejoined=True))
             assert len(fleet.told("session_started")) == 1, "it is the same conversation"
         fleet.nursery.cancel_scope.cancel()
@@ -427,7 +441,7 @@ async def test_on_the_command_line_a_worker_serves_what_is_sent_for_until_ctrl_c
             {**settings, **health},
             *("--set", "worker.most_load=1", "serve", "--agent", "waiter", "--rooms", "2"),
         ) as agent:
-            await agent.prints("worker_registered", within_s=20)
+            await agent.prints("worker_registered", within_s=60)
             url = re.search(r"http://127\.0\.0\.1:\d+", agent.printed.partition(" health")[2])
             assert url is not None
             assert (await get(url[0], "/readyz")).status == 200
@@ -435,21 +449,21 @@ async def test_on_the_command_line_a_worker_serves_what_is_sent_for_until_ctrl_c
 
             async def command(*arguments: str) -> tuple[int, str]:
                 async with run_agent(settings, "dispatch", "command line", *arguments) as asked:
-                    code = await asked.ended()
-                    await trio.sleep(0.1)
+                    with trio.fail_after(60):
+                        code = await asked.ended()
                     return code, asked.printed
 
             code, said = await command("--agent", "waiter", "--metadata", '{"listen": "mix"}')
             assert (code, "'waiter'" in said, "'command line'" in said) == (0, True, True)
             dispatch_id = said.split()[-1]
             async with join_as_guest(livekit, "command line", "alice") as alice:
-                await alice.hear_sound(within_s=20)
+                await alice.hear_sound(within_s=60)
                 samples = read_samples((await get(url[0], "/metrics")).body)
                 assert value(samples, "voice_agent_jobs_accepted_total") == 1
                 assert value(samples, "voice_agent_rooms_connected") == 1
-                await trio.sleep(6)  # until the server lists its jobs
-                code, said = await command("--list")
-                assert f"{dispatch_id}: agent 'waiter', AJ_" in said
+                with trio.fail_after(60):  # the server lists its jobs some seconds later
+                    while f"{dispatch_id}: agent 'waiter', AJ_" not in said:
+                        code, said = await command("--list")
                 assert f"running as {agents_heard_by(alice)[0]}" in said
                 code, said = await command("--list", "--json")
                 assert dispatch_id in {each["id"] for each in json.loads(said)}
@@ -457,19 +471,19 @@ async def test_on_the_command_line_a_worker_serves_what_is_sent_for_until_ctrl_c
                 assert (code, "--list" in said) == (1, True)
                 code, said = await command("--cancel", dispatch_id)
                 assert code == 0
-                with trio.fail_after(10):
+                with trio.fail_after(60):
                     while agents_heard_by(alice):
                         await trio.sleep(0.02)
                 code, said = await command("--metadata", "{")
                 assert (code, "--metadata is not JSON" in said) == (2, True)
                 code, said = await command("--agent", "waiter")
-                await alice.hear_sound(within_s=20)
+                await alice.hear_sound(within_s=60)
                 agent.process.send_signal(signal.SIGINT)
-                await agent.prints("draining", within_s=5)
+                await agent.prints("draining", within_s=20)
                 assert (await get(url[0], "/readyz")).status == 503
                 await trio.sleep(1)
                 assert agents_heard_by(alice), "the call goes on"
-                assert await agent.leave() < 10
+                assert await agent.leave() < LEAVES_WITHIN_S, "the second time it is meant"
             assert agent.process.returncode == 0
         assert "Traceback" not in agent.printed
         assert livekit.api_secret.reveal() not in agent.printed

@@ -29,7 +29,7 @@ async def test_the_keys_that_a_caller_presses_reach_the_service(
         await agent.prints("session_started", within_s=60)
         for code, digit in ((4, "4"), (7, "7"), (11, "#")):
             await trio_asyncio.aio_as_trio(caller.room.local_participant.publish_dtmf)(code=code, digit=digit)
-        with trio.fail_after(20):
+        with trio.fail_after(60):
             while not (asked := [one.what for one in service.received if isinstance(one.what, ReplyCreate)]):
                 await trio.sleep(0.05)
         assert "4 7 #" in str(asked[0].instructions)

@@ -68,7 +68,7 @@ async def test_a_room_that_fails_comes_back_and_the_one_beside_it_notices_nothin
             return [line for line in lines if line.get("room") == room and line["event"] == event]
 
         async def until_told(room: str, event: str, times: int = 1) -> None:
-            with trio.fail_after(30):
+            with trio.fail_after(60):
                 while len(told(room, event)) < times:
                     await trio.sleep(0.02)
 
@@ -82,8 +82,8 @@ async def test_a_room_that_fails_comes_back_and_the_one_beside_it_notices_nothin
             join_as_guest(livekit, "many tea", "alice") as alice,
             join_as_guest(livekit, "many lounge", "bob") as bob,
         ):
-            await alice.hear_sound(within_s=20)
-            await bob.hear_sound(within_s=20)
+            await alice.hear_sound(within_s=60)
+            await bob.hear_sound(within_s=60)
             async with join_as_guest(livekit, "many tea", "carol"):
                 await until_told("many tea", "participant_joined", times=2)
             await until_told("many tea", "ended")
@@ -92,12 +92,12 @@ async def test_a_room_that_fails_comes_back_and_the_one_beside_it_notices_nothin
             assert failed["again_in_s"] <= 1.0
             # The greeting of a new call, in the same room.
             await until_told("many tea", "room_joined", times=2)
-            await alice.hear_sound(within_s=20)
+            await alice.hear_sound(within_s=60)
         nursery.cancel_scope.cancel()
     assert not ended, "both rooms were served to the end"
     assert not told("many lounge", "ended")
     assert len(told("many lounge", "room_joined")) == 1
-    assert all("room" in line for line in lines)
+    assert all("room" in line for line in lines if line["event"] != "library")
     # Each call has a record of its own, the one after the failure too.
     assert sorted(os.listdir(tmp_path)) == [
         "many lounge.jsonl",

@@ -63,12 +63,20 @@ async def test_a_turn_is_seen_in_the_metrics_and_in_a_trace_without_words_and_na
             assert (await get(url[0], "/livez")).status == 200
             async with join_as_guest(livekit, ROOM, "alice in wonderland") as guest:
                 await guest.hear_sound(within_s=60)
-                await guest.hear_silence(for_s=1.0, within_s=30)
+                await guest.hear_silence(for_s=1.0, within_s=60)
                 assert (await get(url[0], "/readyz")).status == 200
-                await guest.say(spoken("Where is order four four seven one?"))
-                async with trio.open_nursery() as hushing:
-                    hushing.start_soon(guest.hush, 120)
-                    with trio.fail_after(60):
+                asked = 0
+
+                async def ask_until_understood() -> None:
+                    nonlocal asked
+                    while True:
+                        asked += 1
+                        await guest.say(spoken("Where is order four four seven one?"))
+                        await guest.hush(30)
+
+                async with trio.open_nursery() as asking:
+                    asking.start_soon(ask_until_understood)
+                    with trio.fail_after(120):
                         while True:
                             told = (await get(url[0], "/metrics")).body
                             samples = read_samples(told)
@@ -78,7 +86,7 @@ async def test_a_turn_is_seen_in_the_metrics_and_in_a_trace_without_words_and_na
                             if answered and carried and {"thinking", "tool order_status"} <= traced:
                                 break
                             await trio.sleep(0.2)
-                    hushing.cancel_scope.cancel()
+                    asking.cancel_scope.cancel()
             await agent.leave()
             printed = agent.printed
         nursery.cancel_scope.cancel()
@@ -88,8 +96,9 @@ async def test_a_turn_is_seen_in_the_metrics_and_in_a_trace_without_words_and_na
     assert value(samples, "voice_agent_replies_total", outcome="played") >= 2, "the greeting and the answer"
     assert value(samples, "voice_agent_sessions_started_total", how="fresh") == 1
     assert value(samples, "voice_agent_rooms_connected") == 1
-    assert value(samples, "voice_agent_tool_calls_total", tool="order_status") == 1
-    assert value(samples, "voice_agent_tool_seconds_count", tool="order_status") == 1
+    looked_up = value(samples, "voice_agent_tool_calls_total", tool="order_status")
+    assert 1 <= looked_up <= asked
+    assert value(samples, "voice_agent_tool_seconds_count", tool="order_status") == looked_up
     assert value(samples, "voice_agent_loop_lag_seconds_count") > 10
 
     turns = [span for span in spans if span.name == "turn" and span.parent_span_id == b""]
@@ -134,13 +143,13 @@ async def test_several_processes_are_one_worker_to_whoever_looks_and_one_that_di
                     await trio.sleep(0.2)
 
         await until("voice_agent_processes", 2)
-        with trio.fail_after(20):
+        with trio.fail_after(60):
             while (await get(url, "/readyz")).status != 200:
                 await trio.sleep(0.1)
         before = await counted("voice_agent_loop_lag_seconds_count")
         (victim, _) = children_of(agent.process.pid)
         os.kill(victim, signal.SIGKILL)
-        await agent.prints("process_died", within_s=20)
+        await agent.prints("process_died", within_s=60)
         with trio.fail_after(60):
             while agent.printed.count("worker_registered") < 3:
                 await trio.sleep(0.05)

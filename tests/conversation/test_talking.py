@@ -7,6 +7,7 @@ understood again.
 from __future__ import annotations
 
 import itertools
+import re
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -17,7 +18,7 @@ import trio
 
 from bench.guest import Guest, join_as_guest
 from bench.speech import spoken, word_errors
-from channels.wire.events import ReplyDone, SpeechStarted
+from channels.wire.events import SessionReady, SpeechStarted
 from channels.wire.messages import InputAudio, SessionEnd, SessionResume, SessionUpdate
 from playground.livekit_server import LiveKitServer
 from playground.voice_agent_api import (
@@ -28,7 +29,7 @@ from playground.voice_agent_api import (
     VoiceAgentServer,
     voice_agent_server,
 )
-from tests.agent_process import AgentProcess, run_agent, settings_for
+from tests.agent_process import LEAVES_WITHIN_S, AgentProcess, run_agent, settings_for
 from tests.talk import answer_to
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
@@ -37,6 +38,8 @@ LONG_SENTENCE = (
     "Please repeat after me. The old lighthouse keeper climbed the narrow stairs every evening, lit the "
     "great lamp, wrote the weather into his book, and watched the ships until the morning came."
 )
+
+FRESH_AND_SPEAKING = re.compile(r"session_not_found[\s\S]*session_started +resumed=False[\s\S]*reply_began")
 
 
 @attrs.frozen
@@ -59,6 +62,22 @@ class Call:
                     return
                 await trio.sleep(0.01)
 
+    async def ask_for_a_long_answer(self) -> None:
+        """Returns in the middle of it: what is held or ends at once answered half of the sentence."""
+
+        def troubled() -> list[int]:
+            return [self.agent.printed.count(what) for what in ("voice_held", "reply_ended")]
+
+        await self.guest.say(spoken(LONG_SENTENCE))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.guest.hush, 200)
+            before: list[int] | None = None
+            while before != troubled():
+                before = troubled()
+                await self.guest.hear_sound(within_s=60, since=time.monotonic())
+                await trio.sleep(2)
+            nursery.cancel_scope.cancel()
+
     def received(self, kind: type) -> int:
         """How many messages of a kind the service received."""
         return sum(isinstance(entry.what, kind) for entry in self.service.received)
@@ -76,7 +95,7 @@ async def call(
         trio.open_nursery() as nursery,
     ):
         await guest.hear_sound(within_s=60)  # the greeting; models may have to be loaded first
-        await guest.hear_silence(for_s=0.8, within_s=20)
+        await guest.hear_silence(for_s=0.8, within_s=60)
         yield Call(agent, guest, service)
         nursery.cancel_scope.cancel()
 
@@ -89,13 +108,7 @@ async def test_a_person_is_answered_by_voice_and_talks_over_the_answer(
         said = "The weather is very nice today."
         await answer_to(talk.guest, said, lambda words: word_errors(f"You said: {said}", words) < 0.35)
 
-        await talk.guest.say(spoken(LONG_SENTENCE))
-        asked = time.monotonic()
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(talk.guest.hush, 60)
-            await talk.guest.hear_sound(within_s=20, since=asked)
-            nursery.cancel_scope.cancel()
-        await talk.guest.hush(1.5)
+        await talk.ask_for_a_long_answer()
         decisions = len(talk.sent(SpeechStarted))
         spoken_to_the_end_at = float("inf")
 
@@ -109,13 +122,13 @@ async def test_a_person_is_answered_by_voice_and_talks_over_the_answer(
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(interrupt)
-            with trio.fail_after(10):
+            with trio.fail_after(60):
                 while len(talk.sent(SpeechStarted)) == decisions:
                     await trio.sleep(0.01)
             # For longer than any pause between words.
-            await talk.guest.hear_silence(for_s=1.0, within_s=20)
+            await talk.guest.hear_silence(for_s=1.0, within_s=60)
             assert talk.guest.last_audible_at() < spoken_to_the_end_at, "silent before the person is"
-            await talk.agent.prints("outcome=cut", within_s=20)
+            await talk.agent.prints("outcome=cut", within_s=60)
             nursery.cancel_scope.cancel()
 
 
@@ -124,16 +137,11 @@ async def test_who_is_not_listened_to_does_not_hold_the_agents_voice(livekit: Li
         call(livekit, "bystander", RealTime(), {"VOICE_AGENT_LISTEN": "first"}) as talk,
         join_as_guest(livekit, "bystander", "bob") as bob,
     ):
-        await talk.agent.prints("identity=bob", within_s=20)
+        await talk.agent.prints("identity=bob", within_s=60)
 
         async def talks_over_an_answer(talker: Guest) -> bool:
             """Whether the voice was held for it."""
-            await talk.guest.say(spoken(LONG_SENTENCE))
-            asked = time.monotonic()
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(talk.guest.hush, 30)
-                await talk.guest.hear_sound(within_s=20, since=asked)
-                nursery.cancel_scope.cancel()
+            await talk.ask_for_a_long_answer()
             ended, held = (talk.agent.printed.count(what) for what in ("reply_ended", "voice_held"))
             await talker.say(spoken("I think that we could go to the cinema tonight."))
             async with trio.open_nursery() as nursery:
@@ -150,15 +158,15 @@ async def test_who_is_not_listened_to_does_not_hold_the_agents_voice(livekit: Li
 
 async def test_a_dropped_websocket_gives_the_conversation_back(livekit: LiveKitServer) -> None:
     async with call(livekit, "dropped-websocket", RealTime()) as talk:
-        await talk.guest.say(spoken(LONG_SENTENCE))
+        await talk.ask_for_a_long_answer()
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(talk.guest.hush, 60)
-            await talk.guest.hear_sound(within_s=20, since=time.monotonic())
+            nursery.start_soon(talk.guest.hush, 200)
             await talk.service.drop_connections()
-            await talk.agent.prints("session_not_found", within_s=10)
-            await talk.agent.prints("session_started      resumed=False", within_s=10)
-            await talk.guest.hear_silence(for_s=0.4, within_s=20)
-            await talk.guest.hear_sound(within_s=10, since=time.monotonic())  # it goes on by itself
+            await talk.agent.prints("session_not_found", within_s=60)
+            with trio.fail_after(60):
+                while not FRESH_AND_SPEAKING.search(talk.agent.printed):
+                    await trio.sleep(0.02)
+            await talk.guest.hear_sound(within_s=60, since=time.monotonic())  # it goes on by itself
             await talk.guest.hear_silence(for_s=0.8, within_s=90)
             nursery.cancel_scope.cancel()
         await answer_to(talk.guest, "Are you still there?", lambda words: "still there" in words)
@@ -168,15 +176,17 @@ async def test_a_dropped_websocket_gives_the_conversation_back(livekit: LiveKitS
 
 async def test_ctrl_c_in_the_middle_of_a_reply_leaves_cleanly(livekit: LiveKitServer) -> None:
     async with call(livekit, "ctrl-c", RealTime()) as talk:
-        await talk.guest.say(spoken(LONG_SENTENCE))
+        await talk.ask_for_a_long_answer()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(talk.guest.hush, 60)
-            await talk.guest.hear_sound(within_s=20, since=time.monotonic())
             took_s = await talk.agent.leave()
             nursery.cancel_scope.cancel()
         assert talk.agent.process.returncode == 0
-        assert took_s < 3
+        assert took_s < LEAVES_WITHIN_S
         assert "Traceback" not in talk.agent.printed
+        with trio.fail_after(20):  # what it said last may still be on its way
+            while talk.service.connections:
+                await trio.sleep(0.05)
         assert talk.received(SessionEnd) == 1, "the session was ended, so that it stops costing"
 
 
@@ -186,9 +196,10 @@ async def test_sound_reaches_the_service_only_when_it_listens_and_in_real_time(
     async with call(livekit, "pace", RealTime()) as talk:
         await talk.guest.hush(3)
         sounds = [entry for entry in talk.service.received if isinstance(entry.what, InputAudio)]
-        ready_at = min(talk.sent(ReplyDone)[0], sounds[0].at_s)
         heard_ms = sum(len(entry.what.audio) for entry in sounds if isinstance(entry.what, InputAudio)) / 48
-        passed_ms = (sounds[-1].at_s - ready_at) * 1000
         # A busy machine bunches frames; what it heard before the service listened would be seconds.
-        assert heard_ms <= passed_ms + 500
-        assert heard_ms >= passed_ms * 0.8, "the microphone is sent without gaps, silence too"
+        listened_ms = (sounds[-1].at_s - talk.sent(SessionReady)[0]) * 1000
+        assert heard_ms <= listened_ms + 500
+        # It also drops what is seconds late; without silence, there would be nothing: nobody speaks here.
+        passed_ms = (sounds[-1].at_s - sounds[0].at_s) * 1000
+        assert heard_ms >= passed_ms * 0.6, "the microphone is sent without gaps, silence too"

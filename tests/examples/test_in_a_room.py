@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 import wave
 from array import array
 from pathlib import Path
@@ -87,21 +86,22 @@ async def test_a_call_is_written_down_recorded_and_ended_by_a_rule(
         join_as_guest(livekit, "composed") as guest,
     ):
         await agent.prints("session_started", within_s=60)
-        await agent.prints("heard_by", within_s=20)
+        await agent.prints("heard_by", within_s=60)
         await say(service, "r1", "Hello, how can I help you?", spoken("Hello, how can I help you?"))
-        await agent.prints("outcome=played", within_s=20)
-        asked = time.monotonic()
-        await guest.say(spoken("Please stop calling me at home."))
-        lasted_s = time.monotonic() - asked
+        await agent.prints("outcome=played", within_s=60)
+        await guest.say(asked := spoken("Please stop calling me at home."))
         await service.send_event(SpeechStarted())
         await service.send_event(SpeechStopped())
         await service.send_event(UserTranscript("Please stop calling me at home."))
-        with trio.fail_after(20):
+        with trio.fail_after(60):
             while not any(isinstance(entry.what, ReplyCreate) for entry in service.received):
                 await trio.sleep(0.02)
         await say(service, "r2", "I am sorry. Goodbye!", spoken("I am sorry. Goodbye!"))
-        with trio.fail_after(30):
+        with trio.fail_after(60):
             assert await agent.ended() == 0, "the agent ends by itself, and well"
+        with trio.fail_after(20):  # what it said last may still be on its way
+            while service.connections:
+                await trio.sleep(0.02)
         assert sum(isinstance(entry.what, SessionEnd) for entry in service.received) == 1
         assert agent.printed.count("the person wants no calls") == 1
         assert "failed" not in agent.printed
@@ -119,5 +119,6 @@ async def test_a_call_is_written_down_recorded_and_ended_by_a_rule(
     with wave.open(str(only(tmp_path, "*.wav"))) as file:
         both = array("h", file.readframes(file.getnframes()))
     person, agent_side = both[0::2], both[1::2]
+    lasted_s = len(asked) / 48_000
     assert 0.4 * lasted_s < loud_s(person) < lasted_s + 0.5
     assert loud_s(agent_side) > 0.4 * len(spoken("Hello, how can I help you?")) / 48_000

