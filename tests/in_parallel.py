@@ -1,9 +1,10 @@
 """The whole suite runs in several processes at once: how many, what each of them runs, and how it ends.
 
 Most of it waits, for speech that takes as long as it takes. Of three processes two talk, and one computes and
-gives way to them: three conversations at once are too much for two cores, and whoever waits for sound is late
-then. A run that is told what to run (a file, `-k`, `--lf`) has one process, as does one whose output is to be
-seen at once (`-s`); `-n` says otherwise.
+gives way to them: whoever waits for sound is late where more than that is done on two cores.
+
+A run that is told what to run (a file, `-k`, `--lf`) has one process, as does one whose output is to be seen
+at once (`-s`); `-n` says otherwise.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 
 
 class _TalkersApart(LoadFileScheduling):
-    """A file after another to each process: to those that compute only what does not talk."""
+    """File after file: what computes to one process, what talks to the others; in the end, any to any."""
 
     def _assign_work_unit(self, node: WorkerController) -> None:
         computes = _computes(node.workerinput)
@@ -50,9 +51,6 @@ class _TalkersApart(LoadFileScheduling):
         first = next(own, None)
         if first is not None:
             self.workqueue.move_to_end(first, last=False)
-        elif computes:
-            node.shutdown()  # once it has done what it has
-            return
         super()._assign_work_unit(node)
 
 
