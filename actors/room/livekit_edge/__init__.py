@@ -14,6 +14,8 @@
 - It logs three errors when a server closes a room normally: they are kept out of the log.
 - It sends even loopback through a proxy and ignores NO_PROXY, so it is given the same route as everything
 else.
+- It calls event loops while it holds a lock that its own finalizers take, in whatever thread collects
+  garbage. With Trio's lock, that stops the process for ever (`deliveries`).
 - Ending the loop with a capture in flight prints from Rust: the queue is cleared before it ends.
 """
 
@@ -32,6 +34,7 @@ from livekit import rtc
 
 from actors.room.livekit_edge.board import LiveKitBoard
 from actors.room.livekit_edge.connecting import Connecting
+from actors.room.livekit_edge.deliveries import deliver_without_lock
 from actors.room.livekit_edge.line import line_to_agent
 from actors.room.livekit_edge.loop import LEAVE_WITHIN_S, UntimedLoop, politely
 from actors.room.livekit_edge.room import LiveKitRoom
@@ -41,6 +44,8 @@ from channels.texts import TextBoard
 from sound.pcm import SAMPLE_RATE_HZ
 
 __all__ = ["LiveKitEdge", "UntimedLoop", "WebRtcEchoCanceller", "line_to_agent", "livekit_edge"]
+
+deliver_without_lock()
 
 
 @attrs.frozen
