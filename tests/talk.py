@@ -11,9 +11,10 @@ from bench.guest import Guest
 from bench.speech import at_16_khz, silence, spoken
 from sound.recogniser import Recogniser
 
-__all__ = ["answer_to", "say_and_listen", "words_in"]
+__all__ = ["TIMES", "answer_to", "say_and_listen", "words_in"]
 
 TIMES = 3
+"""So often somebody says a thing, until it is understood."""
 
 
 async def say_and_listen(guest: Guest, pcm: bytes, *, silence_s: float = 1.0) -> bytes:

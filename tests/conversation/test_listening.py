@@ -34,6 +34,7 @@ from playground.livekit_server import LiveKitServer
 from runner import wire
 from sound.pcm import SAMPLE_RATE_HZ, bytes_of_ms
 from sound.recogniser import Recogniser
+from tests.talk import TIMES
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 
@@ -43,7 +44,6 @@ SAID = {
     "carol": ("My sister plays the piano every evening after dinner.", "mary"),
 }
 STEP_MS = 20
-TIMES = 3
 
 
 @attrs.define

@@ -21,7 +21,7 @@ from playground.dialogue import Dialogue
 from playground.livekit_server import LiveKitServer
 from playground.voice_agent_api import ServerOptions, voice_agent_server
 from tests.agent_process import ROOT, run_agent, settings_for
-from tests.talk import words_in
+from tests.talk import TIMES, words_in
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 
@@ -47,7 +47,7 @@ async def operate(guest: Guest, *lines: Any) -> list[dict[str, Any]]:
 async def is_heard(guest: Guest, ask: Callable[[], Awaitable[None]], *words: str) -> None:
     """Asks until these words are understood in what the agent says: a busy machine may lose one."""
     heard = list[str]()
-    for _ in range(3):
+    for _ in range(TIMES):
         began = time.monotonic()
         await ask()
         await guest.hear_sound(within_s=60, since=began)

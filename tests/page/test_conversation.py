@@ -15,6 +15,7 @@ from playground.voice_agent_api import ServerOptions, voice_agent_server
 from tests.agent_process import run_agent, settings_for
 from tests.page.conftest import PageOf
 from tests.page.passing import has_said, keep_what_it_says
+from tests.talk import TIMES
 
 pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.browser]
 
@@ -71,7 +72,7 @@ async def is_in_state(tab: Tab, state: str) -> None:
 
 
 async def make(request: str, tab: Tab, *, own_word: str) -> str:
-    """Makes a request until it is understood, up to three times.
+    """Makes a request until it is understood, up to `TIMES`.
 
     Args:
         request: in English.
@@ -82,7 +83,7 @@ async def make(request: str, tab: Tab, *, own_word: str) -> str:
         What the answer's caption is in JavaScript, when it has begun.
     """
     answer = ANSWER.replace("WORD", own_word)
-    for _ in range(3):
+    for _ in range(TIMES):
         await tab.say(spoken(request))
         await is_in_state(tab, "speaking")
         try:

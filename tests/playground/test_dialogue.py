@@ -240,9 +240,9 @@ ALMOST = [
     ("Tell me a nice storey.", "This is"),
     ("What time is it in the kitchen?", "It is 8:05 PM."),
     ("What time?", "It is 8:05 PM."),
-    ("What is your age?", "I heard"),
-    ("Who are you voting for in May?", "I heard"),
-    ("What is the name of that river?", "I heard"),
+    ("What is your age?", 'I heard "'),
+    ("Who are you voting for in May?", 'I heard "'),
+    ("What is the name of that river?", 'I heard "'),
 ]
 
 

@@ -134,13 +134,13 @@ def test_an_answer_that_cannot_be_one_is_asked_for_once_more_and_then_let_go() -
     asked, again, let_go = conversation("Turn on the light", "banana", "banana")
     assert "It can be kitchen or living room." in asked
     assert again == asked
-    assert let_go.startswith("I heard")
+    assert let_go.startswith('I heard "')
 
 
 def test_a_question_in_between_is_answered_and_ends_the_asking() -> None:
     _, time, after = conversation("Turn on the light", "What time is it?", "kitchen")
     assert time == "It is 8:05 AM."
-    assert after.startswith("I heard")
+    assert after.startswith('I heard "')
 
 
 def test_never_mind_ends_the_asking() -> None:
